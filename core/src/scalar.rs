@@ -1,0 +1,172 @@
+//! The number types a network computes in, and the two arithmetics that combine them.
+
+use core::fmt::Debug;
+use core::ops::{Add, Div, Mul, Neg, Sub};
+
+/// A floating-point number type of a network: `f32` on chips, `f64` where the chip or the host has it.
+///
+/// Every operation is IEEE 754 round-to-nearest-even with subnormals kept, so a result has the
+/// same bits on every target. Any NaN equals any NaN: its sign and payload are not defined.
+pub trait Scalar:
+    Copy
+    + Debug
+    + PartialOrd
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + bytemuck::Pod
+{
+    /// Positive zero.
+    const ZERO: Self;
+    /// One.
+    const ONE: Self;
+    /// The tag of this type in the bytes of a model.
+    const NUMBER: Number;
+    /// `round(self * b + c)`, rounded once.
+    fn fused(self, b: Self, c: Self) -> Self;
+    /// `e^self` by the chosen implementation.
+    fn exp(self, variant: Variant) -> Self;
+    /// Hyperbolic tangent by the chosen implementation.
+    fn tanh(self, variant: Variant) -> Self;
+    /// `max(self, 0)` on the bits: negative numbers and both zeros give +0, any NaN stays NaN.
+    fn relu(self) -> Self;
+    /// Neither infinite nor NaN.
+    fn is_finite(self) -> bool;
+    /// True for −0 only.
+    fn is_negative_zero(self) -> bool;
+    /// The nearest value of this type.
+    fn from_f64(x: f64) -> Self;
+    /// The same value in f64, which holds every value of both types.
+    fn to_f64(self) -> f64;
+}
+
+/// The number type of a model, as its bytes name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Number {
+    /// 32-bit IEEE 754.
+    F32 = 1,
+    /// 64-bit IEEE 754.
+    F64 = 2,
+}
+
+impl Number {
+    /// Bytes of one value.
+    #[must_use]
+    pub const fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+}
+
+/// Which implementation computes `exp` and `tanh`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Variant {
+    /// `libm`: within about one unit in the last place.
+    Libm = 1,
+    /// `micromath`: fewer instructions, absolute error about 1e-3. It is an f32 library: f64 values are rounded to f32 first.
+    Micromath = 2,
+}
+
+/// How a product is added to a sum. Both are portable; a model names the one it was verified with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Arithmetic {
+    /// `round(sum + round(a * b))`.
+    Separate = 1,
+    /// `round(sum + a * b)`, one fused multiply-add.
+    Fused = 2,
+}
+
+/// The type-level twin of [`Arithmetic`], so that a kernel is compiled once for each.
+pub(crate) trait MultiplyAdd {
+    fn mac<T: Scalar>(sum: T, a: T, b: T) -> T;
+}
+
+pub(crate) struct Separate;
+pub(crate) struct Fused;
+
+impl MultiplyAdd for Separate {
+    #[inline(always)]
+    fn mac<T: Scalar>(sum: T, a: T, b: T) -> T {
+        sum + a * b
+    }
+}
+
+impl MultiplyAdd for Fused {
+    #[inline(always)]
+    fn mac<T: Scalar>(sum: T, a: T, b: T) -> T {
+        a.fused(b, sum)
+    }
+}
+
+macro_rules! scalar {
+    ($T:ident, $number:expr, $sign:expr, $infinity:expr, $fma:path, $exp:path, $tanh:path) => {
+        impl Scalar for $T {
+            const ZERO: Self = 0.0;
+            const ONE: Self = 1.0;
+            const NUMBER: Number = $number;
+            #[inline]
+            fn fused(self, b: Self, c: Self) -> Self {
+                $fma(self, b, c)
+            }
+            #[inline]
+            fn exp(self, variant: Variant) -> Self {
+                match variant {
+                    Variant::Libm => $exp(self),
+                    Variant::Micromath => fast_exp(self as f32) as $T,
+                }
+            }
+            #[inline]
+            fn tanh(self, variant: Variant) -> Self {
+                match variant {
+                    Variant::Libm => $tanh(self),
+                    Variant::Micromath => fast_tanh(self as f32) as $T,
+                }
+            }
+            #[inline(always)]
+            fn relu(self) -> Self {
+                let bits = self.to_bits();
+                // Sign bit set and not NaN: one unsigned comparison. NaN of either sign must stay
+                // NaN, because x86 and Arm produce NaN with opposite signs.
+                if bits ^ $sign <= $infinity { 0.0 } else { self }
+            }
+            #[inline(always)]
+            fn is_finite(self) -> bool {
+                self.is_finite()
+            }
+            #[inline(always)]
+            fn is_negative_zero(self) -> bool {
+                self.to_bits() == $sign
+            }
+            #[inline]
+            fn from_f64(x: f64) -> Self {
+                x as $T
+            }
+            #[inline]
+            fn to_f64(self) -> f64 {
+                self as f64
+            }
+        }
+    };
+}
+
+scalar!(f32, Number::F32, 1u32 << 31, 0x7f80_0000, libm::fmaf, libm::expf, libm::tanhf);
+scalar!(f64, Number::F64, 1u64 << 63, 0x7ff0_0000_0000_0000, libm::fma, libm::exp, libm::tanh);
+
+fn fast_exp(x: f32) -> f32 {
+    micromath::F32(x).exp().0
+}
+
+/// tanh(x) = 1 - 2 / (e^(2x) + 1), which cannot become infinity over infinity.
+fn fast_tanh(x: f32) -> f32 {
+    1.0 - 2.0 / (fast_exp(2.0 * x) + 1.0)
+}

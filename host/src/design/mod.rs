@@ -1,0 +1,1 @@
+//! Exact integrators in closed form, and compression to low rank.

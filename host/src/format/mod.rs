@@ -1,0 +1,1 @@
+//! Files: safetensors, npz, JSON, model bytes.

@@ -1,0 +1,17 @@
+//! Design, train, analyse and export recurrent integrators, and prove that the chip computes the same.
+
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod design;
+pub mod error;
+pub mod format;
+pub mod manifold;
+pub mod network;
+pub mod report;
+pub mod task;
+pub mod train;
+pub mod verify;
+
+pub use error::{Error, Result};
+pub use network::Network;

@@ -1,0 +1,51 @@
+//! The `tinyfold` command.
+
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tinyfold::command;
+
+/// Trains or designs a recurrent network that integrates signals, shows why it works, and proves
+/// that a microcontroller computes the same bits.
+#[derive(Parser)]
+#[command(version, after_help = "Start with: tinyfold quickstart\nExit codes: 0 done, 1 a check failed, 2 bad input")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Quickstart(command::quickstart::Args),
+    Design(command::design::Args),
+    Train(command::train::Args),
+    Compress(command::compress::Args),
+    Analyse(command::analyse::Args),
+    Export(command::export::Args),
+    Verify(command::verify::Args),
+    Report(command::report::Args),
+    Inspect(command::inspect::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Quickstart(args) => command::quickstart::run(&args),
+        Command::Design(args) => command::design::run(&args),
+        Command::Train(args) => command::train::run(&args),
+        Command::Compress(args) => command::compress::run(&args),
+        Command::Analyse(args) => command::analyse::run(&args),
+        Command::Export(args) => command::export::run(&args),
+        Command::Verify(args) => command::verify::run(&args),
+        Command::Report(args) => command::report::run(&args),
+        Command::Inspect(args) => command::inspect::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tinyfold: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Spectra, coordinates and distance to the manifold of a network.

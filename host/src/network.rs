@@ -1,0 +1,163 @@
+//! A network in f64, as the host designs, trains and analyses it.
+
+use faer::Mat;
+use serde::{Deserialize, Serialize};
+pub use tinyfold_core::{Activation, Arithmetic, Form, Variant};
+
+use crate::task::Integration;
+
+/// The recurrent weights.
+#[derive(Clone, Debug)]
+pub enum Recurrence {
+    /// W, n × n; `W[(i, j)]` is the weight from neuron j to neuron i.
+    Dense(Mat<f64>),
+    /// W = U Vᵀ of rank R.
+    LowRank {
+        /// U, n × R.
+        u: Mat<f64>,
+        /// V, n × R.
+        v: Mat<f64>,
+    },
+}
+
+/// One input or output channel: its name and its physical scale.
+///
+/// Input: x = (raw - center) · gain. Output: raw = y · gain + center.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Channel {
+    /// Name, as the column of the recording.
+    pub name: String,
+    /// Physical unit; empty when unknown.
+    pub unit: String,
+    /// Physical value of 0.
+    pub center: f64,
+    /// Network units per physical unit (input), physical units per network unit (output).
+    pub gain: f64,
+}
+
+impl Channel {
+    /// A channel in network units: center 0, gain 1.
+    #[must_use]
+    pub fn plain(name: impl Into<String>) -> Self {
+        Self { name: name.into(), unit: String::new(), center: 0.0, gain: 1.0 }
+    }
+}
+
+/// A network with n neurons, I inputs, O outputs and leak alpha in (0, 1].
+///
+/// Rate form: h' = (1 - alpha) h + alpha phi(W h + B x + b), y = C h + c.
+/// Current form: a' = (1 - alpha) a + alpha (W phi(a) + B x + b), y = C phi(a) + c.
+#[derive(Clone, Debug)]
+pub struct Network {
+    /// Rate or current.
+    pub form: Form,
+    /// Leak alpha in (0, 1].
+    pub alpha: f64,
+    /// phi.
+    pub activation: Activation<f64>,
+    /// Which implementation of exp and tanh the chip uses.
+    pub variant: Variant,
+    /// How the chip adds products.
+    pub arithmetic: Arithmetic,
+    /// W.
+    pub recurrence: Recurrence,
+    /// B, n × I.
+    pub input: Mat<f64>,
+    /// b, n.
+    pub bias: Vec<f64>,
+    /// C, O × n.
+    pub readout: Mat<f64>,
+    /// c, O.
+    pub output_bias: Vec<f64>,
+    /// Carried state at reset, in the words of [`Network::carried`].
+    pub initial: Vec<f64>,
+    /// I input channels.
+    pub inputs: Vec<Channel>,
+    /// O output channels.
+    pub outputs: Vec<Channel>,
+    /// E, n × D, when B = W E (the form of Fanthomme & Monasson).
+    pub encoder: Option<Mat<f64>>,
+    /// What the network was made for, when it integrates.
+    pub task: Option<Integration>,
+}
+
+impl Network {
+    /// A network of rate form, alpha = 1, without biases, started at zero, with plain channels.
+    #[must_use]
+    pub fn plain(activation: Activation<f64>, recurrence: Recurrence, input: Mat<f64>, readout: Mat<f64>) -> Self {
+        let (n, inputs, outputs) = (input.nrows(), input.ncols(), readout.nrows());
+        let mut network = Self {
+            form: Form::Rate,
+            alpha: 1.0,
+            activation,
+            variant: Variant::Libm,
+            arithmetic: Arithmetic::Separate,
+            recurrence,
+            input,
+            bias: vec![0.0; n],
+            readout,
+            output_bias: vec![0.0; outputs],
+            initial: Vec::new(),
+            inputs: (0..inputs).map(|i| Channel::plain(format!("x{i}"))).collect(),
+            outputs: (0..outputs).map(|i| Channel::plain(format!("y{i}"))).collect(),
+            encoder: None,
+            task: None,
+        };
+        network.initial = network.rest();
+        network
+    }
+
+    /// n.
+    #[must_use]
+    pub fn neurons(&self) -> usize {
+        self.input.nrows()
+    }
+
+    /// R of a low-rank network, 0 for a dense one.
+    #[must_use]
+    pub fn rank(&self) -> usize {
+        match &self.recurrence {
+            Recurrence::Dense(_) => 0,
+            Recurrence::LowRank { u, .. } => u.ncols(),
+        }
+    }
+
+    /// Number of words a step carries to the next one.
+    ///
+    /// | | rate, alpha = 1 | rate, alpha < 1 | current |
+    /// |---|---|---|---|
+    /// | dense | h (n) | h (n) | a (n) |
+    /// | rank R | z = Vᵀh (R) | z (R), y (O) | kappa (R), nu (I) |
+    #[must_use]
+    pub fn carried(&self) -> usize {
+        match (&self.recurrence, self.form) {
+            (Recurrence::Dense(_), _) => self.neurons(),
+            (Recurrence::LowRank { u, .. }, Form::Current) => u.ncols() + self.input.ncols(),
+            (Recurrence::LowRank { u, .. }, Form::Rate) if self.alpha < 1.0 => u.ncols() + self.readout.nrows(),
+            (Recurrence::LowRank { u, .. }, Form::Rate) => u.ncols(),
+        }
+    }
+
+    /// The carried state of a network at rest: h = 0 in rate form, a = b in current form.
+    #[must_use]
+    pub fn rest(&self) -> Vec<f64> {
+        let mut state = vec![0.0; self.carried()];
+        match (&self.recurrence, self.form) {
+            (Recurrence::Dense(_), Form::Current) => state.copy_from_slice(&self.bias),
+            (Recurrence::LowRank { u, .. }, Form::Rate) if self.alpha < 1.0 => {
+                state[u.ncols()..].copy_from_slice(&self.output_bias);
+            }
+            _ => {}
+        }
+        state
+    }
+
+    /// W as one n × n matrix.
+    #[must_use]
+    pub fn weights(&self) -> Mat<f64> {
+        match &self.recurrence {
+            Recurrence::Dense(w) => w.clone(),
+            Recurrence::LowRank { u, v } => u * v.transpose(),
+        }
+    }
+}

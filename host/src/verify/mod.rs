@@ -1,0 +1,1 @@
+//! One list of cases, many backends, every word compared.
