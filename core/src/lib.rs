@@ -1,20 +1,69 @@
 //! Recurrent networks on a microcontroller: no_std, no alloc, no panic, the same bits everywhere.
+//!
+//! | letter | meaning | shape |
+//! |---|---|---|
+//! | n, R, I, O | neurons, rank, inputs, outputs | |
+//! | W = U Vᵀ | recurrent weights; `W[i, j]` is the weight from j to i | n × n, U and V n × R |
+//! | B, b | input weights, bias | n × I, n |
+//! | C, c | readout, output bias | O × n, O |
+//! | x, y | input, output of one step | I, O |
+//! | p | pre-activation | n |
+//! | h, a | rate, current | n |
+//! | z, kappa, nu | latent Vᵀh of rate form; recurrent and input part of a in current form | R, R, I |
+//! | phi | [`Activation`] | |
+//! | alpha | leak, in (0, 1] | |
+//!
+//! Reading order: [`Shape`], [`View`] and [`State`] (`network.rs`), `latent.rs`, `linear.rs`,
+//! [`pack`], [`wire`].
+//!
+//! ```
+//! use tinyfold_core::pack::{Matrices, Weights, pack};
+//! use tinyfold_core::{Activation, Number, Settings, Shape, View, wire};
+//!
+//! // z' = 0.9 (z + x) by two ReLU neurons, one for each sign.
+//! let shape = Shape { neurons: 2, rank: 1, inputs: 1, outputs: 1 };
+//! let matrices = Matrices {
+//!     weights: Weights::LowRank { u: &[1.0, -1.0], v: &[0.9, -0.9] },
+//!     input: &[1.0, -1.0],
+//!     bias: &[0.0; 2],
+//!     readout: &[0.9, -0.9],
+//!     output_bias: &[0.0],
+//!     scaling: &[[0.0, 1.0]; 2],
+//!     initial: &[],
+//! };
+//! let mut words = [0.0_f32; 17];
+//! pack(&shape, &matrices, &mut words)?;
+//! let view = View::from_words(shape, Settings::new(Activation::Relu), &words)?;
+//!
+//! let mut file = vec![0; wire::length(&shape, Number::F32, "leaky integrator")];
+//! wire::write(&view, "leaky integrator", &mut file)?;
+//!
+//! let mut memory = [0.0; 16];
+//! let mut state = view.state(&mut memory)?;
+//! for _ in 0..3 {
+//!     view.step(&mut state, &[-1.0]);
+//! }
+//! assert_eq!(state.output(), [-0.9 * (1.0 + 0.9 * (1.0 + 0.9))]);
+//! # Ok::<(), tinyfold_core::Error>(())
+//! ```
 #![no_std]
 #![deny(unsafe_code)]
 
 mod activation;
+mod error;
+mod latent;
+mod linear;
+mod network;
+mod owned;
+pub mod pack;
 mod scalar;
+mod shape;
+pub mod wire;
 
 pub use activation::Activation;
+pub use error::{Error, Expected, Field};
+pub use linear::{PANEL_ROWS, panels};
+pub use network::{Settings, State, Status, View};
+pub use owned::Network;
 pub use scalar::{Arithmetic, Number, Scalar, Variant};
-
-/// Which variable is leaky: the rate h or the current a.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[repr(u8)]
-pub enum Form {
-    /// h' = (1 - alpha) h + alpha phi(W h + B x + b), y = C h + c.
-    Rate = 1,
-    /// a' = (1 - alpha) a + alpha (W phi(a) + B x + b), y = C phi(a) + c.
-    Current = 2,
-}
+pub use shape::{Form, Shape};

@@ -34,6 +34,8 @@ pub trait Scalar:
     fn relu(self) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
+    /// True for +0 and −0, by the bits.
+    fn is_zero(self) -> bool;
     /// True for −0 only.
     fn is_negative_zero(self) -> bool;
     /// The nearest value of this type.
@@ -142,6 +144,10 @@ macro_rules! scalar {
             #[inline(always)]
             fn is_finite(self) -> bool {
                 self.is_finite()
+            }
+            #[inline(always)]
+            fn is_zero(self) -> bool {
+                self.to_bits() << 1 == 0
             }
             #[inline(always)]
             fn is_negative_zero(self) -> bool {

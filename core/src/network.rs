@@ -1,0 +1,395 @@
+//! A network split in two: the [`View`] of its parameters, which a step cannot change, and the
+//! [`State`], which is all that changes.
+
+use crate::activation::Activation;
+use crate::error::{Error, Expected, Field, between, exactly};
+use crate::linear::{PANEL_ROWS, add_column, panel};
+use crate::scalar::{Arithmetic, Fused, MultiplyAdd, Scalar, Separate, Variant};
+use crate::shape::{Form, Shape};
+
+/// What a network computes besides its weights.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Settings<T> {
+    /// Rate or current form.
+    pub form: Form,
+    /// How products are added.
+    pub arithmetic: Arithmetic,
+    /// Implementation of exp and tanh.
+    pub variant: Variant,
+    /// phi.
+    pub activation: Activation<T>,
+    /// Leak alpha, in (0, 1].
+    pub alpha: T,
+    /// 1 - alpha, in [0, 1): stored, so that it is rounded once and the same everywhere. Exactly 0
+    /// when alpha is 1.
+    pub keep: T,
+}
+
+impl<T: Scalar> Settings<T> {
+    /// Rate form without leak, separate arithmetic, `libm`.
+    #[must_use]
+    pub const fn new(activation: Activation<T>) -> Self {
+        Self {
+            form: Form::Rate,
+            arithmetic: Arithmetic::Separate,
+            variant: Variant::Libm,
+            activation,
+            alpha: T::ONE,
+            keep: T::ZERO,
+        }
+    }
+
+    /// Whether anything of the old state is kept.
+    #[inline(always)]
+    pub(crate) fn leaky(&self) -> bool {
+        !self.keep.is_zero()
+    }
+
+    /// keep · old + alpha · new, in this order; `new` itself without leak.
+    #[inline(always)]
+    pub(crate) fn leak<A: MultiplyAdd>(&self, old: T, new: T) -> T {
+        if self.leaky() { A::mac(self.keep * old, self.alpha, new) } else { new }
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let refuse = |field| Err(Error::new(field, Expected::Finite, 0));
+        let leak = T::ZERO < self.alpha && self.alpha <= T::ONE && T::ZERO <= self.keep && self.keep < T::ONE;
+        if !leak || (self.alpha == T::ONE) == self.leaky() {
+            return refuse(Field::Leak);
+        }
+        let parameters = match self.activation {
+            Activation::Clipped { lo, hi } => lo.is_finite() && hi.is_finite() && lo <= hi,
+            Activation::Sigmoid { slope, threshold } => slope.is_finite() && threshold.is_finite(),
+            _ => true,
+        };
+        if parameters { Ok(()) } else { refuse(Field::ActivationParameters) }
+    }
+}
+
+/// The parameters of a network, borrowed from flash, from checked bytes or from a
+/// [`Network`](crate::Network): checked once, so that a step cannot fail.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a, T> {
+    pub(crate) shape: Shape,
+    pub(crate) settings: Settings<T>,
+    pub(crate) layer: &'a [T],
+    pub(crate) readout_bias: &'a [T],
+    pub(crate) readout: &'a [T],
+    pub(crate) input_scaling: &'a [[T; 2]],
+    pub(crate) output_scaling: &'a [[T; 2]],
+    pub(crate) initial: &'a [T],
+}
+
+/// All that a step changes: held inputs, outputs, carried words and scratch.
+#[derive(Debug)]
+pub struct State<'m, T> {
+    pub(crate) input: &'m mut [T],
+    pub(crate) y: &'m mut [T],
+    pub(crate) output: &'m mut [T],
+    pub(crate) carried: &'m mut [T],
+    pub(crate) scratch: &'m mut [T],
+    held: u32,
+}
+
+/// What a step has to say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Status {
+    /// Input channels of this step that were not finite, or not supplied, and kept their last good value.
+    pub held: u32,
+}
+
+impl<'a, T: Scalar> View<'a, T> {
+    /// The view of packed parameters (see [`pack`](crate::pack::pack)).
+    ///
+    /// # Errors
+    /// A size out of range, a section of the wrong length, a number that is not finite, a bias of
+    /// −0 (it would make the bits depend on whether zero terms are skipped), a leak outside (0, 1].
+    pub fn new(
+        shape: Shape,
+        settings: Settings<T>,
+        [layer, readout, scaling, initial]: [&'a [T]; 4],
+    ) -> Result<Self, Error> {
+        check_shape(&shape)?;
+        settings.check()?;
+        for (field, section, words) in [
+            (Field::Layer, layer, shape.layer_len()),
+            (Field::Readout, readout, shape.readout_len()),
+            (Field::Scaling, scaling, shape.scaling_len()),
+            (Field::Initial, initial, shape.initial_len()),
+        ] {
+            exactly(field, words, section.len())?;
+            if let Some(index) = section.iter().position(|x| !x.is_finite()) {
+                return Err(Error::new(field, Expected::Finite, index as u64));
+            }
+        }
+        let view = Self::lend(shape, settings, [layer, readout, scaling, initial]);
+        if view.readout_bias.iter().any(|c| c.is_negative_zero()) {
+            return Err(Error::new(Field::Readout, Expected::Finite, 0));
+        }
+        Ok(view)
+    }
+
+    /// The view of one slice that holds layer, readout, scaling and initial state in this order.
+    ///
+    /// # Errors
+    /// As [`View::new`].
+    pub fn from_words(shape: Shape, settings: Settings<T>, words: &'a [T]) -> Result<Self, Error> {
+        check_shape(&shape)?;
+        exactly(Field::Layer, shape.parameter_len(), words.len())?;
+        Self::new(shape, settings, split(&shape, words))
+    }
+
+    /// As [`View::new`] for sections whose lengths are known to be right.
+    pub(crate) fn lend(
+        shape: Shape,
+        settings: Settings<T>,
+        [layer, readout, scaling, initial]: [&'a [T]; 4],
+    ) -> Self {
+        let (readout_bias, readout) = readout.split_at_checked(shape.outputs).unwrap_or_default();
+        let (input_scaling, output_scaling) =
+            scaling.as_chunks().0.split_at_checked(shape.inputs).unwrap_or_default();
+        Self { shape, settings, layer, readout_bias, readout, input_scaling, output_scaling, initial }
+    }
+
+    /// Sizes.
+    #[must_use]
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Form, arithmetic, activation and leak.
+    #[must_use]
+    pub const fn settings(&self) -> Settings<T> {
+        self.settings
+    }
+
+    /// Layer, c, the columns of C, scaling of inputs and of outputs, initial state: as packed.
+    pub(crate) fn sections(&self) -> [&'a [T]; 6] {
+        [
+            self.layer,
+            self.readout_bias,
+            self.readout,
+            self.input_scaling.as_flattened(),
+            self.output_scaling.as_flattened(),
+            self.initial,
+        ]
+    }
+
+    /// A state in `memory`, reset. Of the memory, the first [`Shape::state_len`] words are used.
+    ///
+    /// # Errors
+    /// Memory too short.
+    pub fn state<'m>(&self, memory: &'m mut [T]) -> Result<State<'m, T>, Error> {
+        let Shape { inputs, outputs, .. } = self.shape;
+        let carried = self.shape.carried_len(self.settings.form, self.settings.leaky());
+        let (need, found) = (self.shape.state_len(), memory.len());
+        let too_short = Error::new(Field::State, Expected::AtLeast(need as u64), found as u64);
+        let cut = |memory: &'m mut [T], at| memory.split_at_mut_checked(at).ok_or(too_short);
+        if found < need {
+            return Err(too_short);
+        }
+        let (input, rest) = cut(memory, inputs)?;
+        let (y, rest) = cut(rest, outputs)?;
+        let (output, rest) = cut(rest, outputs)?;
+        let (carried, rest) = cut(rest, carried)?;
+        let (scratch, _) = cut(rest, self.shape.scratch_len())?;
+        let mut state = State { input, y, output, carried, scratch, held: 0 };
+        self.reset(&mut state);
+        Ok(state)
+    }
+
+    /// Sets the carried words to the initial state, inputs and outputs to 0, the count of held inputs to 0.
+    pub fn reset(&self, state: &mut State<'_, T>) {
+        state.held = 0;
+        state.input.fill(T::ZERO);
+        state.y.fill(T::ZERO);
+        state.output.fill(T::ZERO);
+        state.scratch.fill(T::ZERO);
+        for (word, &initial) in state.carried.iter_mut().zip(self.initial) {
+            *word = initial;
+        }
+        if self.settings.form == Form::Current {
+            match self.settings.arithmetic {
+                Arithmetic::Separate => self.rates::<Separate>(state),
+                Arithmetic::Fused => self.rates::<Fused>(state),
+            }
+        }
+    }
+
+    /// One time step: reads the raw sample `x` (I physical values), updates `state`.
+    ///
+    /// x_k = (raw_k - center_k) · gain_k; the equations of [`Form`]; output_o = y_o · gain_o + center_o.
+    ///
+    /// A channel that is not finite after scaling, or not supplied, holds its last good value (0
+    /// after a reset) and is counted. `state` must come from [`View::state`] of this view; with a
+    /// state of another shape the result is meaningless, but nothing panics.
+    pub fn step(&self, state: &mut State<'_, T>, x: &[T]) -> Status {
+        let status = self.take_input(state, x);
+        match self.settings.arithmetic {
+            Arithmetic::Separate => self.advance::<Separate>(state),
+            Arithmetic::Fused => self.advance::<Fused>(state),
+        }
+        status
+    }
+
+    fn take_input(&self, state: &mut State<'_, T>, x: &[T]) -> Status {
+        let mut held = 0;
+        let mut raw = x.iter();
+        for (x, &[center, gain]) in state.input.iter_mut().zip(self.input_scaling) {
+            let fresh = raw.next().map(|&raw| (raw - center) * gain);
+            match fresh.filter(|x| x.is_finite()) {
+                Some(good) => *x = good,
+                None => held += 1,
+            }
+        }
+        state.held = state.held.saturating_add(held);
+        Status { held }
+    }
+
+    #[inline(always)]
+    fn advance<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
+        if self.shape.is_dense() {
+            match self.settings.form {
+                Form::Rate => self.dense_rate::<A>(state),
+                Form::Current => {
+                    self.dense_current::<A>(state);
+                    self.rates::<A>(state);
+                }
+            }
+            state.y.copy_from_slice_checked(self.readout_bias);
+            let phi: &[T] = if self.settings.form == Form::Rate { state.carried } else { state.scratch };
+            let mut columns = self.readout;
+            for &phi in phi {
+                let Some((column, rest)) = columns.split_at_checked(self.shape.outputs) else { break };
+                add_column::<T, A>(state.y, column, phi);
+                columns = rest;
+            }
+            self.give_output(state.output, state.y);
+        } else {
+            self.latent_step::<A>(state);
+        }
+    }
+
+    pub(crate) fn give_output(&self, output: &mut [T], y: &[T]) {
+        for ((output, &y), &[center, gain]) in output.iter_mut().zip(y).zip(self.output_scaling) {
+            *output = y * gain + center;
+        }
+    }
+
+    /// Calls `each` with the pre-activations of every panel and its row number.
+    #[inline(always)]
+    fn dense_panels<A: MultiplyAdd>(&self, h: &[T], x: &[T], mut each: impl FnMut([T; PANEL_ROWS])) {
+        let mut rest = self.layer.as_chunks().0;
+        while let Some((block, next)) = rest.split_at_checked(self.shape.columns()) {
+            if block.is_empty() {
+                break;
+            }
+            each(panel::<T, A>(block, h, x));
+            rest = next;
+        }
+    }
+
+    /// h' = keep h + alpha phi(b + W h + B x).
+    #[inline(always)]
+    fn dense_rate<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
+        let Settings { activation, variant, .. } = self.settings;
+        {
+            let h: &[T] = state.carried;
+            let mut rows = h.iter().zip(state.scratch.iter_mut());
+            self.dense_panels::<A>(h, state.input, |p| {
+                for (p, (&old, new)) in p.into_iter().zip(rows.by_ref()) {
+                    *new = self.settings.leak::<A>(old, activation.value(p, variant));
+                }
+            });
+        }
+        core::mem::swap(&mut state.carried, &mut state.scratch);
+    }
+
+    /// a' = keep a + alpha (b + W phi(a) + B x); scratch holds phi(a).
+    #[inline(always)]
+    fn dense_current<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
+        let mut rows = state.carried.iter_mut();
+        self.dense_panels::<A>(state.scratch, state.input, |p| {
+            for (p, a) in p.into_iter().zip(rows.by_ref()) {
+                *a = self.settings.leak::<A>(*a, p);
+            }
+        });
+    }
+
+    /// Current form: fills the scratch with what the next step needs of phi(a).
+    #[inline(always)]
+    fn rates<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
+        if self.shape.is_dense() {
+            let Settings { activation, variant, .. } = self.settings;
+            for (phi, &a) in state.scratch.iter_mut().zip(state.carried.iter()) {
+                *phi = activation.value(a, variant);
+            }
+        } else {
+            self.latent_rates::<A>(state);
+        }
+    }
+}
+
+impl<T: Copy> State<'_, T> {
+    /// The last outputs, in physical units (O).
+    #[must_use]
+    pub fn output(&self) -> &[T] {
+        self.output
+    }
+
+    /// The carried words (see [`Shape::carried_len`]).
+    #[must_use]
+    pub fn carried(&self) -> &[T] {
+        self.carried
+    }
+
+    /// The carried words, to set a state by hand.
+    #[must_use]
+    pub fn carried_mut(&mut self) -> &mut [T] {
+        self.carried
+    }
+
+    /// The inputs of the last step in network units (I): the last good ones.
+    #[must_use]
+    pub fn input(&self) -> &[T] {
+        self.input
+    }
+
+    /// Input samples held since the reset; stays at the largest u32.
+    #[must_use]
+    pub const fn held(&self) -> u32 {
+        self.held
+    }
+}
+
+pub(crate) fn check_shape(shape: &Shape) -> Result<(), Error> {
+    between(Field::Neurons, 1, Shape::MOST, shape.neurons)?;
+    between(Field::Rank, 0, Shape::MOST, shape.rank)?;
+    between(Field::Inputs, 0, Shape::MOST, shape.inputs)?;
+    between(Field::Outputs, 1, Shape::MOST, shape.outputs)
+}
+
+/// Layer, readout, scaling and initial state of one slice.
+pub(crate) fn split<'a, T>(shape: &Shape, words: &'a [T]) -> [&'a [T]; 4] {
+    let cut = |words: &'a [T], at| words.split_at_checked(at).unwrap_or((words, &[]));
+    let (layer, rest) = cut(words, shape.layer_len());
+    let (readout, rest) = cut(rest, shape.readout_len());
+    let (scaling, initial) = cut(rest, shape.scaling_len());
+    [layer, readout, scaling, initial]
+}
+
+/// `copy_from_slice` that copies as much as both hold.
+pub(crate) trait CopyChecked<T> {
+    fn copy_from_slice_checked(&mut self, from: &[T]);
+}
+
+impl<T: Copy> CopyChecked<T> for [T] {
+    #[inline(always)]
+    fn copy_from_slice_checked(&mut self, from: &[T]) {
+        for (to, &from) in self.iter_mut().zip(from) {
+            *to = from;
+        }
+    }
+}

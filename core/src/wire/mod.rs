@@ -1,0 +1,328 @@
+//! The bytes of a model (`.tfld`): written into a caller's buffer, read in place.
+//!
+//! Little-endian. A 64-byte header, then sections at 16-byte boundaries, then CRC-32 of all before it.
+//!
+//! | offset | bytes | header field |
+//! |---|---|---|
+//! | 0 | 4 | magic `TFLD` |
+//! | 4 | 2 | format version |
+//! | 6 | 1 | number type |
+//! | 7 | 1 | form |
+//! | 8 | 1 | arithmetic |
+//! | 9 | 1 | activation |
+//! | 10 | 1 | activation variant |
+//! | 11 | 1 | zero |
+//! | 12 | 2 × 4 | n, R, I, O |
+//! | 20 | 4 | length of all, CRC included |
+//! | 24 | 4 × 6 | offsets of settings, layer, readout, scaling, initial state, metadata |
+//! | 48 | 4 | bytes of metadata |
+//! | 52 | 12 | zero |
+//!
+//! Settings are alpha, 1 - alpha and two parameters of the activation. The other sections are the
+//! packed words of [`pack`](crate::pack::pack); metadata is UTF-8 text that core does not interpret.
+//!
+//! [`VERSION`] rises when the meaning of any byte changes: a field, a section, the packing, the
+//! order of a sum, an activation's arithmetic. Readers refuse every other version.
+
+use bytemuck::{cast_slice, try_cast_slice};
+use crc::{CRC_32_ISO_HDLC, Crc};
+
+use crate::activation::Activation;
+use crate::error::{Error, Expected, Field, between, exactly};
+use crate::network::{Settings, View};
+use crate::scalar::{Arithmetic, Number, Scalar, Variant};
+use crate::shape::{Form, Shape};
+
+#[cfg(target_endian = "big")]
+compile_error!("model bytes are read in place and little-endian");
+
+/// Version of the format that this code writes and reads.
+pub const VERSION: u16 = 1;
+/// Bytes before the first section.
+pub const HEADER_LEN: usize = 64;
+/// Sections start at multiples of this.
+pub const ALIGNMENT: usize = 16;
+
+const MAGIC: u32 = u32::from_le_bytes(*b"TFLD");
+const CHECKSUM_LEN: usize = 4;
+const CHECKSUM: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+/// alpha, 1 - alpha, two parameters of the activation.
+const SETTINGS_LEN: usize = 4;
+
+/// A model read in place.
+#[derive(Clone, Copy, Debug)]
+pub struct Model<'a, T> {
+    /// The network.
+    pub view: View<'a, T>,
+    /// Names, units and origin, as text.
+    pub metadata: &'a str,
+    /// Bytes of the model, checksum included.
+    pub length: usize,
+}
+
+/// Where everything is in a model of given sizes.
+struct Layout {
+    /// Offsets of settings, layer, readout, scaling, initial state, metadata.
+    sections: [usize; 6],
+    /// Offset of the checksum.
+    checksum: usize,
+}
+
+impl Layout {
+    fn new(shape: &Shape, number: Number, metadata: usize) -> Self {
+        let words =
+            [SETTINGS_LEN, shape.layer_len(), shape.readout_len(), shape.scaling_len(), shape.initial_len()];
+        let mut next = HEADER_LEN;
+        let mut place = |bytes: usize| {
+            let at = next;
+            next += bytes.next_multiple_of(ALIGNMENT);
+            at
+        };
+        let [settings, layer, readout, scaling, initial] = words.map(|words| place(words * number.size()));
+        let metadata_at = place(metadata);
+        Self { sections: [settings, layer, readout, scaling, initial, metadata_at], checksum: next }
+    }
+}
+
+/// Bytes of a model of these sizes.
+#[must_use]
+pub fn length(shape: &Shape, number: Number, metadata: &str) -> usize {
+    Layout::new(shape, number, metadata.len()).checksum + CHECKSUM_LEN
+}
+
+/// Writes a model into `out` and says how many bytes it took: [`length`].
+///
+/// # Errors
+/// [`Field::Buffer`]: `out` is too short.
+pub fn write<T: Scalar>(view: &View<'_, T>, metadata: &str, out: &mut [u8]) -> Result<usize, Error> {
+    let (shape, settings) = (view.shape(), view.settings());
+    let layout = Layout::new(&shape, T::NUMBER, metadata.len());
+    let (need, found) = (layout.checksum + CHECKSUM_LEN, out.len());
+    let too_short = Error::new(Field::Buffer, Expected::AtLeast(need as u64), found as u64);
+    let (out, _) = out.split_at_mut_checked(need).ok_or(too_short)?;
+    let (body, checksum) = out.split_at_mut_checked(layout.checksum).ok_or(too_short)?;
+    body.fill(0);
+    let mut put = |at: usize, bytes: &[u8]| {
+        if let Some(place) = body.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
+            place.copy_from_slice(bytes);
+        }
+    };
+
+    let (activation, parameters) = tag(settings.activation);
+    put(0, &MAGIC.to_le_bytes());
+    put(4, &VERSION.to_le_bytes());
+    put(
+        6,
+        &[
+            T::NUMBER as u8,
+            settings.form as u8,
+            settings.arithmetic as u8,
+            activation,
+            settings.variant as u8,
+        ],
+    );
+    for (k, size) in [shape.neurons, shape.rank, shape.inputs, shape.outputs].into_iter().enumerate() {
+        put(12 + 2 * k, &(size as u16).to_le_bytes());
+    }
+    put(20, &(need as u32).to_le_bytes());
+    for (k, offset) in layout.sections.into_iter().enumerate() {
+        put(24 + 4 * k, &(offset as u32).to_le_bytes());
+    }
+    put(48, &(metadata.len() as u32).to_le_bytes());
+
+    let [settings_at, layer_at, readout_at, scaling_at, initial_at, metadata_at] = layout.sections;
+    let [layer, readout_bias, readout, input_scaling, output_scaling, initial] = view.sections();
+    put(settings_at, cast_slice(&[settings.alpha, settings.keep, parameters[0], parameters[1]]));
+    put(layer_at, cast_slice(layer));
+    put(readout_at, cast_slice(readout_bias));
+    put(readout_at + size_of_val(readout_bias), cast_slice(readout));
+    put(scaling_at, cast_slice(input_scaling));
+    put(scaling_at + size_of_val(input_scaling), cast_slice(output_scaling));
+    put(initial_at, cast_slice(initial));
+    put(metadata_at, metadata.as_bytes());
+
+    for (byte, value) in checksum.iter_mut().zip(CHECKSUM.checksum(body).to_le_bytes()) {
+        *byte = value;
+    }
+    Ok(need)
+}
+
+/// Reads the model that fills `bytes`, in place.
+///
+/// `bytes` must be aligned for T; everything is checked here, so that the view cannot fail later.
+///
+/// # Errors
+/// Whatever differs from what [`write`] writes: see [`Field`] for the list.
+pub fn read<T: Scalar>(bytes: &[u8]) -> Result<Model<'_, T>, Error> {
+    let model = read_prefix(bytes)?;
+    exactly(Field::Length, model.length, bytes.len())?;
+    Ok(model)
+}
+
+/// Reads the model at the start of a longer region, for example of flash.
+///
+/// # Errors
+/// As [`read`]; bytes after the model are not looked at.
+pub fn read_prefix<T: Scalar>(bytes: &[u8]) -> Result<Model<'_, T>, Error> {
+    let (header, body) = Header::read(bytes)?;
+    exactly(Field::Number, T::NUMBER as usize, header.number as usize)?;
+
+    let shape = header.shape;
+    let layout = Layout::new(&shape, T::NUMBER, header.metadata);
+    exactly(Field::Length, layout.checksum + CHECKSUM_LEN, header.length)?;
+    for (expected, found) in layout.sections.into_iter().zip(header.offsets) {
+        exactly(Field::Offset, expected, found)?;
+    }
+    let section = |field: Field, at: usize, words: usize| -> Result<&[T], Error> {
+        let bytes = body.get(at..).and_then(|rest| rest.get(..words * size_of::<T>()));
+        let bytes =
+            bytes.ok_or(Error::new(Field::Offset, Expected::Between(0, body.len() as u64), at as u64))?;
+        try_cast_slice(bytes).map_err(|_| {
+            let (align, address) = (align_of::<T>(), bytes.as_ptr() as usize);
+            Error::new(field, Expected::Aligned(align as u64), (address % align) as u64)
+        })
+    };
+    let [settings_at, layer_at, readout_at, scaling_at, initial_at, metadata_at] = layout.sections;
+    let &[alpha, keep, p0, p1] = section(Field::Leak, settings_at, SETTINGS_LEN)? else {
+        return Err(Error::new(Field::Leak, Expected::Exactly(SETTINGS_LEN as u64), 0));
+    };
+    let settings = Settings {
+        form: header.form,
+        arithmetic: header.arithmetic,
+        variant: header.variant,
+        activation: untag(header.activation, [p0, p1])?,
+        alpha,
+        keep,
+    };
+    let view = View::new(
+        shape,
+        settings,
+        [
+            section(Field::Layer, layer_at, shape.layer_len())?,
+            section(Field::Readout, readout_at, shape.readout_len())?,
+            section(Field::Scaling, scaling_at, shape.scaling_len())?,
+            section(Field::Initial, initial_at, shape.initial_len())?,
+        ],
+    )?;
+    let text = body.get(metadata_at..).and_then(|rest| rest.get(..header.metadata)).unwrap_or_default();
+    let metadata = core::str::from_utf8(text)
+        .map_err(|error| Error::new(Field::Metadata, Expected::Utf8, error.valid_up_to() as u64))?;
+    Ok(Model { view, metadata, length: header.length })
+}
+
+/// The number type of the model at the start of `bytes`, to choose the T of [`read`].
+///
+/// # Errors
+/// The header is not one of this version.
+pub fn number(bytes: &[u8]) -> Result<Number, Error> {
+    Header::read(bytes).map(|(header, _)| header.number)
+}
+
+/// All but the checksum, which is right.
+pub(crate) fn checked_body(bytes: &[u8], length: usize) -> Result<&[u8], Error> {
+    let short = Error::new(Field::Length, Expected::AtLeast(length as u64), bytes.len() as u64);
+    let (body, checksum) =
+        bytes.get(..length).ok_or(short)?.split_last_chunk::<CHECKSUM_LEN>().ok_or(short)?;
+    let (expected, found) = (CHECKSUM.checksum(body), u32::from_le_bytes(*checksum));
+    if expected == found {
+        Ok(body)
+    } else {
+        Err(Error::new(Field::Checksum, Expected::Exactly(expected.into()), found.into()))
+    }
+}
+
+/// Magic and version of any tinyfold file: the first six bytes.
+pub(crate) fn check_kind(bytes: &[u8], magic: u32, version: u16) -> Result<(), Error> {
+    let found = take_u32(bytes, 0).unwrap_or(0);
+    if found != magic {
+        return Err(Error::new(Field::Magic, Expected::Exactly(magic.into()), found.into()));
+    }
+    exactly(Field::Version, version.into(), take_u16(bytes, 4).unwrap_or(0).into())
+}
+
+pub(crate) fn take_u32(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|chunk| u32::from_le_bytes(*chunk))
+}
+
+pub(crate) fn take_u16(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|chunk| u16::from_le_bytes(*chunk))
+}
+
+struct Header {
+    number: Number,
+    form: Form,
+    arithmetic: Arithmetic,
+    activation: u8,
+    variant: Variant,
+    shape: Shape,
+    length: usize,
+    offsets: [usize; 6],
+    metadata: usize,
+}
+
+impl Header {
+    /// The header, and all but the checksum, which is right.
+    fn read(bytes: &[u8]) -> Result<(Self, &[u8]), Error> {
+        check_kind(bytes, MAGIC, VERSION)?;
+        let header: &[u8; HEADER_LEN] = bytes.first_chunk().ok_or(Error::new(
+            Field::Length,
+            Expected::AtLeast(HEADER_LEN as u64),
+            bytes.len() as u64,
+        ))?;
+        let byte = |at: usize| header.get(at).copied().unwrap_or(0);
+        let size = |at| usize::from(take_u16(header, at).unwrap_or(0));
+        let word = |at| take_u32(header, at).unwrap_or(0) as usize;
+        let length = word(20);
+        // The checksum comes first: a damaged byte is damage, not a strange setting.
+        let body = checked_body(bytes, length)?;
+
+        let one_of =
+            |field, most: u8, found: u8| between(field, 1, most.into(), found.into()).map(|()| found);
+        let number = if one_of(Field::Number, 2, byte(6))? == 1 { Number::F32 } else { Number::F64 };
+        let form = if one_of(Field::Form, 2, byte(7))? == 1 { Form::Rate } else { Form::Current };
+        let arithmetic = if one_of(Field::Arithmetic, 2, byte(8))? == 1 {
+            Arithmetic::Separate
+        } else {
+            Arithmetic::Fused
+        };
+        let variant =
+            if one_of(Field::Variant, 2, byte(10))? == 1 { Variant::Libm } else { Variant::Micromath };
+        let reserved = header.get(52..).unwrap_or_default().iter().fold(byte(11), |all, byte| all | byte);
+        exactly(Field::Reserved, 0, reserved.into())?;
+        let shape = Shape { neurons: size(12), rank: size(14), inputs: size(16), outputs: size(18) };
+        crate::network::check_shape(&shape)?;
+        let header = Self {
+            number,
+            form,
+            arithmetic,
+            activation: byte(9),
+            variant,
+            shape,
+            length,
+            offsets: [24, 28, 32, 36, 40, 44].map(word),
+            metadata: word(48),
+        };
+        Ok((header, body))
+    }
+}
+
+fn tag<T: Scalar>(activation: Activation<T>) -> (u8, [T; 2]) {
+    match activation {
+        Activation::Linear => (1, [T::ZERO; 2]),
+        Activation::Relu => (2, [T::ZERO; 2]),
+        Activation::Clipped { lo, hi } => (3, [lo, hi]),
+        Activation::Tanh => (4, [T::ZERO; 2]),
+        Activation::Sigmoid { slope, threshold } => (5, [slope, threshold]),
+    }
+}
+
+fn untag<T: Scalar>(tag: u8, [p0, p1]: [T; 2]) -> Result<Activation<T>, Error> {
+    Ok(match tag {
+        1 => Activation::Linear,
+        2 => Activation::Relu,
+        3 => Activation::Clipped { lo: p0, hi: p1 },
+        4 => Activation::Tanh,
+        5 => Activation::Sigmoid { slope: p0, threshold: p1 },
+        _ => return Err(Error::new(Field::Activation, Expected::Between(1, 5), tag.into())),
+    })
+}
