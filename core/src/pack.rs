@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Field, exactly};
 use crate::linear::PANEL_ROWS;
-use crate::network::check_shape;
+use crate::network::{View, check_shape};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 
@@ -142,4 +142,90 @@ pub fn pack<T: Scalar>(shape: &Shape, matrices: &Matrices<'_, T>, words: &mut [T
 
 fn positive_zero<T: Scalar>(x: T) -> T {
     if x.is_negative_zero() { T::ZERO } else { x }
+}
+
+/// The entries of a packed network, for tools: `None` outside the shape. Not for the hot path.
+impl<T: Scalar> View<'_, T> {
+    /// b_i.
+    #[must_use]
+    pub fn bias(&self, i: usize) -> Option<T> {
+        self.column_entry(i, 0)
+    }
+
+    /// W\[i, j\] of a dense network.
+    #[must_use]
+    pub fn recurrent(&self, i: usize, j: usize) -> Option<T> {
+        (self.shape.is_dense() && j < self.shape.neurons).then(|| self.column_entry(i, 1 + j))?
+    }
+
+    /// B\[i, k\].
+    #[must_use]
+    pub fn input(&self, i: usize, k: usize) -> Option<T> {
+        let before = if self.shape.is_dense() { self.shape.neurons } else { self.shape.rank };
+        (k < self.shape.inputs).then(|| self.column_entry(i, 1 + before + k))?
+    }
+
+    /// U\[i, r\] of a low-rank network.
+    #[must_use]
+    pub fn u(&self, i: usize, r: usize) -> Option<T> {
+        (r < self.shape.rank).then(|| self.column_entry(i, 1 + r))?
+    }
+
+    /// V\[i, r\] of a low-rank network.
+    #[must_use]
+    pub fn v(&self, i: usize, r: usize) -> Option<T> {
+        let Shape { rank, inputs, .. } = self.shape;
+        (r < rank).then(|| self.column_entry(i, 1 + rank + inputs + r))?
+    }
+
+    /// C\[o, i\].
+    #[must_use]
+    pub fn readout(&self, o: usize, i: usize) -> Option<T> {
+        let Shape { neurons, rank, inputs, outputs } = self.shape;
+        if o >= outputs || i >= neurons {
+            None
+        } else if self.shape.is_dense() {
+            self.readout.get(i * outputs + o).copied()
+        } else {
+            self.column_entry(i, 1 + 2 * rank + inputs + o)
+        }
+    }
+
+    /// c.
+    #[must_use]
+    pub const fn output_bias(&self) -> &[T] {
+        self.readout_bias
+    }
+
+    /// (center, gain) of every input.
+    #[must_use]
+    pub const fn input_scaling(&self) -> &[[T; 2]] {
+        self.input_scaling
+    }
+
+    /// (center, gain) of every output.
+    #[must_use]
+    pub const fn output_scaling(&self) -> &[[T; 2]] {
+        self.output_scaling
+    }
+
+    /// The carried words after a reset.
+    #[must_use]
+    pub fn initial(&self) -> &[T] {
+        let carried = self.shape.carried_len(self.settings.form, self.settings.leaky());
+        self.initial.get(..carried).unwrap_or_default()
+    }
+
+    /// Entry of neuron i in a column of its panel, or in a word of its record.
+    fn column_entry(&self, i: usize, column: usize) -> Option<T> {
+        if i >= self.shape.neurons {
+            return None;
+        }
+        let at = if self.shape.is_dense() {
+            (i / PANEL_ROWS * self.shape.columns() + column) * PANEL_ROWS + i % PANEL_ROWS
+        } else {
+            i * self.shape.record() + column
+        };
+        self.layer.get(at).copied()
+    }
 }
