@@ -9,6 +9,7 @@ pub mod format;
 pub mod manifold;
 pub mod network;
 pub mod report;
+pub mod simulate;
 pub mod task;
 pub mod train;
 pub mod verify;

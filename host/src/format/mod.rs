@@ -1,1 +1,58 @@
-//! Files: safetensors, npz, JSON, model bytes.
+//! Files: networks (safetensors, npz), chip models, and how all of them are written.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::{Error, Result};
+
+pub mod model;
+pub mod network;
+pub mod npz;
+
+/// Writes `bytes` to `path` so that the file is either the old one or the whole new one: to a
+/// temporary file beside it, synced, then renamed. Missing folders are created.
+///
+/// # Errors
+/// The folder or the file cannot be written; the old file is then untouched.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    std::fs::create_dir_all(folder).map_err(Error::file(folder, "create folder"))?;
+    let written = || {
+        let mut file = tempfile::Builder::new().permissions(permissions()).tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    written().map_err(Error::file(path, "write"))
+}
+
+/// What a plainly created file has; temporary files are otherwise private to their owner.
+#[cfg(unix)]
+fn permissions() -> std::fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o644)
+}
+
+/// As [`write_atomic`], for a value as indented JSON.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::input(path.display().to_string(), "values that JSON can hold", error.to_string()))?;
+    text.push('\n');
+    write_atomic(path, text.as_bytes())
+}
+
+/// Reads a JSON file.
+///
+/// # Errors
+/// The file cannot be read, or is not what it should be: the message gives line and column.
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
+    let text = std::fs::read(path).map_err(Error::file(path, "read"))?;
+    serde_json::from_slice(&text)
+        .map_err(|error| Error::input(path.display().to_string(), "JSON of tinyfold", error.to_string()))
+}

@@ -1,1 +1,329 @@
-//! One list of cases, many backends, every word compared.
+//! One list of cases, many backends, every word of every step compared.
+//!
+//! The truth is an independent f64 simulation of the exported weights ([`Case::truth`]); `core` is
+//! `tinyfold-core` in f32 on this host; every other backend must give the same bits as `core`.
+
+pub mod case;
+pub mod tolerance;
+
+use indicatif::ProgressBar;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+pub use case::{Case, Truth};
+use tolerance::tolerance;
+
+use crate::format::model;
+use crate::{Error, Result};
+
+/// What a backend computed for a case.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Record {
+    /// Held input channels of every step.
+    pub held: Vec<u32>,
+    /// Outputs in physical units, row-major T × O.
+    pub outputs: Vec<f32>,
+    /// Carried words, row-major T × carried.
+    pub carried: Vec<f32>,
+}
+
+impl Record {
+    /// Words that two records must agree on.
+    #[must_use]
+    pub const fn words(&self) -> usize {
+        self.held.len() + self.outputs.len() + self.carried.len()
+    }
+
+    /// Same bits everywhere; any NaN equals any NaN.
+    #[must_use]
+    pub fn same_bits(&self, other: &Self) -> bool {
+        let same = |a: &[f32], b: &[f32]| {
+            a.len() == b.len()
+                && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
+        };
+        self.held == other.held && same(&self.outputs, &other.outputs) && same(&self.carried, &other.carried)
+    }
+}
+
+/// Something that runs a model on samples.
+pub trait Backend: Sync {
+    /// Name, as in `--on`.
+    fn name(&self) -> String;
+
+    /// Runs a case from reset to its last sample.
+    ///
+    /// # Errors
+    /// The backend cannot run it: too large, crashed, timed out.
+    fn run(&self, case: &Case) -> Result<Record>;
+}
+
+/// `tinyfold-core` in f32 on this host.
+pub struct Core;
+
+impl Backend for Core {
+    fn name(&self) -> String {
+        "core".into()
+    }
+
+    fn run(&self, case: &Case) -> Result<Record> {
+        let view = model::read::<f32>(&case.model, &case.name)?.view;
+        let mut memory = vec![0.0; view.shape().state_len()];
+        let mut state = view.state(&mut memory).map_err(|error| model::refused(&case.name, error))?;
+        let mut record = Record::default();
+        for sample in case.samples.chunks_exact(case.inputs.max(1)) {
+            record.held.push(view.step(&mut state, sample).held);
+            record.outputs.extend(state.output());
+            record.carried.extend(state.carried());
+        }
+        Ok(record)
+    }
+}
+
+/// What `verify` says of one backend, over all cases.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// Backend.
+    pub name: String,
+    /// Cases run.
+    pub cases: usize,
+    /// Steps run, over all cases.
+    pub steps: usize,
+    /// Words compared, over all cases.
+    pub words: usize,
+    /// Every word equal to core's, bit for bit. None for the truth itself.
+    pub bit_equal: Option<bool>,
+    /// Largest |output or carried word - truth|.
+    pub max_abs: f64,
+    /// Root mean square of the same.
+    pub rms: f64,
+    /// Largest of error / largest value of the run, over the cases.
+    pub max_relative: f64,
+    /// Largest |output or carried word - truth of the original weights|, when the originals are known.
+    pub max_abs_original: Option<f64>,
+    /// Bit-equal, and every case within its tolerance.
+    pub verdict: Verdict,
+    /// The cases that failed, with the reason.
+    pub failures: Vec<String>,
+}
+
+/// Passed or failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Bit-equal to core and within tolerance of the truth.
+    Pass,
+    /// Not.
+    Fail,
+}
+
+/// All rows of a verification.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verification {
+    /// Version of this structure.
+    pub schema: u32,
+    /// The truth first, then the backends in the order asked for.
+    pub backends: Vec<Row>,
+}
+
+impl Verification {
+    /// Whether every backend passed.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.backends.iter().all(|row| row.verdict == Verdict::Pass)
+    }
+}
+
+/// Errors of one run against one truth.
+#[derive(Clone, Copy, Debug, Default)]
+struct Distance {
+    max: f64,
+    square_sum: f64,
+    count: usize,
+    /// Largest |truth|.
+    scale: f64,
+}
+
+impl Distance {
+    fn between(found: impl Iterator<Item = f64>, truth: &[f64]) -> Self {
+        let mut distance = Self::default();
+        for (found, &truth) in found.zip(truth) {
+            let error = (found - truth).abs();
+            // NaN fails every comparison, so it must count as infinitely far.
+            let error = if error.is_nan() { f64::INFINITY } else { error };
+            distance.max = distance.max.max(error);
+            distance.square_sum += error * error;
+            distance.count += 1;
+            distance.scale = distance.scale.max(truth.abs());
+        }
+        distance
+    }
+
+    fn join(self, other: Self) -> Self {
+        Self {
+            max: self.max.max(other.max),
+            square_sum: self.square_sum + other.square_sum,
+            count: self.count + other.count,
+            scale: self.scale.max(other.scale),
+        }
+    }
+
+    fn of(outputs: impl Iterator<Item = f64>, carried: impl Iterator<Item = f64>, truth: &Truth) -> Self {
+        Self::between(outputs, &truth.outputs).join(Self::between(carried, &truth.carried))
+    }
+
+    fn relative(self) -> f64 {
+        if self.max == 0.0 { 0.0 } else { self.max / self.scale }
+    }
+}
+
+/// A case with what every backend is compared to.
+struct Prepared<'a> {
+    case: &'a Case,
+    truth: Truth,
+    truth_of_original: Option<Truth>,
+    core: Record,
+}
+
+/// What one backend did on one case.
+struct Comparison {
+    words: usize,
+    bit_equal: bool,
+    distance: Distance,
+    to_original: Option<f64>,
+    failure: Option<String>,
+}
+
+impl Prepared<'_> {
+    fn compare(&self, backend: &dyn Backend) -> Result<Comparison> {
+        let record = backend.run(self.case)?;
+        let wide = |words: &[f32]| words.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
+        let (outputs, carried) = (wide(&record.outputs), wide(&record.carried));
+        let to = |truth: &Truth| Distance::of(outputs.iter().copied(), carried.iter().copied(), truth);
+        let distance = to(&self.truth);
+        let complete = record.words() == self.core.words();
+        let bit_equal = record.same_bits(&self.core);
+        let allowed = tolerance(&self.case.exported);
+        let failure = if !complete {
+            Some(format!("{} words, expected {}", record.words(), self.core.words()))
+        } else if !bit_equal {
+            Some(format!("not bit-equal to core, {}", first_difference(&record, &self.core)))
+        } else if distance.relative() > allowed {
+            Some(format!("relative error {:.1e}, tolerance {allowed:.0e}", distance.relative()))
+        } else {
+            None
+        };
+        Ok(Comparison {
+            words: record.words(),
+            bit_equal: bit_equal && complete,
+            distance,
+            to_original: self.truth_of_original.as_ref().map(|truth| to(truth).max),
+            failure: failure.map(|reason| format!("{}: {reason}", self.case.name)),
+        })
+    }
+}
+
+fn first_difference(found: &Record, core: &Record) -> String {
+    let steps = core.held.len().max(1);
+    let words = |record: &Record, t: usize| -> Vec<u32> {
+        let slice = |words: &[f32]| -> Vec<u32> {
+            let width = words.len() / steps;
+            words[t * width..(t + 1) * width].iter().map(|x| if x.is_nan() { u32::MAX } else { x.to_bits() }).collect()
+        };
+        [vec![record.held[t]], slice(&record.outputs), slice(&record.carried)].concat()
+    };
+    for t in 0..steps {
+        for (k, (found, core)) in words(found, t).into_iter().zip(words(core, t)).enumerate() {
+            if found != core {
+                return format!("first at step {t}, word {k}: {found:#010x}, core {core:#010x}");
+            }
+        }
+    }
+    "in length".into()
+}
+
+/// Runs every case on every backend and compares every word.
+///
+/// The first row is the truth: its error is that of rounding the weights, when the originals are known.
+///
+/// # Errors
+/// A backend that cannot run a case. Differences are not errors; they are in the rows.
+pub fn verify(cases: &[Case], backends: &[Box<dyn Backend>], progress: &ProgressBar) -> Result<Verification> {
+    progress.set_length((cases.len() * backends.len()) as u64);
+    let prepared = cases
+        .par_iter()
+        .map(|case| {
+            Ok(Prepared {
+                truth: case.truth(&case.exported),
+                truth_of_original: case.original.as_ref().map(|original| case.truth(original)),
+                core: Core.run(case)?,
+                case,
+            })
+        })
+        .collect::<Result<Vec<Prepared<'_>>>>()?;
+    // Chips differ in speed by two orders of magnitude: all (backend, case) pairs share one queue.
+    let jobs: Vec<(&dyn Backend, &Prepared<'_>)> = backends
+        .iter()
+        .flat_map(|backend| prepared.iter().map(move |prepared| (backend.as_ref(), prepared)))
+        .collect();
+    let comparisons = jobs
+        .par_iter()
+        .with_max_len(1)
+        .map(|(backend, prepared)| {
+            let comparison = prepared.compare(*backend).map_err(|error| match error {
+                Error::CheckFailed(reason) => {
+                    Error::CheckFailed(format!("{}: {}: {reason}", backend.name(), prepared.case.name))
+                }
+                other => other,
+            });
+            progress.inc(1);
+            comparison
+        })
+        .collect::<Result<Vec<Comparison>>>()?;
+
+    let steps = cases.iter().map(Case::steps).sum();
+    let mut rows = vec![truth_row(&prepared, steps)];
+    for (backend, comparisons) in backends.iter().zip(comparisons.chunks(cases.len().max(1))) {
+        rows.push(row(backend.name(), comparisons, steps));
+    }
+    progress.finish_and_clear();
+    Ok(Verification { schema: 1, backends: rows })
+}
+
+fn row(name: String, comparisons: &[Comparison], steps: usize) -> Row {
+    let total = comparisons.iter().fold(Distance::default(), |sum, c| sum.join(c.distance));
+    let failures: Vec<String> = comparisons.iter().filter_map(|c| c.failure.clone()).collect();
+    Row {
+        name,
+        cases: comparisons.len(),
+        steps,
+        words: comparisons.iter().map(|c| c.words).sum(),
+        bit_equal: Some(comparisons.iter().all(|c| c.bit_equal)),
+        max_abs: total.max,
+        rms: (total.square_sum / total.count.max(1) as f64).sqrt(),
+        max_relative: comparisons.iter().map(|c| c.distance.relative()).fold(0.0, f64::max),
+        max_abs_original: comparisons.iter().map(|c| c.to_original).try_fold(0.0, |max, x| Some(x?.max(max))),
+        verdict: if failures.is_empty() { Verdict::Pass } else { Verdict::Fail },
+        failures,
+    }
+}
+
+fn truth_row(prepared: &[Prepared<'_>], steps: usize) -> Row {
+    let rounding = |prepared: &Prepared<'_>| {
+        let (truth, original) = (&prepared.truth, prepared.truth_of_original.as_ref()?);
+        let (outputs, carried) = (truth.outputs.iter().copied(), truth.carried.iter().copied());
+        Some(Distance::of(outputs, carried, original).max)
+    };
+    Row {
+        name: "host-f64".into(),
+        cases: prepared.len(),
+        steps,
+        words: prepared.iter().map(|p| p.truth.outputs.len() + p.truth.carried.len()).sum(),
+        bit_equal: None,
+        max_abs: 0.0,
+        rms: 0.0,
+        max_relative: 0.0,
+        max_abs_original: prepared.iter().map(rounding).try_fold(0.0, |max, x| Some(x?.max(max))),
+        verdict: Verdict::Pass,
+        failures: Vec::new(),
+    }
+}
