@@ -223,3 +223,51 @@ fn length_alignment_and_buffer_are_refused_with_numbers() {
     );
     assert_eq!(wire::length(&model.view.shape(), Number::F32, model.metadata), file.length);
 }
+
+mod trials {
+    use super::*;
+    use tinyfold_core::wire::trial::{self, ResultHeader, Trial};
+
+    fn bytes(trial: &Trial<'_>) -> Aligned {
+        let mut bytes = vec![0xaa; trial::length(trial.samples.len())];
+        trial::write(trial, &mut bytes).expect("the buffer fits");
+        Aligned::new(&bytes)
+    }
+
+    #[test]
+    fn a_trial_round_trips_inside_a_longer_region_and_nothing_damaged_is_read() {
+        let samples = [1.0, -2.5, f32::INFINITY, 0.0, 3.0, f32::MIN_POSITIVE];
+        let trial = Trial { inputs: 3, samples: &samples };
+        let mut file = bytes(&trial);
+        let region = Aligned::new(&[file.bytes(), &[0xff; 32]].concat());
+        assert_eq!(trial::read_prefix(region.bytes()), Ok(trial));
+        for length in 0..file.length {
+            assert!(trial::read_prefix(&file.bytes()[..length]).is_err(), "cut to {length}");
+        }
+        for bit in 0..8 * file.length {
+            file.words[bit / 128] ^= 1 << (bit % 128);
+            assert!(trial::read_prefix(file.bytes()).is_err(), "bit {bit}");
+            file.words[bit / 128] ^= 1 << (bit % 128);
+        }
+    }
+
+    #[test]
+    fn ragged_samples_are_refused() {
+        let trial = Trial { inputs: 2, samples: &[1.0, 2.0, 3.0] };
+        let error = trial::write(&trial, &mut [0; 32]).err();
+        let expected = Expected::Exactly(2);
+        assert_eq!(error, Some(Error { field: Field::Samples, expected, found: 3 }));
+    }
+
+    #[test]
+    fn a_result_is_read_whole_or_not_at_all() {
+        let header = ResultHeader { outputs: 2, carried: 1, steps: 3 };
+        let mut bytes = header.to_bytes().to_vec();
+        bytes.extend((0..12_u32).flat_map(u32::to_le_bytes));
+        bytes.extend(99_u32.to_le_bytes());
+        let (found, words, stack) = ResultHeader::read(&bytes).expect("whole");
+        assert_eq!((found, words.len(), words[11], stack), (header, 12, 11_u32.to_le_bytes(), 99));
+        bytes.pop();
+        assert_eq!(ResultHeader::read(&bytes).err().map(|error| error.field), Some(Field::Length));
+    }
+}

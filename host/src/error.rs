@@ -26,7 +26,9 @@ pub enum Error {
         found: String,
     },
     /// An exact design needs more neurons.
-    #[error("n: expected at least {least} neurons for these encoders, decoders and D = {channels}, found n = {n}")]
+    #[error(
+        "n: expected at least {least} neurons for these encoders, decoders and D = {channels}, found n = {n}"
+    )]
     TooFewNeurons {
         /// Neurons asked for.
         n: usize,

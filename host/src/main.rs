@@ -10,7 +10,10 @@ use tinyfold::command;
 /// Trains or designs a recurrent network that integrates signals, shows why it works, and proves
 /// that a microcontroller computes the same bits.
 #[derive(Parser)]
-#[command(version, after_help = "Start with: tinyfold quickstart\nExit codes: 0 done, 1 a check failed, 2 bad input")]
+#[command(
+    version,
+    after_help = "Start with: tinyfold quickstart\nExit codes: 0 done, 1 a check failed, 2 bad input"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

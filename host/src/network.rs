@@ -84,7 +84,12 @@ pub struct Network {
 impl Network {
     /// A network of rate form, alpha = 1, without biases, started at zero, with plain channels.
     #[must_use]
-    pub fn plain(activation: Activation<f64>, recurrence: Recurrence, input: Mat<f64>, readout: Mat<f64>) -> Self {
+    pub fn plain(
+        activation: Activation<f64>,
+        recurrence: Recurrence,
+        input: Mat<f64>,
+        readout: Mat<f64>,
+    ) -> Self {
         let (n, inputs, outputs) = (input.nrows(), input.ncols(), readout.nrows());
         let mut network = Self {
             form: Form::Rate,
@@ -133,7 +138,9 @@ impl Network {
         match (&self.recurrence, self.form) {
             (Recurrence::Dense(_), _) => self.neurons(),
             (Recurrence::LowRank { u, .. }, Form::Current) => u.ncols() + self.input.ncols(),
-            (Recurrence::LowRank { u, .. }, Form::Rate) if self.alpha < 1.0 => u.ncols() + self.readout.nrows(),
+            (Recurrence::LowRank { u, .. }, Form::Rate) if self.alpha < 1.0 => {
+                u.ncols() + self.readout.nrows()
+            }
             (Recurrence::LowRank { u, .. }, Form::Rate) => u.ncols(),
         }
     }

@@ -51,7 +51,10 @@ fn relu_designs_are_exact_for_frozen_random_encoders_and_decoders() {
                 (wide, narrow, design.noise_gain)
             })
             .reduce(|| (0.0, 0.0, 0.0), |a, b| (a.0.max(b.0), a.1.max(b.1), a.2.max(b.2)));
-        println!("n = {neurons}, D = {channels}: worst of 20 seeds f64 {:.1e}, core f32 {:.1e}, noise gain {:.1}", worst.0, worst.1, worst.2);
+        println!(
+            "n = {neurons}, D = {channels}: worst of 20 seeds f64 {:.1e}, core f32 {:.1e}, noise gain {:.1}",
+            worst.0, worst.1, worst.2
+        );
         assert!(worst.0 <= 1e-10, "n = {neurons}, D = {channels}: f64 {:e}", worst.0);
         assert!(worst.1 <= 1e-4, "n = {neurons}, D = {channels}: core f32 {:e}", worst.1);
     }

@@ -24,6 +24,8 @@
 //! [`VERSION`] rises when the meaning of any byte changes: a field, a section, the packing, the
 //! order of a sum, an activation's arithmetic. Readers refuse every other version.
 
+pub mod trial;
+
 use bytemuck::{cast_slice, try_cast_slice};
 use crc::{CRC_32_ISO_HDLC, Crc};
 

@@ -1,15 +1,135 @@
 //! `tinyfold verify`.
 
-use crate::Result;
+use std::path::{Path, PathBuf};
 
-/// Proves that every backend computes the same bits.
+use indicatif::{ProgressBar, ProgressStyle};
+
+use crate::format::model::ModelBytes;
+use crate::format::network;
+use crate::task::synthetic;
+use crate::verify::{self, Case, Verdict, Verification};
+use crate::{Error, Result};
+
+/// Proves that every backend computes the same bits, and how far they are from f64.
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = "Example: tinyfold verify --suite --on core,qemu-m4f --steps 200")]
+pub struct Args {
+    /// A model (.tfld) or a network (.safetensors, .npz), which is exported first.
+    #[arg(required_unless_present = "suite", conflicts_with = "suite")]
+    model: Option<PathBuf>,
+    /// The original network of a model, to tell the error of rounding its weights.
+    #[arg(long, requires = "model")]
+    original: Option<PathBuf>,
+    /// Verify the suite: both forms, dense and low-rank, all activations, both arithmetics.
+    #[arg(long)]
+    suite: bool,
+    /// Backends: core, qemu-m0, qemu-m3, qemu-m4f, qemu-m7, qemu-m33.
+    #[arg(long, value_delimiter = ',', default_value = "core")]
+    on: Vec<String>,
+    /// Steps of every case.
+    #[arg(long, default_value_t = 1000)]
+    steps: usize,
+    /// Seed of the Gaussian samples that a model is run on.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print JSON: {schema, backends: [{name, bit_equal, max_abs, rms, verdict, ...}]}.
+    #[arg(long)]
+    json: bool,
+}
 
 /// Runs the command.
 ///
 /// # Errors
-/// Bad input, or a check that failed.
-pub fn run(_args: &Args) -> Result<()> {
-    unimplemented!()
+/// Bad input, a missing backend, or a verification that failed.
+pub fn run(args: &Args) -> Result<()> {
+    let cases = match &args.model {
+        None => verify::case::suite(args.steps)?,
+        Some(path) => vec![case_of_file(path, args)?],
+    };
+    let backends = verify::backends(&args.on)?;
+    let bar = ProgressBar::new(0).with_style(
+        ProgressStyle::with_template("{bar:40} {pos}/{len} cases {elapsed}").expect("a valid template"),
+    );
+    let verification = verify::verify(&cases, &backends, &bar)?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&verification).expect("plain data becomes JSON"));
+    } else {
+        print!("{}", table(&verification));
+    }
+    if verification.passed() {
+        Ok(())
+    } else {
+        let failed = verification.backends.iter().filter(|row| row.verdict == Verdict::Fail);
+        let names: Vec<&str> = failed.map(|row| row.name.as_str()).collect();
+        Err(Error::CheckFailed(format!("verification failed on {}", names.join(", "))))
+    }
+}
+
+fn case_of_file(path: &Path, args: &Args) -> Result<Case> {
+    let name = path.display().to_string();
+    let original = args.original.as_deref().map(network::load).transpose()?;
+    let samples = |inputs: usize, channels: &[crate::network::Channel]| -> Vec<f32> {
+        synthetic::gaussian(args.steps, inputs, args.seed)
+            .iter()
+            .zip(channels.iter().cycle())
+            .map(|(x, channel)| (x / channel.gain + channel.center) as f32)
+            .collect()
+    };
+    if path.extension().is_some_and(|ending| ending == "tfld") {
+        let mut case = Case::of_model(&name, ModelBytes::load(path)?, Vec::new(), &name)?;
+        case.samples = samples(case.inputs, &case.exported.inputs);
+        case.original = original;
+        Ok(case)
+    } else {
+        let network = network::load(path)?;
+        let samples = samples(network.input.ncols(), &network.inputs);
+        Case::of_network(name, network, samples)
+    }
+}
+
+/// The rows as text.
+#[must_use]
+pub fn table(verification: &Verification) -> String {
+    let mut text = format!(
+        "{:<10} {:>5} {:>9} {:>10}  {:<9} {:>12} {:>9} {:>16} {:>14}  {}\n",
+        "backend",
+        "cases",
+        "steps",
+        "words",
+        "bit-equal",
+        "largest err.",
+        "RMS",
+        "relative, worst",
+        "err. original",
+        "verdict"
+    );
+    for row in &verification.backends {
+        let bits = match row.bit_equal {
+            None => "truth",
+            Some(true) => "yes",
+            Some(false) => "NO",
+        };
+        let original = row.max_abs_original.map_or("-".into(), |error| format!("{error:.1e}"));
+        let verdict = if row.verdict == Verdict::Pass { "pass" } else { "FAIL" };
+        text += &format!(
+            "{:<10} {:>5} {:>9} {:>10}  {:<9} {:>12.1e} {:>9.1e} {:>16.1e} {:>14}  {}\n",
+            row.name,
+            row.cases,
+            row.steps,
+            row.words,
+            bits,
+            row.max_abs,
+            row.rms,
+            row.max_relative,
+            original,
+            verdict
+        );
+        for failure in row.failures.iter().take(5) {
+            text += &format!("           {failure}\n");
+        }
+        if row.failures.len() > 5 {
+            text += &format!("           and {} more\n", row.failures.len() - 5);
+        }
+    }
+    text
 }

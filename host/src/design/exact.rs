@@ -168,7 +168,8 @@ fn solve(spec: &Spec, neurons: usize, arrangements: usize) -> Option<Design> {
             let groups = Groups::find(&c, &mut rng)?;
             let u = groups.directions(&c, &read)?;
             let (v, residual) = latent_readout(&u, &e, &gamma, Some(&groups))?;
-            let residual = residual.max(largest(&(&c * &u - &read))).max(largest(&(&groups.even * c.transpose())));
+            let residual =
+                residual.max(largest(&(&c * &u - &read))).max(largest(&(&groups.even * c.transpose())));
             (residual < RESIDUAL).then(|| finish(u, v, residual))
         })
         .min_by(|a, b| a.noise_gain.total_cmp(&b.noise_gain))

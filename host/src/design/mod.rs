@@ -37,7 +37,8 @@ fn least_norm(a: &Mat<f64>, b: &Mat<f64>) -> Option<Mat<f64>> {
     let qr = a.transpose().to_owned().qr();
     let (q, r) = (qr.compute_thin_Q(), qr.thin_R());
     let diagonal = (0..equations).map(|k| r[(k, k)].abs());
-    let (least, most) = diagonal.fold((f64::INFINITY, 0.0_f64), |(least, most), x| (least.min(x), most.max(x)));
+    let (least, most) =
+        diagonal.fold((f64::INFINITY, 0.0_f64), |(least, most), x| (least.min(x), most.max(x)));
     if least.is_nan() || least <= 1e-9 * most {
         return None;
     }

@@ -41,8 +41,9 @@ fn permissions() -> std::fs::Permissions {
 /// # Errors
 /// As [`write_atomic`].
 pub fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(value)
-        .map_err(|error| Error::input(path.display().to_string(), "values that JSON can hold", error.to_string()))?;
+    let mut text = serde_json::to_string_pretty(value).map_err(|error| {
+        Error::input(path.display().to_string(), "values that JSON can hold", error.to_string())
+    })?;
     text.push('\n');
     write_atomic(path, text.as_bytes())
 }

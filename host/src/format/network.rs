@@ -379,12 +379,8 @@ fn of_parts(path: &Path, arrays: &BTreeMap<String, Array>, header: &str) -> Resu
     } else {
         Recurrence::Dense(arrays.matrix("W", n, n)?)
     };
-    let mut network = Network::plain(
-        activation,
-        recurrence,
-        input,
-        arrays.matrix("C", header.outputs.len(), n)?,
-    );
+    let mut network =
+        Network::plain(activation, recurrence, input, arrays.matrix("C", header.outputs.len(), n)?);
     network.form = form;
     network.alpha = header.alpha;
     network.arithmetic = arithmetic;

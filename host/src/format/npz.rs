@@ -40,8 +40,9 @@ pub fn write<'a>(
 /// # Errors
 /// Not an archive; an array that is neither f32 nor f64: the message names it and its type.
 pub fn read(path: &Path, bytes: &[u8]) -> Result<(BTreeMap<String, Array>, Option<String>)> {
-    let refuse =
-        |error: &dyn std::fmt::Display| Error::input(path.display().to_string(), "an npz archive", error.to_string());
+    let refuse = |error: &dyn std::fmt::Display| {
+        Error::input(path.display().to_string(), "an npz archive", error.to_string())
+    };
     let mut reader = NpzReader::new(Cursor::new(bytes)).map_err(|error| refuse(&error))?;
     let names = reader.names().map_err(|error| refuse(&error))?;
     let (mut arrays, mut header) = (BTreeMap::new(), None);
@@ -66,7 +67,13 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<(BTreeMap<String, Array>, Optio
                     }
                 }
             }
-            Err(error) => return Err(Error::input(format!("{}: array {name}", path.display()), "an array", error.to_string())),
+            Err(error) => {
+                return Err(Error::input(
+                    format!("{}: array {name}", path.display()),
+                    "an array",
+                    error.to_string(),
+                ));
+            }
         };
         let shape = array.shape().to_vec();
         arrays.insert(name, Array { shape, values: array.iter().copied().collect() });

@@ -1,5 +1,8 @@
 //! What a network is asked to compute, and the signals it computes it on.
 
+pub mod recording;
+pub mod synthetic;
+
 use serde::{Deserialize, Serialize};
 
 /// Multiplexed leaky integration of D channels.
@@ -96,7 +99,8 @@ pub fn relative_rmse(y: &[f64], target: &[f64], channels: usize) -> f64 {
                 error += (y - t) * (y - t);
                 power += t * t;
             }
-            let relative = if power > 0.0 { error / power } else { error * channels as f64 / y.len().max(1) as f64 };
+            let relative =
+                if power > 0.0 { error / power } else { error * channels as f64 / y.len().max(1) as f64 };
             if relative.is_finite() { relative.sqrt() } else { f64::INFINITY }
         })
         .fold(0.0, f64::max)

@@ -4,6 +4,8 @@
 //! `tinyfold-core` in f32 on this host; every other backend must give the same bits as `core`.
 
 pub mod case;
+pub mod firmware;
+pub mod qemu;
 pub mod tolerance;
 
 use indicatif::ProgressBar;
@@ -227,7 +229,10 @@ fn first_difference(found: &Record, core: &Record) -> String {
     let words = |record: &Record, t: usize| -> Vec<u32> {
         let slice = |words: &[f32]| -> Vec<u32> {
             let width = words.len() / steps;
-            words[t * width..(t + 1) * width].iter().map(|x| if x.is_nan() { u32::MAX } else { x.to_bits() }).collect()
+            words[t * width..(t + 1) * width]
+                .iter()
+                .map(|x| if x.is_nan() { u32::MAX } else { x.to_bits() })
+                .collect()
         };
         [vec![record.held[t]], slice(&record.outputs), slice(&record.carried)].concat()
     };
@@ -326,4 +331,23 @@ fn truth_row(prepared: &[Prepared<'_>], steps: usize) -> Row {
         verdict: Verdict::Pass,
         failures: Vec::new(),
     }
+}
+
+/// The backends of names such as `core` or `qemu-m4f`; the images of chips are built now.
+///
+/// # Errors
+/// An unknown name, with the known ones; [`Error::Missing`] when a chip's tools are not there.
+pub fn backends(names: &[String]) -> Result<Vec<Box<dyn Backend>>> {
+    let chip = |name: &str| qemu::CHIPS.into_iter().find(|chip| chip.name == name);
+    names
+        .iter()
+        .map(|name| match (name.as_str(), chip(name)) {
+            ("core", _) => Ok(Box::new(Core) as Box<dyn Backend>),
+            (_, Some(chip)) => Ok(Box::new(qemu::Qemu::new(chip)?) as Box<dyn Backend>),
+            _ => {
+                let known = qemu::CHIPS.map(|chip| chip.name).join(", ");
+                Err(Error::input("--on", format!("backends among core, {known}"), name.clone()))
+            }
+        })
+        .collect()
 }

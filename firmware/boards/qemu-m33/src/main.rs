@@ -1,0 +1,12 @@
+//! tinyfold on an emulated Cortex-M33: QEMU machine `mps2-an505`.
+#![no_std]
+#![no_main]
+
+/// Words of state memory: more than the largest model takes.
+const WORDS: usize = 16384;
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    static mut MEMORY: [f32; WORDS] = [0.0; WORDS];
+    tinyfold_rt::main(MEMORY)
+}

@@ -1,0 +1,81 @@
+//! What the emulated boards share: regions of flash, semihosting, handlers, worst stack.
+//!
+//! Under QEMU the model and the trial are placed in flash by `-device loader`; the result goes to the
+//! file `result.bin` of the folder QEMU runs in; messages go to its standard error; the exit code is
+//! [`tinyfold_app::Failure::exit_code`], 0 when all went well.
+#![no_std]
+
+use core::hint::black_box;
+use core::ptr::{addr_of, read_volatile};
+
+#[cfg(feature = "log")]
+use defmt_semihosting as _;
+use semihosting::fs::File;
+use semihosting::io::Write;
+use semihosting::process::exit;
+use semihosting::eprintln;
+use tinyfold_app::{FAULTED, Failure, PANICKED, Sink, run};
+
+unsafe extern "C" {
+    static __tinyfold_model_start: u8;
+    static __tinyfold_model_end: u8;
+    static __tinyfold_trial_start: u8;
+    static __tinyfold_trial_end: u8;
+    static _stack_start: u32;
+    static _stack_end: u32;
+}
+
+/// The bytes between two symbols of memory.x.
+fn region(start: *const u8, end: *const u8) -> &'static [u8] {
+    // SAFETY: memory.x reserves the range in flash, nothing is linked into it and nothing writes it
+    // while the program runs; black_box keeps the compiler from assuming what it holds.
+    unsafe { core::slice::from_raw_parts(black_box(start), end as usize - start as usize) }
+}
+
+/// Bytes of stack that were ever used: cortex-m-rt paints all of it before main.
+fn worst_stack() -> u32 {
+    let (mut word, top) = (addr_of!(_stack_end), addr_of!(_stack_start));
+    // SAFETY: the words between the two symbols are RAM of the stack; unused ones hold the paint.
+    while word < top && unsafe { read_volatile(word) } == cortex_m_rt::STACK_PAINT_VALUE {
+        word = word.wrapping_add(1);
+    }
+    (top as usize - word as usize) as u32
+}
+
+struct Result(File);
+
+impl Sink for Result {
+    fn write(&mut self, bytes: &[u8]) -> core::result::Result<(), Failure> {
+        self.0.write_all(bytes).map_err(|_| Failure::Sink)
+    }
+}
+
+/// Runs model and trial of the flash regions with `memory` for the state, writes the result, exits.
+pub fn main(memory: &mut [f32]) -> ! {
+    let model = region(addr_of!(__tinyfold_model_start), addr_of!(__tinyfold_model_end));
+    let trial = region(addr_of!(__tinyfold_trial_start), addr_of!(__tinyfold_trial_end));
+    let outcome = File::create(c"result.bin").map_err(|_| Failure::Sink).and_then(|file| {
+        let mut result = Result(file);
+        run(model, trial, memory, &mut result)?;
+        result.write(&worst_stack().to_le_bytes())
+    });
+    match outcome {
+        Ok(()) => exit(0),
+        Err(failure) => {
+            eprintln!("{failure}");
+            exit(failure.exit_code())
+        }
+    }
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    eprintln!("{info}");
+    exit(PANICKED)
+}
+
+#[cortex_m_rt::exception]
+unsafe fn HardFault(frame: &cortex_m_rt::ExceptionFrame) -> ! {
+    eprintln!("HardFault at {:#010x}", frame.pc());
+    exit(FAULTED)
+}

@@ -1,0 +1,160 @@
+//! Emulated chips: the firmware image, with model and trial put into its flash, under QEMU.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use tinyfold_core::wire::trial::{self, ResultHeader, Trial};
+
+use super::firmware::{Image, REMEDY, Region};
+use super::{Backend, Case, Record};
+use crate::format::model;
+use crate::{Error, Result};
+
+/// A chip that QEMU emulates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chip {
+    /// Name of the backend and of the board's folder.
+    pub name: &'static str,
+    /// The core.
+    pub core: &'static str,
+    /// QEMU's machine.
+    pub machine: &'static str,
+    /// Rust's target.
+    pub target: &'static str,
+}
+
+/// All of them.
+pub const CHIPS: [Chip; 5] = [
+    Chip { name: "qemu-m0", core: "Cortex-M0", machine: "microbit", target: "thumbv6m-none-eabi" },
+    Chip { name: "qemu-m3", core: "Cortex-M3", machine: "mps2-an385", target: "thumbv7m-none-eabi" },
+    Chip { name: "qemu-m4f", core: "Cortex-M4F", machine: "mps2-an386", target: "thumbv7em-none-eabihf" },
+    Chip { name: "qemu-m7", core: "Cortex-M7", machine: "mps2-an500", target: "thumbv7em-none-eabihf" },
+    Chip { name: "qemu-m33", core: "Cortex-M33", machine: "mps2-an505", target: "thumbv8m.main-none-eabihf" },
+];
+
+/// A chip with its image, ready to run cases.
+pub struct Qemu {
+    /// The chip.
+    pub chip: Chip,
+    /// Its image.
+    pub image: Image,
+    /// How long one case may take.
+    pub patience: Duration,
+    worst_stack: AtomicU32,
+}
+
+impl Qemu {
+    /// Builds the image of `chip` and makes sure that QEMU is there.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without QEMU or a toolchain.
+    pub fn new(chip: Chip) -> Result<Self> {
+        let asked = Command::new("qemu-system-arm").arg("--version").stdout(Stdio::null()).status();
+        if asked.is_err() {
+            return Err(Error::Missing { what: "qemu-system-arm".into(), remedy: REMEDY.into() });
+        }
+        let image = Image::build(chip.name, chip.target)?;
+        Ok(Self { chip, image, patience: Duration::from_secs(600), worst_stack: AtomicU32::new(0) })
+    }
+
+    /// Most bytes of stack that any case used so far.
+    #[must_use]
+    pub fn worst_stack(&self) -> u32 {
+        self.worst_stack.load(Ordering::Relaxed)
+    }
+
+    /// Runs a model on a trial and returns the bytes of the result.
+    ///
+    /// # Errors
+    /// Model or trial larger than its region, with the numbers; the image's own message when it
+    /// refuses, panics or faults; patience exceeded.
+    pub fn run_bytes(&self, model: &[u8], trial: &[u8]) -> Result<Vec<u8>> {
+        self.fits("model", model, self.image.model)?;
+        self.fits("trial", trial, self.image.trial)?;
+        let folder = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir(), "create folder"))?;
+        let place = |name: &str, bytes: &[u8]| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, bytes).map_err(Error::file(&path, "write"))
+        };
+        place("model.tfld", model)?;
+        place("trial.bin", trial)?;
+        let load = |file: &str, region: Region| {
+            format!("loader,file={file},addr={:#x},force-raw=on", region.address)
+        };
+        let mut qemu = Command::new("qemu-system-arm")
+            .args(["-M", self.chip.machine, "-nographic"])
+            .args(["-semihosting-config", "enable=on,target=native"])
+            .arg("-kernel")
+            .arg(std::path::absolute(&self.image.path).map_err(Error::file(&self.image.path, "find"))?)
+            .args(["-device", &load("model.tfld", self.image.model)])
+            .args(["-device", &load("trial.bin", self.image.trial)])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(Error::file(Path::new("qemu-system-arm"), "run"))?;
+        let failed = |reason: String| Error::CheckFailed(reason);
+        let began = Instant::now();
+        let status = loop {
+            match qemu.try_wait().map_err(Error::file(Path::new("qemu-system-arm"), "wait for"))? {
+                Some(status) => break status,
+                None if began.elapsed() > self.patience => {
+                    // Both fail only if it has just ended by itself.
+                    let _ = qemu.kill();
+                    let _ = qemu.wait();
+                    let limit = self.patience.as_secs();
+                    return Err(failed(format!("expected to end within {limit} s, still running")));
+                }
+                None => std::thread::sleep(Duration::from_millis(2)),
+            }
+        };
+        if !status.success() {
+            let mut message = String::new();
+            if let Some(mut stderr) = qemu.stderr.take() {
+                let _ = stderr.read_to_string(&mut message);
+            }
+            return Err(failed(format!("ended with {status}: {}", message.trim())));
+        }
+        let path = folder.path().join("result.bin");
+        std::fs::read(&path).map_err(Error::file(&path, "read"))
+    }
+
+    fn fits(&self, what: &str, bytes: &[u8], region: Region) -> Result<()> {
+        if bytes.len() as u64 <= region.capacity {
+            return Ok(());
+        }
+        let place = format!("{what} for {}", self.chip.name);
+        Err(Error::input(
+            place,
+            format!("at most {} bytes", region.capacity),
+            format!("{} bytes", bytes.len()),
+        ))
+    }
+}
+
+impl Backend for Qemu {
+    fn name(&self) -> String {
+        self.chip.name.into()
+    }
+
+    fn run(&self, case: &Case) -> Result<Record> {
+        let refused = |error| model::refused(&format!("{}: {}", self.chip.name, case.name), error);
+        let mut trial = vec![0; trial::length(case.samples.len())];
+        trial::write(&Trial { inputs: case.inputs, samples: &case.samples }, &mut trial).map_err(refused)?;
+        let result = self.run_bytes(case.model.bytes(), &trial)?;
+        let (header, words, stack) = ResultHeader::read(&result).map_err(refused)?;
+        self.worst_stack.fetch_max(stack, Ordering::Relaxed);
+        let mut record = Record::default();
+        for step in words.chunks_exact(header.step_len()) {
+            record.held.push(u32::from_le_bytes(step[0]));
+            let (outputs, carried) = step[1..].split_at(header.outputs);
+            record.outputs.extend(outputs.iter().map(|&word| f32::from_le_bytes(word)));
+            record.carried.extend(carried.iter().map(|&word| f32::from_le_bytes(word)));
+        }
+        Ok(record)
+    }
+}
