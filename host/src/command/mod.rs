@@ -9,3 +9,103 @@ pub mod quickstart;
 pub mod report;
 pub mod train;
 pub mod verify;
+
+use std::fmt;
+
+use crate::network::Network;
+use crate::task::{Dataset, Integration, relative_rmse, synthetic};
+use crate::{Error, Result, simulate};
+
+/// What to integrate.
+#[derive(Clone, Debug, clap::Args)]
+pub struct TaskArgs {
+    /// Decays gamma of the channels; default: evenly from 0.99 to 0.995, one an input.
+    #[arg(long, value_delimiter = ',')]
+    decays: Vec<f64>,
+    /// Scales s of the channels; default: 1.
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
+    scales: Vec<f64>,
+}
+
+impl TaskArgs {
+    /// The task, for `channels` inputs unless decays say otherwise.
+    ///
+    /// # Errors
+    /// More decays than the recording has inputs, or scales that do not match.
+    pub fn resolve(&self, channels: usize) -> Result<Integration> {
+        let decays = if self.decays.is_empty() { default_decays(channels) } else { self.decays.clone() };
+        if decays.len() > channels {
+            let expected = format!("at most {channels}, the inputs of the recording");
+            return Err(Error::input("D (number of --decays)", expected, decays.len().to_string()));
+        }
+        let scales = match self.scales.as_slice() {
+            [] => vec![1.0; decays.len()],
+            [one] => vec![*one; decays.len()],
+            scales if scales.len() == decays.len() => scales.to_vec(),
+            scales => {
+                let expected = format!("1 or {}, one a decay", decays.len());
+                return Err(Error::input("number of --scales", expected, scales.len().to_string()));
+            }
+        };
+        Ok(Integration { decays, scales })
+    }
+}
+
+/// Decays evenly spaced from 0.99 to 0.995; 0.995 alone.
+#[must_use]
+pub fn default_decays(channels: usize) -> Vec<f64> {
+    match channels {
+        1 => vec![0.995],
+        _ => (0..channels).map(|c| 0.99 + 0.005 * c as f64 / (channels - 1) as f64).collect(),
+    }
+}
+
+/// Steps of an evaluation.
+pub const EVALUATION_STEPS: usize = 10_000;
+
+/// How well a network integrates, in f64.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Errors {
+    /// Relative RMSE over [`EVALUATION_STEPS`] Gaussian steps.
+    pub gaussian: f64,
+    /// Relative RMSE over the recording joined end to end and repeated to as many steps.
+    pub recording: f64,
+}
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { gaussian, recording } = self;
+        write!(
+            f,
+            "relative RMSE over {EVALUATION_STEPS} steps: Gaussian {gaussian:.2e}, recording {recording:.2e}"
+        )
+    }
+}
+
+/// The errors of an integrator on Gaussian noise and on a recording.
+///
+/// # Errors
+/// A network without a task, or a recording with another number of inputs.
+pub fn evaluate_on(network: &Network, data: &Dataset) -> Result<Errors> {
+    let task = task_of(network)?;
+    let channels = task.channels();
+    if data.inputs.len() != channels {
+        let expected = format!("{channels} input columns, as the network has channels");
+        return Err(Error::input("recording", expected, data.inputs.len().to_string()));
+    }
+    let error =
+        |x: &[f64]| relative_rmse(&simulate::run(network, x, false).outputs, &task.targets(x), channels);
+    Ok(Errors {
+        gaussian: error(&synthetic::gaussian(EVALUATION_STEPS, channels, 12_345)),
+        recording: error(&data.joined(EVALUATION_STEPS)),
+    })
+}
+
+/// What a network was made to integrate.
+///
+/// # Errors
+/// It does not say.
+pub fn task_of(network: &Network) -> Result<&Integration> {
+    let none = || Error::input("network: task", "decays and scales of an integrator", "none");
+    network.task.as_ref().ok_or_else(none)
+}

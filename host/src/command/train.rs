@@ -1,15 +1,180 @@
 //! `tinyfold train`.
 
-use crate::Result;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Trains a recurrent network to integrate.
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::{TaskArgs, evaluate_on};
+use crate::format::{self, network};
+use crate::task::recording::RecordingArgs;
+use crate::train::optimiser::Method;
+use crate::train::{Control, Metrics, Progress, Settings, Trained, train};
+use crate::{Error, Result};
+
+/// Trains a recurrent network to integrate, by backpropagation through time.
+///
+/// Writes settings.json, metrics.jsonl, checkpoint.safetensors (the latest network, every interval) and
+/// network.safetensors (the best one). Ctrl-C stops after the current step and keeps the best so far.
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = "Example: tinyfold train --steps 500 --out runs/trained")]
+pub struct Args {
+    /// Number of neurons n.
+    #[arg(long, default_value_t = Settings::default().neurons)]
+    neurons: usize,
+    #[command(flatten)]
+    task: TaskArgs,
+    /// Activation: linear, relu, clipped, tanh, sigmoid.
+    #[arg(long, default_value = "relu")]
+    activation: String,
+    /// Parameters of the activation: lo,hi of clipped; slope,threshold of sigmoid.
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
+    activation_parameters: Vec<f64>,
+    /// Leak alpha in (0, 1].
+    #[arg(long, default_value_t = 1.0)]
+    alpha: f64,
+    /// Rank R of W = U Vᵀ; 0 for a dense W.
+    #[arg(long, default_value_t = 0)]
+    rank: usize,
+    /// Train B by itself instead of B = W E.
+    #[arg(long)]
+    free_input: bool,
+    /// Train the bias b.
+    #[arg(long)]
+    train_bias: bool,
+    /// Train the readout C.
+    #[arg(long)]
+    train_readout: bool,
+    /// Time steps T of a training sequence.
+    #[arg(long, default_value_t = Settings::default().sequence)]
+    sequence: usize,
+    /// Sequences of a batch.
+    #[arg(long, default_value_t = Settings::default().batch)]
+    batch: usize,
+    /// Number of updates.
+    #[arg(long, default_value_t = Settings::default().steps)]
+    steps: usize,
+    /// Use stochastic gradient descent with this momentum instead of Adam.
+    #[arg(long, value_name = "MOMENTUM", num_args = 0..=1, default_missing_value = "0")]
+    sgd: Option<f64>,
+    /// First learning rate.
+    #[arg(long, default_value_t = Settings::default().learning_rate)]
+    learning_rate: f64,
+    /// Largest norm of a gradient.
+    #[arg(long, default_value_t = Settings::default().clip)]
+    clip: f64,
+    /// Fraction of a batch that comes from the recording; the rest is Gaussian.
+    #[arg(long, default_value_t = Settings::default().from_recording)]
+    from_recording: f64,
+    /// Updates between two checkpoints.
+    #[arg(long, default_value_t = Settings::default().interval)]
+    interval: usize,
+    /// Seed.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// The recording that the result is evaluated on.
+    #[command(flatten)]
+    recording: RecordingArgs,
+    /// Folder of the run.
+    #[arg(long, default_value = "runs/train")]
+    out: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Provenance<'a> {
+    tinyfold: &'static str,
+    settings: &'a Settings,
+}
 
 /// Runs the command.
 ///
 /// # Errors
-/// Bad input, or a check that failed.
-pub fn run(_args: &Args) -> Result<()> {
-    unimplemented!()
+/// Bad input, a file that cannot be written, or a training that diverged.
+pub fn run(args: &Args) -> Result<()> {
+    let data = args.recording.load()?;
+    let settings = Settings {
+        neurons: args.neurons,
+        task: args.task.resolve(data.inputs.len())?,
+        activation: args.activation.clone(),
+        activation_parameters: args.activation_parameters.clone(),
+        alpha: args.alpha,
+        rank: args.rank,
+        free_input: args.free_input,
+        train_bias: args.train_bias,
+        train_readout: args.train_readout,
+        sequence: args.sequence,
+        batch: args.batch,
+        steps: args.steps,
+        method: args.sgd.map_or(Method::Adam, |momentum| Method::Sgd { momentum }),
+        learning_rate: args.learning_rate,
+        clip: args.clip,
+        from_recording: args.from_recording,
+        interval: args.interval,
+        seed: args.seed,
+    };
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let seen = interrupted.clone();
+    ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed)).map_err(|error| Error::Numeric {
+        what: "Ctrl-C".into(),
+        reason: format!("cannot be caught: {error}"),
+    })?;
+    let trained = train_into(&settings, Some(&data), &args.out, &interrupted)?;
+    let errors = evaluate_on(&trained.network, &data)?;
+    println!("{errors}");
+    if trained.stopped {
+        println!("stopped by Ctrl-C; the best network so far is kept");
+    }
+    println!("written to {}", args.out.join("network.safetensors").display());
+    Ok(())
+}
+
+/// Trains with a progress bar, into a run folder.
+///
+/// # Errors
+/// As [`train`]; a file that cannot be written.
+pub fn train_into(
+    settings: &Settings,
+    data: Option<&crate::task::Dataset>,
+    folder: &std::path::Path,
+    interrupted: &AtomicBool,
+) -> Result<Trained> {
+    let provenance = Provenance { tinyfold: env!("CARGO_PKG_VERSION"), settings };
+    format::write_json(&folder.join("settings.json"), &provenance)?;
+    let template = "training {bar:40} {pos}/{len} {msg} {eta}";
+    let bar = ProgressBar::new(settings.steps as u64)
+        .with_style(ProgressStyle::with_template(template).expect("a valid template"));
+    let mut lines = String::new();
+    let mut failed = None;
+    let mut last: Option<Metrics> = None;
+    let trained = train(settings, data, &mut |progress| {
+        match progress {
+            Progress::Step { step, loss } => {
+                bar.set_position(step as u64);
+                let rollout = last.map_or(String::new(), |m| format!(", roll-out {:.1e}", m.rollout));
+                bar.set_message(format!("loss {loss:.1e}{rollout}"));
+            }
+            Progress::Interval { metrics, network: now } => {
+                last = Some(metrics);
+                let line = serde_json::to_string(&metrics).expect("numbers become JSON");
+                writeln!(lines, "{line}").expect("a String takes everything");
+                let written = network::save(&folder.join("checkpoint.safetensors"), now)
+                    .and_then(|()| format::write_atomic(&folder.join("metrics.jsonl"), lines.as_bytes()));
+                if let Err(error) = written {
+                    failed = Some(error);
+                    return Control::Stop;
+                }
+            }
+        }
+        if interrupted.load(Ordering::Relaxed) { Control::Stop } else { Control::Continue }
+    });
+    bar.finish_and_clear();
+    if let Some(error) = failed {
+        return Err(error);
+    }
+    let trained = trained?;
+    network::save(&folder.join("network.safetensors"), &trained.network)?;
+    Ok(trained)
 }
