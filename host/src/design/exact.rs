@@ -17,10 +17,10 @@
 //! Source: conditions of Fanthomme & Monasson 2021, section 3, extended to ReLU by the even part.
 
 use faer::Mat;
-use rand::seq::SliceRandom;
-use rand::{Rng, RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::groups::Groups;
 use super::{least_norm, random_frozen};
 use crate::network::{Activation, Network, Recurrence};
 use crate::task::Integration;
@@ -54,21 +54,30 @@ pub struct Design {
     pub noise_gain: f64,
 }
 
+impl Design {
+    /// The same integrator with W = U Vᵀ as one n × n matrix: h is carried instead of z.
+    #[must_use]
+    pub fn dense(&self) -> Network {
+        let mut network = self.network.clone();
+        network.recurrence = Recurrence::Dense(network.weights());
+        network.initial = network.rest();
+        network
+    }
+}
+
 /// Arrangements of groups and signs that are tried.
 const ARRANGEMENTS: usize = 48;
 /// Largest n that the search for the least n looks at, as a multiple of what counting equations gives.
-const SEARCH: usize = 20;
-/// kappa within a group is at least this, where its mean is 1: smaller ones waste a neuron.
-const LEAST_KAPPA: f64 = 0.1;
-/// Arrangements tried for a single n while searching the least n.
-const RESIDUAL: f64 = 1e-9;
+const SEARCH: usize = 8;
+/// An arrangement that violates a condition by more is dropped: the drift is this over 1 - gamma.
+const RESIDUAL: f64 = 1e-12;
 
 /// The exact integrator of `spec`.
 ///
 /// # Errors
 /// An activation other than linear or ReLU, a decay outside (0, 1), a scale that is zero or not
-/// finite, encoders or decoders of the wrong shape; [`Error::TooFewNeurons`] with the least n that
-/// works for encoders and decoders drawn from this seed.
+/// finite, encoders or decoders of the wrong shape or that no arrangement fits;
+/// [`Error::TooFewNeurons`] with the least n that works for encoders and decoders drawn from this seed.
 ///
 /// ```
 /// use tinyfold::design::exact::{Spec, exact};
@@ -85,10 +94,26 @@ const RESIDUAL: f64 = 1e-9;
 /// ```
 pub fn exact(spec: &Spec) -> Result<Design> {
     check(spec)?;
+    if let Some(design) = solve(spec, spec.neurons) {
+        return Ok(design);
+    }
     let channels = spec.task.channels();
-    match solve(spec, spec.neurons, ARRANGEMENTS) {
-        Some(design) => Ok(design),
-        None => Err(Error::TooFewNeurons { n: spec.neurons, channels, least: least_neurons(spec) }),
+    let random = Spec { encoder: None, decoder: None, ..spec.clone() };
+    // Counting equations: V has n unknowns a channel. Linear: 2 D equations; ReLU: one more for each of at
+    // least D groups, and a group needs D + 1 neurons.
+    let counted = match spec.activation {
+        Activation::Linear => 2 * channels,
+        _ => (channels * (channels + 1)).max(3 * channels),
+    };
+    match (counted..=SEARCH * counted).find(|&n| solve(&random, n).is_some()) {
+        Some(least) if least > spec.neurons => Err(Error::TooFewNeurons { n: spec.neurons, channels, least }),
+        _ => Err(Error::Numeric {
+            what: format!("exact design with n = {}, D = {channels}", spec.neurons),
+            reason: "no arrangement of neurons fits these encoders and decoders (0 must lie inside the hull \
+                     of the decoder columns of each of D groups, and E must have full rank); try another \
+                     seed, more neurons or other matrices"
+                .into(),
+        }),
     }
 }
 
@@ -128,18 +153,8 @@ fn check(spec: &Spec) -> Result<()> {
     shape("decoders C", &spec.decoder, task.channels(), *neurons)
 }
 
-/// The least n at which a design of this seed's random encoders and decoders succeeds, tried one by one.
-fn least_neurons(spec: &Spec) -> usize {
-    let random = Spec { encoder: None, decoder: None, ..spec.clone() };
-    let channels = spec.task.channels();
-    let above = if spec.encoder.is_some() || spec.decoder.is_some() { spec.neurons + 1 } else { 1 };
-    let first = (2 * channels).max(above);
-    (first..first + SEARCH * channels * (channels + 1))
-        .find(|&n| solve(&random, n, ARRANGEMENTS).is_some())
-        .unwrap_or(first + SEARCH * channels * (channels + 1))
-}
-
-fn solve(spec: &Spec, neurons: usize, arrangements: usize) -> Option<Design> {
+/// The arrangement with the least noise gain, for the matrices of `spec` or random ones; `None` if none works.
+fn solve(spec: &Spec, neurons: usize) -> Option<Design> {
     let channels = spec.task.channels();
     let (random_e, random_c) = random_frozen(neurons, channels, spec.seed);
     let e = spec.encoder.clone().unwrap_or(random_e);
@@ -163,7 +178,7 @@ fn solve(spec: &Spec, neurons: usize, arrangements: usize) -> Option<Design> {
     }
     let (gamma, read) = (faer::Scale(2.0) * gamma, faer::Scale(2.0) * read);
     let mut rng = ChaCha8Rng::seed_from_u64(spec.seed.wrapping_add(1));
-    (0..arrangements)
+    (0..ARRANGEMENTS)
         .filter_map(|_| {
             let groups = Groups::find(&c, &mut rng)?;
             let u = groups.directions(&c, &read)?;
@@ -198,112 +213,6 @@ fn latent_readout(
     let v = least_norm(&a, &b)?;
     let residual = largest(&(a * &v - b));
     Some((v, residual))
-}
-
-/// Neurons in groups, each with its kappa and signs.
-struct Groups {
-    /// G × n: kappa_k where neuron k is in group g, else 0.
-    even: Mat<f64>,
-    /// G × n: sigma_k kappa_k where neuron k is in group g, else 0.
-    odd: Mat<f64>,
-}
-
-impl Groups {
-    /// A random partition of all neurons into groups whose decoder columns have 0 strictly inside
-    /// their convex hull. Groups start from 2 D + 1 neurons (half of all random ones then work) or,
-    /// when these run short, from D + 1; neurons left over join the groups.
-    fn find(c: &Mat<f64>, rng: &mut ChaCha8Rng) -> Option<Self> {
-        let (channels, neurons) = (c.nrows(), c.ncols());
-        let mut free: Vec<usize> = (0..neurons).collect();
-        let mut members: Vec<Vec<usize>> = Vec::new();
-        let largest = if neurons >= channels * (2 * channels + 1) { 2 * channels + 1 } else { channels + 1 };
-        for size in [largest, channels + 1] {
-            let mut failures = 0;
-            while free.len() >= size && failures < 200 && members.len() < most_groups(neurons, channels) {
-                free.shuffle(rng);
-                if kappa(c, &free[..size]).is_some() {
-                    members.push(free.drain(..size).collect());
-                    failures = 0;
-                } else {
-                    failures += 1;
-                }
-            }
-        }
-        if members.len() < channels {
-            return None;
-        }
-        let first = rng.random_range(0..members.len());
-        for (k, neuron) in free.into_iter().enumerate() {
-            let group = (first + k) % members.len();
-            members[group].push(neuron);
-        }
-        let mut even = Mat::zeros(members.len(), neurons);
-        let mut odd = Mat::zeros(members.len(), neurons);
-        for (g, group) in members.iter().enumerate() {
-            let kappa = kappa(c, group)?;
-            let toward = signs_toward(channels, rng);
-            for (&k, kappa) in group.iter().zip(kappa) {
-                even[(g, k)] = kappa;
-                let along: f64 = (0..channels).map(|i| c[(i, k)] * toward[i]).sum();
-                odd[(g, k)] = kappa.copysign(along);
-            }
-        }
-        Some(Self { even, odd })
-    }
-
-    /// U: rows sigma_k kappa_k u_g, with the u_g of least sum of squares of U for which C U = `read`.
-    fn directions(&self, c: &Mat<f64>, read: &Mat<f64>) -> Option<Mat<f64>> {
-        let groups = self.odd.nrows();
-        let norms: Vec<f64> = (0..groups).map(|g| self.odd.row(g).norm_l2()).collect();
-        // With w_g = |kappa|_g u_g the sum of squares of U is that of w, and C U = sum_g c_g w_gᵀ / |kappa|_g.
-        let scaled = c * self.odd.transpose();
-        let scaled = Mat::from_fn(scaled.nrows(), groups, |i, g| scaled[(i, g)] / norms[g]);
-        let w = least_norm(&scaled, read)?;
-        let directions = Mat::from_fn(groups, w.ncols(), |g, r| w[(g, r)] / norms[g]);
-        Some(self.odd.transpose() * directions)
-    }
-}
-
-/// V has n unknowns a channel: one equation a group, and 2 D others.
-const fn most_groups(neurons: usize, channels: usize) -> usize {
-    neurons.saturating_sub(2 * channels)
-}
-
-/// A random direction: signs sigma_k = sign(C_k · w) make the group's sum_k sigma_k kappa_k C_k large,
-/// so that small rows of U suffice.
-fn signs_toward(channels: usize, rng: &mut impl Rng) -> Vec<f64> {
-    (0..channels).map(|_| rng.random_range(-1.0..1.0)).collect()
-}
-
-/// kappa >= [`LEAST_KAPPA`], near 1, with sum_k kappa_k C_k = 0; `None` if 0 is not (well) inside the
-/// hull of the columns.
-///
-/// Least change from 1 subject to the equations; a kappa that falls below its bound is fixed there
-/// and the rest solved again.
-fn kappa(c: &Mat<f64>, group: &[usize]) -> Option<Vec<f64>> {
-    let channels = c.nrows();
-    let mut bound = vec![false; group.len()];
-    loop {
-        let free: Vec<usize> = (0..group.len()).filter(|&k| !bound[k]).collect();
-        if free.len() <= channels {
-            return None;
-        }
-        let a = Mat::from_fn(channels, free.len(), |i, k| c[(i, group[free[k]])]);
-        let start = |k: usize| if bound[k] { LEAST_KAPPA } else { 1.0 };
-        let violation = Mat::from_fn(channels, 1, |i, _| {
-            -group.iter().enumerate().map(|(k, &neuron)| start(k) * c[(i, neuron)]).sum::<f64>()
-        });
-        let change = least_norm(&a, &violation)?;
-        let mut kappa = (0..group.len()).map(start).collect::<Vec<f64>>();
-        for (row, &k) in free.iter().enumerate() {
-            kappa[k] += change[(row, 0)];
-        }
-        let worst = free.iter().copied().min_by(|&a, &b| kappa[a].total_cmp(&kappa[b]))?;
-        if kappa[worst] >= LEAST_KAPPA {
-            return Some(kappa);
-        }
-        bound[worst] = true;
-    }
 }
 
 fn noise_gain(u: &Mat<f64>, v: &Mat<f64>, c: &Mat<f64>) -> f64 {

@@ -2,6 +2,8 @@
 
 pub mod compress;
 pub mod exact;
+mod groups;
+mod nnls;
 
 use faer::Mat;
 use rand::SeedableRng;
