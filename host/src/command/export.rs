@@ -1,15 +1,56 @@
 //! `tinyfold export`.
 
-use crate::Result;
+use std::path::PathBuf;
+
+use crate::format::{self, model, network};
+use crate::network::{Arithmetic, Variant};
+use crate::{Error, Result};
 
 /// Writes a network as the bytes of a chip model (.tfld).
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(
+    after_help = "Example: tinyfold design --out runs/exact.safetensors\n         tinyfold export runs/exact.safetensors --out runs/exact.tfld"
+)]
+pub struct Args {
+    /// The network: .safetensors or .npz.
+    network: PathBuf,
+    /// The model to write; default: beside the network, ending in .tfld.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// How the chip adds products; default: as the network says.
+    #[arg(long, value_parser = ["separate", "fused"])]
+    arithmetic: Option<String>,
+    /// How the chip computes exp and tanh; default: as the network says.
+    #[arg(long, value_parser = ["libm", "micromath"])]
+    variant: Option<String>,
+    /// Number type of the model.
+    #[arg(long, default_value = "f32", value_parser = ["f32", "f64"])]
+    number: String,
+}
 
 /// Runs the command.
 ///
 /// # Errors
-/// Bad input, or a check that failed.
-pub fn run(_args: &Args) -> Result<()> {
-    unimplemented!()
+/// A network that cannot be read or exported, a file that cannot be written.
+pub fn run(args: &Args) -> Result<()> {
+    let mut network = network::load(&args.network)?;
+    match args.arithmetic.as_deref() {
+        Some("fused") => network.arithmetic = Arithmetic::Fused,
+        Some(_) => network.arithmetic = Arithmetic::Separate,
+        None => {}
+    }
+    match args.variant.as_deref() {
+        Some("micromath") => network.variant = Variant::Micromath,
+        Some(_) => network.variant = Variant::Libm,
+        None => {}
+    }
+    let bytes =
+        if args.number == "f64" { model::export::<f64>(&network)? } else { model::export::<f32>(&network)? };
+    let out = args.out.clone().unwrap_or_else(|| args.network.with_extension("tfld"));
+    if out.extension().is_none_or(|ending| ending != "tfld") {
+        return Err(Error::input("--out", "a file name ending in .tfld", out.display().to_string()));
+    }
+    format::write_atomic(&out, bytes.bytes())?;
+    println!("{}: {} bytes", out.display(), bytes.bytes().len());
+    Ok(())
 }
