@@ -316,6 +316,7 @@ fn sequences(settings: &Settings, data: Option<&Dataset>, rng: &mut ChaCha8Rng) 
 }
 
 /// Columns t · batch + k, as [`Batch`] wants them.
+#[must_use]
 pub fn to_batch<T: Real>(task: &Integration, sequences: &[Vec<f64>]) -> Batch<T> {
     let (count, width) = (sequences.len(), task.channels());
     let steps = sequences.first().map_or(0, |x| x.len() / width);
