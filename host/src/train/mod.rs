@@ -385,7 +385,7 @@ fn host_network(
     network.encoder = parameters.input.is_none().then(|| encoder.clone());
     network.task = Some(settings.task.clone());
     if let Some(data) = data {
-        network.inputs = data.inputs.clone();
+        network.inputs.clone_from(&data.inputs);
     }
     network
 }
