@@ -1,1 +1,143 @@
-//! Figures and the self-contained HTML report.
+//! Figures and the self-contained HTML report of a run.
+
+pub mod figures;
+pub mod page;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::task::Integration;
+use crate::verify::Verification;
+use crate::{Result, format};
+
+/// Version of report.json.
+pub const SCHEMA: u32 = 1;
+
+/// All that a report shows, as plain data: report.json holds exactly this.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Headline.
+    pub title: String,
+    /// The command that made the run.
+    pub command: String,
+    /// Version of tinyfold.
+    pub version: String,
+    /// Seed of the run.
+    pub seed: u64,
+    /// Where the signals come from.
+    pub recording: Source,
+    /// What was to be integrated.
+    pub task: Integration,
+    /// Inputs shown, one trace a channel.
+    pub inputs: Vec<Vec<f64>>,
+    /// Targets shown, one trace a channel.
+    pub targets: Vec<Vec<f64>>,
+    /// Steps over which the errors were taken.
+    pub steps: usize,
+    /// The networks, the exact one first.
+    pub networks: Vec<NetworkReport>,
+    /// What verification said, or why there is none for the chips.
+    pub verification: Verification,
+    /// What the chips cost; empty without an emulator.
+    pub chips: Vec<ChipReport>,
+    /// What to do when chips are missing.
+    pub missing: Option<String>,
+}
+
+/// Where the signals come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// File, or what the bundled recording is.
+    pub name: String,
+    /// Names of the channels.
+    pub channels: Vec<String>,
+    /// Number of recordings.
+    pub recordings: usize,
+    /// Samples in all.
+    pub samples: usize,
+    /// Seconds between samples.
+    pub dt: Option<f64>,
+}
+
+/// What the report shows of one network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkReport {
+    /// Name: exact, trained, compressed.
+    pub name: String,
+    /// How it was made, in a few words.
+    pub origin: String,
+    /// n.
+    pub neurons: usize,
+    /// R, 0 when dense.
+    pub rank: usize,
+    /// Relative RMSE over Gaussian steps, f64.
+    pub gaussian: f64,
+    /// Relative RMSE over the recording, f64.
+    pub recording: f64,
+    /// Relative RMSE over the recording, core f32.
+    pub recording_f32: f64,
+    /// Outputs shown, one trace a channel.
+    pub outputs: Vec<Vec<f64>>,
+    /// Relative RMSE of the steps around t, in f64: (t, error).
+    pub error_f64: Vec<(f64, f64)>,
+    /// The same in core f32.
+    pub error_f32: Vec<(f64, f64)>,
+    /// Singular values of W, falling.
+    pub singular_values: Vec<f64>,
+    /// Decay actually realised, one a channel.
+    pub decays: Vec<f64>,
+    /// R² of each true integral as a linear function of the manifold coordinates.
+    pub r_squared: Vec<f64>,
+    /// Part of the pre-activations outside the D-dimensional manifold.
+    pub distance: f64,
+    /// Points of the state in manifold coordinates, with the true integrals there.
+    pub manifold: Vec<ManifoldPoint>,
+    /// Bytes of the chip model.
+    pub model_bytes: usize,
+    /// Multiply-adds of a step on the chip.
+    pub multiply_adds: usize,
+}
+
+/// One moment on the manifold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ManifoldPoint {
+    /// Coordinates in the span of the top singular vectors.
+    pub coordinates: Vec<f64>,
+    /// The integrals as the linear fit reads them from the coordinates.
+    pub read: Vec<f64>,
+    /// The true integrals.
+    pub integrals: Vec<f64>,
+}
+
+/// What a chip pays.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChipReport {
+    /// Name of the backend.
+    pub name: String,
+    /// The core.
+    pub core: String,
+    /// Bytes of flash for code and constants, without the model.
+    pub flash: u64,
+    /// Bytes of static RAM, state memory included.
+    pub static_ram: u64,
+    /// Most bytes of stack used.
+    pub stack: u32,
+}
+
+/// Writes report.html, report.json and figures/*.svg, *.png into `folder`.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write(folder: &Path, report: &Report) -> Result<()> {
+    let figures = figures::all(report);
+    for figure in &figures {
+        let file = |ending: &str| folder.join("figures").join(format!("{}.{ending}", figure.name));
+        format::write_atomic(&file("svg"), figure.svg().as_bytes())?;
+        format::write_atomic(&file("png"), &figure.png()?)?;
+    }
+    format::write_json(&folder.join("report.json"), report)?;
+    format::write_atomic(&folder.join("report.html"), page::render(report, &figures).as_bytes())
+}
