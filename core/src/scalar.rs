@@ -25,12 +25,16 @@ pub trait Scalar:
     /// The tag of this type in the bytes of a model.
     const NUMBER: Number;
     /// `round(self * b + c)`, rounded once.
+    #[must_use]
     fn fused(self, b: Self, c: Self) -> Self;
     /// `e^self` by the chosen implementation.
+    #[must_use]
     fn exp(self, variant: Variant) -> Self;
     /// Hyperbolic tangent by the chosen implementation.
+    #[must_use]
     fn tanh(self, variant: Variant) -> Self;
     /// `max(self, 0)` on the bits: negative numbers and both zeros give +0, any NaN stays NaN.
+    #[must_use]
     fn relu(self) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;

@@ -204,7 +204,7 @@ fn length_alignment_and_buffer_are_refused_with_numbers() {
     let (length, found) = (file.length as u64, file.length as u64 + 7);
     assert_eq!(
         wire::read::<f32>(longer.bytes()).err(),
-        Some(Error { field: Field::Length, expected: Expected::Exactly(length), found: found })
+        Some(Error { field: Field::Length, expected: Expected::Exactly(length), found })
     );
     assert_eq!(wire::read_prefix::<f32>(longer.bytes()).map(|model| model.length), Ok(file.length));
 

@@ -23,7 +23,7 @@ struct Cli {
 enum Command {
     Quickstart(command::quickstart::Args),
     Design(command::design::Args),
-    Train(command::train::Args),
+    Train(Box<command::train::Args>),
     Compress(command::compress::Args),
     Analyse(command::analyse::Args),
     Export(command::export::Args),

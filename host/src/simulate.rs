@@ -22,9 +22,8 @@ pub struct Trajectory {
 #[must_use]
 pub fn activate(activation: Activation<f64>, p: f64) -> f64 {
     match activation {
-        Activation::Linear => p,
         Activation::Relu if p <= 0.0 => 0.0,
-        Activation::Relu => p,
+        Activation::Linear | Activation::Relu => p,
         Activation::Clipped { lo, hi } => p.clamp(lo, hi),
         Activation::Tanh => p.tanh(),
         Activation::Sigmoid { slope, threshold } => 1.0 / (1.0 + (-slope * (p - threshold)).exp()),

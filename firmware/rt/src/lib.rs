@@ -10,10 +10,10 @@ use core::ptr::{addr_of, read_volatile};
 
 #[cfg(feature = "log")]
 use defmt_semihosting as _;
+use semihosting::eprintln;
 use semihosting::fs::File;
 use semihosting::io::Write;
 use semihosting::process::exit;
-use semihosting::eprintln;
 use tinyfold_app::{FAULTED, Failure, PANICKED, Sink, run};
 
 unsafe extern "C" {

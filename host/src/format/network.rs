@@ -417,9 +417,8 @@ fn of_torch(path: &Path, arrays: &BTreeMap<String, Array>, activation: Activatio
     let n = w.nrows();
     arrays.matrix(&rnn("weight_hh"), n, n)?;
     let input = arrays.matrix(&rnn("weight_ih"), n, 0)?;
-    let bias = |name: &str| match arrays.arrays.contains_key(&rnn(name)) {
-        true => arrays.vector(&rnn(name), n),
-        false => Ok(vec![0.0; n]),
+    let bias = |name: &str| {
+        if arrays.arrays.contains_key(&rnn(name)) { arrays.vector(&rnn(name), n) } else { Ok(vec![0.0; n]) }
     };
     let bias = bias("bias_ih")?.iter().zip(bias("bias_hh")?).map(|(a, b)| a + b).collect();
     let (readout, output_bias) = match readout {

@@ -58,14 +58,12 @@ pub fn read(path: &Path, bytes: &[u8]) -> Result<(BTreeMap<String, Array>, Optio
             Ok(array) => array,
             Err(ReadNpzError::Npy(ndarray_npy::ReadNpyError::WrongDescriptor(found))) => {
                 let narrow: std::result::Result<ArrayD<f32>, _> = reader.by_name(&file);
-                match narrow {
-                    Ok(array) => array.mapv(f64::from),
-                    Err(_) => {
-                        let place = format!("{}: array {name}", path.display());
-                        let found = found.to_string();
-                        return Err(Error::input(place, "number type f4 or f8", found.trim_matches('\'')));
-                    }
-                }
+                let Ok(array) = narrow else {
+                    let place = format!("{}: array {name}", path.display());
+                    let found = found.to_string();
+                    return Err(Error::input(place, "number type f4 or f8", found.trim_matches('\'')));
+                };
+                array.mapv(f64::from)
             }
             Err(error) => {
                 return Err(Error::input(

@@ -195,14 +195,11 @@ pub fn parse_csv(place: &str, text: &str, options: &ReadOptions) -> Result<Datas
             })
         };
         let key = columns.group.iter().map(|&column| &record[column]).collect::<Vec<&str>>().join(" ");
-        let rows = match recordings.iter_mut().rev().find(|rows| rows.name == key) {
-            Some(rows) => rows,
-            None => {
-                let (x, targets, times) = (Vec::new(), Vec::new(), Vec::new());
-                recordings.push(Rows { name: key, x, targets, times });
-                recordings.last_mut().expect("just pushed")
-            }
-        };
+        let known = recordings.iter().rposition(|rows| rows.name == key).unwrap_or_else(|| {
+            recordings.push(Rows { name: key, x: Vec::new(), targets: Vec::new(), times: Vec::new() });
+            recordings.len() - 1
+        });
+        let rows = &mut recordings[known];
         for column in &columns.inputs {
             rows.x.push(number(column)?);
         }

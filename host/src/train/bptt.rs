@@ -42,6 +42,7 @@ pub struct Batch<T> {
 
 impl<T> Batch<T> {
     /// Sequences.
+    #[must_use]
     pub fn count(&self) -> usize {
         self.x.ncols() / self.steps.max(1)
     }
@@ -86,7 +87,7 @@ pub fn loss_and_gradient<T: Real>(
         for k in 0..width {
             if let Some(bias) = &parameters.bias {
                 for (p, &b) in p.col_as_slice_mut(now + k).iter_mut().zip(bias.col_as_slice(0)) {
-                    *p = *p + b;
+                    *p += b;
                 }
             }
             let (past, mut present) = h.as_mut().split_at_col_mut(now);

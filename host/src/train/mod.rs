@@ -316,6 +316,7 @@ fn sequences(settings: &Settings, data: Option<&Dataset>, rng: &mut ChaCha8Rng) 
 }
 
 /// Columns t · batch + k, as [`Batch`] wants them.
+#[must_use]
 pub fn to_batch<T: Real>(task: &Integration, sequences: &[Vec<f64>]) -> Batch<T> {
     let (count, width) = (sequences.len(), task.channels());
     let steps = sequences.first().map_or(0, |x| x.len() / width);
@@ -384,7 +385,7 @@ fn host_network(
     network.encoder = parameters.input.is_none().then(|| encoder.clone());
     network.task = Some(settings.task.clone());
     if let Some(data) = data {
-        network.inputs = data.inputs.clone();
+        network.inputs.clone_from(&data.inputs);
     }
     network
 }

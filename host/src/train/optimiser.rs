@@ -68,12 +68,12 @@ impl<T: Real> Optimiser<T> {
                     match self.method {
                         Method::Sgd { .. } => {
                             *m = momentum * *m + g;
-                            *theta = *theta - rate * *m;
+                            *theta -= rate * *m;
                         }
                         Method::Adam => {
                             *m = momentum * *m + fresh[0] * g;
                             *v = beta * *v + fresh[1] * g * g;
-                            *theta = *theta - rate_adam * *m / (RealExt::root(*v) * correct + epsilon);
+                            *theta -= rate_adam * *m / (RealExt::root(*v) * correct + epsilon);
                         }
                     }
                 }

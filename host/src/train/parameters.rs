@@ -1,12 +1,14 @@
 //! What is trained, and the gradient of it: the same matrices.
 
+use std::ops::{AddAssign, SubAssign};
+
 use faer::linalg::matmul::matmul;
 use faer::traits::RealField;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use tinyfold_core::Scalar;
 
 /// A number type to train in: f32, or f64 to check gradients.
-pub trait Real: Scalar + RealField + Send + Sync {}
+pub trait Real: Scalar + RealField + AddAssign + SubAssign {}
 
 impl Real for f32 {}
 impl Real for f64 {}
@@ -87,6 +89,7 @@ pub struct Parameters<T> {
 
 impl<T: Real> Parameters<T> {
     /// The matrices, in a fixed order.
+    #[must_use]
     pub fn matrices(&self) -> Vec<&Mat<T>> {
         let weights: Vec<&Mat<T>> = match &self.weights {
             Weights::Dense(w) => vec![w],

@@ -102,7 +102,7 @@ impl Image {
         for section in elf.sections() {
             match section.kind() {
                 SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::ReadOnlyString => {
-                    flash += section.size()
+                    flash += section.size();
                 }
                 SectionKind::Data => {
                     flash += section.size();

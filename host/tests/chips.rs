@@ -1,0 +1,112 @@
+//! Emulated chips: the same bits as core on this host, refusals with numbers, no panic path.
+//!
+//! These tests need a compiler for Cortex-M and QEMU: scripts/embedded-toolchain gets both.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use faer::Mat;
+use tinyfold::design::exact::{Spec, exact};
+use tinyfold::format::model;
+use tinyfold::network::{Activation, Network, Recurrence};
+use tinyfold::task::{Integration, synthetic};
+use tinyfold::verify::qemu::{CHIPS, Qemu};
+use tinyfold::verify::{Backend, Case, Core, Verdict, backends, case, verify};
+
+fn all() -> Vec<String> {
+    std::iter::once("core").chain(CHIPS.map(|chip| chip.name)).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_suite_case_is_bit_equal_on_every_chip() {
+    let cases = case::suite(40).expect("the suite exports");
+    let backends = backends(&all()).expect("toolchain and QEMU are there");
+    let verification = verify(&cases, &backends, &indicatif::ProgressBar::hidden()).expect("all run");
+    assert_eq!(verification.backends.len(), 1 + 6);
+    for row in &verification.backends {
+        assert_eq!(row.verdict, Verdict::Pass, "{}: {:?}", row.name, row.failures);
+        assert_ne!(row.bit_equal, Some(false), "{}", row.name);
+        assert_eq!(row.cases, cases.len());
+    }
+}
+
+fn integrator(neurons: usize) -> Network {
+    let task = Integration { decays: vec![0.99, 0.995], scales: vec![1.0, 1.0] };
+    let spec = Spec { neurons, task, activation: Activation::Relu, seed: 1, encoder: None, decoder: None };
+    exact(&spec).expect("enough neurons").network
+}
+
+#[test]
+fn the_m0_runs_a_dense_network_of_128_neurons_within_8_kb_of_ram() {
+    let mut network = integrator(128);
+    network.recurrence = Recurrence::Dense(network.weights());
+    network.initial = network.rest();
+    let samples = synthetic::gaussian(3, 2, 0).iter().map(|&x| x as f32).collect();
+    let case = Case::of_network("dense, n = 128", network, samples).expect("exports");
+    let m0 = Qemu::new(CHIPS[0]).expect("toolchain and QEMU are there");
+    let record = m0.run(&case).expect("fits");
+    assert!(record.same_bits(&Core.run(&case).expect("runs")));
+    let ram = m0.image.static_ram + u64::from(m0.worst_stack());
+    println!("static RAM {}, worst stack {}", m0.image.static_ram, m0.worst_stack());
+    assert!(m0.worst_stack() > 0 && ram <= 8192, "{ram} bytes of RAM");
+}
+
+#[test]
+fn a_model_too_large_for_its_chip_is_refused_with_the_numbers() {
+    let m0 = Qemu::new(CHIPS[0]).expect("toolchain and QEMU are there");
+    let capacity = m0.image.model.capacity;
+    let error = m0.run_bytes(&vec![0; capacity as usize + 1], &[]).expect_err("too large").to_string();
+    assert_eq!(
+        error,
+        format!("model for qemu-m0: expected at most {capacity} bytes, found {} bytes", capacity + 1)
+    );
+
+    // Small in bytes, but its state needs more memory than the board lends.
+    let wide = Recurrence::LowRank { u: Mat::zeros(2, 300), v: Mat::zeros(2, 300) };
+    let network = Network::plain(Activation::Relu, wide, Mat::zeros(2, 2), Mat::zeros(1, 2));
+    let case = Case::of_network("rank 300", network, vec![0.0; 4]).expect("exports");
+    let error = m0.run(&case).expect_err("state too large").to_string();
+    assert!(error.contains("model: state memory in words: expected at least 606, found 512"), "{error}");
+}
+
+#[test]
+fn the_image_says_what_is_wrong_with_its_flash() {
+    let m4 = Qemu::new(CHIPS[2]).expect("toolchain and QEMU are there");
+    let error = m4.run_bytes(b"no model at all", b"").expect_err("refused").to_string();
+    assert!(error.contains("model: magic: expected 0x444c4654"), "{error}");
+    let model = model::export::<f32>(&integrator(32)).expect("exports");
+    let error = m4.run_bytes(model.bytes(), b"no trial").expect_err("refused").to_string();
+    assert!(error.contains("trial: magic: expected"), "{error}");
+}
+
+fn link_probe(target: &str, features: &[&str]) -> Output {
+    let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    Command::new(tree.join("scripts/embedded-toolchain"))
+        .args(["cargo", "build", "--release", "--locked", "-p", "link-probe", "--target", target])
+        .args(features)
+        .current_dir(tree.join("firmware"))
+        .output()
+        .expect("the script runs")
+}
+
+/// core builds for every target, and its step, reader and writer link without a panic handler.
+#[test]
+fn core_has_no_panic_path_on_any_target() {
+    for target in [
+        "thumbv6m-none-eabi",
+        "thumbv7m-none-eabi",
+        "thumbv7em-none-eabi",
+        "thumbv7em-none-eabihf",
+        "thumbv8m.main-none-eabihf",
+    ] {
+        let output = link_probe(target, &[]);
+        assert!(output.status.success(), "{target}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn the_link_probe_can_fail() {
+    let output = link_probe("thumbv7m-none-eabi", &["--features", "deliberate-panic"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("tinyfold_core_must_not_panic"), "{text}");
+}
