@@ -147,7 +147,11 @@ pub fn to_rank(network: &Network, rank: usize, inputs: &[f64]) -> Result<Compres
 fn check(network: &Network, rank: usize, inputs: &[f64]) -> Result<Network> {
     let width = network.input.ncols();
     if !inputs.len().is_multiple_of(width) {
-        return Err(Error::input("inputs", format!("a multiple of {width} numbers"), inputs.len().to_string()));
+        return Err(Error::input(
+            "inputs",
+            format!("a multiple of {width} numbers"),
+            inputs.len().to_string(),
+        ));
     }
     let limit = if network.rank() > 0 { network.rank() } else { network.neurons() };
     if rank == 0 || rank >= limit {
@@ -175,7 +179,11 @@ fn factors(w: &Mat<f64>, l: &Mat<f64>, rank: usize) -> Result<(Mat<f64>, Mat<f64
     let n = w.nrows();
     let u = Mat::from_fn(n, rank, |i, k| svd.U()[(i, k)] * root(k));
     let mut v = Mat::from_fn(n, rank, |i, k| svd.V()[(i, k)] * root(k));
-    faer::linalg::triangular_solve::solve_upper_triangular_in_place(l.transpose(), v.as_mut(), faer::Par::Seq);
+    faer::linalg::triangular_solve::solve_upper_triangular_in_place(
+        l.transpose(),
+        v.as_mut(),
+        faer::Par::Seq,
+    );
     Ok((u, v))
 }
 

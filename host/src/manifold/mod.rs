@@ -98,7 +98,8 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
     let x: Vec<f64> = x.iter().copied().cycle().take(steps * width).collect();
     let run = simulate::run(network, &x, true);
     // What a diverging network does near infinity says nothing about its manifold.
-    let usable = run.pre_activations.chunks_exact(n).take_while(|p| p.iter().all(|p| p.abs() < 1e100)).count();
+    let usable =
+        run.pre_activations.chunks_exact(n).take_while(|p| p.iter().all(|p| p.abs() < 1e100)).count();
     let p = Mat::from_fn(n, usable, |i, t| run.pre_activations[t * n + i]);
 
     let outputs = network.readout.nrows();
@@ -123,7 +124,8 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
         let map = decay::one_step(&run.outputs, &x, outputs);
         let r_squared = coordinates::r_squared(&q, integrals, outputs);
         for (c, &r_squared) in r_squared.iter().enumerate() {
-            let column = |values: &[f64]| values.iter().skip(c).step_by(outputs).copied().collect::<Vec<f64>>();
+            let column =
+                |values: &[f64]| values.iter().skip(c).step_by(outputs).copied().collect::<Vec<f64>>();
             channels.push(ChannelAnalysis {
                 name: network.inputs[c].name.clone(),
                 decay: task.decays[c],
