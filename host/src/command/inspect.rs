@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tinyfold_core::{Number, wire};
 
+use super::say;
 use crate::format::model::{self, ModelBytes};
 use crate::format::network::{self, names};
 use crate::network::{Channel, Network};
@@ -30,9 +31,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let description = describe(&args.file)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&description).expect("plain data becomes JSON"));
+        say!("{}", serde_json::to_string_pretty(&description).expect("plain data becomes JSON"));
     } else {
-        print!("{}", text(&description, 0));
+        say!("{}", text(&description, 0).trim_end());
     }
     Ok(())
 }

@@ -6,13 +6,13 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{EVALUATION_STEPS, TaskArgs, train::train_into, verify::table};
+use super::{EVALUATION_STEPS, TaskArgs, say, train::train_into, verify::table};
 use crate::design::compress::to_rank;
 use crate::design::exact::{Spec, exact};
 use crate::format::model::export;
 use crate::format::{self, network};
 use crate::network::{Activation, Network};
-use crate::report::build::{TRACE, by_channel, describe, raw_samples, source};
+use crate::report::build::{TRACE, by_channel, describe, first_shown, raw_samples, source};
 use crate::report::{self, ChipReport, Report, SCHEMA};
 use crate::task::recording::RecordingArgs;
 use crate::train::Settings;
@@ -53,15 +53,15 @@ const VERIFIED_STEPS: usize = 1000;
 /// Bad input, a file that cannot be written, a chip that does not agree.
 pub fn run(args: &Args) -> Result<()> {
     let began = Instant::now();
-    let say = |what: &str| println!("[{:5.1} s] {what}", began.elapsed().as_secs_f64());
+    let tell = |what: &str| say!("[{:5.1} s] {what}", began.elapsed().as_secs_f64());
     let data = args.recording.load()?;
     let task = args.task.resolve(data.inputs.len())?;
     let channels = task.channels();
     let name = match &args.recording.input {
         Some(path) => path.display().to_string(),
-        None => "the bundled smart-watch gyroscope".into(),
+        None => "Smart-watch gyroscope (bundled)".into(),
     };
-    say(&format!("recording: {name}, {} recordings, D = {channels}", data.recordings.len()));
+    tell(&format!("recording: {name}, {} recordings, D = {channels}", data.recordings.len()));
 
     let spec = Spec {
         neurons: args.neurons,
@@ -73,7 +73,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let mut designed = exact(&spec)?.network;
     designed.inputs.clone_from(&data.inputs);
-    say(&format!("designed: exact, n = {}, rank {channels}", args.neurons));
+    tell(&format!("designed: exact, n = {}, rank {channels}", args.neurons));
 
     let settings = Settings {
         neurons: args.neurons,
@@ -90,11 +90,11 @@ pub fn run(args: &Args) -> Result<()> {
         settings.steps,
         training.elapsed().as_secs_f64()
     );
-    say(&format!("trained: {trained_origin}"));
+    tell(&format!("trained: {trained_origin}"));
     let compression = to_rank(&trained, channels, &data.joined(EVALUATION_STEPS))?;
     let compressed_origin = format!("the trained one at rank {channels}, {}", compression.best.method);
     let compressed = compression.network;
-    say(&format!("compressed: {compressed_origin}"));
+    tell(&format!("compressed: {compressed_origin}"));
 
     let networks: [(&str, &str, &Network); 3] = [
         ("exact", "closed form", &designed),
@@ -108,7 +108,7 @@ pub fn run(args: &Args) -> Result<()> {
         let model = export::<f32>(network)?;
         format::write_atomic(&args.out.join(format!("{name}.tfld")), model.bytes())?;
         let report = describe(name, origin, network, &data, EVALUATION_STEPS)?;
-        say(&format!(
+        tell(&format!(
             "{name}: relative RMSE over {EVALUATION_STEPS} steps of the recording {:.1e} in f64, {:.1e} in core f32",
             report.recording, report.recording_f32
         ));
@@ -118,7 +118,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
 
     let (chips, missing) = chips()?;
-    say(&match &missing {
+    tell(&match &missing {
         None => format!("firmware: images for {} emulated chips", chips.len()),
         Some(missing) => format!("no emulated chips: {missing}"),
     });
@@ -128,19 +128,26 @@ pub fn run(args: &Args) -> Result<()> {
     let bar =
         ProgressBar::new(0).with_style(ProgressStyle::with_template(template).expect("a valid template"));
     let verification = verify(&cases, &backends, &bar)?;
-    say(&format!("verified: {VERIFIED_STEPS} steps of every network, every word"));
-    print!("{}", table(&verification));
+    tell(&format!("verified: {VERIFIED_STEPS} steps of every network, every word"));
+    say!("{}", table(&verification).trim_end());
 
-    let recording = data.joined(TRACE);
+    let source = source(&name, &data);
+    let first = first_shown(source.samples);
+    let recording = data.joined(first + TRACE);
+    let shown = |values: &[f64]| by_channel(&values[first * channels..], channels);
     let report = Report {
         schema: SCHEMA,
         title: format!("{channels} signals, one small recurrent network"),
-        command: std::env::args().collect::<Vec<String>>().join(" "),
+        command: std::iter::once("tinyfold".into())
+            .chain(std::env::args().skip(1))
+            .collect::<Vec<String>>()
+            .join(" "),
         version: env!("CARGO_PKG_VERSION").into(),
         seed: args.seed,
-        recording: source(&name, &data),
-        inputs: by_channel(&recording, channels),
-        targets: by_channel(&task.targets(&recording), channels),
+        recording: source,
+        first,
+        inputs: shown(&recording),
+        targets: shown(&task.targets(&recording)),
         task,
         steps: EVALUATION_STEPS,
         networks: reports,
@@ -158,7 +165,7 @@ pub fn run(args: &Args) -> Result<()> {
         verification,
     };
     report::write(&args.out, &report)?;
-    say(&format!("report: {}", args.out.join("report.html").display()));
+    tell(&format!("report: {}", args.out.join("report.html").display()));
     if report.verification.passed() {
         Ok(())
     } else {

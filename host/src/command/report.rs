@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::say;
 use crate::report::{self, Report, SCHEMA};
 use crate::{Error, Result, format};
 
@@ -25,6 +26,6 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(Error::input(place, SCHEMA.to_string(), report.schema.to_string()));
     }
     report::write(&args.folder, &report)?;
-    println!("{}", args.folder.join("report.html").display());
+    say!("{}", args.folder.join("report.html").display());
     Ok(())
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::say;
 use crate::format::model::ModelBytes;
 use crate::format::network;
 use crate::task::synthetic;
@@ -53,9 +54,9 @@ pub fn run(args: &Args) -> Result<()> {
     let backends: Vec<&dyn Backend> = backends.iter().map(AsRef::as_ref).collect();
     let verification = verify::verify(&cases, &backends, &bar)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&verification).expect("plain data becomes JSON"));
+        say!("{}", serde_json::to_string_pretty(&verification).expect("plain data becomes JSON"));
     } else {
-        print!("{}", table(&verification));
+        say!("{}", table(&verification).trim_end());
     }
     if verification.passed() {
         Ok(())

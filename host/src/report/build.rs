@@ -12,6 +12,12 @@ use crate::{Error, Result, simulate};
 
 /// Steps of the traces that are drawn.
 pub const TRACE: usize = 600;
+
+/// First step of the traces: they are taken from the middle of what was recorded.
+#[must_use]
+pub const fn first_shown(samples: usize) -> usize {
+    if samples > TRACE { (samples - TRACE) / 2 } else { 0 }
+}
 /// Seed of the Gaussian input that errors are taken on.
 const GAUSSIAN_SEED: u64 = 12_345;
 
@@ -80,6 +86,7 @@ pub fn describe(
     };
     let analysis = manifold::analyse(network, &recording, steps)?;
     let outputs = wide(&recording);
+    let first = first_shown(source("", data).samples);
     let case = Case::of_network(name, network.clone(), Vec::new())?;
     let mut failed = None;
     let error_f32 = curve(&mut |x| match run_core(network, x) {
@@ -100,7 +107,7 @@ pub fn describe(
         gaussian: rmse(&wide(&gaussian), &gaussian),
         recording: rmse(&outputs, &recording),
         recording_f32: rmse(&run_core(network, &recording)?, &recording),
-        outputs: by_channel(&outputs[..TRACE.min(steps) * channels], channels),
+        outputs: by_channel(&outputs[first * channels..][..TRACE * channels], channels),
         error_f64: curve(&mut |x| wide(x)),
         error_f32,
         singular_values: analysis.singular_values,
