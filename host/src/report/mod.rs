@@ -1,5 +1,6 @@
 //! Figures and the self-contained HTML report of a run.
 
+pub mod build;
 pub mod figures;
 pub mod page;
 
