@@ -85,7 +85,7 @@ pub fn curve(
 
 /// 1, 2, 5, 10, 20, 50 ... and `steps`.
 fn edges(steps: usize) -> Vec<usize> {
-    let mut edges: Vec<usize> = (0..)
+    let mut edges: Vec<usize> = (0..18)
         .flat_map(|power| [1, 2, 5].map(|digit| digit * 10_usize.pow(power)))
         .take_while(|&edge| edge < steps)
         .collect();
