@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use faer::Mat;
 use serde::Serialize;
 
-use super::{EVALUATION_STEPS, TaskArgs};
+use super::{EVALUATION_STEPS, TaskArgs, say};
 use crate::design::exact::{Spec, exact};
 use crate::format::network::{self, names};
 use crate::network::{Channel, Network, Recurrence};
@@ -78,10 +78,9 @@ struct Precision {
 /// # Errors
 /// Bad input, n too small, a file that cannot be read or written.
 pub fn run(args: &Args) -> Result<()> {
-    let chosen = args.recording.input.is_some() || !args.recording.options.columns.is_empty();
     let data = args.recording.load()?;
     // More channels than the bundled recording has are designed without one.
-    let data = (chosen || args.task.decays.len() <= data.inputs.len()).then_some(data);
+    let data = (chosen(&args.recording) || args.task.decays.len() <= data.inputs.len()).then_some(data);
     let task = args.task.resolve(data.as_ref().map_or(args.task.decays.len(), |data| data.inputs.len()))?;
     let channels = task.channels();
     let data = data.map(|data| leading(data, channels));
@@ -120,7 +119,7 @@ pub fn run(args: &Args) -> Result<()> {
         written: args.out.clone(),
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary).expect("plain data becomes JSON"));
+        say!("{}", serde_json::to_string_pretty(&summary).expect("plain data becomes JSON"));
     } else {
         print(&summary, &made);
     }
@@ -132,22 +131,27 @@ fn print(summary: &Summary, made: &Network) {
         Recurrence::Dense(_) => "dense".to_owned(),
         Recurrence::LowRank { u, .. } => format!("rank {}", u.ncols()),
     };
-    println!(
+    say!(
         "exact integrator: {}, n = {}, D = {}, {form}",
         summary.activation,
         summary.neurons,
         summary.decays.len()
     );
     for ((input, decay), scale) in made.inputs.iter().zip(&summary.decays).zip(&summary.scales) {
-        println!("  {:<12} decay {:<7} scale {scale}", input.name, (decay * 1e9).round() / 1e9);
+        say!("  {:<12} decay {:<7} scale {scale}", input.name, (decay * 1e9).round() / 1e9);
     }
-    println!("conditions violated by at most {:.1e}, noise gain {:.2}", summary.residual, summary.noise_gain);
-    println!("relative RMSE over {} steps   f64      core f32", summary.steps);
+    say!("conditions violated by at most {:.1e}, noise gain {:.2}", summary.residual, summary.noise_gain);
+    say!("relative RMSE over {} steps   f64      core f32", summary.steps);
     let errors = [("Gaussian", Some(&summary.gaussian)), ("recording", summary.recording.as_ref())];
     for (name, error) in errors.into_iter().filter_map(|(name, error)| Some((name, error?))) {
-        println!("  {name:<30} {:.1e}  {:.1e}", error.f64, error.f32);
+        say!("  {name:<30} {:.1e}  {:.1e}", error.f64, error.f32);
     }
-    println!("written to {}", summary.written.display());
+    say!("written to {}", summary.written.display());
+}
+
+/// Whether the user asked for a recording, rather than leaving it at the bundled one.
+pub(super) fn chosen(recording: &RecordingArgs) -> bool {
+    recording.input.is_some() || !recording.options.columns.is_empty()
 }
 
 /// The first D inputs of a recording that has more.
