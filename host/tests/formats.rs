@@ -21,7 +21,10 @@ fn bits(matrix: &Mat<f64>) -> (usize, usize, Vec<u64>) {
 }
 
 /// Everything of a network, with numbers as bits.
-fn parts(network: &Network) -> (Vec<(usize, usize, Vec<u64>)>, Vec<u64>, String) {
+/// Matrices as rows, columns and bits; vectors as bits; the rest as text.
+type Parts = (Vec<(usize, usize, Vec<u64>)>, Vec<u64>, String);
+
+fn parts(network: &Network) -> Parts {
     let mut matrices = vec![bits(&network.input), bits(&network.readout)];
     match &network.recurrence {
         Recurrence::Dense(w) => matrices.push(bits(w)),
