@@ -20,8 +20,8 @@ fn bits(matrix: &Mat<f64>) -> (usize, usize, Vec<u64>) {
     (matrix.nrows(), matrix.ncols(), entries.collect())
 }
 
-/// Everything of a network, with numbers as bits.
-/// Matrices as rows, columns and bits; vectors as bits; the rest as text.
+/// Everything of a network, with numbers as bits:
+/// matrices as rows, columns and bits; vectors; the rest as text.
 type Parts = (Vec<(usize, usize, Vec<u64>)>, Vec<u64>, String);
 
 fn parts(network: &Network) -> Parts {
@@ -194,12 +194,14 @@ impl Draft {
     }
 }
 
+/// One way to damage a draft.
+type Spoil = fn(&mut Draft);
+
 #[test]
 fn every_refusal_names_array_expected_and_found() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("net.safetensors");
     Draft::good().load(&path).expect("the draft is good");
-    type Spoil = fn(&mut Draft);
     let cases: [(Spoil, &str); 17] = [
         (|d| d.set("version", 2.into()), "format version: expected 1, found 2"),
         (|d| d.set("version", "one".into()), "format version: expected 1, found \"one\""),
