@@ -12,7 +12,7 @@ use super::{TaskArgs, evaluate_on};
 use crate::format::{self, network};
 use crate::task::recording::RecordingArgs;
 use crate::train::optimiser::Method;
-use crate::train::{Control, Metrics, Progress, Settings, Trained, train};
+use crate::train::{Control, End, Metrics, Precision, Progress, Settings, Trained, train};
 use crate::{Error, Result};
 
 /// Trains a recurrent network to integrate, by backpropagation through time.
@@ -42,7 +42,7 @@ pub struct Args {
     /// Train B by itself instead of B = W E.
     #[arg(long)]
     free_input: bool,
-    /// Train the bias b.
+    /// Train the biases b and c.
     #[arg(long)]
     train_bias: bool,
     /// Train the readout C.
@@ -72,6 +72,9 @@ pub struct Args {
     /// Updates between two checkpoints.
     #[arg(long, default_value_t = Settings::default().interval)]
     interval: usize,
+    /// Number type of training.
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
     /// Seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -113,6 +116,7 @@ pub fn run(args: &Args) -> Result<()> {
         clip: args.clip,
         from_recording: args.from_recording,
         interval: args.interval,
+        precision: args.precision,
         seed: args.seed,
     };
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -124,7 +128,7 @@ pub fn run(args: &Args) -> Result<()> {
     let trained = train_into(&settings, Some(&data), &args.out, &interrupted)?;
     let errors = evaluate_on(&trained.network, &data)?;
     println!("{errors}");
-    if trained.stopped {
+    if trained.end == End::Stopped {
         println!("stopped by Ctrl-C; the best network so far is kept");
     }
     println!("written to {}", args.out.join("network.safetensors").display());
