@@ -80,7 +80,8 @@ pub enum Control {
 }
 
 /// Why training ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum End {
     /// All updates are done.
     Done,
@@ -197,7 +198,7 @@ fn run<T: Real>(
         let (loss, gradient) = gradient_of_batch(&fixed, &parameters, &source, &mut parts, settings.batch);
         let learning_rate = settings.learning_rate * annealing(step, settings.steps);
         if loss.is_finite() && gradient.norm().is_finite() {
-            optimiser.update(&mut parameters, &gradient, learning_rate, settings.clip);
+            optimiser.update(&mut parameters, &gradient, learning_rate, settings.clip, settings.weight_decay);
         } else {
             end = End::Diverged;
         }

@@ -59,6 +59,8 @@ pub struct Settings {
     pub learning_rate: f64,
     /// Largest norm of a gradient; a longer one is scaled down.
     pub clip: f64,
+    /// Decoupled weight decay: keeps the bulk of W small beside its D large singular values.
+    pub weight_decay: f64,
     /// Fraction of a batch that comes from the recording instead of Gaussian noise, in \[0, 1\].
     pub from_recording: f64,
     /// Updates between two roll-outs and checkpoints.
@@ -87,6 +89,7 @@ impl Default for Settings {
             method: Method::Adam,
             learning_rate: 2e-3,
             clip: 1.0,
+            weight_decay: 0.05,
             from_recording: 0.0,
             interval: 500,
             precision: Precision::F32,
@@ -132,6 +135,8 @@ impl Settings {
         for (field, value) in [("learning rate", self.learning_rate), ("clip", self.clip)] {
             require(value > 0.0 && value.is_finite(), field, "a positive number", value)?;
         }
+        let decay = self.weight_decay;
+        require(decay >= 0.0 && decay.is_finite(), "weight decay", "0 or a positive number", decay)?;
         if let Method::Sgd { momentum } = self.method {
             require((0.0..1.0).contains(&momentum), "momentum", "at least 0 and below 1", momentum)?;
         }
