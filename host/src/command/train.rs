@@ -152,7 +152,9 @@ pub fn run(args: &Args) -> Result<()> {
     let (last, kept) = (trained.history.last().map_or(0, |metrics| metrics.step), trained.best.step);
     match trained.end {
         End::Done => {}
-        End::Stopped => say!("stopped by Ctrl-C after update {last}; kept the best network, of update {kept}"),
+        End::Stopped => {
+            say!("stopped by Ctrl-C after update {last}; kept the best network, of update {kept}")
+        }
         End::Diverged => say!(
             "diverged at update {last}: the loss is no longer finite; kept the best network, of update {kept}"
         ),
