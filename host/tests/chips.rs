@@ -21,6 +21,7 @@ fn all() -> Vec<String> {
 fn every_suite_case_is_bit_equal_on_every_chip() {
     let cases = case::suite(40).expect("the suite exports");
     let backends = backends(&all()).expect("toolchain and QEMU are there");
+    let backends: Vec<&dyn Backend> = backends.iter().map(AsRef::as_ref).collect();
     let verification = verify(&cases, &backends, &indicatif::ProgressBar::hidden()).expect("all run");
     assert_eq!(verification.backends.len(), 1 + 6);
     for row in &verification.backends {

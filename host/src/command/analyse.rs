@@ -1,15 +1,123 @@
 //! `tinyfold analyse`.
 
-use crate::Result;
+use std::path::PathBuf;
+
+use super::EVALUATION_STEPS;
+use super::design::{leading, select};
+use crate::format::{self, network};
+use crate::manifold::{self, Analysis};
+use crate::network::Network;
+use crate::task::recording::RecordingArgs;
+use crate::task::synthetic;
+use crate::{Error, Result};
 
 /// Shows the manifold of a network and how well it integrates.
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(
+    after_help = "Example: tinyfold design --out runs/exact.safetensors\n         tinyfold analyse runs/exact.safetensors --out runs/analysis.json"
+)]
+pub struct Args {
+    /// Network: .safetensors or .npz.
+    network: PathBuf,
+    /// Analyse on Gaussian inputs of this seed instead of a recording.
+    #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "0", conflicts_with = "input")]
+    gaussian: Option<u64>,
+    /// The recording to analyse on, joined end to end and repeated.
+    #[command(flatten)]
+    recording: RecordingArgs,
+    /// Steps of the run.
+    #[arg(long, default_value_t = EVALUATION_STEPS)]
+    steps: usize,
+    /// Write all results as JSON, with the points of the manifold.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
 
 /// Runs the command.
 ///
 /// # Errors
-/// Bad input, or a check that failed.
-pub fn run(_args: &Args) -> Result<()> {
-    unimplemented!()
+/// Bad input, a file that cannot be read or written.
+pub fn run(args: &Args) -> Result<()> {
+    let network = network::load(&args.network)?;
+    let x = match args.gaussian {
+        Some(seed) => synthetic::gaussian(args.steps, network.input.ncols(), seed),
+        None => signal(&args.recording, &network, args.steps)?,
+    };
+    let analysis = manifold::analyse(&network, &x, args.steps)?;
+    if let Some(out) = &args.out {
+        format::write_json(out, &analysis)?;
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&analysis).expect("plain data becomes JSON"));
+    } else {
+        print(&analysis);
+        if let Some(out) = &args.out {
+            println!("written to {}", out.display());
+        }
+    }
+    Ok(())
+}
+
+/// `steps` samples of the recording for the inputs of `network`: the columns of the same names, else
+/// the first ones.
+///
+/// # Errors
+/// A recording that cannot be read, or with fewer columns than the network has inputs.
+pub(super) fn signal(recording: &RecordingArgs, network: &Network, steps: usize) -> Result<Vec<f64>> {
+    let data = recording.load()?;
+    let width = network.input.ncols();
+    if data.inputs.len() < width {
+        let expected = format!("{width} columns, as the network has inputs");
+        return Err(Error::input("recording", expected, data.inputs.len().to_string()));
+    }
+    let named: Option<Vec<usize>> = network
+        .inputs
+        .iter()
+        .map(|input| data.inputs.iter().position(|found| found.name == input.name))
+        .collect();
+    let data = match named {
+        Some(columns) => select(data, &columns),
+        None => leading(data, width),
+    };
+    Ok(data.joined(steps))
+}
+
+fn print(analysis: &Analysis) {
+    let Analysis { neurons, rank, dimension, steps, .. } = analysis;
+    let form = if *rank > 0 { format!("rank {rank}") } else { "dense".into() };
+    println!("n = {neurons}, {form}, manifold of D = {dimension}, {steps} steps");
+    let shown = analysis.singular_values.iter().take(dimension + 4).map(|s| format!("{s:.3}"));
+    println!("  singular values of W      {}", shown.collect::<Vec<String>>().join(" "));
+    let more = analysis.distance_one_more.map_or(String::new(), |d| format!(" ({d:.1e} with one more)"));
+    println!("  distance to the manifold  {:.1e}{more}", analysis.distance);
+    println!("  dimensions really used    {:.2} (participation ratio)", analysis.participation_ratio);
+    if analysis.channels.is_empty() {
+        println!("  no task: the network does not say what it integrates");
+        return;
+    }
+    println!(
+        "  {:<12}{:>8}{:>11}{:>10}{:>8}{:>10}{:>13}{:>10}",
+        "channel", "decay", "realised", "impulse", "scale", "realised", "1 - R²", "rel. RMSE"
+    );
+    for c in &analysis.channels {
+        let impulse = c.decay_impulse.map_or("-".into(), |decay| format!("{decay:.6}"));
+        println!(
+            "  {:<12}{:>8}{:>11.6}{:>10}{:>8}{:>10.4}{:>13.1e}{:>10.1e}",
+            c.name,
+            (c.decay * 1e9).round() / 1e9,
+            c.decay_realised,
+            impulse,
+            c.scale,
+            c.scale_realised,
+            1.0 - c.r_squared,
+            c.relative_rmse
+        );
+    }
+    println!("  relative RMSE against time");
+    for window in &analysis.error_curve {
+        println!("    steps {:>6} to {:<6} {:.1e}", window.from, window.to, window.relative_rmse);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::say;
 use crate::format::{self, model, network};
 use crate::network::{Arithmetic, Variant};
 use crate::{Error, Result};
@@ -51,6 +52,6 @@ pub fn run(args: &Args) -> Result<()> {
         return Err(Error::input("--out", "a file name ending in .tfld", out.display().to_string()));
     }
     format::write_atomic(&out, bytes.bytes())?;
-    println!("{}: {} bytes", out.display(), bytes.bytes().len());
+    say!("{}: {} bytes", out.display(), bytes.bytes().len());
     Ok(())
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use tinyfold_core::wire::{self, trial};
 use tinyfold_core::{Number, Scalar};
 
+use super::say;
 use crate::format::arrays::ArrayFile;
 use crate::format::model::{self, ModelBytes};
 use crate::format::network::{self, names};
@@ -33,9 +34,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let description = describe(&args.file)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&description).expect("plain data becomes JSON"));
+        say!("{}", serde_json::to_string_pretty(&description).expect("plain data becomes JSON"));
     } else {
-        print!("{}", text(&description, 0));
+        say!("{}", text(&description, 0).trim_end());
     }
     Ok(())
 }

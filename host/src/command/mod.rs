@@ -12,6 +12,16 @@ pub mod verify;
 
 use std::fmt;
 
+/// `println!` that does not panic when nobody reads any more (`tinyfold ... | head`).
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        // Whoever closed the pipe has seen enough; the work itself goes on.
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
+pub(crate) use say;
+
 use crate::network::Network;
 use crate::task::{Dataset, Integration, relative_rmse, synthetic};
 use crate::{Error, Result, simulate};
@@ -56,7 +66,10 @@ impl TaskArgs {
 pub fn default_decays(channels: usize) -> Vec<f64> {
     match channels {
         1 => vec![0.995],
-        _ => (0..channels).map(|c| 0.99 + 0.005 * c as f64 / (channels - 1) as f64).collect(),
+        _ => {
+            let step = |c: usize| (0.99 + 0.005 * c as f64 / (channels - 1) as f64) * 1e6;
+            (0..channels).map(|c| step(c).round() / 1e6).collect()
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{TaskArgs, evaluate_on};
+use super::{TaskArgs, evaluate_on, say};
 use crate::format::{self, network};
 use crate::task::recording::RecordingArgs;
 use crate::train::optimiser::Method;
@@ -66,6 +66,9 @@ pub struct Args {
     /// Largest norm of a gradient.
     #[arg(long, default_value_t = Settings::default().clip)]
     clip: f64,
+    /// Decoupled weight decay: keeps the bulk of W small beside its D large singular values.
+    #[arg(long, default_value_t = Settings::default().weight_decay)]
+    weight_decay: f64,
     /// Fraction of a batch that comes from the recording; the rest is Gaussian.
     #[arg(long, default_value_t = Settings::default().from_recording)]
     from_recording: f64,
@@ -111,6 +114,7 @@ pub fn run(args: &Args) -> Result<()> {
         method: args.sgd.map_or(Method::Adam, |momentum| Method::Sgd { momentum }),
         learning_rate: args.learning_rate,
         clip: args.clip,
+        weight_decay: args.weight_decay,
         from_recording: args.from_recording,
         interval: args.interval,
         seed: args.seed,
@@ -123,11 +127,11 @@ pub fn run(args: &Args) -> Result<()> {
     })?;
     let trained = train_into(&settings, Some(&data), &args.out, &interrupted)?;
     let errors = evaluate_on(&trained.network, &data)?;
-    println!("{errors}");
+    say!("{errors}");
     if trained.stopped {
-        println!("stopped by Ctrl-C; the best network so far is kept");
+        say!("stopped by Ctrl-C; the best network so far is kept");
     }
-    println!("written to {}", args.out.join("network.safetensors").display());
+    say!("written to {}", args.out.join("network.safetensors").display());
     Ok(())
 }
 

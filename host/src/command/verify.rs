@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::say;
 use crate::format::model::ModelBytes;
 use crate::format::network;
 use crate::task::synthetic;
-use crate::verify::{self, Case, Verdict, Verification};
+use crate::verify::{self, Backend, Case, Verdict, Verification};
 use crate::{Error, Result};
 
 /// Proves that every backend computes the same bits, and how far they are from f64.
@@ -50,11 +51,12 @@ pub fn run(args: &Args) -> Result<()> {
     let bar = ProgressBar::new(0).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} cases {elapsed}").expect("a valid template"),
     );
+    let backends: Vec<&dyn Backend> = backends.iter().map(AsRef::as_ref).collect();
     let verification = verify::verify(&cases, &backends, &bar)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&verification).expect("plain data becomes JSON"));
+        say!("{}", serde_json::to_string_pretty(&verification).expect("plain data becomes JSON"));
     } else {
-        print!("{}", table(&verification));
+        say!("{}", table(&verification).trim_end());
     }
     if verification.passed() {
         Ok(())

@@ -1,5 +1,6 @@
 //! A trained network made low-rank: its D-dimensional manifold is kept, the rest of W is dropped.
 
+use faer::linalg::solvers::SolveLstsq;
 use faer::{Mat, Side};
 use serde::Serialize;
 
@@ -31,6 +32,7 @@ impl std::fmt::Display for Method {
 }
 
 /// Relative RMSE against the targets of the task; against the original network when it has none.
+/// Infinite, in JSON null, when the network diverges.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Errors {
     /// On 10 000 steps of N(0, 1) inputs that the fit has not seen.
@@ -81,7 +83,7 @@ const DAMPING: [f64; 3] = [1e-4, 1e-6, 1e-8];
 ///
 /// W ≈ U Vᵀ; B = U Vᵀ E or as it was, whichever has the smaller error.
 ///
-/// network: dense, or of a higher rank and started at rest; rank: R in 1..n; inputs: row-major T × I
+/// network: dense, or of a higher rank and started at rest; rank: R from 1 to n - 1; inputs: row-major T × I
 /// in network units, repeated to 10 000 steps, may be empty.
 ///
 /// # Errors
@@ -147,7 +149,11 @@ pub fn to_rank(network: &Network, rank: usize, inputs: &[f64]) -> Result<Compres
 fn check(network: &Network, rank: usize, inputs: &[f64]) -> Result<Network> {
     let width = network.input.ncols();
     if !inputs.len().is_multiple_of(width) {
-        return Err(Error::input("inputs", format!("a multiple of {width} numbers"), inputs.len().to_string()));
+        return Err(Error::input(
+            "inputs",
+            format!("a multiple of {width} numbers"),
+            inputs.len().to_string(),
+        ));
     }
     let limit = if network.rank() > 0 { network.rank() } else { network.neurons() };
     if rank == 0 || rank >= limit {
@@ -175,7 +181,11 @@ fn factors(w: &Mat<f64>, l: &Mat<f64>, rank: usize) -> Result<(Mat<f64>, Mat<f64
     let n = w.nrows();
     let u = Mat::from_fn(n, rank, |i, k| svd.U()[(i, k)] * root(k));
     let mut v = Mat::from_fn(n, rank, |i, k| svd.V()[(i, k)] * root(k));
-    faer::linalg::triangular_solve::solve_upper_triangular_in_place(l.transpose(), v.as_mut(), faer::Par::Seq);
+    faer::linalg::triangular_solve::solve_upper_triangular_in_place(
+        l.transpose(),
+        v.as_mut(),
+        faer::Par::Seq,
+    );
     Ok((u, v))
 }
 
@@ -235,24 +245,33 @@ fn manifold_samples(task: &Integration, inputs: &[f64]) -> Vec<f64> {
     samples
 }
 
-/// The network with W = U Vᵀ and the initial state that stands for the same one.
+/// The network with W = U Vᵀ, started where the dense one starts: exactly in rate form, as near as
+/// U kappa + B nu comes to it in current form.
 fn low_rank(dense: &Network, u: Mat<f64>, v: Mat<f64>, input: Mat<f64>) -> Network {
     let mut network = dense.clone();
+    let (n, rank) = (dense.neurons(), u.ncols());
+    let start = Mat::from_fn(n, 1, |i, _| match dense.form {
+        Form::Rate => dense.initial[i],
+        Form::Current => dense.initial[i] - dense.bias[i],
+    });
+    let words = match dense.form {
+        Form::Rate => {
+            let y = &dense.readout * &start;
+            let z = v.transpose() * &start;
+            let leaky = (0..y.nrows()).map(|o| y[(o, 0)] + dense.output_bias[o]);
+            z.col_as_slice(0).iter().copied().chain(leaky).collect::<Vec<f64>>()
+        }
+        Form::Current => {
+            let span = Mat::from_fn(n, rank + input.ncols(), |i, k| match k.checked_sub(rank) {
+                None => u[(i, k)],
+                Some(j) => input[(i, j)],
+            });
+            span.col_piv_qr().solve_lstsq(start).col_as_slice(0).to_vec()
+        }
+    };
     network.input = input;
-    let h = Mat::from_fn(dense.neurons(), 1, |i, _| dense.initial[i]);
-    let z = v.transpose() * &h;
-    let y = &dense.readout * &h;
     network.recurrence = Recurrence::LowRank { u, v };
-    network.initial = network.rest();
-    if dense.form == Form::Rate {
-        for (r, z) in z.col_as_slice(0).iter().enumerate() {
-            network.initial[r] = *z;
-        }
-        let rank = z.nrows();
-        for (o, word) in network.initial[rank..].iter_mut().enumerate() {
-            *word = y[(o, 0)] + dense.output_bias[o];
-        }
-    }
+    network.initial = words[..network.carried()].to_vec();
     network
 }
 

@@ -39,12 +39,14 @@ pub(super) fn refit(
     for _ in 0..ROUNDS {
         let v = conditions.latent_readout(&phi, damping)?;
         let cost = conditions.residual(&v, &phi).squared_norm_l2();
+        let (curvature, gradient) = conditions.quadratic(&u, &v, &phi);
         let mut improved = false;
         for _ in 0..6 {
-            let trial = &u + conditions.change(&u, &v, &phi, step)?;
+            let trial = &u + damped_change(&curvature, &gradient, u.nrows(), step)?;
             let rates = conditions.rates(&trial);
-            if conditions.residual(&v, &rates).squared_norm_l2() < cost {
-                (u, phi, improved) = (trial, rates, true);
+            improved = conditions.residual(&v, &rates).squared_norm_l2() < cost;
+            if improved {
+                (u, phi) = (trial, rates);
                 step = (step * 0.3).max(1e-9);
                 break;
             }
@@ -155,11 +157,12 @@ impl<'a> Conditions<'a> {
         })
     }
 
-    /// The damped Gauss-Newton change of U at fixed V; `step` is relative to the mean curvature.
+    /// Half the curvature (nR × nR) and half the gradient (nR) of the sum of squared residuals in U, columns
+    /// of U one after the other, at fixed V.
     ///
     /// The residuals are M phi(U zeta) with M = [w Vᵀ; C], so the curvature between (i, r) and (j, q) is
-    /// (MᵀM)_ij sum_s phi'_i zeta_r phi'_j zeta_q: one product of an S × n R matrix with itself.
-    fn change(&self, u: &Mat<f64>, v: &Mat<f64>, phi: &Mat<f64>, step: f64) -> Option<Mat<f64>> {
+    /// (MᵀM)_ij sum_s phi'_i zeta_r phi'_j zeta_q: one product of an n R × S matrix with itself.
+    fn quadratic(&self, u: &Mat<f64>, v: &Mat<f64>, phi: &Mat<f64>) -> (Mat<f64>, Mat<f64>) {
         let (n, rank, count) = (u.nrows(), u.ncols(), phi.ncols());
         let p = self.pre_activations(u);
         let outputs = self.network.readout.nrows();
@@ -170,9 +173,12 @@ impl<'a> Conditions<'a> {
         let back = read.transpose() * self.residual(v, phi);
         let slope = Mat::from_fn(n, count, |i, s| slope(self.network.activation, p[(i, s)]));
         let influence = Mat::from_fn(n * rank, count, |k, s| slope[(k % n, s)] * self.zeta[(k / n, s)]);
-        let gradient = Mat::from_fn(n * rank, 1, |k, _| {
-            (0..count).map(|s| influence[(k, s)] * back[(k % n, s)]).sum::<f64>()
-        });
+        let mut gradient = Mat::zeros(n * rank, 1);
+        for s in 0..count {
+            for k in 0..n * rank {
+                gradient[(k, 0)] += influence[(k, s)] * back[(k % n, s)];
+            }
+        }
         let coupling = read.transpose() * &read;
         let mut curvature = &influence * influence.transpose();
         for b in 0..n * rank {
@@ -180,13 +186,17 @@ impl<'a> Conditions<'a> {
                 curvature[(a, b)] *= coupling[(a % n, b % n)];
             }
         }
-        let mean = (0..n * rank).map(|k| curvature[(k, k)]).sum::<f64>() / (n * rank) as f64;
-        for k in 0..n * rank {
-            curvature[(k, k)] += step * mean;
-        }
-        let change = Scale(-1.0) * curvature.llt(Side::Lower).ok()?.solve(gradient);
-        Some(Mat::from_fn(n, rank, |i, r| change[(r * n + i, 0)]))
+        (curvature, gradient)
     }
+}
+
+/// The Gauss-Newton change of U (n × R), damped by `step` times the mean curvature.
+fn damped_change(curvature: &Mat<f64>, gradient: &Mat<f64>, n: usize, step: f64) -> Option<Mat<f64>> {
+    let count = curvature.nrows();
+    let damping = step * (0..count).map(|k| curvature[(k, k)]).sum::<f64>() / count as f64;
+    let damped = Mat::from_fn(count, count, |a, b| curvature[(a, b)] + if a == b { damping } else { 0.0 });
+    let change = Scale(-1.0) * damped.llt(Side::Lower).ok()?.solve(gradient);
+    Some(Mat::from_fn(n, count / n, |i, r| change[(r * n + i, 0)]))
 }
 
 /// phi'(p), with phi'(0) = 1 of the ReLU as in training.

@@ -64,18 +64,24 @@ impl ModelBytes {
     }
 }
 
+/// The sizes of a network.
+#[must_use]
+pub fn shape_of(network: &Network) -> Shape {
+    Shape {
+        neurons: network.neurons(),
+        rank: network.rank(),
+        inputs: network.input.ncols(),
+        outputs: network.readout.nrows(),
+    }
+}
+
 /// The model of a network: every parameter rounded once to T, 1 - alpha computed before rounding.
 ///
 /// # Errors
 /// A parameter that is not finite in T, or a size that a model cannot hold.
 pub fn export<T: Scalar>(network: &Network) -> Result<ModelBytes> {
     let refused = |error| refused("export", error);
-    let shape = Shape {
-        neurons: network.neurons(),
-        rank: network.rank(),
-        inputs: network.input.ncols(),
-        outputs: network.readout.nrows(),
-    };
+    let shape = shape_of(network);
     let cast = |values: &[f64]| values.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
     let row_major = |matrix: &Mat<f64>| {
         (0..matrix.nrows())

@@ -27,6 +27,9 @@ pub struct Window {
 /// x: row-major, at least `steps` × D; run: outputs (row-major T × D) of a network, from reset, for
 /// the inputs it is given.
 ///
+/// # Panics
+/// If `x` is shorter than that, or `run` returns fewer outputs.
+///
 /// ```
 /// use tinyfold::{manifold::error::curve, task::{Integration, synthetic}};
 /// let task = Integration { decays: vec![0.9], scales: vec![1.0] };
@@ -42,6 +45,7 @@ pub fn curve(
     mut run: impl FnMut(&[f64]) -> Vec<f64>,
 ) -> Vec<Window> {
     let channels = task.channels();
+    assert!(x.len() >= steps * channels, "as many samples as steps");
     let edges = edges(steps);
     // Sums of squares of error and target, window × channel.
     let mut sums = vec![(0.0, 0.0); edges.len() * channels];
@@ -53,6 +57,7 @@ pub fn curve(
         }
         let x = &x[start * short * channels..][..length * channels];
         let (y, target) = (run(x), task.targets(x));
+        assert_eq!(y.len(), target.len(), "as many outputs as targets");
         let mut window = 0;
         for (t, (y, target)) in y.chunks_exact(channels).zip(target.chunks_exact(channels)).enumerate() {
             window += usize::from(t + 1 > edges[window]);
@@ -80,7 +85,7 @@ pub fn curve(
 
 /// 1, 2, 5, 10, 20, 50 ... and `steps`.
 fn edges(steps: usize) -> Vec<usize> {
-    let mut edges: Vec<usize> = (0..)
+    let mut edges: Vec<usize> = (0..18)
         .flat_map(|power| [1, 2, 5].map(|digit| digit * 10_usize.pow(power)))
         .take_while(|&edge| edge < steps)
         .collect();

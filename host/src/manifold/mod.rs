@@ -19,8 +19,10 @@ use crate::network::Network;
 use crate::task::relative_rmse;
 use crate::{Error, Result, simulate};
 
-/// Everything that is found out about a network on one input signal. Numbers of a network that
-/// diverges are [`f64::MAX`] where they are infinite.
+/// What stands for infinity in results, because JSON has none: a network that diverges has such errors.
+pub const LARGEST: f64 = 1e300;
+
+/// Everything that is found out about a network on one input signal.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Analysis {
     /// n.
@@ -98,7 +100,8 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
     let x: Vec<f64> = x.iter().copied().cycle().take(steps * width).collect();
     let run = simulate::run(network, &x, true);
     // What a diverging network does near infinity says nothing about its manifold.
-    let usable = run.pre_activations.chunks_exact(n).take_while(|p| p.iter().all(|p| p.abs() < 1e100)).count();
+    let usable =
+        run.pre_activations.chunks_exact(n).take_while(|p| p.iter().all(|p| p.abs() < 1e100)).count();
     let p = Mat::from_fn(n, usable, |i, t| run.pre_activations[t * n + i]);
 
     let outputs = network.readout.nrows();
@@ -112,7 +115,8 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
     let distance = |k: usize| capped(spectrum::distance(&p, &left.subcols(0, k).to_owned()));
     let variances = spectrum::variances(&p)?;
     let total: f64 = variances.iter().sum();
-    let squares: f64 = variances.iter().map(|v| v * v).sum();
+    let shares: Vec<f64> = variances.iter().map(|v| if total > 0.0 { v / total } else { 0.0 }).collect();
+    let squares: f64 = shares.iter().map(|share| share * share).sum();
     let q = left.subcols(0, dimension).transpose() * &p;
     let integrals = network.task.as_ref().map(|task| task.integrals(&x));
     let cloud = Cloud::new(&q, &p, integrals.as_deref())?;
@@ -123,7 +127,8 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
         let map = decay::one_step(&run.outputs, &x, outputs);
         let r_squared = coordinates::r_squared(&q, integrals, outputs);
         for (c, &r_squared) in r_squared.iter().enumerate() {
-            let column = |values: &[f64]| values.iter().skip(c).step_by(outputs).copied().collect::<Vec<f64>>();
+            let column =
+                |values: &[f64]| values.iter().skip(c).step_by(outputs).copied().collect::<Vec<f64>>();
             channels.push(ChannelAnalysis {
                 name: network.inputs[c].name.clone(),
                 decay: task.decays[c],
@@ -144,8 +149,8 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
         singular_values,
         distance: distance(dimension),
         distance_one_more: (dimension < left.ncols()).then(|| distance(dimension + 1)),
-        variance: variances.iter().take(10).map(|v| if total > 0.0 { v / total } else { 0.0 }).collect(),
-        participation_ratio: if squares > 0.0 { total * total / squares } else { 0.0 },
+        variance: shares.iter().take(10).copied().collect(),
+        participation_ratio: if squares > 0.0 { 1.0 / squares } else { 0.0 },
         relative_rmse: channels.iter().map(|c| c.relative_rmse).reduce(f64::max),
         error_curve: network.task.as_ref().map_or_else(Vec::new, |task| {
             error::curve(task, &x, steps, |x| simulate::run(network, x, false).outputs)
@@ -174,7 +179,6 @@ fn check(network: &Network, x: &[f64], steps: usize) -> Result<()> {
     }
 }
 
-/// JSON has no infinity.
 fn capped(x: f64) -> f64 {
-    if x.is_nan() { f64::MAX } else { x.clamp(f64::MIN, f64::MAX) }
+    if x.is_nan() { LARGEST } else { x.clamp(-LARGEST, LARGEST) }
 }

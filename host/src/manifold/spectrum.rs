@@ -63,3 +63,48 @@ pub(super) fn principal_axes(p: MatRef<'_, f64>) -> Result<(Vec<f64>, Mat<f64>)>
     let values = (0..n).rev().map(|k| eigen.S()[k] * size * size).collect();
     Ok((values, Mat::from_fn(n, n, |i, k| eigen.U()[(i, n - 1 - k)])))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::design::random_frozen;
+    use crate::network::Activation;
+
+    #[test]
+    fn distance_is_the_part_outside() {
+        let axis = Mat::from_fn(3, 1, |i, _| if i == 0 { 1.0 } else { 0.0 });
+        let p = Mat::from_fn(3, 2, |i, t| [[3.0, 0.0], [0.0, 4.0], [0.0, 0.0]][i][t]);
+        assert!((distance(&p, &axis) - 0.8).abs() < 1e-15);
+        assert_eq!(distance(&Mat::zeros(3, 2), &axis), 0.0);
+    }
+
+    #[test]
+    fn variances_follow_the_principal_axes() {
+        // Along (1, 1) / sqrt(2) with variance 2, along (1, -1) / sqrt(2) with variance 1/2, around (5, 0).
+        let p = Mat::from_fn(2, 4, |i, t| {
+            let along = [2.0, -2.0, 0.0, 0.0][t];
+            let across = [0.0, 0.0, 1.0, -1.0][t];
+            [5.0 + (along + across) / 2f64.sqrt(), (along - across) / 2f64.sqrt()][i]
+        });
+        let variances = variances(&p).expect("converges");
+        assert!((variances[0] - 2.0).abs() < 1e-14 && (variances[1] - 0.5).abs() < 1e-14, "{variances:?}");
+    }
+
+    #[test]
+    fn low_rank_singular_values_are_those_of_the_product() {
+        let (u, read) = random_frozen(20, 3, 5);
+        let v = read.transpose().to_owned();
+        let dense = Recurrence::Dense(&u * v.transpose());
+        let low = Recurrence::LowRank { u: u.clone(), v };
+        let network = |recurrence| Network::plain(Activation::Tanh, recurrence, u.clone(), read.clone());
+        let (wide, narrow) = (network(dense), network(low));
+        let (q, values) = of_weights(&narrow).expect("converges");
+        let (_, all) = of_weights(&wide).expect("converges");
+        assert_eq!(values.len(), 3);
+        for k in 0..3 {
+            assert!((values[k] - all[k]).abs() < 1e-14);
+        }
+        assert!(all[3] < 1e-14);
+        assert!(distance(&wide.weights(), &q) < 1e-14, "Q spans the columns of W");
+    }
+}

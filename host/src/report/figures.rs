@@ -1,5 +1,7 @@
 //! The figures of a report, by `kuva`: SVG for the page and for papers, PNG for everything else.
 
+use std::sync::Arc;
+
 use kuva::backend::raster::RasterBackend;
 use kuva::backend::svg::SvgBackend;
 use kuva::plot::{LegendPosition, LinePlot, LineStyle, ScatterPlot};
@@ -21,6 +23,8 @@ const INK: &str = "#1f2328";
 const GRID: &str = "#e3e6ea";
 /// Background of a figure; the page makes it transparent.
 const PAPER: &str = "#fffffe";
+/// Targets, drawn wide below the outputs.
+const TARGET: &str = "#b8c0c9";
 /// Inputs and marks.
 const GREY: &str = "#6e7781";
 
@@ -127,59 +131,78 @@ fn colour(k: usize) -> &'static str {
     COLOURS[k % COLOURS.len()]
 }
 
-/// Rows: channels; left the input, right target and outputs.
+/// Rows: channels; columns: input, target and outputs, errors.
 fn traces(report: &Report) -> Figure {
     let dt = report.recording.dt.unwrap_or(1.0);
     let time = if report.recording.dt.is_some() { "time (s)" } else { "step" };
-    let points = |trace: &[f64]| -> Vec<(f64, f64)> {
-        trace.iter().enumerate().map(|(t, &y)| (t as f64 * dt, y)).collect()
+    let points = |trace: &mut dyn Iterator<Item = f64>| -> Vec<(f64, f64)> {
+        trace.enumerate().map(|(t, y)| ((report.first + t) as f64 * dt, y)).collect()
     };
     let channels = report.targets.len();
+    let (from, to) = (report.first as f64 * dt, (report.first + report.targets[0].len()) as f64 * dt);
     let mut cells = Vec::new();
     for c in 0..channels {
-        let x = if c + 1 == channels { time } else { "" };
+        let below = if c + 1 == channels { time } else { "" };
         let name = report.recording.channels.get(c).map_or("", String::as_str);
-        let input = vec![Plot::Line(line(points(&report.inputs[c]), GREY, 1.0))];
-        let input_layout = layout(&input, x, name);
-        cells.push((input, input_layout));
-        let mut plots = vec![Plot::Line(line(points(&report.targets[c]), INK, 3.2).with_legend("target"))];
+        let top = |text: &str| if c == 0 { text.to_owned() } else { String::new() };
+        let cell = |plots: Vec<Plot>, y: &str, title: String| {
+            let layout = layout(&plots, below, y).with_x_axis_min(from).with_x_axis_max(to).with_title(title);
+            (plots, layout)
+        };
+        let input = vec![Plot::Line(line(points(&mut report.inputs[c].iter().copied()), GREY, 1.0))];
+        cells.push(cell(input, name, top("input")));
+        let target = &report.targets[c];
+        let mut plots =
+            vec![Plot::Line(line(points(&mut target.iter().copied()), TARGET, 4.0).with_legend("target"))];
+        let mut errors = Vec::new();
         for (k, network) in report.networks.iter().enumerate() {
-            let plot = line(points(&network.outputs[c]), colour(k), 1.4).with_legend(&network.name);
-            plots.push(Plot::Line(if k == 0 { plot } else { plot.with_dashed() }));
+            let outputs = &network.outputs[c];
+            let width = if k == 0 { 1.6 } else { 1.1 };
+            plots.push(Plot::Line(
+                line(points(&mut outputs.iter().copied()), colour(k), width).with_legend(&network.name),
+            ));
+            let error = points(&mut outputs.iter().zip(target).map(|(y, target)| y - target));
+            errors.push(Plot::Line(line(error, colour(k), 1.1)));
         }
-        let layout = layout(&plots, x, &format!("integral, decay {:.4}", report.task.decays[c]));
-        cells.push((plots, layout));
+        cells.push(cell(plots, "", top("integral: target and outputs")));
+        cells.push(cell(errors, "", top("output - target")));
     }
     let worst = report.networks.iter().map(|n| format!("{} {}", n.name, percent(n.recording)));
     let caption = format!(
-        "Left: the {} inputs (mean removed, unit variance). Right: their leaky integrals and what each network makes of them. Relative RMSE over {} steps of the recording: {}.",
-        channels,
+        "A stretch from the middle of the recordings, joined end to end. Left: inputs (mean removed, unit variance). Middle: their leaky integrals and what the networks make of them. Right: what is wrong with it. Relative RMSE over all {} steps: {}.",
         report.steps,
         worst.collect::<Vec<String>>().join(", ")
     );
-    Figure { name: "traces", caption, scene: grid(channels, 2, cells, (440.0, 190.0), true) }
+    Figure { name: "traces", caption, scene: grid(channels, 3, cells, (310.0, 185.0), true) }
 }
 
-fn positive(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    points.iter().copied().filter(|&(_, y)| y > 0.0 && y.is_finite()).collect()
+/// Points with log10 y: kuva's own logarithmic axis ends at 1e-10.
+fn log_y(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    points.iter().copied().filter(|&(_, y)| y > 0.0 && y.is_finite()).map(|(x, y)| (x, y.log10())).collect()
+}
+
+/// Labels of an axis of exponents.
+fn powers_of_ten() -> TickFormat {
+    TickFormat::Custom(Arc::new(|exponent| {
+        if exponent.fract() == 0.0 { format!("1e{exponent}") } else { String::new() }
+    }))
 }
 
 fn errors(report: &Report) -> Figure {
     let mut plots = Vec::new();
     for (k, network) in report.networks.iter().enumerate() {
         let named = |number: &str| format!("{}, {number}", network.name);
-        plots.push(Plot::Line(line(positive(&network.error_f64), colour(k), 2.0).with_legend(named("f64"))));
+        plots.push(Plot::Line(line(log_y(&network.error_f64), colour(k), 2.0).with_legend(named("f64"))));
         plots.push(Plot::Line(
-            line(positive(&network.error_f32), colour(k), 2.0)
+            line(log_y(&network.error_f32), colour(k), 2.0)
                 .with_line_style(LineStyle::Dashed)
                 .with_legend(named("core f32")),
         ));
     }
     let layout = layout(&plots, "time step", "relative RMSE")
-        .with_log_scale()
-        .with_width(880.0)
-        .with_height(380.0)
-        .with_tick_format(TickFormat::Sci)
+        .with_log_x()
+        .with_x_tick_format(TickFormat::Auto)
+        .with_y_tick_format(powers_of_ten())
         .with_legend_position(LegendPosition::OutsideRightTop);
     let last = |points: &[(f64, f64)]| points.last().map_or("-".into(), |(_, error)| format!("{error:.1e}"));
     let ends = report
@@ -196,8 +219,6 @@ fn errors(report: &Report) -> Figure {
 
 /// How many singular values are drawn.
 const SHOWN: usize = 16;
-/// Zero singular values are drawn here: a logarithmic axis has no 0.
-const FLOOR: f64 = 1e-4;
 
 fn singular_values(report: &Report) -> Figure {
     let channels = report.task.channels();
@@ -208,8 +229,7 @@ fn singular_values(report: &Report) -> Figure {
         .map(|(k, network)| {
             let shift = 0.12 * k as f64;
             let values = network.singular_values.iter().take(SHOWN).enumerate();
-            let points: Vec<(f64, f64)> =
-                values.map(|(i, &s)| (i as f64 + 1.0 + shift, s.max(FLOOR))).collect();
+            let points: Vec<(f64, f64)> = values.map(|(i, &s)| (i as f64 + 1.0 + shift, s)).collect();
             Plot::Scatter(
                 ScatterPlot::new()
                     .with_data(points)
@@ -220,8 +240,6 @@ fn singular_values(report: &Report) -> Figure {
         })
         .collect();
     let layout = layout(&plots, "index", "singular value of W")
-        .with_log_y()
-        .with_y_tick_format(TickFormat::Sci)
         .with_reference_line(ReferenceLine::vertical(channels as f64 + 0.6).with_color(GREY))
         .with_legend_position(LegendPosition::OutsideRightTop);
     let gaps = report.networks.iter().map(|network| {
@@ -229,7 +247,7 @@ fn singular_values(report: &Report) -> Figure {
         format!("{} {:.2} then {:.2}", network.name, value(channels - 1), value(channels))
     });
     let caption = format!(
-        "Singular values of the recurrent weights. A network that integrates D = {channels} signals needs {channels} large ones (left of the line); singular value {channels} and {}: {}. Values below {FLOOR} are drawn there.",
+        "Singular values of the recurrent weights. A network that integrates D = {channels} signals needs {channels} large ones (left of the line); singular value {channels} and {}: {}.",
         channels + 1,
         gaps.collect::<Vec<String>>().join(", ")
     );

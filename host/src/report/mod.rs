@@ -1,5 +1,6 @@
 //! Figures and the self-contained HTML report of a run.
 
+pub mod build;
 pub mod figures;
 pub mod page;
 
@@ -31,6 +32,8 @@ pub struct Report {
     pub recording: Source,
     /// What was to be integrated.
     pub task: Integration,
+    /// Step of the joined recordings at which the traces begin.
+    pub first: usize,
     /// Inputs shown, one trace a channel.
     pub inputs: Vec<Vec<f64>>,
     /// Targets shown, one trace a channel.

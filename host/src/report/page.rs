@@ -82,21 +82,16 @@ fn equal_chips(report: &Report) -> (usize, usize) {
 }
 
 fn verdict(report: &Report) -> String {
-    let channels = report.task.channels();
+    let errors =
+        report.networks.iter().map(|network| format!("{} {}", network.name, percent(network.recording)));
     let mut text = format!(
-        "{channels} signals of {} integrated at once with decays {}. ",
+        "{}: {} signals, integrated at once with decays {}. Relative error over {} steps: {}. ",
         report.recording.name,
-        report.task.decays.iter().map(|d| format!("{d:.4}")).collect::<Vec<String>>().join(", ")
+        report.task.channels(),
+        report.task.decays.iter().map(f64::to_string).collect::<Vec<String>>().join(", "),
+        report.steps,
+        errors.collect::<Vec<String>>().join(", ")
     );
-    for network in &report.networks {
-        let _ = write!(
-            text,
-            "The {} network errs by {} over {} steps of the recording. ",
-            network.name,
-            percent(network.recording),
-            report.steps
-        );
-    }
     match equal_chips(report) {
         (_, 0) => text += "No chip was emulated on this machine.",
         (equal, all) if equal == all => {

@@ -114,25 +114,6 @@ impl Dataset {
         (mean, variance.sqrt())
     }
 
-    /// The first `count` inputs, for a task of as many channels.
-    ///
-    /// # Errors
-    /// `count` is 0 or more than there are.
-    pub fn first_inputs(&self, count: usize) -> Result<Self> {
-        let width = self.inputs.len();
-        if count == 0 || count > width {
-            let names: Vec<&str> = self.inputs.iter().map(|channel| channel.name.as_str()).collect();
-            let expected = format!("1 to {width}, the inputs of the recording ({})", names.join(", "));
-            return Err(Error::input("channels D", expected, count.to_string()));
-        }
-        let mut first = self.clone();
-        first.inputs.truncate(count);
-        for recording in &mut first.recordings {
-            recording.x = recording.x.chunks_exact(width).flat_map(|sample| &sample[..count]).copied().collect();
-        }
-        Ok(first)
-    }
-
     /// Every recording cut into stretches of `steps` samples; a shorter rest is left out.
     ///
     /// # Errors

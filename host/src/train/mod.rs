@@ -55,6 +55,8 @@ pub struct Settings {
     pub learning_rate: f64,
     /// Largest norm of a gradient.
     pub clip: f64,
+    /// Decoupled weight decay: keeps the bulk of W small beside its D large singular values.
+    pub weight_decay: f64,
     /// Fraction of a batch that comes from the recording instead of Gaussian noise.
     pub from_recording: f64,
     /// Updates between two long roll-outs and checkpoints.
@@ -77,10 +79,11 @@ impl Default for Settings {
             train_readout: false,
             sequence: 10,
             batch: 256,
-            steps: 8000,
+            steps: 12_000,
             method: Method::Adam,
-            learning_rate: 2e-3,
+            learning_rate: 2e-2,
             clip: 1.0,
+            weight_decay: 0.05,
             from_recording: 0.0,
             interval: 500,
             seed: 0,
@@ -188,7 +191,7 @@ pub fn train(
         let phase = (step - 1) as f64 / settings.steps.max(2) as f64 * std::f64::consts::PI;
         let rate = settings.learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + phase.cos()));
         if finite {
-            optimiser.update(&mut parameters, &gradient, rate, settings.clip);
+            optimiser.update(&mut parameters, &gradient, rate, settings.clip, settings.weight_decay);
         }
         stopped = watch(Progress::Step { step, loss }) == Control::Stop;
         if !finite || stopped || step % settings.interval == 0 || step == settings.steps {

@@ -42,7 +42,16 @@ impl<T: Real> Optimiser<T> {
     }
 
     /// One update; the gradient is first scaled down to norm `clip`, if it is larger.
-    pub fn update(&mut self, parameters: &mut Parameters<T>, gradient: &Parameters<T>, rate: f64, clip: f64) {
+    ///
+    /// Every parameter first shrinks by 1 - rate · decay (Loshchilov & Hutter 2019, decoupled weight decay).
+    pub fn update(
+        &mut self,
+        parameters: &mut Parameters<T>,
+        gradient: &Parameters<T>,
+        rate: f64,
+        clip: f64,
+        decay: f64,
+    ) {
         self.steps += 1;
         let norm = gradient.norm();
         let shrink = T::from_f64(if norm > clip { clip / norm } else { 1.0 });
@@ -56,6 +65,7 @@ impl<T: Real> Optimiser<T> {
         // Bias corrections, folded into rate and root.
         let rate_adam = number(rate / (1.0 - BETA[0].powi(self.steps)));
         let correct = number((1.0 - BETA[1].powi(self.steps)).sqrt().recip());
+        let keep = number(1.0 - rate * decay);
         let rate = number(rate);
         let matrices = parameters.matrices_mut().into_iter().zip(gradient.matrices());
         let memory = self.first.matrices_mut().into_iter().zip(self.second.matrices_mut());
@@ -65,6 +75,7 @@ impl<T: Real> Optimiser<T> {
                 let memory = first.col_as_slice_mut(column).iter_mut().zip(second.col_as_slice_mut(column));
                 for ((theta, &g), (m, v)) in values.zip(memory) {
                     let g = g * shrink;
+                    *theta = keep * *theta;
                     match self.method {
                         Method::Sgd { .. } => {
                             *m = momentum * *m + g;

@@ -252,7 +252,7 @@ fn first_difference(found: &Record, core: &Record) -> String {
 ///
 /// # Errors
 /// A backend that cannot run a case. Differences are not errors; they are in the rows.
-pub fn verify(cases: &[Case], backends: &[Box<dyn Backend>], progress: &ProgressBar) -> Result<Verification> {
+pub fn verify(cases: &[Case], backends: &[&dyn Backend], progress: &ProgressBar) -> Result<Verification> {
     progress.set_length((cases.len() * backends.len()) as u64);
     let prepared = cases
         .par_iter()
@@ -268,7 +268,7 @@ pub fn verify(cases: &[Case], backends: &[Box<dyn Backend>], progress: &Progress
     // Chips differ in speed by two orders of magnitude: all (backend, case) pairs share one queue.
     let jobs: Vec<(&dyn Backend, &Prepared<'_>)> = backends
         .iter()
-        .flat_map(|backend| prepared.iter().map(move |prepared| (backend.as_ref(), prepared)))
+        .flat_map(|&backend| prepared.iter().map(move |prepared| (backend, prepared)))
         .collect();
     let comparisons = jobs
         .par_iter()
