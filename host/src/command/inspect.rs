@@ -202,7 +202,8 @@ fn text(value: &Value, indent: usize) -> String {
             out
         }
         Value::Array(items) if items.iter().any(Value::is_object) => {
-            items.iter().map(|item| format!("{pad}-\n{}", text(item, indent + 2))).collect()
+            let one = |item| [pad.as_str(), "-\n", &text(item, indent + 2)].concat();
+            items.iter().map(one).collect()
         }
         other => format!("{pad}{}\n", plain(other)),
     }
