@@ -14,14 +14,17 @@ use tinyfold::network::{Activation, Arithmetic, Channel, Form, Network, Recurren
 use tinyfold::simulate;
 use tinyfold::task::Integration;
 
-fn bits(matrix: &Mat<f64>) -> (usize, usize, Vec<u64>) {
+/// Sizes and entries of a matrix, as bits.
+type Bits = (usize, usize, Vec<u64>);
+
+fn bits(matrix: &Mat<f64>) -> Bits {
     let entries =
         matrix.col_iter().flat_map(|column| column.iter().map(|x| x.to_bits()).collect::<Vec<u64>>());
     (matrix.nrows(), matrix.ncols(), entries.collect())
 }
 
 /// Everything of a network, with numbers as bits.
-fn parts(network: &Network) -> (Vec<(usize, usize, Vec<u64>)>, Vec<u64>, String) {
+fn parts(network: &Network) -> (Vec<Bits>, Vec<u64>, String) {
     let mut matrices = vec![bits(&network.input), bits(&network.readout)];
     match &network.recurrence {
         Recurrence::Dense(w) => matrices.push(bits(w)),
@@ -191,12 +194,13 @@ impl Draft {
     }
 }
 
+type Spoil = fn(&mut Draft);
+
 #[test]
 fn every_refusal_names_array_expected_and_found() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("net.safetensors");
     Draft::good().load(&path).expect("the draft is good");
-    type Spoil = fn(&mut Draft);
     let cases: [(Spoil, &str); 17] = [
         (|d| d.set("version", 2.into()), "format version: expected 1, found 2"),
         (|d| d.set("version", "one".into()), "format version: expected 1, found \"one\""),
