@@ -272,58 +272,15 @@ fn recordings_are_cut_and_divided_whole() {
 }
 
 #[test]
-fn the_command_says_what_is_wrong_in_one_line_and_returns_2() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut with_nan = String::from("x,y\n");
-    for line in 2..30 {
-        with_nan += if line == 17 { "NaN,1\n" } else { "1,2\n" };
-    }
-    let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).expect("writable");
-        path.display().to_string()
-    };
-    let [good, nan, ragged, empty] = [
-        write("good.csv", "x,y\n1,2\n3,5\n2,4\n"),
-        write("nan.csv", &with_nan),
-        write("ragged.csv", "x,y\n1,2\n3\n"),
-        write("empty.csv", ""),
-    ];
-    let integers = folder.path().join("integers.npz");
-    let mut file = ndarray_npy::NpzWriter::new(std::fs::File::create(&integers).expect("writable"));
-    file.add_array("x", &ndarray::arr2(&[[1_i64, 2]])).expect("writable");
-    file.finish().expect("writable");
-    let integers = integers.display().to_string();
-    let out = folder.path().join("out.safetensors").display().to_string();
-    for (arguments, expected) in [
-        (
-            vec!["--input", &good, "--columns", "z"],
-            format!("{good}: --columns: expected columns of the file (x, y), found z"),
-        ),
-        (vec!["--input", &nan], format!("{nan}: line 17, column x: expected a finite number, found \"NaN\"")),
-        (
-            vec!["--input", &ragged],
-            format!("{ragged}: line 3: expected 2 fields, as the header has, found 1"),
-        ),
-        (vec!["--input", &empty], format!("{empty}: expected a header line and rows, found an empty file")),
-        (
-            vec!["--input", &integers],
-            format!("{integers}: array x: expected number type float32 or float64, found int64 (<i8)"),
-        ),
-        (
-            vec!["--input", &good, "--decays", "0.9,0.9,0.9"],
-            "D (number of --decays): expected at most 2, the inputs of the recording, found 3".into(),
-        ),
-    ] {
-        let run = assert_cmd::cargo::cargo_bin_cmd!("tinyfold")
-            .arg("design")
-            .args(&arguments)
-            .args(["--out", &out])
-            .assert()
-            .code(2);
-        assert_eq!(String::from_utf8_lossy(&run.get_output().stderr), format!("tinyfold: {expected}\n"));
-        assert!(!Path::new(&out).exists(), "nothing is written");
-    }
+fn more_channels_than_the_file_has_are_refused() {
+    let data = bundled(&SIX_AXES).expect("the bundled file is good");
+    let two = data.first_inputs(2).expect("six are there");
+    assert_eq!(two.recordings[1].x[2..4], data.recordings[1].x[6..8]);
+    assert_eq!(two.inputs, data.inputs[..2]);
+    assert_eq!(
+        data.first_inputs(7).expect_err("six are there").to_string(),
+        "channels D: expected 1 to 6, the inputs of the recording (accel_x, accel_y, accel_z, gyro_x, gyro_y, gyro_z), found 7"
+    );
 }
 
 proptest! {

@@ -20,6 +20,7 @@ pub trait Sink {
 
 /// Why a run ended early; the number is the exit code of the image.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "log", derive(defmt::Format))]
 pub enum Failure {
     /// The model region does not hold a model that this image can run.
     Model(Error),
@@ -85,6 +86,8 @@ pub fn run(model: &[u8], trial: &[u8], memory: &mut [f32], sink: &mut dyn Sink) 
         out.put(&status.held.to_le_bytes())?;
         out.words(state.output())?;
         out.words(state.carried())?;
+        #[cfg(feature = "log")]
+        defmt::debug!("output {}, {} held", state.output(), status.held);
     }
     #[cfg(feature = "log")]
     defmt::info!("done, {} input samples held", state.held());

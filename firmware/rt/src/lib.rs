@@ -5,9 +5,11 @@
 //! [`tinyfold_app::Failure::exit_code`], 0 when all went well.
 #![no_std]
 
-use core::hint::black_box;
 use core::ptr::{addr_of, read_volatile};
 
+// Provides the critical section that defmt logs in.
+#[cfg(feature = "log")]
+use cortex_m as _;
 #[cfg(feature = "log")]
 use defmt_semihosting as _;
 use semihosting::eprintln;
@@ -15,21 +17,11 @@ use semihosting::fs::File;
 use semihosting::io::Write;
 use semihosting::process::exit;
 use tinyfold_app::{FAULTED, Failure, PANICKED, Sink, run};
+use tinyfold_regions::{model, trial};
 
 unsafe extern "C" {
-    static __tinyfold_model_start: u8;
-    static __tinyfold_model_end: u8;
-    static __tinyfold_trial_start: u8;
-    static __tinyfold_trial_end: u8;
     static _stack_start: u32;
     static _stack_end: u32;
-}
-
-/// The bytes between two symbols of memory.x.
-fn region(start: *const u8, end: *const u8) -> &'static [u8] {
-    // SAFETY: memory.x reserves the range in flash, nothing is linked into it and nothing writes it
-    // while the program runs; black_box keeps the compiler from assuming what it holds.
-    unsafe { core::slice::from_raw_parts(black_box(start), end as usize - start as usize) }
 }
 
 /// Bytes of stack that were ever used: cortex-m-rt paints all of it before main.
@@ -52,11 +44,9 @@ impl Sink for Result {
 
 /// Runs model and trial of the flash regions with `memory` for the state, writes the result, exits.
 pub fn main(memory: &mut [f32]) -> ! {
-    let model = region(addr_of!(__tinyfold_model_start), addr_of!(__tinyfold_model_end));
-    let trial = region(addr_of!(__tinyfold_trial_start), addr_of!(__tinyfold_trial_end));
     let outcome = File::create(c"result.bin").map_err(|_| Failure::Sink).and_then(|file| {
         let mut result = Result(file);
-        run(model, trial, memory, &mut result)?;
+        run(model(), trial(), memory, &mut result)?;
         result.write(&worst_stack().to_le_bytes())
     });
     match outcome {

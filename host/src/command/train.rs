@@ -98,9 +98,11 @@ struct Provenance<'a> {
 /// Bad input, a file that cannot be written, or a training that diverged.
 pub fn run(args: &Args) -> Result<()> {
     let data = args.recording.load()?;
+    let task = args.task.resolve(data.inputs.len())?;
+    let data = data.first_inputs(task.channels())?;
     let settings = Settings {
         neurons: args.neurons,
-        task: args.task.resolve(data.inputs.len())?,
+        task,
         activation: args.activation.clone(),
         activation_parameters: args.activation_parameters.clone(),
         alpha: args.alpha,

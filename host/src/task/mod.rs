@@ -114,6 +114,33 @@ impl Dataset {
         (mean, variance.sqrt())
     }
 
+    /// The first `count` inputs, for a task of as many channels.
+    ///
+    /// # Errors
+    /// `count` is 0 or more than there are.
+    pub fn first_inputs(&self, count: usize) -> Result<Self> {
+        let width = self.inputs.len();
+        if count == 0 || count > width {
+            let names: Vec<&str> = self.inputs.iter().map(|channel| channel.name.as_str()).collect();
+            let expected = format!("1 to {width}, the inputs of the recording ({})", names.join(", "));
+            return Err(Error::input("channels D", expected, count.to_string()));
+        }
+        Ok(self.select(&(0..count).collect::<Vec<usize>>()))
+    }
+
+    /// The inputs numbered `columns`, in that order; targets stay.
+    #[must_use]
+    pub fn select(&self, columns: &[usize]) -> Self {
+        let width = self.inputs.len();
+        let mut selected = self.clone();
+        selected.inputs = columns.iter().map(|&c| self.inputs[c].clone()).collect();
+        for recording in &mut selected.recordings {
+            let samples = recording.x.chunks_exact(width);
+            recording.x = samples.flat_map(|sample| columns.iter().map(move |&c| sample[c])).collect();
+        }
+        selected
+    }
+
     /// Every recording cut into stretches of `steps` samples; a shorter rest is left out.
     ///
     /// # Errors

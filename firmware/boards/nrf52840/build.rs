@@ -1,0 +1,5 @@
+//! Passes memory.x to the linker.
+
+fn main() {
+    tinyfold_link::board();
+}

@@ -1,0 +1,31 @@
+//! tinyfold on an nRF52840: runs the model of its flash on the trial of its flash, logs over RTT.
+#![no_std]
+#![no_main]
+
+use defmt_rtt as _;
+use panic_probe as _;
+use tinyfold_app::{Failure, Sink, run};
+
+/// Words of state memory: a dense network of n = 4096 takes 2 n + I + 2 O.
+const WORDS: usize = 16_384;
+
+/// A board has no file to write to: the log holds what matters.
+struct Discard;
+
+impl Sink for Discard {
+    fn write(&mut self, _: &[u8]) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+#[cortex_m_rt::entry]
+fn main() -> ! {
+    static mut MEMORY: [f32; WORDS] = [0.0; WORDS];
+    match run(tinyfold_regions::model(), tinyfold_regions::trial(), MEMORY, &mut Discard) {
+        Ok(()) => defmt::info!("all steps done"),
+        Err(failure) => defmt::error!("{}", failure),
+    }
+    loop {
+        cortex_m::asm::wfi();
+    }
+}

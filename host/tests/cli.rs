@@ -1,0 +1,150 @@
+//! The command as a user meets it: bad input gives one clear message and exit code 2, nothing half-written.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn tinyfold(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tinyfold")).args(args).current_dir(folder).output().expect("runs")
+}
+
+/// Writes files, runs, expects exit code 2 and exactly this message.
+fn refused(files: &[(&str, &[u8])], args: &[&str], message: &str) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (name, bytes) in files {
+        std::fs::write(folder.path().join(name), bytes).expect("writable");
+    }
+    let output = tinyfold(folder.path(), args);
+    let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    assert_eq!(text, format!("tinyfold: {message}"), "{args:?}");
+    assert_eq!(output.status.code(), Some(2), "{args:?}");
+    let left = std::fs::read_dir(folder.path()).expect("readable").count();
+    assert_eq!(left, files.len(), "{args:?} left something behind");
+}
+
+fn design(csv: &[u8], more: &[&str], message: &str) {
+    let args = [&["design", "--input", "walk.csv", "--out", "x.safetensors"], more].concat();
+    refused(&[("walk.csv", csv)], &args, message);
+}
+
+#[test]
+fn a_missing_column() {
+    let message = "walk.csv: column: expected one of the columns a, b, found c";
+    design(b"a,b\n1,2\n", &["--columns", "a,c"], message);
+}
+
+#[test]
+fn nan_in_line_17() {
+    let rows: String = (2..40).map(|line| if line == 17 { "NaN,1\n" } else { "1,2\n" }).collect();
+    let message = "walk.csv: line 17, column a: expected a finite number, found \"NaN\"";
+    design(format!("a,b\n{rows}").as_bytes(), &[], message);
+}
+
+#[test]
+fn a_ragged_row() {
+    design(b"a,b\n1,2\n3\n", &[], "walk.csv: line 3: expected 2 fields, found 1");
+}
+
+#[test]
+fn an_empty_file() {
+    design(b"", &[], "walk.csv: expected a header line and rows, found an empty file");
+}
+
+#[test]
+fn more_channels_than_the_file_has() {
+    let message = "D (number of --decays): expected at most 2, the inputs of the recording, found 3";
+    design(b"a,b\n1,2\n", &["--decays", "0.9,0.95,0.99"], message);
+}
+
+#[test]
+fn too_few_neurons() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |n: &str| tinyfold(folder.path(), &["design", "--neurons", n, "--out", "x.safetensors"]);
+    let output = run("8");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    let least =
+        text.split("at least ").nth(1).and_then(|rest| rest.split(' ').next()).expect("names the least n");
+    assert!(text.contains("found n = 8"), "{text}");
+    assert!(run(least).status.success(), "n = {least} was said to work");
+    let below = (least.parse::<usize>().expect("a number") - 1).to_string();
+    assert_eq!(run(&below).status.code(), Some(2), "n = {below} was said not to work");
+}
+
+#[test]
+fn a_wrong_number_type() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("walk.npz");
+    let mut file = ndarray_npy::NpzWriter::new(std::fs::File::create(&path).expect("writable"));
+    file.add_array("x", &ndarray::arr2(&[[1_i64, 2], [3, 4]])).expect("writable");
+    file.finish().expect("writable");
+    let bytes = std::fs::read(&path).expect("readable");
+    let output = {
+        std::fs::write(folder.path().join("walk.npz"), bytes).expect("writable");
+        tinyfold(folder.path(), &["design", "--input", "walk.npz", "--out", "x.safetensors"])
+    };
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text.starts_with("tinyfold: walk.npz: array x: expected") && text.contains("<i8"), "{text}");
+}
+
+#[test]
+fn a_model_of_another_version() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |args: &[&str]| tinyfold(folder.path(), args);
+    assert!(run(&["design", "--neurons", "24", "--out", "x.safetensors"]).status.success());
+    assert!(run(&["export", "x.safetensors", "--out", "x.tfld"]).status.success());
+    let path = folder.path().join("x.tfld");
+    let mut bytes = std::fs::read(&path).expect("readable");
+    bytes[4] = 7;
+    std::fs::write(&path, &bytes).expect("writable");
+    for command in ["verify", "inspect"] {
+        let output = run(&[command, "x.tfld"]);
+        let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        assert_eq!(text, "tinyfold: x.tfld: format version: expected 1, found 7");
+        assert_eq!(output.status.code(), Some(2));
+    }
+    bytes[4] = 1;
+    bytes[100] ^= 1;
+    std::fs::write(&path, &bytes).expect("writable");
+    let output = run(&["verify", "x.tfld"]);
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.starts_with("tinyfold: x.tfld: checksum: expected 0x"), "{text}");
+}
+
+#[test]
+fn an_unknown_backend() {
+    let output = tinyfold(Path::new("."), &["verify", "--suite", "--steps", "1", "--on", "core,qemu-m9"]);
+    let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(
+        text,
+        "tinyfold: --on: expected backends among core, qemu-m0, qemu-m3, qemu-m4f, qemu-m7, qemu-m33, found qemu-m9"
+    );
+}
+
+#[test]
+fn verify_prints_stable_json() {
+    let output = tinyfold(Path::new("."), &["verify", "--suite", "--steps", "3", "--json"]);
+    assert!(output.status.success());
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(json["schema"], 1);
+    let core = &json["backends"][1];
+    assert_eq!((core["name"].as_str(), core["bit_equal"].as_bool()), (Some("core"), Some(true)));
+    assert_eq!(core["verdict"], "pass");
+    assert!(core["max_abs"].is_f64() && core["rms"].is_f64());
+}
+
+/// The example that `--help` shows is one that runs.
+#[test]
+fn every_help_has_an_example() {
+    for command in
+        ["quickstart", "design", "train", "compress", "analyse", "export", "verify", "report", "inspect"]
+    {
+        let output = tinyfold(Path::new("."), &[command, "--help"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            output.status.success() && text.contains("tinyfold ") && text.contains("Example"),
+            "{command}: {text}"
+        );
+    }
+}
