@@ -24,7 +24,14 @@ fn bits(matrix: &Mat<f64>) -> Bits {
 }
 
 /// Everything of a network, with numbers as bits.
+<<<<<<< HEAD
 fn parts(network: &Network) -> (Vec<Bits>, Vec<u64>, String) {
+=======
+/// Matrices as rows, columns and bits; vectors as bits; the rest as text.
+type Parts = (Vec<(usize, usize, Vec<u64>)>, Vec<u64>, String);
+
+fn parts(network: &Network) -> Parts {
+>>>>>>> main
     let mut matrices = vec![bits(&network.input), bits(&network.readout)];
     match &network.recurrence {
         Recurrence::Dense(w) => matrices.push(bits(w)),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::analyse::signal;
+use super::design::chosen;
 use super::{EVALUATION_STEPS, say};
 use crate::Result;
 use crate::design::compress::{Attempt, Errors, to_rank};
@@ -59,7 +60,11 @@ pub fn run(args: &Args) -> Result<()> {
         Some(task) => task.channels(),
         None => original.readout.nrows(),
     });
-    let inputs = signal(&args.recording, &original, EVALUATION_STEPS)?;
+    let inputs = match signal(&args.recording, &original, EVALUATION_STEPS) {
+        // The bundled recording does not fit every network: Gaussian inputs alone then.
+        Err(_) if !chosen(&args.recording) => Vec::new(),
+        signal => signal?,
+    };
     let compression = to_rank(&original, rank, &inputs)?;
     let out =
         args.out.clone().unwrap_or_else(|| args.network.with_extension(format!("rank{rank}.safetensors")));
@@ -85,6 +90,9 @@ pub fn run(args: &Args) -> Result<()> {
     let row = |name: &str, b: &str, errors: &Errors| {
         say!("  {name:<34}{b:<10}{:>9.1e}{:>11.1e}", errors.gaussian, errors.inputs);
     };
+    if inputs.is_empty() {
+        say!("  (no recording with {} columns was given: Gaussian in both columns)", original.input.ncols());
+    }
     row("original", "", &summary.original);
     for attempt in &summary.attempts {
         let name = format!("rank {rank}, {}", attempt.method);

@@ -79,10 +79,9 @@ struct Precision {
 /// # Errors
 /// Bad input, n too small, a file that cannot be read or written.
 pub fn run(args: &Args) -> Result<()> {
-    let chosen = args.recording.input.is_some() || !args.recording.options.columns.is_empty();
     let data = args.recording.load()?;
     // More channels than the bundled recording has are designed without one.
-    let data = (chosen || args.task.decays.len() <= data.inputs.len()).then_some(data);
+    let data = (chosen(&args.recording) || args.task.decays.len() <= data.inputs.len()).then_some(data);
     let task = args.task.resolve(data.as_ref().map_or(args.task.decays.len(), |data| data.inputs.len()))?;
     let channels = task.channels();
     let data = data.map(|data| data.first_inputs(channels)).transpose()?;
@@ -149,6 +148,11 @@ fn print(summary: &Summary, made: &Network) {
         say!("  {name:<30} {:.1e}  {:.1e}", error.f64, error.f32);
     }
     say!("written to {}", summary.written.display());
+}
+
+/// Whether the user asked for a recording, rather than leaving it at the bundled one.
+pub(super) fn chosen(recording: &RecordingArgs) -> bool {
+    recording.input.is_some() || !recording.options.columns.is_empty()
 }
 
 /// The only matrix of a file, or the one with the first of `names` that is there.
