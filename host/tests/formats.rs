@@ -14,24 +14,17 @@ use tinyfold::network::{Activation, Arithmetic, Channel, Form, Network, Recurren
 use tinyfold::simulate;
 use tinyfold::task::Integration;
 
-/// Sizes and entries of a matrix, as bits.
-type Bits = (usize, usize, Vec<u64>);
-
-fn bits(matrix: &Mat<f64>) -> Bits {
+fn bits(matrix: &Mat<f64>) -> (usize, usize, Vec<u64>) {
     let entries =
         matrix.col_iter().flat_map(|column| column.iter().map(|x| x.to_bits()).collect::<Vec<u64>>());
     (matrix.nrows(), matrix.ncols(), entries.collect())
 }
 
-/// Everything of a network, with numbers as bits.
-<<<<<<< HEAD
-fn parts(network: &Network) -> (Vec<Bits>, Vec<u64>, String) {
-=======
-/// Matrices as rows, columns and bits; vectors as bits; the rest as text.
+/// Everything of a network, with numbers as bits:
+/// matrices as rows, columns and bits; vectors; the rest as text.
 type Parts = (Vec<(usize, usize, Vec<u64>)>, Vec<u64>, String);
 
 fn parts(network: &Network) -> Parts {
->>>>>>> main
     let mut matrices = vec![bits(&network.input), bits(&network.readout)];
     match &network.recurrence {
         Recurrence::Dense(w) => matrices.push(bits(w)),
@@ -201,6 +194,7 @@ impl Draft {
     }
 }
 
+/// One way to damage a draft.
 type Spoil = fn(&mut Draft);
 
 #[test]
@@ -436,6 +430,16 @@ fn inspect_tells_networks_from_recordings() {
     let path = folder.path().join("metrics.jsonl");
     std::fs::write(&path, "{\"loss\": 2}\n{\"loss\": 1}\n").expect("writable");
     assert_eq!(describe(&path).expect("metrics")["last"]["loss"], 1);
+    let trial = tinyfold_core::wire::trial::Trial { inputs: 2, samples: &[0.5; 6] };
+    let mut bytes = vec![0; tinyfold_core::wire::trial::length(6)];
+    tinyfold_core::wire::trial::write(&trial, &mut bytes).expect("fits");
+    let file = folder.path().join("trial.bin");
+    std::fs::write(&file, &bytes).expect("writable");
+    let expected = serde_json::json!({"holds": "trial", "steps": 3, "inputs I": 2});
+    assert_eq!(describe(&file).expect("a trial"), expected);
+    std::fs::write(&file, "else").expect("writable");
+    let message = describe(&file).expect_err("no trial").to_string();
+    assert!(message.ends_with("expected a trial (beginning with TFTR) or its result (TFRS), found \"else\""));
     std::fs::write(&path, "{\"loss\": 2}\nnone\n").expect("writable");
     let message = describe(&path).expect_err("not JSON").to_string();
     assert!(message.starts_with(&format!("{}: line 2: expected JSON, found ", path.display())), "{message}");

@@ -173,6 +173,11 @@ fn describe_trial(path: &Path) -> Result<Value> {
             "worst stack in bytes": stack,
         }));
     }
+    if !bytes.starts_with(b"TFTR") {
+        let found = format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(4)]));
+        let expected = "a trial (beginning with TFTR) or its result (TFRS)";
+        return Err(Error::input(path.display().to_string(), expected, found));
+    }
     let trial = trial::read_prefix(bytes).map_err(refused)?;
     Ok(json!({
         "holds": "trial",
