@@ -430,6 +430,16 @@ fn inspect_tells_networks_from_recordings() {
     let path = folder.path().join("metrics.jsonl");
     std::fs::write(&path, "{\"loss\": 2}\n{\"loss\": 1}\n").expect("writable");
     assert_eq!(describe(&path).expect("metrics")["last"]["loss"], 1);
+    let trial = tinyfold_core::wire::trial::Trial { inputs: 2, samples: &[0.5; 6] };
+    let mut bytes = vec![0; tinyfold_core::wire::trial::length(6)];
+    tinyfold_core::wire::trial::write(&trial, &mut bytes).expect("fits");
+    let file = folder.path().join("trial.bin");
+    std::fs::write(&file, &bytes).expect("writable");
+    let expected = serde_json::json!({"holds": "trial", "steps": 3, "inputs I": 2});
+    assert_eq!(describe(&file).expect("a trial"), expected);
+    std::fs::write(&file, "else").expect("writable");
+    let message = describe(&file).expect_err("no trial").to_string();
+    assert!(message.ends_with("expected a trial (beginning with TFTR) or its result (TFRS), found \"else\""));
     std::fs::write(&path, "{\"loss\": 2}\nnone\n").expect("writable");
     let message = describe(&path).expect_err("not JSON").to_string();
     assert!(message.starts_with(&format!("{}: line 2: expected JSON, found ", path.display())), "{message}");

@@ -173,6 +173,11 @@ fn describe_trial(path: &Path) -> Result<Value> {
             "worst stack in bytes": stack,
         }));
     }
+    if !bytes.starts_with(b"TFTR") {
+        let found = format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(4)]));
+        let expected = "a trial (beginning with TFTR) or its result (TFRS)";
+        return Err(Error::input(path.display().to_string(), expected, found));
+    }
     let trial = trial::read_prefix(bytes).map_err(refused)?;
     Ok(json!({
         "holds": "trial",
@@ -202,7 +207,8 @@ fn text(value: &Value, indent: usize) -> String {
             out
         }
         Value::Array(items) if items.iter().any(Value::is_object) => {
-            items.iter().map(|item| format!("{pad}-\n{}", text(item, indent + 2))).collect()
+            let one = |item| [pad.as_str(), "-\n", &text(item, indent + 2)].concat();
+            items.iter().map(one).collect()
         }
         other => format!("{pad}{}\n", plain(other)),
     }

@@ -183,7 +183,7 @@ pub fn read(path: &Path, options: &ReadOptions) -> Result<Dataset> {
             let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
             let text = std::str::from_utf8(&bytes).map_err(|error| {
                 let at = error.valid_up_to();
-                let line = 1 + bytes[..at].iter().filter(|&&byte| byte == b'\n').count();
+                let line = bytes[..at].split(|&byte| byte == b'\n').count();
                 Error::input(
                     format!("{place}: line {line}"),
                     "UTF-8 text",

@@ -148,7 +148,7 @@ impl Lines<'_> {
     fn of(&mut self, start: usize) -> usize {
         let blank = self.text.iter().skip(start).take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
         let start = (start + blank).min(self.text.len());
-        self.line += self.text[self.offset..start].iter().filter(|&&byte| byte == b'\n').count();
+        self.line += self.text[self.offset..start].split(|&byte| byte == b'\n').count() - 1;
         self.offset = start;
         self.line
     }
