@@ -105,7 +105,13 @@ impl<T: Real> Parameters<T> {
             Weights::Dense(w) => vec![w],
             Weights::LowRank(u, v) => vec![u, v],
         };
-        weights.into_iter().chain(&self.input).chain(&self.bias).chain(&self.readout).chain(&self.output_bias).collect()
+        weights
+            .into_iter()
+            .chain(&self.input)
+            .chain(&self.bias)
+            .chain(&self.readout)
+            .chain(&self.output_bias)
+            .collect()
     }
 
     /// The matrices, to be changed, in the same order.
@@ -114,7 +120,13 @@ impl<T: Real> Parameters<T> {
             Weights::Dense(w) => vec![w],
             Weights::LowRank(u, v) => vec![u, v],
         };
-        weights.into_iter().chain(&mut self.input).chain(&mut self.bias).chain(&mut self.readout).chain(&mut self.output_bias).collect()
+        weights
+            .into_iter()
+            .chain(&mut self.input)
+            .chain(&mut self.bias)
+            .chain(&mut self.readout)
+            .chain(&mut self.output_bias)
+            .collect()
     }
 
     /// self += other, matrix by matrix.

@@ -35,11 +35,8 @@ impl<'a> Source<'a> {
     #[must_use]
     pub fn draw<T: Real>(&self, count: usize, windows: usize, rng: &mut ChaCha8Rng) -> Batch<T> {
         let (steps, width) = (self.steps, self.task.channels());
-        let mut batch = Batch {
-            x: Mat::zeros(width, steps * count),
-            target: Mat::zeros(width, steps * count),
-            steps,
-        };
+        let mut batch =
+            Batch { x: Mat::zeros(width, steps * count), target: Mat::zeros(width, steps * count), steps };
         let mut gaussian = vec![0.0; steps * width];
         for k in 0..count {
             let x = if k < windows {
