@@ -62,15 +62,15 @@ pub struct Args {
     /// Use stochastic gradient descent with this momentum instead of Adam.
     #[arg(long, value_name = "MOMENTUM", num_args = 0..=1, default_missing_value = "0")]
     sgd: Option<f64>,
-    /// First learning rate.
-    #[arg(long, default_value_t = Settings::default().learning_rate)]
-    learning_rate: f64,
+    /// First learning rate, which falls along a cosine; default: 0.01, with --sgd 1.
+    #[arg(long)]
+    learning_rate: Option<f64>,
     /// Largest norm of a gradient.
     #[arg(long, default_value_t = Settings::default().clip)]
     clip: f64,
-    /// Decoupled weight decay: keeps the bulk of W small beside its D large singular values.
-    #[arg(long, default_value_t = Settings::default().weight_decay)]
-    weight_decay: f64,
+    /// Decoupled weight decay, which keeps the bulk of W small; default: 0.02, with --sgd 0.
+    #[arg(long)]
+    weight_decay: Option<f64>,
     /// Fraction of a batch that comes from the recording; the rest is Gaussian.
     #[arg(long, default_value_t = Settings::default().from_recording)]
     from_recording: f64,
@@ -110,6 +110,7 @@ pub fn run(args: &Args) -> Result<()> {
     let data = args.recording.load()?;
     let task = args.task.resolve(data.inputs.len())?;
     let data = data.first_inputs(task.channels())?;
+    let method = args.sgd.map_or(Method::Adam, |momentum| Method::Sgd { momentum });
     let settings = Settings {
         neurons: args.neurons,
         task,
@@ -123,10 +124,10 @@ pub fn run(args: &Args) -> Result<()> {
         sequence: args.sequence,
         batch: args.batch,
         steps: args.steps,
-        method: args.sgd.map_or(Method::Adam, |momentum| Method::Sgd { momentum }),
-        learning_rate: args.learning_rate,
+        method,
+        learning_rate: args.learning_rate.unwrap_or(method.learning_rate()),
         clip: args.clip,
-        weight_decay: args.weight_decay,
+        weight_decay: args.weight_decay.unwrap_or(method.weight_decay()),
         from_recording: args.from_recording,
         interval: args.interval,
         precision: args.precision,

@@ -59,7 +59,8 @@ pub struct Settings {
     pub learning_rate: f64,
     /// Largest norm of a gradient; a longer one is scaled down.
     pub clip: f64,
-    /// Decoupled weight decay: keeps the bulk of W small beside its D large singular values.
+    /// Decoupled weight decay: keeps the bulk of W small beside its D large singular values, so that W
+    /// can be compressed.
     pub weight_decay: f64,
     /// Fraction of a batch that comes from the recording instead of Gaussian noise, in \[0, 1\].
     pub from_recording: f64,
@@ -84,14 +85,14 @@ impl Default for Settings {
             train_bias: false,
             train_readout: false,
             sequence: 10,
-            batch: 256,
-            steps: 12_000,
+            batch: 64,
+            steps: 40_000,
             method: Method::Adam,
-            learning_rate: 1e-2,
+            learning_rate: Method::Adam.learning_rate(),
             clip: 1.0,
-            weight_decay: 0.05,
+            weight_decay: Method::Adam.weight_decay(),
             from_recording: 0.0,
-            interval: 500,
+            interval: 1000,
             precision: Precision::F32,
             seed: 0,
         }
