@@ -91,7 +91,7 @@ impl Problem {
     }
 
     /// W, B, b, C, c as plain matrices.
-    fn plain(&self) -> (Mat<f64>, Mat<f64>, Mat<f64>, Mat<f64>, Mat<f64>) {
+    fn plain(&self) -> [Mat<f64>; 5] {
         let Self { fixed, parameters: p, .. } = self;
         let w = match &p.weights {
             Weights::Dense(w) => w.clone(),
@@ -102,13 +102,13 @@ impl Problem {
         let bias = p.bias.clone().unwrap_or_else(|| Mat::zeros(n, 1));
         let readout = p.readout.clone().unwrap_or_else(|| fixed.decoder.clone());
         let output_bias = p.output_bias.clone().unwrap_or_else(|| Mat::zeros(outputs, 1));
-        (w, input, bias, readout, output_bias)
+        [w, input, bias, readout, output_bias]
     }
 
     /// The batch loss from its definition, one sample after the other; and the least distance of a
     /// pre-activation from a kink of phi.
     fn loss(&self) -> (f64, f64) {
-        let (w, input, bias, readout, output_bias) = self.plain();
+        let [w, input, bias, readout, output_bias] = self.plain();
         let Self { fixed, batch, .. } = self;
         let kinks = match fixed.activation {
             Activation::Relu => vec![0.0],
@@ -169,7 +169,6 @@ proptest! {
         prop_assert!((loss - expected).abs() <= 1e-12 * expected, "loss {loss}, by definition {expected}");
         // A difference across a kink is not a derivative. Parameters move by 2e-4 at most, so p does not
         // move by 1e-2 unless |h| exceeds 50.
-        const STEP: f64 = 1e-4;
         prop_assume!(distance > 1e-2 || !matches!(activation, Activation::Relu | Activation::Clipped { .. }));
 
         let mut rng = ChaCha8Rng::seed_from_u64(!seed);
@@ -195,7 +194,7 @@ proptest! {
                 moved.loss().0
             };
             let central = |step: f64| (moved(step) - moved(-step)) / (2.0 * step);
-            let numeric = (4.0 * central(STEP) - central(2.0 * STEP)) / 3.0;
+            let numeric = (4.0 * central(1e-4) - central(2e-4)) / 3.0;
             let exact: f64 = gradient.matrices().iter().zip(&direction).map(|(gradient, direction)| {
                 (0..gradient.ncols()).map(|j| {
                     gradient.col_as_slice(j).iter().zip(direction.col_as_slice(j)).map(|(g, d)| g * d)

@@ -154,7 +154,7 @@ pub fn run(args: &Args) -> Result<()> {
     match trained.end {
         End::Done => {}
         End::Stopped => {
-            say!("stopped by Ctrl-C after update {last}; kept the best network, of update {kept}")
+            say!("stopped by Ctrl-C after update {last}; kept the best network, of update {kept}");
         }
         End::Diverged => say!(
             "diverged at update {last}: the loss is no longer finite; kept the best network, of update {kept}"

@@ -109,7 +109,9 @@ pub fn loss_and_gradient<T: Real>(
                 let past = slice(past.col(now - count + k));
                 present.iter_mut().zip(past).for_each(|(h, &past)| *h = keep * past + fixed.alpha * *h);
             } else if leaky {
-                present.iter_mut().for_each(|h| *h = fixed.alpha * *h);
+                for h in present.iter_mut() {
+                    *h = fixed.alpha * *h;
+                }
             }
         }
     }

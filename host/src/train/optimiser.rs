@@ -166,7 +166,7 @@ mod tests {
     fn adam_by_hand() {
         // With bias corrections m = g and v = g² after one step, whatever the size of g.
         near(path(Method::Adam, &[3.0], 10.0, 0.0), 1.0 - 0.1 * 3.0 / (3.0 + 1e-8));
-        let m = (0.9 * 0.1 * 3.0 + 0.1 * -1.0) / (1.0 - 0.81);
+        let m = (0.9 * 0.1 * 3.0 - 0.1) / (1.0 - 0.81);
         let v: f64 = (0.999 * 0.001 * 9.0 + 0.001 * 1.0) / (1.0 - 0.999 * 0.999);
         let first = 1.0 - 0.1 * 3.0 / (3.0 + 1e-8);
         near(path(Method::Adam, &[3.0, -1.0], 10.0, 0.0), first - 0.1 * m / (v.sqrt() + 1e-8));
