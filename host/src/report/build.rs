@@ -12,7 +12,7 @@ use crate::verify::{Backend, Case, Core};
 use crate::{Error, Result, simulate};
 
 /// Steps of the traces that are drawn.
-pub const TRACE: usize = 300;
+pub const TRACE: usize = 200;
 
 /// Latest step where the traces begin: a long recording need not be simulated to its middle.
 const LATEST: usize = 5000;

@@ -30,8 +30,8 @@ impl Report {
             return Err(Error::input(format!("{place}: targets"), "traces of at least 1 step", "0 steps"));
         }
         let traces = |field: &str, traces: &[Vec<f64>]| {
-            same(&format!("channels of {field}"), channels, traces.len())?;
-            traces.iter().try_for_each(|trace| same(&format!("steps of {field}"), length, trace.len()))
+            same(&format!("{field}: channels"), channels, traces.len())?;
+            traces.iter().try_for_each(|trace| same(&format!("{field}: steps"), length, trace.len()))
         };
         traces("inputs", &self.inputs)?;
         traces("targets", &self.targets)?;
@@ -42,9 +42,9 @@ impl Report {
             same(&field("length of r_squared"), channels, network.r_squared.len())?;
             let dimension = network.manifold.first().map_or(0, |point| point.coordinates.len());
             for point in &network.manifold {
-                same(&field("coordinates of a manifold point"), dimension, point.coordinates.len())?;
-                same(&field("integrals of a manifold point"), channels, point.integrals.len())?;
-                same(&field("integrals read of a manifold point"), channels, point.read.len())?;
+                same(&field("manifold, coordinates"), dimension, point.coordinates.len())?;
+                same(&field("manifold, integrals"), channels, point.integrals.len())?;
+                same(&field("manifold, integrals read"), channels, point.read.len())?;
             }
         }
         Ok(())

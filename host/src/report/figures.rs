@@ -209,6 +209,7 @@ fn singular_values(report: &Report) -> Figure {
         layout(plots, "index", y)
             .with_x_axis_min(0.0)
             .with_x_axis_max(last as f64 + 1.0)
+            .with_x_tick_step((last as f64 / 6.0).ceil())
             .with_reference_line(ReferenceLine::vertical(channels as f64 + 0.5).with_color(GREY))
     };
     let first = panel(&linear, "singular value of W", most.clamp(1, LARGEST_SHOWN.max(channels + 3)))

@@ -15,7 +15,7 @@ const TIME: f64 = 24.0;
 const TITLE: f64 = 22.0;
 
 /// Widths of the lines of the first, second ... network: on top of one another all are seen.
-const STROKES: [f64; 4] = [5.0, 2.6, 0.9, 0.5];
+const STROKES: [f64; 4] = [3.4, 1.8, 0.7, 0.5];
 
 /// Rows: channels; columns: input, target and outputs, errors.
 pub fn figure(report: &Report) -> Figure {
@@ -33,7 +33,7 @@ pub fn figure(report: &Report) -> Figure {
         let target = &report.targets[c];
         // A network that diverges leaves the panel, not the scale of the others.
         let limit = 3.0 * target.iter().fold(f64::MIN_POSITIVE, |most, y| most.max(y.abs()));
-        let mut outputs = vec![Plot::Line(line(points(&mut target.iter().copied(), f64::MAX), TARGET, 8.0))];
+        let mut outputs = vec![Plot::Line(line(points(&mut target.iter().copied(), f64::MAX), TARGET, 5.5))];
         let mut errors = Vec::new();
         for (k, network) in report.networks.iter().enumerate() {
             let y = points(&mut network.outputs[c].iter().copied(), limit);
