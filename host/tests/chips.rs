@@ -10,6 +10,7 @@ use tinyfold::design::exact::{Spec, exact};
 use tinyfold::format::model;
 use tinyfold::network::{Activation, Network, Recurrence};
 use tinyfold::task::{Integration, synthetic};
+use tinyfold::verify::firmware::Image;
 use tinyfold::verify::qemu::{CHIPS, Qemu};
 use tinyfold::verify::{Backend, Case, Core, Verdict, backends, case, verify};
 
@@ -80,14 +81,41 @@ fn the_image_says_what_is_wrong_with_its_flash() {
     assert!(error.contains("trial: magic: expected"), "{error}");
 }
 
-fn link_probe(target: &str, features: &[&str]) -> Output {
+/// `cargo build` in firmware/ with the toolchain that the script finds.
+fn build(target: &str, package: &str, more: &[&str]) -> Output {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     Command::new(tree.join("scripts/embedded-toolchain"))
-        .args(["cargo", "build", "--release", "--locked", "-p", "link-probe", "--target", target])
-        .args(features)
+        .args(["cargo", "build", "--release", "--locked", "-p", package, "--target", target])
+        .args(more)
         .current_dir(tree.join("firmware"))
         .output()
         .expect("the script runs")
+}
+
+fn link_probe(target: &str, features: &[&str]) -> Output {
+    build(target, "link-probe", features)
+}
+
+/// The board image links, and an image with logs gives the same result as one without.
+#[test]
+fn boards_build_and_logs_do_not_change_the_result() {
+    let board = build("thumbv7em-none-eabihf", "nrf52840", &[]);
+    assert!(board.status.success(), "{}", String::from_utf8_lossy(&board.stderr));
+
+    let chip = CHIPS[1];
+    let logging = build(chip.target, chip.name, &["--features", "log", "--target-dir", "target/log"]);
+    assert!(logging.status.success(), "{}", String::from_utf8_lossy(&logging.stderr));
+    let samples = synthetic::gaussian(3, 2, 0).iter().map(|&x| x as f32).collect();
+    let case = Case::of_network("logs", integrator(32), samples).expect("exports");
+    let mut qemu = Qemu::new(chip).expect("toolchain and QEMU are there");
+    let silent = qemu.run(&case).expect("runs");
+    let elf = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../firmware/target/log")
+        .join(chip.target)
+        .join("release")
+        .join(chip.name);
+    qemu.image = Image::read(&elf).expect("just built");
+    assert!(qemu.run(&case).expect("runs").same_bits(&silent));
 }
 
 /// core builds for every target, and its step, reader and writer link without a panic handler.

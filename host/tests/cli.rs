@@ -28,7 +28,7 @@ fn design(csv: &[u8], more: &[&str], message: &str) {
 
 #[test]
 fn a_missing_column() {
-    let message = "walk.csv: column: expected one of the columns a, b, found c";
+    let message = "walk.csv: --columns: expected columns of the file (a, b), found c";
     design(b"a,b\n1,2\n", &["--columns", "a,c"], message);
 }
 
@@ -41,7 +41,7 @@ fn nan_in_line_17() {
 
 #[test]
 fn a_ragged_row() {
-    design(b"a,b\n1,2\n3\n", &[], "walk.csv: line 3: expected 2 fields, found 1");
+    design(b"a,b\n1,2\n3\n", &[], "walk.csv: line 3: expected 2 fields, as the header has, found 1");
 }
 
 #[test]

@@ -60,7 +60,7 @@ fn recording(columns: &[&str]) -> Vec<f64> {
     (0..STEPS).flat_map(|t| signals.iter().map(move |signal| signal[t % signal.len()])).collect()
 }
 
-/// The worst of 20 seeds: f64, core f32 in low-rank form, core f32 in dense form.
+/// The worst of 20 seeds: f64, core f32 in low-rank form; of 4 seeds: core f32 in dense form.
 fn worst(neurons: usize, channels: usize, input: impl Fn(u64) -> Vec<f64> + Sync) -> [f64; 3] {
     (0..20_u64)
         .into_par_iter()
@@ -68,7 +68,9 @@ fn worst(neurons: usize, channels: usize, input: impl Fn(u64) -> Vec<f64> + Sync
             let design = exact(&spec(neurons, channels, Activation::Relu, seed)).expect("enough neurons");
             let x = input(seed);
             let (wide, narrow) = errors(&design.network, &x);
-            [wide, narrow, errors(&design.dense(), &x).1]
+            // The dense form costs n / 2 R times as much.
+            let dense = if seed < 4 { errors(&design.dense(), &x).1 } else { 0.0 };
+            [wide, narrow, dense]
         })
         .reduce(|| [0.0; 3], |a, b| std::array::from_fn(|k| a[k].max(b[k])))
 }

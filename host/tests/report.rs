@@ -10,6 +10,7 @@ use tinyfold::manifold::LARGEST;
 use tinyfold::network::{Activation, Channel, Recurrence};
 use tinyfold::report::build::{TRACE, by_channel, describe, first_shown, raw_samples, source};
 use tinyfold::report::{self, ChipReport, Report, SCHEMA};
+use tinyfold::task::recording::{GYROSCOPE, bundled};
 use tinyfold::task::{Dataset, Integration, Recording, synthetic};
 use tinyfold::verify::{Backend, Case, Core, Verification, verify};
 use tinyfold::{Error, Network};
@@ -110,6 +111,13 @@ fn text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// The same text, or where it first differs.
+fn same(a: &str, b: &str, what: &str) {
+    let at = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let near = |text: &str| text.chars().skip(at.saturating_sub(40)).take(100).collect::<String>();
+    assert!(a == b, "{what} differs: {} and {}", near(a), near(b));
+}
+
 fn written(report: &Report) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     report::write(folder.path(), report).expect("is written");
@@ -125,7 +133,7 @@ fn well_formed(xml: &str) {
         let between = &rest[..start];
         for entity in between.split('&').skip(1) {
             let name = entity.split_once(';').expect("an entity ends").0;
-            assert!(["amp", "lt", "gt", "quot"].contains(&name) || name.starts_with('#'), "&{name};");
+            assert!(["amp", "lt", "gt", "quot", "apos"].contains(&name) || name.starts_with('#'), "&{name};");
         }
         let end = start + rest[start..].find('>').expect("a tag ends");
         let tag = &rest[start + 1..end];
@@ -171,6 +179,14 @@ fn the_page_tells_the_whole_story_and_loads_nothing() {
 }
 
 #[test]
+fn the_bundled_recording_fits_a_page() {
+    let data = bundled(&GYROSCOPE).expect("the bundled file is good");
+    let (_folder, page) = written(&report_of(&networks(3), &data));
+    assert!(page.contains("time (s)") && page.contains("gyro_z") && page.contains("0.1 s between samples"));
+    assert!(page.len() < 1_500_000, "{} bytes", page.len());
+}
+
+#[test]
 fn the_numbers_of_the_run_are_on_the_page() {
     let mut report = demo(2);
     report.networks[0].recording = 3.2e-14;
@@ -207,6 +223,7 @@ fn figures_are_svg_that_scales_and_png() {
         let head = &svg[..svg.find("<svg").map_or(0, |at| at + svg[at..].find('>').unwrap_or(0))];
         assert_eq!(head.matches("viewBox=\"0 0 ").count(), 1, "{name}: {head}");
         well_formed(&svg);
+        assert!(!svg.contains("NaN"), "{name} draws a NaN");
         let png = std::fs::read(figures.join(format!("{name}.png"))).expect("a PNG");
         assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n", "{name}");
         assert_eq!(&png[png.len() - 8..png.len() - 4], b"IEND", "{name}");
@@ -287,19 +304,25 @@ fn a_network_that_diverges_is_reported_and_read_back() {
     let again = report::read(folder.path()).expect("is read back");
     assert_eq!(again.networks[1].recording, LARGEST);
     report::write(folder.path(), &again).expect("is written again");
-    assert_eq!(text(&folder.path().join("report.html")), page);
+    same(&text(&folder.path().join("report.html")), &page, "the page");
 }
 
 #[test]
 fn the_command_draws_the_same_page_again() {
     let report = demo(2);
     let (folder, page) = written(&report);
-    assert_eq!(report::read(folder.path()).expect("is read back"), report);
+    assert!(report::read(folder.path()).expect("is read back") == report, "a number changed on its way");
+    let files =
+        ["report.json", "figures/traces.svg", "figures/manifold.svg"].map(|file| folder.path().join(file));
+    let before = files.clone().map(|file| text(&file));
     std::fs::remove_file(folder.path().join("report.html")).expect("was there");
     let output = Command::new(env!("CARGO_BIN_EXE_tinyfold")).arg("report").arg(folder.path()).output();
     let output = output.expect("runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(text(&folder.path().join("report.html")), page);
+    for (file, before) in files.iter().zip(&before) {
+        same(&text(file), before, &file.display().to_string());
+    }
+    same(&text(&folder.path().join("report.html")), &page, "the page");
 }
 
 /// A valid report.json with one change, refused by the command with this message and exit code 2.

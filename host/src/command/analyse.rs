@@ -2,14 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::EVALUATION_STEPS;
-use super::design::{leading, select};
+use super::{EVALUATION_STEPS, say};
+use crate::Result;
 use crate::format::{self, network};
 use crate::manifold::{self, Analysis};
 use crate::network::Network;
 use crate::task::recording::RecordingArgs;
 use crate::task::synthetic;
-use crate::{Error, Result};
 
 /// Shows the manifold of a network and how well it integrates.
 #[derive(clap::Args)]
@@ -51,11 +50,11 @@ pub fn run(args: &Args) -> Result<()> {
         format::write_json(out, &analysis)?;
     }
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&analysis).expect("plain data becomes JSON"));
+        say!("{}", serde_json::to_string_pretty(&analysis).expect("plain data becomes JSON"));
     } else {
         print(&analysis);
         if let Some(out) = &args.out {
-            println!("written to {}", out.display());
+            say!("written to {}", out.display());
         }
     }
     Ok(())
@@ -69,18 +68,14 @@ pub fn run(args: &Args) -> Result<()> {
 pub(super) fn signal(recording: &RecordingArgs, network: &Network, steps: usize) -> Result<Vec<f64>> {
     let data = recording.load()?;
     let width = network.input.ncols();
-    if data.inputs.len() < width {
-        let expected = format!("{width} columns, as the network has inputs");
-        return Err(Error::input("recording", expected, data.inputs.len().to_string()));
-    }
     let named: Option<Vec<usize>> = network
         .inputs
         .iter()
         .map(|input| data.inputs.iter().position(|found| found.name == input.name))
         .collect();
     let data = match named {
-        Some(columns) => select(data, &columns),
-        None => leading(data, width),
+        Some(columns) => data.select(&columns),
+        None => data.first_inputs(width)?,
     };
     Ok(data.joined(steps))
 }
@@ -88,23 +83,30 @@ pub(super) fn signal(recording: &RecordingArgs, network: &Network, steps: usize)
 fn print(analysis: &Analysis) {
     let Analysis { neurons, rank, dimension, steps, .. } = analysis;
     let form = if *rank > 0 { format!("rank {rank}") } else { "dense".into() };
-    println!("n = {neurons}, {form}, manifold of D = {dimension}, {steps} steps");
+    say!("n = {neurons}, {form}, manifold of D = {dimension}, {steps} steps");
     let shown = analysis.singular_values.iter().take(dimension + 4).map(|s| format!("{s:.3}"));
-    println!("  singular values of W      {}", shown.collect::<Vec<String>>().join(" "));
+    say!("  singular values of W      {}", shown.collect::<Vec<String>>().join(" "));
     let more = analysis.distance_one_more.map_or(String::new(), |d| format!(" ({d:.1e} with one more)"));
-    println!("  distance to the manifold  {:.1e}{more}", analysis.distance);
-    println!("  dimensions really used    {:.2} (participation ratio)", analysis.participation_ratio);
+    say!("  distance to the manifold  {:.1e}{more}", analysis.distance);
+    say!("  dimensions really used    {:.2} (participation ratio)", analysis.participation_ratio);
     if analysis.channels.is_empty() {
-        println!("  no task: the network does not say what it integrates");
+        say!("  no task: the network does not say what it integrates");
         return;
     }
-    println!(
+    say!(
         "  {:<12}{:>8}{:>11}{:>10}{:>8}{:>10}{:>13}{:>10}",
-        "channel", "decay", "realised", "impulse", "scale", "realised", "1 - R²", "rel. RMSE"
+        "channel",
+        "decay",
+        "realised",
+        "impulse",
+        "scale",
+        "realised",
+        "1 - R²",
+        "rel. RMSE"
     );
     for c in &analysis.channels {
         let impulse = c.decay_impulse.map_or("-".into(), |decay| format!("{decay:.6}"));
-        println!(
+        say!(
             "  {:<12}{:>8}{:>11.6}{:>10}{:>8}{:>10.4}{:>13.1e}{:>10.1e}",
             c.name,
             (c.decay * 1e9).round() / 1e9,
@@ -116,8 +118,8 @@ fn print(analysis: &Analysis) {
             c.relative_rmse
         );
     }
-    println!("  relative RMSE against time");
+    say!("  relative RMSE against time");
     for window in &analysis.error_curve {
-        println!("    steps {:>6} to {:<6} {:.1e}", window.from, window.to, window.relative_rmse);
+        say!("    steps {:>6} to {:<6} {:.1e}", window.from, window.to, window.relative_rmse);
     }
 }

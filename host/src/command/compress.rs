@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::EVALUATION_STEPS;
 use super::analyse::signal;
+use super::design::chosen;
+use super::{EVALUATION_STEPS, say};
 use crate::Result;
 use crate::design::compress::{Attempt, Errors, to_rank};
 use crate::format::network;
@@ -59,7 +60,11 @@ pub fn run(args: &Args) -> Result<()> {
         Some(task) => task.channels(),
         None => original.readout.nrows(),
     });
-    let inputs = signal(&args.recording, &original, EVALUATION_STEPS)?;
+    let inputs = match signal(&args.recording, &original, EVALUATION_STEPS) {
+        // The bundled recording does not fit every network: Gaussian inputs alone then.
+        Err(_) if !chosen(&args.recording) => Vec::new(),
+        signal => signal?,
+    };
     let compression = to_rank(&original, rank, &inputs)?;
     let out =
         args.out.clone().unwrap_or_else(|| args.network.with_extension(format!("rank{rank}.safetensors")));
@@ -77,21 +82,24 @@ pub fn run(args: &Args) -> Result<()> {
         written: out,
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary).expect("plain data becomes JSON"));
+        say!("{}", serde_json::to_string_pretty(&summary).expect("plain data becomes JSON"));
         return Ok(());
     }
-    println!("relative RMSE over {} steps, against {}", summary.steps, summary.reference);
-    println!("  {:<34}{:<10}{:>9}{:>11}", "", "B", "Gaussian", "recording");
+    say!("relative RMSE over {} steps, against {}", summary.steps, summary.reference);
+    say!("  {:<34}{:<10}{:>9}{:>11}", "", "B", "Gaussian", "recording");
     let row = |name: &str, b: &str, errors: &Errors| {
-        println!("  {name:<34}{b:<10}{:>9.1e}{:>11.1e}", errors.gaussian, errors.inputs);
+        say!("  {name:<34}{b:<10}{:>9.1e}{:>11.1e}", errors.gaussian, errors.inputs);
     };
+    if inputs.is_empty() {
+        say!("  (no recording with {} columns was given: Gaussian in both columns)", original.input.ncols());
+    }
     row("original", "", &summary.original);
     for attempt in &summary.attempts {
         let name = format!("rank {rank}, {}", attempt.method);
         row(&name, if attempt.tied_input { "U VᵀE" } else { "kept" }, &attempt.errors);
     }
     let [from, to] = summary.multiply_adds;
-    println!("kept: {}; recurrent multiply-adds a step: {from} -> {to}", summary.kept.method);
-    println!("written to {}", summary.written.display());
+    say!("kept: {}; recurrent multiply-adds a step: {from} -> {to}", summary.kept.method);
+    say!("written to {}", summary.written.display());
     Ok(())
 }

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use faer::Mat;
 use serde::Serialize;
 
-use super::{EVALUATION_STEPS, TaskArgs};
+use super::{EVALUATION_STEPS, TaskArgs, say};
 use crate::design::exact::{Spec, exact};
+use crate::format::arrays::{ArrayFile, list};
 use crate::format::network::{self, names};
 use crate::network::{Channel, Network, Recurrence};
 use crate::task::recording::RecordingArgs;
-use crate::task::{Dataset, relative_rmse, synthetic};
+use crate::task::{relative_rmse, synthetic};
 use crate::verify::{Backend, Case, Core};
 use crate::{Error, Result, simulate};
 
@@ -78,13 +79,12 @@ struct Precision {
 /// # Errors
 /// Bad input, n too small, a file that cannot be read or written.
 pub fn run(args: &Args) -> Result<()> {
-    let chosen = args.recording.input.is_some() || !args.recording.options.columns.is_empty();
     let data = args.recording.load()?;
     // More channels than the bundled recording has are designed without one.
-    let data = (chosen || args.task.decays.len() <= data.inputs.len()).then_some(data);
+    let data = (chosen(&args.recording) || args.task.decays.len() <= data.inputs.len()).then_some(data);
     let task = args.task.resolve(data.as_ref().map_or(args.task.decays.len(), |data| data.inputs.len()))?;
     let channels = task.channels();
-    let data = data.map(|data| leading(data, channels));
+    let data = data.map(|data| data.first_inputs(channels)).transpose()?;
     let encoder = args.encoders.as_deref().map(|path| matrix(path, ["E", "encoders"])).transpose()?;
     let decoder = args.decoders.as_deref().map(|path| matrix(path, ["C", "decoders"])).transpose()?;
     let given = encoder.as_ref().map(Mat::nrows).or(decoder.as_ref().map(Mat::ncols));
@@ -120,7 +120,7 @@ pub fn run(args: &Args) -> Result<()> {
         written: args.out.clone(),
     };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&summary).expect("plain data becomes JSON"));
+        say!("{}", serde_json::to_string_pretty(&summary).expect("plain data becomes JSON"));
     } else {
         print(&summary, &made);
     }
@@ -132,59 +132,45 @@ fn print(summary: &Summary, made: &Network) {
         Recurrence::Dense(_) => "dense".to_owned(),
         Recurrence::LowRank { u, .. } => format!("rank {}", u.ncols()),
     };
-    println!(
+    say!(
         "exact integrator: {}, n = {}, D = {}, {form}",
         summary.activation,
         summary.neurons,
         summary.decays.len()
     );
     for ((input, decay), scale) in made.inputs.iter().zip(&summary.decays).zip(&summary.scales) {
-        println!("  {:<12} decay {:<7} scale {scale}", input.name, (decay * 1e9).round() / 1e9);
+        say!("  {:<12} decay {:<7} scale {scale}", input.name, (decay * 1e9).round() / 1e9);
     }
-    println!("conditions violated by at most {:.1e}, noise gain {:.2}", summary.residual, summary.noise_gain);
-    println!("relative RMSE over {} steps   f64      core f32", summary.steps);
+    say!("conditions violated by at most {:.1e}, noise gain {:.2}", summary.residual, summary.noise_gain);
+    say!("relative RMSE over {} steps   f64      core f32", summary.steps);
     let errors = [("Gaussian", Some(&summary.gaussian)), ("recording", summary.recording.as_ref())];
     for (name, error) in errors.into_iter().filter_map(|(name, error)| Some((name, error?))) {
-        println!("  {name:<30} {:.1e}  {:.1e}", error.f64, error.f32);
+        say!("  {name:<30} {:.1e}  {:.1e}", error.f64, error.f32);
     }
-    println!("written to {}", summary.written.display());
+    say!("written to {}", summary.written.display());
 }
 
-/// The first D inputs of a recording that has more.
-pub(super) fn leading(data: Dataset, channels: usize) -> Dataset {
-    let all: Vec<usize> = (0..channels.min(data.inputs.len())).collect();
-    select(data, &all)
-}
-
-/// The inputs at `columns`, in that order; targets stay.
-pub(super) fn select(mut data: Dataset, columns: &[usize]) -> Dataset {
-    let width = data.inputs.len();
-    data.inputs = columns.iter().map(|&c| data.inputs[c].clone()).collect();
-    for recording in &mut data.recordings {
-        recording.x = recording
-            .x
-            .chunks_exact(width)
-            .flat_map(|sample| columns.iter().map(move |&c| sample[c]))
-            .collect();
-    }
-    data
+/// Whether the user asked for a recording, rather than leaving it at the bundled one.
+pub(super) fn chosen(recording: &RecordingArgs) -> bool {
+    recording.input.is_some() || !recording.options.columns.is_empty()
 }
 
 /// The only matrix of a file, or the one with the first of `names` that is there.
 fn matrix(path: &Path, names: [&str; 2]) -> Result<Mat<f64>> {
-    let (arrays, _) = network::read_arrays(path)?;
-    let array = names.iter().find_map(|name| arrays.get(*name)).or_else(|| match arrays.len() {
-        1 => arrays.values().next(),
-        _ => None,
-    });
-    let found = || arrays.keys().cloned().collect::<Vec<String>>().join(", ");
-    let array = array.ok_or_else(|| {
-        Error::input(path.display().to_string(), format!("an array {}", names.join(" or ")), found())
-    })?;
-    array.matrix().ok_or_else(|| {
-        let place = format!("{}: shape", path.display());
-        Error::input(place, "two dimensions", format!("{:?}", array.shape))
-    })
+    let file = ArrayFile::open(path)?;
+    let name = match (names.into_iter().find(|&name| file.has(name)), file.names()) {
+        (Some(name), _) => name.to_owned(),
+        (None, [only]) => only.clone(),
+        (None, all) => {
+            let found = list(all.iter().map(String::as_str));
+            return Err(Error::input(
+                path.display().to_string(),
+                format!("an array {}", names.join(" or ")),
+                found,
+            ));
+        }
+    };
+    file.matrix(&name, 0, 0)
 }
 
 /// The errors of an integrator, in network units.

@@ -3,21 +3,24 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
-use tinyfold_core::{Number, wire};
+use serde_json::{Map, Value, json};
+use tinyfold_core::wire::{self, trial};
+use tinyfold_core::{Number, Scalar};
 
 use super::say;
+use crate::format::arrays::ArrayFile;
 use crate::format::model::{self, ModelBytes};
 use crate::format::network::{self, names};
-use crate::network::{Channel, Network};
+use crate::format::{ending, read_json};
+use crate::network::{Channel, Network, Recurrence};
 use crate::task::recording::{Detrend, ReadOptions, Scale, read};
 use crate::{Error, Result};
 
-/// Prints what any tinyfold file holds: networks, models, recordings, settings and results.
+/// Prints what any tinyfold file holds: networks, models, recordings, settings, metrics and results.
 #[derive(clap::Args)]
 #[command(after_help = "Example: tinyfold inspect runs/quickstart/exact.tfld")]
 pub struct Args {
-    /// The file.
+    /// The file: .safetensors, .npz, .tfld, .csv, .json, .jsonl, or .bin (a trial or its result).
     file: PathBuf,
     /// Print JSON.
     #[arg(long)]
@@ -38,21 +41,22 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// What a file holds.
+/// What a file holds, as one JSON object.
 ///
 /// # Errors
 /// As [`run`].
 pub fn describe(path: &Path) -> Result<Value> {
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("tfld") => describe_model(path),
-        Some("csv") => describe_recording(path),
-        Some("npz") if network::read_arrays(path)?.0.contains_key("x") => describe_recording(path),
-        Some("safetensors" | "npz") => Ok(describe_network(&network::load(path)?, "network")),
-        Some("json") => crate::format::read_json(path),
+    match ending(path).as_str() {
+        ".tfld" => describe_model(path),
+        ".csv" => describe_recording(path),
+        ".npz" if ArrayFile::open(path)?.has("x") => describe_recording(path),
+        ".safetensors" | ".npz" => Ok(describe_network(&network::load(path)?, "network")),
+        ".json" => read_json(path),
+        ".jsonl" => describe_lines(path),
+        ".bin" => describe_trial(path),
         other => {
-            let found = other.map_or("no ending".into(), |ending| format!(".{ending}"));
-            let expected = "a file ending in .tfld, .safetensors, .npz, .csv or .json";
-            Err(Error::input(path.display().to_string(), expected, found))
+            let expected = "a file ending in .safetensors, .npz, .tfld, .csv, .json, .jsonl or .bin";
+            Err(Error::input(path.display().to_string(), expected, other))
         }
     }
 }
@@ -60,119 +64,215 @@ pub fn describe(path: &Path) -> Result<Value> {
 fn describe_model(path: &Path) -> Result<Value> {
     let place = path.display().to_string();
     let bytes = ModelBytes::load(path)?;
-    let number = bytes.number().map_err(|error| model::refused(&place, error))?;
-    let (network, shape) = match number {
-        Number::F32 => {
-            let model = model::read::<f32>(&bytes, &place)?;
-            (model::import(&model, &place)?, model.view.shape())
-        }
-        Number::F64 => {
-            let model = model::read::<f64>(&bytes, &place)?;
-            (model::import(&model, &place)?, model.view.shape())
-        }
-    };
-    let mut description = describe_network(&network, "chip model");
+    match bytes.number().map_err(|error| model::refused(&place, error))? {
+        Number::F32 => describe_model_of::<f32>(&bytes, &place, "f32"),
+        Number::F64 => describe_model_of::<f64>(&bytes, &place, "f64"),
+    }
+}
+
+fn describe_model_of<T: Scalar>(bytes: &ModelBytes, place: &str, number: &str) -> Result<Value> {
+    let model = model::read::<T>(bytes, place)?;
+    let shape = model.view.shape();
+    let mut description = describe_network(&model::import(&model, place)?, "chip model");
     description["format version"] = json!(wire::VERSION);
-    description["number type"] = json!(if number == Number::F32 { "f32" } else { "f64" });
+    description["number type"] = json!(number);
     description["bytes"] = json!(bytes.bytes().len());
     description["multiply-adds a step"] = json!(shape.multiply_adds());
-    description["state memory in bytes"] = json!(shape.state_len() * number.size());
+    description["state memory in bytes"] = json!(shape.state_len() * T::NUMBER.size());
     Ok(description)
 }
 
 fn describe_network(network: &Network, kind: &str) -> Value {
     let (activation, parameters) = names::activation(network.activation);
-    let largest = |matrix: &faer::Mat<f64>| matrix.norm_max();
     let mut description = json!({
         "holds": kind,
         "form": names::form(network.form),
-        "activation": activation,
         "neurons n": network.neurons(),
-        "rank R": if network.rank() == 0 { json!("dense") } else { json!(network.rank()) },
-        "inputs": channels(&network.inputs),
-        "outputs": channels(&network.outputs),
-        "leak alpha": network.alpha,
-        "arithmetic": names::arithmetic(network.arithmetic),
-        "activation variant": names::variant(network.variant),
-        "largest weight": {
-            "W": largest(&network.weights()), "B": largest(&network.input), "C": largest(&network.readout),
-        },
     });
+    let mut largest = json!({});
+    match &network.recurrence {
+        Recurrence::Dense(w) => {
+            description["recurrence"] = json!("dense");
+            largest["W"] = json!(w.norm_max());
+        }
+        Recurrence::LowRank { u, v } => {
+            description["recurrence"] = json!("low rank");
+            description["rank R"] = json!(u.ncols());
+            largest["U"] = json!(u.norm_max());
+            largest["V"] = json!(v.norm_max());
+        }
+    }
+    largest["B"] = json!(network.input.norm_max());
+    largest["C"] = json!(network.readout.norm_max());
+    description["inputs I"] = json!(network.inputs.len());
+    description["outputs O"] = json!(network.outputs.len());
+    description["leak alpha"] = json!(network.alpha);
+    description["activation"] = json!(activation);
     if !parameters.is_empty() {
         description["activation parameters"] = json!(parameters);
     }
+    description["activation variant"] = json!(names::variant(network.variant));
+    description["arithmetic"] = json!(names::arithmetic(network.arithmetic));
+    description["largest weight"] = largest;
     if let Some(task) = &network.task {
-        description["task"] = json!({ "decays": task.decays, "scales": task.scales });
+        let one = |(decay, scale)| json!({ "decay": decay, "scale": scale });
+        description["task"] = task.decays.iter().zip(&task.scales).map(one).collect();
     }
+    description["input channels"] = network.inputs.iter().map(channel).collect();
+    description["output channels"] = network.outputs.iter().map(channel).collect();
     description
 }
 
-fn channels(channels: &[Channel]) -> Value {
-    let one = |channel: &Channel| {
-        let unit = if channel.unit.is_empty() { String::new() } else { format!(" [{}]", channel.unit) };
-        let scaled = channel.center != 0.0 || channel.gain != 1.0;
-        let scaling = format!(", center {:.6}, gain {:.6}", channel.center, channel.gain);
-        format!("{}{unit}{}", channel.name, if scaled { scaling } else { String::new() })
-    };
-    json!(channels.iter().map(one).collect::<Vec<String>>())
+fn channel(channel: &Channel) -> Value {
+    let unit = if channel.unit.is_empty() { json!("-") } else { json!(channel.unit) };
+    json!({ "name": channel.name, "unit": unit, "center": channel.center, "gain": channel.gain })
 }
 
 fn describe_recording(path: &Path) -> Result<Value> {
     let raw = ReadOptions { scale: Scale::None, detrend: Detrend::None, ..ReadOptions::default() };
     let data = read(path, &raw)?;
-    let width = data.inputs.len();
-    let columns = data.inputs.iter().enumerate().map(|(c, channel)| {
-        let values: Vec<f64> =
-            data.recordings.iter().flat_map(|r| r.x.iter().skip(c).step_by(width)).copied().collect();
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        let variance = values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / values.len() as f64;
-        format!("{}: mean {mean:.4}, standard deviation {:.4}", channel.name, variance.sqrt())
+    let columns = data.inputs.iter().enumerate().map(|(c, input)| {
+        let (mean, deviation) = data.moments(c);
+        let (least, greatest) = data
+            .channel(c)
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(least, greatest), x| (least.min(x), greatest.max(x)));
+        json!({ "column": input.name, "mean": mean, "std": deviation, "min": least, "max": greatest })
     });
-    let samples: usize = data.recordings.iter().map(|r| r.x.len() / width).sum();
     Ok(json!({
         "holds": "recording",
         "recordings": data.recordings.len(),
-        "samples": samples,
+        "samples": data.samples(),
         "seconds between samples": data.dt,
-        "columns": columns.collect::<Vec<String>>(),
-        "targets": channels(&data.targets),
+        "inputs": columns.collect::<Vec<Value>>(),
+        "targets": data.targets.iter().map(|target| target.name.as_str()).collect::<Vec<&str>>(),
     }))
 }
 
-/// JSON as indented lines of `name: value`.
+fn describe_lines(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path).map_err(Error::file(path, "read"))?;
+    let rows = text.lines().enumerate().map(|(k, line)| {
+        let place = format!("{}: line {}", path.display(), k + 1);
+        serde_json::from_str(line).map_err(|error| Error::input(place, "JSON", error.to_string()))
+    });
+    let rows = rows.collect::<Result<Vec<Value>>>()?;
+    Ok(json!({ "holds": "metrics", "rows": rows.len(), "first": rows.first(), "last": rows.last() }))
+}
+
+fn describe_trial(path: &Path) -> Result<Value> {
+    // Samples are read in place and must be aligned.
+    let bytes = ModelBytes::load(path)?;
+    let bytes = bytes.bytes();
+    let refused = |error| model::refused(&path.display().to_string(), error);
+    if bytes.starts_with(b"TFRS") {
+        let (header, _, stack) = trial::ResultHeader::read(bytes).map_err(refused)?;
+        return Ok(json!({
+            "holds": "result of a trial",
+            "steps": header.steps,
+            "outputs O": header.outputs,
+            "carried words": header.carried,
+            "worst stack in bytes": stack,
+        }));
+    }
+    if !bytes.starts_with(b"TFTR") {
+        let found = format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(4)]));
+        let expected = "a trial (beginning with TFTR) or its result (TFRS)";
+        return Err(Error::input(path.display().to_string(), expected, found));
+    }
+    let trial = trial::read_prefix(bytes).map_err(refused)?;
+    Ok(json!({
+        "holds": "trial",
+        "steps": trial.samples.len() / trial.inputs,
+        "inputs I": trial.inputs,
+    }))
+}
+
+/// JSON as text: aligned `name  value` lines, lists of like objects as tables, long lists shortened.
 fn text(value: &Value, indent: usize) -> String {
-    let mut out = String::new();
     let pad = " ".repeat(indent);
-    let plain = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
     match value {
         Value::Object(fields) => {
+            let inline = |field: &Value| !field.is_object() && table(field).is_none();
+            let short = fields.iter().filter(|(_, field)| inline(field));
+            let width = short.map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+            let mut out = String::new();
             for (name, field) in fields {
-                match field {
-                    Value::Object(_) => {
-                        let _ = write!(out, "{pad}{name}:\n{}", text(field, indent + 2));
-                    }
-                    Value::Array(items) if items.iter().any(|item| !item.is_number()) => {
-                        let _ = writeln!(out, "{pad}{name}:");
-                        for item in items {
-                            out += &if item.is_object() {
-                                format!("{pad}  -\n{}", text(item, indent + 4))
-                            } else {
-                                format!("{pad}  {}\n", plain(item))
-                            };
-                        }
-                    }
-                    _ => {
-                        let _ = writeln!(out, "{pad}{name}: {}", plain(field));
-                    }
+                if let Some(rows) = table(field) {
+                    let _ = write!(out, "{pad}{name}\n{}", aligned(&rows, indent + 2));
+                } else if field.is_object() {
+                    let _ = write!(out, "{pad}{name}\n{}", text(field, indent + 2));
+                } else {
+                    let _ = writeln!(out, "{pad}{name:<width$}  {}", plain(field));
                 }
             }
+            out
         }
-        other => {
-            let _ = writeln!(out, "{pad}{}", plain(other));
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            let one = |item| [pad.as_str(), "-\n", &text(item, indent + 2)].concat();
+            items.iter().map(one).collect()
         }
+        other => format!("{pad}{}\n", plain(other)),
+    }
+}
+
+/// A value on one line.
+fn plain(value: &Value) -> String {
+    const SHOWN: usize = 6;
+    match value {
+        Value::Null => "unknown".into(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => significant(number.as_f64().unwrap_or(f64::NAN)),
+        Value::Array(items) if items.is_empty() => "none".into(),
+        Value::Array(items) => {
+            let one = |item: &Value| if item.is_array() { format!("[{}]", plain(item)) } else { plain(item) };
+            let shown = items.iter().take(SHOWN).map(one).collect::<Vec<String>>().join(", ");
+            let rest = items.len().saturating_sub(SHOWN);
+            if rest > 0 { format!("{shown}, ... ({rest} more)") } else { shown }
+        }
+        Value::Object(fields) => {
+            let one = |(name, field)| format!("{name} {}", plain(field));
+            fields.iter().map(one).collect::<Vec<String>>().join(", ")
+        }
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
+}
+
+/// Six significant digits, the shortest way.
+fn significant(x: f64) -> String {
+    let rounded: f64 = format!("{x:.5e}").parse().unwrap_or(x);
+    if rounded == 0.0 || (1e-4..1e7).contains(&rounded.abs()) {
+        rounded.to_string()
+    } else {
+        format!("{rounded:e}")
+    }
+}
+
+/// Objects with the same simple fields as rows of cells, the header first.
+fn table(value: &Value) -> Option<Vec<Vec<String>>> {
+    let rows: Vec<&Map<String, Value>> =
+        value.as_array()?.iter().map(Value::as_object).collect::<Option<_>>()?;
+    let first = rows.first()?;
+    let alike = |row: &&Map<String, Value>| {
+        row.keys().eq(first.keys()) && row.values().all(|field| !field.is_object() && !field.is_array())
+    };
+    rows.iter().all(alike).then(|| {
+        let header = first.keys().cloned().collect();
+        std::iter::once(header).chain(rows.iter().map(|row| row.values().map(plain).collect())).collect()
+    })
+}
+
+fn aligned(rows: &[Vec<String>], indent: usize) -> String {
+    const SHOWN: usize = 1 + 12;
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
+    let mut out = String::new();
+    let pad = " ".repeat(indent);
+    for row in rows.iter().take(SHOWN) {
+        let cells: Vec<String> =
+            row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        let _ = writeln!(out, "{pad}{}", cells.join("  ").trim_end());
+    }
+    if rows.len() > SHOWN {
+        let _ = writeln!(out, "{pad}... ({} more)", rows.len() - SHOWN);
     }
     out
 }

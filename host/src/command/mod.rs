@@ -64,13 +64,12 @@ impl TaskArgs {
 /// Decays evenly spaced from 0.99 to 0.995; 0.995 alone.
 #[must_use]
 pub fn default_decays(channels: usize) -> Vec<f64> {
-    match channels {
-        1 => vec![0.995],
-        _ => {
-            let step = |c: usize| (0.99 + 0.005 * c as f64 / (channels - 1) as f64) * 1e6;
-            (0..channels).map(|c| step(c).round() / 1e6).collect()
-        }
+    if channels == 1 {
+        return vec![0.995];
     }
+    // Rounded, so that 0.9925 is written as 0.9925.
+    let decay = |c: usize| 0.99 + 0.005 * c as f64 / (channels - 1) as f64;
+    (0..channels).map(|c| (decay(c) * 1e6).round() / 1e6).collect()
 }
 
 /// Steps of an evaluation.

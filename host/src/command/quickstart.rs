@@ -57,6 +57,7 @@ pub fn run(args: &Args) -> Result<()> {
     let data = args.recording.load()?;
     let task = args.task.resolve(data.inputs.len())?;
     let channels = task.channels();
+    let data = data.first_inputs(channels)?;
     let name = match &args.recording.input {
         Some(path) => path.display().to_string(),
         None => "Smart-watch gyroscope (bundled)".into(),

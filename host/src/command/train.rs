@@ -8,17 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::{TaskArgs, evaluate_on, say};
+use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, say};
 use crate::format::{self, network};
+use crate::network::Channel;
 use crate::task::recording::RecordingArgs;
 use crate::train::optimiser::Method;
-use crate::train::{Control, Metrics, Progress, Settings, Trained, train};
+use crate::train::{Control, End, Metrics, Precision, Progress, Settings, Trained, train};
 use crate::{Error, Result};
 
 /// Trains a recurrent network to integrate, by backpropagation through time.
 ///
-/// Writes settings.json, metrics.jsonl, checkpoint.safetensors (the latest network, every interval) and
-/// network.safetensors (the best one). Ctrl-C stops after the current step and keeps the best so far.
+/// Writes settings.json, metrics.jsonl, checkpoint.safetensors (the latest network that is stable over a
+/// long roll-out) and network.safetensors (the best one). Ctrl-C stops after the current step, keeps the
+/// best network so far and exits with code 0.
 #[derive(clap::Args)]
 #[command(after_help = "Example: tinyfold train --steps 500 --out runs/trained")]
 pub struct Args {
@@ -42,7 +44,7 @@ pub struct Args {
     /// Train B by itself instead of B = W E.
     #[arg(long)]
     free_input: bool,
-    /// Train the bias b.
+    /// Train the biases b and c.
     #[arg(long)]
     train_bias: bool,
     /// Train the readout C.
@@ -60,21 +62,24 @@ pub struct Args {
     /// Use stochastic gradient descent with this momentum instead of Adam.
     #[arg(long, value_name = "MOMENTUM", num_args = 0..=1, default_missing_value = "0")]
     sgd: Option<f64>,
-    /// First learning rate.
-    #[arg(long, default_value_t = Settings::default().learning_rate)]
-    learning_rate: f64,
+    /// First learning rate, which falls along a cosine; default: 0.01, with --sgd 1.
+    #[arg(long)]
+    learning_rate: Option<f64>,
     /// Largest norm of a gradient.
     #[arg(long, default_value_t = Settings::default().clip)]
     clip: f64,
-    /// Decoupled weight decay: keeps the bulk of W small beside its D large singular values.
-    #[arg(long, default_value_t = Settings::default().weight_decay)]
-    weight_decay: f64,
+    /// Decoupled weight decay, which keeps the bulk of W small; default: 0.02, with --sgd 0.
+    #[arg(long)]
+    weight_decay: Option<f64>,
     /// Fraction of a batch that comes from the recording; the rest is Gaussian.
     #[arg(long, default_value_t = Settings::default().from_recording)]
     from_recording: f64,
     /// Updates between two checkpoints.
     #[arg(long, default_value_t = Settings::default().interval)]
     interval: usize,
+    /// Number type of training.
+    #[arg(long, value_enum, default_value_t)]
+    precision: Precision,
     /// Seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -84,12 +89,17 @@ pub struct Args {
     /// Folder of the run.
     #[arg(long, default_value = "runs/train")]
     out: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Serialize)]
 struct Provenance<'a> {
     tinyfold: &'static str,
+    machine: String,
     settings: &'a Settings,
+    inputs: Option<&'a [Channel]>,
 }
 
 /// Runs the command.
@@ -98,9 +108,12 @@ struct Provenance<'a> {
 /// Bad input, a file that cannot be written, or a training that diverged.
 pub fn run(args: &Args) -> Result<()> {
     let data = args.recording.load()?;
+    let task = args.task.resolve(data.inputs.len())?;
+    let data = data.first_inputs(task.channels())?;
+    let method = args.sgd.map_or(Method::Adam, |momentum| Method::Sgd { momentum });
     let settings = Settings {
         neurons: args.neurons,
-        task: args.task.resolve(data.inputs.len())?,
+        task,
         activation: args.activation.clone(),
         activation_parameters: args.activation_parameters.clone(),
         alpha: args.alpha,
@@ -111,12 +124,13 @@ pub fn run(args: &Args) -> Result<()> {
         sequence: args.sequence,
         batch: args.batch,
         steps: args.steps,
-        method: args.sgd.map_or(Method::Adam, |momentum| Method::Sgd { momentum }),
-        learning_rate: args.learning_rate,
+        method,
+        learning_rate: args.learning_rate.unwrap_or(method.learning_rate()),
         clip: args.clip,
-        weight_decay: args.weight_decay,
+        weight_decay: args.weight_decay.unwrap_or(method.weight_decay()),
         from_recording: args.from_recording,
         interval: args.interval,
+        precision: args.precision,
         seed: args.seed,
     };
     let interrupted = Arc::new(AtomicBool::new(false));
@@ -127,9 +141,28 @@ pub fn run(args: &Args) -> Result<()> {
     })?;
     let trained = train_into(&settings, Some(&data), &args.out, &interrupted)?;
     let errors = evaluate_on(&trained.network, &data)?;
+    if args.json {
+        let Trained { best, end, .. } = &trained;
+        let Errors { gaussian, recording } = errors;
+        let summary = serde_json::json!({
+            "end": end, "best": best, "steps": EVALUATION_STEPS, "gaussian": gaussian, "recording": recording,
+        });
+        say!("{summary:#}");
+        return Ok(());
+    }
+    let (last, kept) = (trained.history.last().map_or(0, |metrics| metrics.step), trained.best.step);
+    match trained.end {
+        End::Done => {}
+        End::Stopped => {
+            say!("stopped by Ctrl-C after update {last}; kept the best network, of update {kept}")
+        }
+        End::Diverged => say!(
+            "diverged at update {last}: the loss is no longer finite; kept the best network, of update {kept}"
+        ),
+    }
     say!("{errors}");
-    if trained.stopped {
-        say!("stopped by Ctrl-C; the best network so far is kept");
+    if trained.best.error() >= 1.0 {
+        say!("this is no better than an output of 0: try more steps or another learning rate");
     }
     say!("written to {}", args.out.join("network.safetensors").display());
     Ok(())
@@ -145,7 +178,12 @@ pub fn train_into(
     folder: &std::path::Path,
     interrupted: &AtomicBool,
 ) -> Result<Trained> {
-    let provenance = Provenance { tinyfold: env!("CARGO_PKG_VERSION"), settings };
+    let provenance = Provenance {
+        tinyfold: env!("CARGO_PKG_VERSION"),
+        machine: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
+        settings,
+        inputs: data.map(|data| data.inputs.as_slice()),
+    };
     format::write_json(&folder.join("settings.json"), &provenance)?;
     let template = "training {bar:40} {pos}/{len} {msg} {eta}";
     let bar = ProgressBar::new(settings.steps as u64)
@@ -157,16 +195,21 @@ pub fn train_into(
         match progress {
             Progress::Step { step, loss } => {
                 bar.set_position(step as u64);
-                let rollout = last.map_or(String::new(), |m| format!(", roll-out {:.1e}", m.rollout));
+                let rollout = last.map_or(String::new(), |m| format!(", roll-out {:.1e}", m.error()));
                 bar.set_message(format!("loss {loss:.1e}{rollout}"));
             }
             Progress::Interval { metrics, network: now } => {
                 last = Some(metrics);
                 let line = serde_json::to_string(&metrics).expect("numbers become JSON");
                 writeln!(lines, "{line}").expect("a String takes everything");
-                let written = network::save(&folder.join("checkpoint.safetensors"), now)
-                    .and_then(|()| format::write_atomic(&folder.join("metrics.jsonl"), lines.as_bytes()));
-                if let Err(error) = written {
+                let write = || {
+                    format::write_atomic(&folder.join("metrics.jsonl"), lines.as_bytes())?;
+                    if metrics.error().is_finite() {
+                        network::save(&folder.join("checkpoint.safetensors"), now)?;
+                    }
+                    Ok(())
+                };
+                if let Err(error) = write() {
                     failed = Some(error);
                     return Control::Stop;
                 }

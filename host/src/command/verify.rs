@@ -4,9 +4,13 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::analyse::signal;
 use super::say;
 use crate::format::model::ModelBytes;
 use crate::format::network;
+use crate::network::Network;
+use crate::report::build::raw_samples;
+use crate::task::recording::RecordingArgs;
 use crate::task::synthetic;
 use crate::verify::{self, Backend, Case, Verdict, Verification};
 use crate::{Error, Result};
@@ -33,6 +37,9 @@ pub struct Args {
     /// Seed of the Gaussian samples that a model is run on.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// The recording that a model is run on; default: Gaussian samples.
+    #[command(flatten)]
+    recording: RecordingArgs,
     /// Print JSON: {schema, backends: [{name, bit_equal, max_abs, rms, verdict, ...}]}.
     #[arg(long)]
     json: bool,
@@ -70,21 +77,21 @@ pub fn run(args: &Args) -> Result<()> {
 fn case_of_file(path: &Path, args: &Args) -> Result<Case> {
     let name = path.display().to_string();
     let original = args.original.as_deref().map(network::load).transpose()?;
-    let samples = |inputs: usize, channels: &[crate::network::Channel]| -> Vec<f32> {
-        synthetic::gaussian(args.steps, inputs, args.seed)
-            .iter()
-            .zip(channels.iter().cycle())
-            .map(|(x, channel)| (x / channel.gain + channel.center) as f32)
-            .collect()
+    let samples = |network: &Network| {
+        let x = match args.recording.input {
+            Some(_) => signal(&args.recording, network, args.steps)?,
+            None => synthetic::gaussian(args.steps, network.input.ncols(), args.seed),
+        };
+        Ok(raw_samples(network, &x))
     };
     if path.extension().is_some_and(|ending| ending == "tfld") {
         let mut case = Case::of_model(&name, ModelBytes::load(path)?, Vec::new(), &name)?;
-        case.samples = samples(case.inputs, &case.exported.inputs);
+        case.samples = samples(&case.exported)?;
         case.original = original;
         Ok(case)
     } else {
         let network = network::load(path)?;
-        let samples = samples(network.input.ncols(), &network.inputs);
+        let samples = samples(&network)?;
         Case::of_network(name, network, samples)
     }
 }

@@ -5,9 +5,17 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
+pub mod arrays;
 pub mod model;
 pub mod network;
-pub mod npz;
+pub mod torch;
+
+/// The ending of a file's name in small letters, with its point; "no ending" without one.
+#[must_use]
+pub fn ending(path: &Path) -> String {
+    let ending = path.extension().map(|ending| format!(".{}", ending.to_string_lossy().to_lowercase()));
+    ending.unwrap_or_else(|| "no ending".into())
+}
 
 /// Writes `bytes` to `path` so that the file is either the old one or the whole new one: to a
 /// temporary file beside it, synced, then renamed. Missing folders are created.
@@ -21,7 +29,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     };
     std::fs::create_dir_all(folder).map_err(Error::file(folder, "create folder"))?;
     let written = || {
-        let mut file = tempfile::Builder::new().permissions(permissions()).tempfile_in(folder)?;
+        let mut file = beside().tempfile_in(folder)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
         file.persist(path).map_err(|error| error.error)?;
@@ -30,10 +38,17 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     written().map_err(Error::file(path, "write"))
 }
 
-/// What a plainly created file has; temporary files are otherwise private to their owner.
+/// A temporary file that may be read like a plainly created one; it is otherwise private to its owner.
 #[cfg(unix)]
-fn permissions() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o644)
+fn beside() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    builder
+}
+
+#[cfg(not(unix))]
+fn beside() -> tempfile::Builder<'static, 'static> {
+    tempfile::Builder::new()
 }
 
 /// As [`write_atomic`], for a value as indented JSON.

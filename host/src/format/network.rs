@@ -1,22 +1,23 @@
-//! Networks as files: `.safetensors` and `.npz` with the same arrays, and plain `torch.nn.RNN` state
-//! dicts.
+//! Networks as files: `.safetensors` and `.npz` with the same arrays.
 //!
 //! Arrays, row-major: `W` (n × n) or `U` and `V` (n × R); `B` (n × I); `b` (n); `C` (O × n); `c` (O);
 //! `initial` (carried words); `E` (n × D, optional). All else is one JSON text ([`Header`]): in
 //! safetensors under `__metadata__.tinyfold`, in npz as the byte array `tinyfold`.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use faer::Mat;
-use safetensors::tensor::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 
-use super::{npz, write_atomic};
+use super::arrays::{self, Array, ArrayFile, list};
+use super::torch;
+pub use super::torch::load_torch;
 use crate::network::{Activation, Arithmetic, Channel, Form, Network, Recurrence, Variant};
 use crate::task::Integration;
 use crate::{Error, Result};
+
+/// Name of the JSON text in a file.
+const HEADER: &str = "tinyfold";
 
 /// Version of the JSON text; rises when the meaning of a field or array changes.
 pub const VERSION: u32 = 1;
@@ -47,34 +48,6 @@ pub struct Header {
     /// What the network was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Integration>,
-}
-
-/// An array of a file, widened to f64.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Array {
-    /// Sizes, outermost first.
-    pub shape: Vec<usize>,
-    /// Row-major values.
-    pub values: Vec<f64>,
-}
-
-impl Array {
-    fn of_matrix(matrix: &Mat<f64>) -> Self {
-        let (rows, columns) = (matrix.nrows(), matrix.ncols());
-        let values = (0..rows).flat_map(|i| (0..columns).map(move |j| matrix[(i, j)])).collect();
-        Self { shape: vec![rows, columns], values }
-    }
-
-    fn of_slice(values: &[f64]) -> Self {
-        Self { shape: vec![values.len()], values: values.to_vec() }
-    }
-
-    /// The array as a matrix; `None` unless it has two dimensions.
-    #[must_use]
-    pub fn matrix(&self) -> Option<Mat<f64>> {
-        let &[rows, columns] = self.shape.as_slice() else { return None };
-        Some(Mat::from_fn(rows, columns, |i, j| self.values[i * columns + j]))
-    }
 }
 
 /// Names of the settings, in files and options.
@@ -151,200 +124,98 @@ impl Header {
             task: network.task.clone(),
         }
     }
+
+    /// Every number and the field it is in.
+    fn numbers(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let channels = self.inputs.iter().chain(&self.outputs).flat_map(|c| [c.center, c.gain]);
+        let task = self.task.iter().flat_map(|task| task.decays.iter().chain(&task.scales)).copied();
+        let parameters = self.activation_parameters.iter().copied();
+        std::iter::once(("alpha", self.alpha))
+            .chain(parameters.map(|x| ("activation parameters", x)))
+            .chain(channels.map(|x| ("channels", x)))
+            .chain(task.map(|x| ("task", x)))
+    }
 }
 
-/// Writes a network; the ending of `path` chooses the format.
+/// Writes a network; the ending of `path` chooses the format. Every number is kept to the last bit.
 ///
 /// # Errors
-/// An ending that is neither `.safetensors` nor `.npz`; a file that cannot be written.
+/// An ending that is neither `.safetensors` nor `.npz`; a number that is not finite; a file that
+/// cannot be written.
+///
+/// ```
+/// use tinyfold::format::network::{load, save};
+/// use tinyfold::network::{Activation, Network, Recurrence};
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("network.safetensors");
+/// let eye = faer::Mat::<f64>::identity(2, 2);
+/// let network = Network::plain(Activation::Relu, Recurrence::Dense(eye.clone()), eye.clone(), eye);
+/// save(&path, &network)?;
+/// assert_eq!(load(&path)?.weights(), network.weights());
+/// # Ok::<(), tinyfold::Error>(())
+/// ```
 pub fn save(path: &Path, network: &Network) -> Result<()> {
-    let mut arrays = BTreeMap::new();
+    let mut all = BTreeMap::from([
+        ("B", Array::of_matrix(&network.input)),
+        ("b", Array::of_slice(&network.bias)),
+        ("C", Array::of_matrix(&network.readout)),
+        ("c", Array::of_slice(&network.output_bias)),
+        ("initial", Array::of_slice(&network.initial)),
+    ]);
     match &network.recurrence {
         Recurrence::Dense(w) => {
-            arrays.insert("W", Array::of_matrix(w));
+            all.insert("W", Array::of_matrix(w));
         }
         Recurrence::LowRank { u, v } => {
-            arrays.insert("U", Array::of_matrix(u));
-            arrays.insert("V", Array::of_matrix(v));
+            all.insert("U", Array::of_matrix(u));
+            all.insert("V", Array::of_matrix(v));
         }
     }
-    arrays.insert("B", Array::of_matrix(&network.input));
-    arrays.insert("b", Array::of_slice(&network.bias));
-    arrays.insert("C", Array::of_matrix(&network.readout));
-    arrays.insert("c", Array::of_slice(&network.output_bias));
-    arrays.insert("initial", Array::of_slice(&network.initial));
     if let Some(encoder) = &network.encoder {
-        arrays.insert("E", Array::of_matrix(encoder));
+        all.insert("E", Array::of_matrix(encoder));
     }
-    let header = serde_json::to_string(&Header::of(network)).expect("plain data becomes JSON");
-    let bytes = match kind(path)? {
-        Kind::Safetensors => {
-            let metadata = HashMap::from([("tinyfold".to_owned(), header)]);
-            safetensors::serialize(arrays.iter().map(|(name, array)| (*name, array)), Some(metadata))
-                .map_err(|error| Error::input(path.display().to_string(), "arrays", error.to_string()))?
-        }
-        Kind::Npz => npz::write(path, arrays.iter().map(|(name, array)| (*name, array)), &header)?,
-    };
-    write_atomic(path, &bytes)
+    let header = Header::of(network);
+    // JSON has no NaN or infinity: they would be written as null and not be read again.
+    if let Some((field, found)) = header.numbers().find(|(_, x)| !x.is_finite()) {
+        return Err(Error::input(
+            format!("{}: {field}", path.display()),
+            "a finite number",
+            found.to_string(),
+        ));
+    }
+    let header = serde_json::to_string(&header).expect("plain data becomes JSON");
+    arrays::write(path, &all, HEADER, &header)
 }
 
-/// Reads a network that [`save`] wrote, or a `torch.nn.RNN` state dict (nonlinearity tanh; use
-/// [`load_torch`] for another one).
+/// Reads a network that [`save`] wrote, or a `torch.nn.RNN` state dict (see [`load_torch`]) whose
+/// nonlinearity is in the file's metadata or in a JSON file beside it, under `nonlinearity`.
 ///
 /// # Errors
-/// A file that cannot be read, an unknown version, a missing array, a wrong shape or number type,
-/// a number that is not finite: each names file and array.
+/// A file that cannot be read, an unknown version or array, a missing array, a wrong shape or number
+/// type, a number that is not finite: each names file and array, expected and found.
 pub fn load(path: &Path) -> Result<Network> {
-    let (arrays, header) = read_arrays(path)?;
-    match header {
-        Some(header) => of_parts(path, &arrays, &header),
-        None if arrays.contains_key("rnn.weight_hh_l0") || arrays.contains_key("weight_hh_l0") => {
-            of_torch(path, &arrays, Activation::Tanh)
-        }
+    let file = ArrayFile::open(path)?;
+    match file.text(HEADER)? {
+        Some(header) => read(&file, &header),
+        None if torch::is_state_dict(&file) => torch::read(&file, torch::stated_activation(path, &file)?),
         None => Err(Error::input(
             path.display().to_string(),
             "a network of tinyfold (metadata `tinyfold`) or a torch.nn.RNN state dict (array `weight_hh_l0`)",
-            format!("arrays {}", arrays.keys().cloned().collect::<Vec<String>>().join(", ")),
+            format!("arrays {}", list(file.names().iter().map(String::as_str))),
         )),
     }
 }
 
-/// Reads a one-layer `torch.nn.RNN` state dict, with or without a linear readout beside it.
-///
-/// `weight_ih_l0` (B), `weight_hh_l0` (W), `bias_ih_l0` + `bias_hh_l0` (b), under any prefix; a
-/// readout is any other pair `*.weight` (C) and `*.bias` (c). Without one, the output is h itself.
-///
-/// # Errors
-/// As [`load`].
-pub fn load_torch(path: &Path, activation: Activation<f64>) -> Result<Network> {
-    of_torch(path, &read_arrays(path)?.0, activation)
-}
-
-enum Kind {
-    Safetensors,
-    Npz,
-}
-
-fn kind(path: &Path) -> Result<Kind> {
-    match path.extension().and_then(|ending| ending.to_str()) {
-        Some("safetensors") => Ok(Kind::Safetensors),
-        Some("npz") => Ok(Kind::Npz),
-        other => Err(Error::input(
-            path.display().to_string(),
-            "a file name ending in .safetensors or .npz",
-            other.map_or("no ending".into(), |ending| format!(".{ending}")),
-        )),
-    }
-}
-
-/// All arrays of a file, and tinyfold's JSON text when there is one.
-///
-/// # Errors
-/// As [`load`].
-pub fn read_arrays(path: &Path) -> Result<(BTreeMap<String, Array>, Option<String>)> {
-    let kind = kind(path)?;
-    let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
-    let (arrays, header) = match kind {
-        Kind::Npz => npz::read(path, &bytes)?,
-        Kind::Safetensors => {
-            let refuse =
-                |error| Error::input(path.display().to_string(), "a safetensors file", format!("{error}"));
-            let (_, metadata) = SafeTensors::read_metadata(&bytes).map_err(refuse)?;
-            let header = metadata.metadata().as_ref().and_then(|map| map.get("tinyfold")).cloned();
-            let file = SafeTensors::deserialize(&bytes).map_err(refuse)?;
-            let mut arrays = BTreeMap::new();
-            for (name, tensor) in file.tensors() {
-                let data = tensor.data();
-                let values = match tensor.dtype() {
-                    Dtype::F64 => wide(data, f64::from_le_bytes),
-                    Dtype::F32 => wide(data, |bytes| f64::from(f32::from_le_bytes(bytes))),
-                    other => {
-                        let place = format!("{}: array {name}", path.display());
-                        return Err(Error::input(place, "number type F32 or F64", format!("{other:?}")));
-                    }
-                };
-                arrays.insert(name, Array { shape: tensor.shape().to_vec(), values });
-            }
-            (arrays, header)
-        }
-    };
-    for (name, array) in &arrays {
-        if let Some(index) = array.values.iter().position(|x| !x.is_finite()) {
-            let place = format!("{}: array {name}, entry {index}", path.display());
-            return Err(Error::input(place, "a finite number", array.values[index].to_string()));
-        }
-    }
-    Ok((arrays, header))
-}
-
-fn wide<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f64) -> Vec<f64> {
-    bytes.as_chunks::<N>().0.iter().map(|&chunk| value(chunk)).collect()
-}
-
-impl View for &Array {
-    fn dtype(&self) -> Dtype {
-        Dtype::F64
-    }
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-    fn data(&self) -> Cow<'_, [u8]> {
-        self.values.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>().into()
-    }
-    fn data_len(&self) -> usize {
-        size_of_val(self.values.as_slice())
-    }
-}
-
-/// Arrays of one file, asked for by name and shape.
-struct Arrays<'a> {
-    path: &'a Path,
-    arrays: &'a BTreeMap<String, Array>,
-}
-
-impl Arrays<'_> {
-    /// The array `name`; `shape` has 0 where any size will do.
-    fn get(&self, name: &str, shape: &[usize]) -> Result<&Array> {
-        let place = || format!("{}: array {name}", self.path.display());
-        let Some(array) = self.arrays.get(name) else {
-            let names = self.arrays.keys().cloned().collect::<Vec<String>>().join(", ");
-            return Err(Error::input(place(), "to be in the file", format!("only {names}")));
-        };
-        let fits = array.shape.len() == shape.len()
-            && array.shape.iter().zip(shape).all(|(found, &expected)| expected == 0 || *found == expected);
-        if fits {
-            Ok(array)
-        } else {
-            Err(Error::input(place(), format!("shape {}", sizes(shape)), sizes(&array.shape)))
-        }
-    }
-
-    fn matrix(&self, name: &str, rows: usize, columns: usize) -> Result<Mat<f64>> {
-        Ok(self.get(name, &[rows, columns])?.matrix().expect("two dimensions were asked for"))
-    }
-
-    fn vector(&self, name: &str, length: usize) -> Result<Vec<f64>> {
-        Ok(self.get(name, &[length])?.values.clone())
-    }
-}
-
-fn sizes(shape: &[usize]) -> String {
-    let any = |&size: &usize| if size == 0 { "any".to_owned() } else { size.to_string() };
-    format!("({})", shape.iter().map(any).collect::<Vec<String>>().join(", "))
-}
-
-fn of_parts(path: &Path, arrays: &BTreeMap<String, Array>, header: &str) -> Result<Network> {
-    let field = |name: &str| format!("{}: {name}", path.display());
+fn read(file: &ArrayFile, header: &str) -> Result<Network> {
+    let field = |name: &str| file.place(name);
     // The version is looked at first: a later one may have fields that this one does not know.
-    let version = serde_json::from_str::<serde_json::Value>(header)
-        .ok()
-        .and_then(|header| header.get("version")?.as_u64())
-        .unwrap_or(0);
-    if version != u64::from(VERSION) {
+    let refuse =
+        |error: serde_json::Error| Error::input(field("metadata"), "settings of tinyfold", error.to_string());
+    let version = serde_json::from_str::<serde_json::Value>(header).map_err(refuse)?["version"].take();
+    if version != VERSION {
         return Err(Error::input(field("format version"), VERSION.to_string(), version.to_string()));
     }
-    let header: Header = serde_json::from_str(header)
-        .map_err(|error| Error::input(field("metadata"), "settings of tinyfold", error.to_string()))?;
+    let header: Header = serde_json::from_str(header).map_err(refuse)?;
     let one_of = |name: &str, known: &[&str], found: &str| {
         known
             .iter()
@@ -370,67 +241,49 @@ fn of_parts(path: &Path, arrays: &BTreeMap<String, Array>, header: &str) -> Resu
         return Err(Error::input(field("alpha"), "a leak above 0 and at most 1", header.alpha.to_string()));
     }
 
-    let arrays = Arrays { path, arrays };
-    let input = arrays.matrix("B", 0, header.inputs.len())?;
+    if let Some(task) = &header.task
+        && (task.decays.is_empty() || task.decays.len() != task.scales.len())
+    {
+        let found = format!("{} decays, {} scales", task.decays.len(), task.scales.len());
+        return Err(Error::input(field("task"), "one decay and one scale a channel", found));
+    }
+
+    let low_rank = file.has("U");
+    let recurrent: &[&str] = if low_rank { &["U", "V"] } else { &["W"] };
+    let known = [recurrent, &["B", "b", "C", "c", "initial", "E", HEADER]].concat();
+    if let Some(name) = file.names().iter().find(|name| !known.contains(&name.as_str())) {
+        return Err(Error::input(field("arrays"), format!("only {}", list(known.into_iter())), name));
+    }
+    let input = file.matrix("B", 0, 0)?;
     let n = input.nrows();
-    let recurrence = if arrays.arrays.contains_key("U") {
-        let u = arrays.matrix("U", n, 0)?;
-        Recurrence::LowRank { v: arrays.matrix("V", n, u.ncols())?, u }
+    let recurrence = if low_rank {
+        let u = file.matrix("U", n, 0)?;
+        Recurrence::LowRank { v: file.matrix("V", n, u.ncols())?, u }
     } else {
-        Recurrence::Dense(arrays.matrix("W", n, n)?)
+        Recurrence::Dense(file.matrix("W", n, n)?)
     };
-    let mut network =
-        Network::plain(activation, recurrence, input, arrays.matrix("C", header.outputs.len(), n)?);
+    let readout = file.matrix("C", 0, n)?;
+    for (name, channels, expected) in
+        [("inputs", header.inputs.len(), input.ncols()), ("outputs", header.outputs.len(), readout.nrows())]
+    {
+        if channels != expected {
+            let expected = format!("{expected} channels, as B and C have");
+            return Err(Error::input(field(name), expected, channels.to_string()));
+        }
+    }
+    let mut network = Network::plain(activation, recurrence, input, readout);
     network.form = form;
     network.alpha = header.alpha;
     network.arithmetic = arithmetic;
     network.variant = variant;
-    network.bias = arrays.vector("b", n)?;
-    network.output_bias = arrays.vector("c", header.outputs.len())?;
-    network.initial = arrays.vector("initial", network.carried())?;
-    if arrays.arrays.contains_key("E") {
-        network.encoder = Some(arrays.matrix("E", n, 0)?);
+    network.bias = file.vector("b", n)?;
+    network.output_bias = file.vector("c", header.outputs.len())?;
+    network.initial = file.vector("initial", network.carried())?;
+    if file.has("E") {
+        network.encoder = Some(file.matrix("E", n, 0)?);
     }
     network.inputs = header.inputs;
     network.outputs = header.outputs;
     network.task = header.task;
-    Ok(network)
-}
-
-fn of_torch(path: &Path, arrays: &BTreeMap<String, Array>, activation: Activation<f64>) -> Result<Network> {
-    let prefix = arrays
-        .keys()
-        .find_map(|name| name.strip_suffix("weight_hh_l0"))
-        .ok_or_else(|| {
-            let names = arrays.keys().cloned().collect::<Vec<String>>().join(", ");
-            Error::input(format!("{}: array weight_hh_l0", path.display()), "to be in the file", names)
-        })?
-        .to_owned();
-    let readout = arrays
-        .keys()
-        .filter_map(|name| name.strip_suffix(".weight"))
-        .find(|&name| arrays.contains_key(&format!("{name}.bias")))
-        .map(str::to_owned);
-    let arrays = Arrays { path, arrays };
-    let rnn = |name: &str| format!("{prefix}{name}_l0");
-    let w = arrays.matrix(&rnn("weight_hh"), 0, 0)?;
-    let n = w.nrows();
-    arrays.matrix(&rnn("weight_hh"), n, n)?;
-    let input = arrays.matrix(&rnn("weight_ih"), n, 0)?;
-    let bias = |name: &str| {
-        if arrays.arrays.contains_key(&rnn(name)) { arrays.vector(&rnn(name), n) } else { Ok(vec![0.0; n]) }
-    };
-    let bias = bias("bias_ih")?.iter().zip(bias("bias_hh")?).map(|(a, b)| a + b).collect();
-    let (readout, output_bias) = match readout {
-        Some(name) => {
-            let readout = arrays.matrix(&format!("{name}.weight"), 0, n)?;
-            let output_bias = arrays.vector(&format!("{name}.bias"), readout.nrows())?;
-            (readout, output_bias)
-        }
-        None => (Mat::identity(n, n), vec![0.0; n]),
-    };
-    let mut network = Network::plain(activation, Recurrence::Dense(w), input, readout);
-    network.bias = bias;
-    network.output_bias = output_bias;
     Ok(network)
 }

@@ -44,7 +44,7 @@ impl Figure {
     /// The figure as an SVG file that scales.
     #[must_use]
     pub fn svg(&self) -> String {
-        let svg = SvgBackend::default().render_scene(&self.scene);
+        let svg = renumber(&SvgBackend::default().render_scene(&self.scene));
         let (width, height) = (self.scene.width, self.scene.height);
         if svg.contains("viewBox") {
             svg
@@ -71,6 +71,24 @@ impl Figure {
             .render_scene(&self.scene)
             .map_err(|reason| Error::Numeric { what: format!("figure {}", self.name), reason })
     }
+}
+
+/// Numbers clip paths from 0 in every figure: kuva counts them through the whole process, and the
+/// same report must give the same bytes.
+fn renumber(svg: &str) -> String {
+    const ID: &str = "kuva-clip-";
+    let mut parts = svg.split(ID);
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    let mut seen: Vec<&str> = Vec::new();
+    for part in parts {
+        let (number, rest) = part.split_at(part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len()));
+        let k = seen.iter().position(|known| *known == number).unwrap_or_else(|| {
+            seen.push(number);
+            seen.len() - 1
+        });
+        out += &format!("{ID}{k}{rest}");
+    }
+    out
 }
 
 fn theme() -> Theme {

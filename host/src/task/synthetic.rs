@@ -4,7 +4,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use crate::{Error, Result};
+
 /// Independent N(0, 1) samples, row-major `steps` × `channels`.
+///
+/// ```
+/// use tinyfold::task::synthetic::gaussian;
+/// assert_eq!(gaussian(100, 3, 7), gaussian(100, 3, 7));
+/// ```
 #[must_use]
 pub fn gaussian(steps: usize, channels: usize, seed: u64) -> Vec<f64> {
     StandardNormal.sample_iter(ChaCha8Rng::seed_from_u64(seed)).take(steps * channels).collect()
@@ -39,14 +46,28 @@ impl Default for Bursts {
 /// Every burst belongs to one of the two trains, chosen by a fair coin; bursts never overlap and are
 /// placed uniformly among the arrangements that keep them `refractory` steps apart.
 ///
-/// # Panics
-/// If the bursts asked for do not fit into the steps.
-#[must_use]
-pub fn spike_bursts(bursts: &Bursts, steps: usize, channels: usize, seed: u64) -> Vec<f64> {
+/// # Errors
+/// A rate that is no probability, or more bursts than fit into the steps.
+///
+/// ```
+/// use tinyfold::task::synthetic::{Bursts, spike_bursts};
+/// let x = spike_bursts(&Bursts::default(), 1000, 2, 0)?;
+/// assert!(x.len() == 2000 && x.iter().all(|x| [-1.0, 0.0, 1.0].contains(x)));
+/// # Ok::<(), tinyfold::Error>(())
+/// ```
+pub fn spike_bursts(bursts: &Bursts, steps: usize, channels: usize, seed: u64) -> Result<Vec<f64>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    for (name, rate) in [("base rate", bursts.base_rate), ("burst rate", bursts.burst_rate)] {
+        if !(0.0..=1.0).contains(&rate) {
+            return Err(Error::input(name, "a probability from 0 to 1", rate.to_string()));
+        }
+    }
     let count = steps * bursts.per_thousand / 1000;
     let taken = count * bursts.length + count.saturating_sub(1) * bursts.refractory;
-    assert!(taken <= steps, "{count} bursts take {taken} steps, there are {steps}");
+    if taken > steps {
+        let expected = format!("at least {taken} steps for {count} bursts with their pauses");
+        return Err(Error::input("bursts", expected, steps.to_string()));
+    }
     let mut x = vec![0.0; steps * channels];
     for channel in 0..channels {
         // Choosing where among the free steps each burst goes gives a uniform arrangement.
@@ -65,7 +86,7 @@ pub fn spike_bursts(bursts: &Bursts, steps: usize, channels: usize, seed: u64) -
             x[t * channels + channel] = spikes[0] - spikes[1];
         }
     }
-    x
+    Ok(x)
 }
 
 #[cfg(test)]
@@ -85,7 +106,8 @@ mod tests {
 
     #[test]
     fn bursts_are_as_long_and_as_many_as_the_paper_says() {
-        let x = spike_bursts(&Bursts { base_rate: 0.0, burst_rate: 1.0, ..Bursts::default() }, 1000, 3, 1);
+        let x = spike_bursts(&Bursts { base_rate: 0.0, burst_rate: 1.0, ..Bursts::default() }, 1000, 3, 1)
+            .expect("fits");
         for channel in 0..3 {
             let train: Vec<f64> = x.iter().skip(channel).step_by(3).copied().collect();
             assert_eq!(train.iter().filter(|x| **x != 0.0).count(), 20 * 25);
@@ -97,8 +119,20 @@ mod tests {
     }
 
     #[test]
+    fn bursts_that_do_not_fit_are_refused() {
+        let message = |bursts, steps| spike_bursts(&bursts, steps, 1, 0).expect_err("refused").to_string();
+        let dense = Bursts { per_thousand: 40, ..Bursts::default() };
+        assert_eq!(
+            message(dense, 1000),
+            "bursts: expected at least 1390 steps for 40 bursts with their pauses, found 1000"
+        );
+        let rate = Bursts { burst_rate: 1.5, ..Bursts::default() };
+        assert_eq!(message(rate, 1000), "burst rate: expected a probability from 0 to 1, found 1.5");
+    }
+
+    #[test]
     fn the_rates_are_those_asked_for() {
-        let x = spike_bursts(&Bursts::default(), 100_000, 1, 2);
+        let x = spike_bursts(&Bursts::default(), 100_000, 1, 2).expect("fits");
         let active = x.iter().filter(|x| **x != 0.0).count() as f64 / x.len() as f64;
         // Half of all steps are in a burst: exactly one spike with probability 0.95 · 0.95 + 0.05 · 0.05
         // there, 2 · 0.05 · 0.95 elsewhere; mean 0.5, standard error below 0.002.

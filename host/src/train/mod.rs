@@ -1,109 +1,55 @@
-//! Backpropagation through time: losses, optimisers, checkpoints.
+//! Training by backpropagation through time: losses, optimisers, roll-outs.
 
 pub mod bptt;
 pub mod optimiser;
 pub mod parameters;
+pub mod sequences;
+pub mod settings;
 
+use std::f64::consts::PI;
 use std::time::Instant;
 
 use faer::Mat;
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use tinyfold_core::Scalar;
 
 use crate::design::random_frozen;
 use crate::network::{Activation, Network, Recurrence};
 use crate::task::{Dataset, Integration, relative_rmse, synthetic};
 use crate::{Error, Result, simulate};
-use bptt::{Batch, Fixed, loss_and_gradient};
-use optimiser::{Method, Optimiser};
+use bptt::{Fixed, Workspace, loss_and_gradient};
+use optimiser::Optimiser;
 use parameters::{Parameters, Real, Weights};
-
-/// All that decides a training run: the same settings and data give the same bits.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// n.
-    pub neurons: usize,
-    /// Decays and scales of the channels.
-    pub task: Integration,
-    /// Name of phi: linear, relu, clipped, tanh, sigmoid.
-    pub activation: String,
-    /// lo and hi of `clipped`; slope and threshold of `sigmoid`.
-    pub activation_parameters: Vec<f64>,
-    /// Leak alpha in (0, 1].
-    pub alpha: f64,
-    /// R of W = U Vᵀ, 0 for a dense W.
-    pub rank: usize,
-    /// Whether B is trained by itself instead of being W E.
-    pub free_input: bool,
-    /// Whether b is trained; it is 0 otherwise.
-    pub train_bias: bool,
-    /// Whether C is trained; it is random and frozen otherwise.
-    pub train_readout: bool,
-    /// T, time steps of a training sequence.
-    pub sequence: usize,
-    /// Sequences of a batch.
-    pub batch: usize,
-    /// Updates.
-    pub steps: usize,
-    /// SGD or Adam.
-    pub method: Method,
-    /// First learning rate; it falls along a cosine to a hundredth of this.
-    pub learning_rate: f64,
-    /// Largest norm of a gradient.
-    pub clip: f64,
-    /// Decoupled weight decay: keeps the bulk of W small beside its D large singular values.
-    pub weight_decay: f64,
-    /// Fraction of a batch that comes from the recording instead of Gaussian noise.
-    pub from_recording: f64,
-    /// Updates between two long roll-outs and checkpoints.
-    pub interval: usize,
-    /// Seed of everything random.
-    pub seed: u64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            neurons: 64,
-            task: Integration { decays: vec![0.99, 0.9925, 0.995], scales: vec![1.0; 3] },
-            activation: "relu".into(),
-            activation_parameters: Vec::new(),
-            alpha: 1.0,
-            rank: 0,
-            free_input: false,
-            train_bias: false,
-            train_readout: false,
-            sequence: 10,
-            batch: 256,
-            steps: 12_000,
-            method: Method::Adam,
-            learning_rate: 2e-2,
-            clip: 1.0,
-            weight_decay: 0.05,
-            from_recording: 0.0,
-            interval: 500,
-            seed: 0,
-        }
-    }
-}
+use sequences::Source;
+pub use settings::{Precision, Settings};
 
 /// One line of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Metrics {
     /// Updates done.
     pub step: usize,
     /// Batch loss of the last batch.
     pub loss: f64,
-    /// Relative RMSE of a long roll-out, worst channel.
+    /// Relative RMSE over 2000 Gaussian steps, worst channel; infinite (null in JSON) when it diverges.
     pub rollout: f64,
+    /// Relative RMSE over the recordings joined end to end and repeated to 10 000 steps.
+    pub recording: Option<f64>,
     /// Learning rate of the last update.
     pub learning_rate: f64,
     /// Wall time since the start.
     pub seconds: f64,
+}
+
+impl Metrics {
+    /// The error that the best network has least of: the larger one of both roll-outs.
+    #[must_use]
+    pub fn error(&self) -> f64 {
+        self.recording.map_or(self.rollout, |recording| recording.max(self.rollout))
+    }
 }
 
 /// What training tells while it goes on.
@@ -115,7 +61,7 @@ pub enum Progress<'a> {
         /// Batch loss.
         loss: f64,
     },
-    /// After every interval.
+    /// After every interval, and at the end.
     Interval {
         /// The new line of metrics.
         metrics: Metrics,
@@ -133,256 +79,268 @@ pub enum Control {
     Stop,
 }
 
+/// Why training ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
+    /// All updates are done.
+    Done,
+    /// The watcher stopped it.
+    Stopped,
+    /// The loss or its gradient was no longer finite; the updates before are kept.
+    Diverged,
+}
+
 /// What training made.
 #[derive(Clone, Debug)]
 pub struct Trained {
     /// The network whose long roll-out was best.
     pub network: Network,
+    /// The metrics of `network`.
+    pub best: Metrics,
     /// One entry an interval.
     pub history: Vec<Metrics>,
-    /// Relative RMSE of the long roll-out of `network`.
-    pub rollout: f64,
-    /// Whether the watcher stopped it.
-    pub stopped: bool,
+    /// Why it ended.
+    pub end: End,
 }
 
-/// Steps of the long roll-out that tells a good network from one that only has a low training loss.
+/// Steps of the Gaussian roll-out that tells a good network from one that only has a low training loss.
 const ROLLOUT: usize = 2000;
-/// A batch is always split into this many parts, whatever the number of threads.
+/// Steps of the roll-out on the recording.
+const RECORDING: usize = 10_000;
+/// The most parts that a batch is split into, whatever the number of threads: sums have one order.
 const PARTS: usize = 4;
+/// The least sequences of a part: fewer are not worth a thread.
+const LEAST: usize = 32;
+/// The last learning rate, as a fraction of the first.
+const LAST_RATE: f64 = 0.001;
 
 /// Trains a network to integrate.
 ///
-/// W starts at 0 when dense, with U = 0 and V random at rank R; the derivative of ReLU at 0 counts as 1.
-/// Encoders and decoders are random, N(0, 1/n). A long roll-out guards the result: the network with the
-/// least error over it is returned, not the last one.
+/// W starts at 0 when dense, with U = 0 and V random at rank R; the derivative of ReLU at 0 counts as 1,
+/// else nothing would ever be learnt. Encoders and decoders are random, N(0, 1/n). Long roll-outs guard
+/// the result: the network with the least error over them is returned, not the last one.
 ///
 /// # Errors
-/// Settings out of range; a loss that is no longer finite before the first interval.
+/// Settings out of range; no network with a finite roll-out, that is: training diverged.
+///
+/// Source: Fanthomme & Monasson 2021, section 3.
+///
+/// ```
+/// use tinyfold::task::Integration;
+/// use tinyfold::train::{Control, Settings, train};
+/// let task = Integration { decays: vec![0.8], scales: vec![1.0] };
+/// let settings = Settings { neurons: 16, task, batch: 64, steps: 300, ..Settings::default() };
+/// let trained = train(&settings, None, &mut |_| Control::Continue)?;
+/// assert!(trained.best.rollout < 0.1);
+/// # Ok::<(), tinyfold::Error>(())
+/// ```
 pub fn train(
     settings: &Settings,
     data: Option<&Dataset>,
     watch: &mut dyn FnMut(Progress<'_>) -> Control,
 ) -> Result<Trained> {
-    let activation = check(settings, data)?;
-    let channels = settings.task.channels();
-    let (encoder, decoder) = random_frozen(settings.neurons, channels, settings.seed);
-    let fixed = Fixed::<f32> {
+    let activation = settings.check(data)?;
+    match settings.precision {
+        Precision::F32 => run::<f32>(settings, activation, data, watch),
+        Precision::F64 => run::<f64>(settings, activation, data, watch),
+    }
+}
+
+/// A share of every batch, with its own stream of random numbers.
+struct Part<T> {
+    count: usize,
+    /// How many of `count` come from the recording.
+    windows: usize,
+    rng: ChaCha8Rng,
+    workspace: Workspace<T>,
+}
+
+fn parts<T: Real>(settings: &Settings) -> Vec<Part<T>> {
+    let windows = (settings.from_recording * settings.batch as f64).round() as usize;
+    let parts = (settings.batch / LEAST).clamp(1, PARTS);
+    (0..parts)
+        .map(|k| {
+            let share = |total: usize| (k + 1) * total / parts - k * total / parts;
+            let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+            rng.set_stream(2 + k as u64);
+            let (count, windows) = (share(settings.batch), share(windows));
+            Part { count, windows, rng, workspace: Workspace::default() }
+        })
+        .collect()
+}
+
+fn run<T: Real>(
+    settings: &Settings,
+    activation: Activation<f64>,
+    data: Option<&Dataset>,
+    watch: &mut dyn FnMut(Progress<'_>) -> Control,
+) -> Result<Trained> {
+    let (encoder, decoder) = random_frozen(settings.neurons, settings.task.channels(), settings.seed);
+    let fixed = Fixed::<T> {
         activation: activation.cast(),
-        alpha: settings.alpha as f32,
-        encoder: narrow(&encoder),
-        decoder: narrow(&decoder),
-        weight: settings.task.scales.iter().map(|s| (1.0 / (s * s)) as f32).collect(),
+        alpha: T::from_f64(settings.alpha),
+        encoder: cast(&encoder),
+        decoder: cast(&decoder),
+        weight: settings.task.scales.iter().map(|s| T::from_f64(1.0 / (s * s))).collect(),
     };
-    let mut rng = ChaCha8Rng::seed_from_u64(settings.seed.wrapping_add(1));
-    let mut parameters = start(settings, &fixed, &mut rng);
+    let mut parameters = start(settings, &fixed);
     let mut optimiser = Optimiser::new(settings.method, &parameters);
-    let probe = synthetic::gaussian(ROLLOUT, channels, settings.seed.wrapping_add(2));
-    let probe_target = settings.task.targets(&probe);
+    let source = Source::new(&settings.task, settings.sequence, data);
+    let mut parts = parts(settings);
+    let probe = Probe::new(settings, data);
 
     let began = Instant::now();
-    let mut best: Option<(f64, Network)> = None;
+    let mut best: Option<(Metrics, Network)> = None;
     let mut history = Vec::new();
-    let mut stopped = false;
+    let mut end = End::Done;
     for step in 1..=settings.steps {
-        let batch = sequences(settings, data, &mut rng);
-        let (loss, gradient) = gradient_of_batch(&fixed, &parameters, &settings.task, &batch);
-        let finite = loss.is_finite() && gradient.norm().is_finite();
-        let phase = (step - 1) as f64 / settings.steps.max(2) as f64 * std::f64::consts::PI;
-        let rate = settings.learning_rate * (0.01 + 0.99 * 0.5 * (1.0 + phase.cos()));
-        if finite {
-            optimiser.update(&mut parameters, &gradient, rate, settings.clip, settings.weight_decay);
+        let (loss, gradient) = gradient_of_batch(&fixed, &parameters, &source, &mut parts, settings.batch);
+        let learning_rate = settings.learning_rate * annealing(step, settings.steps);
+        if loss.is_finite() && gradient.norm().is_finite() {
+            optimiser.update(&mut parameters, &gradient, learning_rate, settings.clip, settings.weight_decay);
+        } else {
+            end = End::Diverged;
         }
-        stopped = watch(Progress::Step { step, loss }) == Control::Stop;
-        if !finite || stopped || step % settings.interval == 0 || step == settings.steps {
+        if watch(Progress::Step { step, loss }) == Control::Stop && end == End::Done {
+            end = End::Stopped;
+        }
+        if end != End::Done || step % settings.interval == 0 || step == settings.steps {
             let network = host_network(settings, activation, &parameters, &encoder, &decoder, data);
-            let y = simulate::run(&network, &probe, false).outputs;
-            let rollout = relative_rmse(&y, &probe_target, channels);
+            let (rollout, recording) = probe.errors(&network);
             let seconds = began.elapsed().as_secs_f64();
-            let metrics = Metrics { step, loss, rollout, learning_rate: rate, seconds };
+            let metrics = Metrics { step, loss, rollout, recording, learning_rate, seconds };
             history.push(metrics);
-            stopped |= watch(Progress::Interval { metrics, network: &network }) == Control::Stop;
-            if rollout.is_finite() && best.as_ref().is_none_or(|(least, _)| rollout < *least) {
-                best = Some((rollout, network));
+            if watch(Progress::Interval { metrics, network: &network }) == Control::Stop && end == End::Done {
+                end = End::Stopped;
+            }
+            if metrics.error() < best.as_ref().map_or(f64::INFINITY, |(least, _)| least.error()) {
+                best = Some((metrics, network));
             }
         }
-        if !finite || stopped {
+        if end != End::Done {
             break;
         }
     }
-    let (rollout, network) = best.ok_or_else(|| Error::Numeric {
+    let (best, network) = best.ok_or_else(|| Error::Numeric {
         what: "training".into(),
         reason: format!(
-            "diverged: no network was stable over {ROLLOUT} steps; try a smaller learning rate than {}, or longer sequences than {}",
-            settings.learning_rate, settings.sequence
+            "diverged: no network was stable over {ROLLOUT} steps after {} updates; try a smaller learning rate than {}, or longer sequences than {}",
+            history.last().map_or(0, |metrics: &Metrics| metrics.step), settings.learning_rate, settings.sequence
         ),
     })?;
-    Ok(Trained { network, history, rollout, stopped })
+    Ok(Trained { network, best, history, end })
 }
 
-fn check(settings: &Settings, data: Option<&Dataset>) -> Result<Activation<f64>> {
-    let refuse = |field: &str, expected: &str, found: String| Err(Error::input(field, expected, found));
-    let activation = crate::format::network::names::parse_activation(
-        &settings.activation,
-        &settings.activation_parameters,
-    );
-    let Some(activation) = activation else {
-        let found = format!("{} {:?}", settings.activation, settings.activation_parameters);
-        return refuse("activation", "linear, relu, tanh, clipped lo,hi or sigmoid slope,threshold", found);
-    };
-    for (field, value) in [
-        ("neurons", settings.neurons),
-        ("channels", settings.task.channels()),
-        ("sequence", settings.sequence),
-        ("batch", settings.batch),
-        ("steps", settings.steps),
-        ("interval", settings.interval),
-    ] {
-        if value == 0 {
-            return refuse(field, "at least 1", "0".into());
-        }
-    }
-    if settings.rank > settings.neurons {
-        return refuse("rank", &format!("at most n = {}", settings.neurons), settings.rank.to_string());
-    }
-    if settings.task.scales.len() != settings.task.channels() {
-        let expected = format!("{} (one a decay)", settings.task.channels());
-        return refuse("scales", &expected, settings.task.scales.len().to_string());
-    }
-    if !(settings.alpha > 0.0 && settings.alpha <= 1.0) {
-        return refuse("alpha", "a leak above 0 and at most 1", settings.alpha.to_string());
-    }
-    if !(settings.learning_rate > 0.0 && settings.learning_rate.is_finite()) {
-        return refuse("learning rate", "a positive number", settings.learning_rate.to_string());
-    }
-    match data {
-        Some(data) if data.inputs.len() != settings.task.channels() => {
-            let expected = format!("{} input columns, one a decay", settings.task.channels());
-            refuse("recording", &expected, data.inputs.len().to_string())
-        }
-        Some(data) if settings.from_recording > 0.0 => {
-            let width = data.inputs.len();
-            match data.recordings.iter().map(|r| r.x.len() / width).max() {
-                Some(longest) if longest >= settings.sequence => Ok(activation),
-                longest => refuse(
-                    "recording",
-                    &format!("at least {} samples in a row", settings.sequence),
-                    longest.unwrap_or(0).to_string(),
-                ),
-            }
-        }
-        None if settings.from_recording > 0.0 => refuse(
-            "fraction from the recording",
-            "0 without a recording",
-            settings.from_recording.to_string(),
-        ),
-        _ => Ok(activation),
-    }
+/// A cosine from 1 at the first step to [`LAST_RATE`] at the last.
+fn annealing(step: usize, steps: usize) -> f64 {
+    let phase = (step - 1) as f64 / (steps - 1).max(1) as f64;
+    LAST_RATE + (1.0 - LAST_RATE) * 0.5 * (1.0 + (PI * phase).cos())
 }
 
-fn start(settings: &Settings, fixed: &Fixed<f32>, rng: &mut ChaCha8Rng) -> Parameters<f32> {
-    let n = settings.neurons;
-    let mut random = |rows, columns| {
-        let scale = 1.0 / (n as f32).sqrt();
-        Mat::from_fn(rows, columns, |_, _| {
-            let x: f32 = StandardNormal.sample(rng);
-            x * scale
-        })
+fn start<T: Real>(settings: &Settings, fixed: &Fixed<T>) -> Parameters<T> {
+    let (n, outputs) = (settings.neurons, settings.task.channels());
+    let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
+    rng.set_stream(1);
+    let scale = 1.0 / (n as f64).sqrt();
+    let random = |_, _| {
+        let x: f64 = StandardNormal.sample(&mut rng);
+        T::from_f64(x * scale)
     };
     Parameters {
         weights: if settings.rank == 0 {
             Weights::Dense(Mat::zeros(n, n))
         } else {
-            Weights::LowRank(Mat::zeros(n, settings.rank), random(n, settings.rank))
+            Weights::LowRank(Mat::zeros(n, settings.rank), Mat::from_fn(n, settings.rank, random))
         },
         input: settings.free_input.then(|| fixed.encoder.clone()),
         bias: settings.train_bias.then(|| Mat::zeros(n, 1)),
         readout: settings.train_readout.then(|| fixed.decoder.clone()),
+        output_bias: settings.train_bias.then(|| Mat::zeros(outputs, 1)),
     }
 }
 
-/// Fresh sequences: Gaussian, or windows of the recording at random places.
-fn sequences(settings: &Settings, data: Option<&Dataset>, rng: &mut ChaCha8Rng) -> Vec<Vec<f64>> {
-    let (steps, width) = (settings.sequence, settings.task.channels());
-    (0..settings.batch)
-        .map(|k| match data {
-            Some(data) if ((k as f64) + 0.5) / (settings.batch as f64) < settings.from_recording => {
-                let long = |r: &&crate::task::Recording| r.x.len() >= steps * width;
-                let candidates: Vec<_> = data.recordings.iter().filter(long).collect();
-                let x = &candidates[rng.random_range(0..candidates.len())].x;
-                let first = rng.random_range(0..=x.len() / width - steps);
-                x[first * width..(first + steps) * width].to_vec()
-            }
-            _ => (0..steps * width).map(|_| StandardNormal.sample(&mut *rng)).collect(),
+/// Loss and gradient of a fresh batch: parts on all cores, added in a fixed order.
+fn gradient_of_batch<T: Real>(
+    fixed: &Fixed<T>,
+    parameters: &Parameters<T>,
+    source: &Source<'_>,
+    parts: &mut [Part<T>],
+    total: usize,
+) -> (f64, Parameters<T>) {
+    let sums: Vec<(f64, Parameters<T>)> = parts
+        .par_iter_mut()
+        .map(|part| {
+            let batch = source.draw(part.count, part.windows, &mut part.rng);
+            loss_and_gradient(fixed, parameters, &batch, total, &mut part.workspace)
         })
-        .collect()
-}
-
-/// Columns t · batch + k, as [`Batch`] wants them.
-#[must_use]
-pub fn to_batch<T: Real>(task: &Integration, sequences: &[Vec<f64>]) -> Batch<T> {
-    let (count, width) = (sequences.len(), task.channels());
-    let steps = sequences.first().map_or(0, |x| x.len() / width);
-    let targets: Vec<Vec<f64>> = sequences.iter().map(|x| task.targets(x)).collect();
-    let arrange = |values: &[Vec<f64>]| {
-        Mat::from_fn(width, steps * count, |c, column| {
-            T::from_f64(values[column % count][column / count * width + c])
-        })
-    };
-    Batch { x: arrange(sequences), target: arrange(&targets), steps }
-}
-
-/// Loss and gradient of a whole batch: parts on all cores, added in a fixed order.
-fn gradient_of_batch(
-    fixed: &Fixed<f32>,
-    parameters: &Parameters<f32>,
-    task: &Integration,
-    sequences: &[Vec<f64>],
-) -> (f64, Parameters<f32>) {
-    let parts: Vec<(f64, Parameters<f32>)> = sequences
-        .par_chunks(sequences.len().div_ceil(PARTS))
-        .map(|part| loss_and_gradient(fixed, parameters, &to_batch(task, part), sequences.len()))
         .collect();
-    let mut parts = parts.into_iter();
-    let mut sum = parts.next().expect("a batch has at least one sequence");
-    for (loss, gradient) in parts {
+    let mut sums = sums.into_iter();
+    let mut sum = sums.next().expect("a batch has at least one sequence");
+    for (loss, gradient) in sums {
         sum.0 += loss;
         sum.1.add(&gradient);
     }
     sum
 }
 
-fn narrow(matrix: &Mat<f64>) -> Mat<f32> {
-    Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)] as f32)
+/// Inputs and targets of the long roll-outs.
+struct Probe<'a> {
+    task: &'a Integration,
+    gaussian: Vec<f64>,
+    recording: Option<Vec<f64>>,
 }
 
-fn wide(matrix: &Mat<f32>) -> Mat<f64> {
-    Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| f64::from(matrix[(i, j)]))
+impl<'a> Probe<'a> {
+    fn new(settings: &'a Settings, data: Option<&Dataset>) -> Self {
+        Self {
+            task: &settings.task,
+            // Not the noise that encoders and decoders were drawn from.
+            gaussian: synthetic::gaussian(ROLLOUT, settings.task.channels(), !settings.seed),
+            recording: data.map(|data| data.joined(RECORDING)),
+        }
+    }
+
+    fn errors(&self, network: &Network) -> (f64, Option<f64>) {
+        let error = |x: &Vec<f64>| {
+            let y = simulate::run(network, x, false).outputs;
+            relative_rmse(&y, &self.task.targets(x), self.task.channels())
+        };
+        rayon::join(|| error(&self.gaussian), || self.recording.as_ref().map(error))
+    }
+}
+
+fn cast<T: Scalar, S: Scalar>(matrix: &Mat<T>) -> Mat<S> {
+    Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| S::from_f64(matrix[(i, j)].to_f64()))
 }
 
 /// The network as the host and the chip know it: B = W E filled in.
-fn host_network(
+fn host_network<T: Real>(
     settings: &Settings,
     activation: Activation<f64>,
-    parameters: &Parameters<f32>,
+    parameters: &Parameters<T>,
     encoder: &Mat<f64>,
     decoder: &Mat<f64>,
     data: Option<&Dataset>,
 ) -> Network {
     let recurrence = match &parameters.weights {
-        Weights::Dense(w) => Recurrence::Dense(wide(w)),
-        Weights::LowRank(u, v) => Recurrence::LowRank { u: wide(u), v: wide(v) },
+        Weights::Dense(w) => Recurrence::Dense(cast(w)),
+        Weights::LowRank(u, v) => Recurrence::LowRank { u: cast(u), v: cast(v) },
     };
     let input = match (&parameters.input, &recurrence) {
-        (Some(input), _) => wide(input),
+        (Some(input), _) => cast(input),
         (None, Recurrence::Dense(w)) => w * encoder,
         (None, Recurrence::LowRank { u, v }) => u * (v.transpose() * encoder),
     };
-    let readout = parameters.readout.as_ref().map_or_else(|| decoder.clone(), wide);
+    let readout = parameters.readout.as_ref().map_or_else(|| decoder.clone(), cast);
     let mut network = Network::plain(activation, recurrence, input, readout);
     network.alpha = settings.alpha;
+    let column = |bias: &Mat<T>| bias.col_as_slice(0).iter().map(|b| b.to_f64()).collect();
     if let Some(bias) = &parameters.bias {
-        network.bias = bias.col_as_slice(0).iter().map(|&b| f64::from(b)).collect();
+        network.bias = column(bias);
+    }
+    if let Some(bias) = &parameters.output_bias {
+        network.output_bias = column(bias);
     }
     network.initial = network.rest();
     network.encoder = parameters.input.is_none().then(|| encoder.clone());

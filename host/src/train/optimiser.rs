@@ -18,6 +18,27 @@ pub enum Method {
     Adam,
 }
 
+impl Method {
+    /// A first learning rate that works for n = 64, D = 3, T = 10.
+    #[must_use]
+    pub const fn learning_rate(self) -> f64 {
+        match self {
+            Self::Sgd { .. } => 1.0,
+            Self::Adam => 1e-2,
+        }
+    }
+
+    /// A weight decay that goes with it. SGD leaves the bulk of W small by itself
+    /// (Fanthomme & Monasson 2021).
+    #[must_use]
+    pub const fn weight_decay(self) -> f64 {
+        match self {
+            Self::Sgd { .. } => 0.0,
+            Self::Adam => 0.02,
+        }
+    }
+}
+
 const BETA: [f64; 2] = [0.9, 0.999];
 const EPSILON: f64 = 1e-8;
 
@@ -102,5 +123,52 @@ impl<T: Real> RealExt for T {
     #[inline(always)]
     fn root(self) -> Self {
         faer::traits::math_utils::sqrt(&self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::parameters::Weights;
+    use faer::Mat;
+
+    fn one(x: f64) -> Parameters<f64> {
+        let weights = Weights::Dense(Mat::full(1, 1, x));
+        Parameters { weights, input: None, bias: None, readout: None, output_bias: None }
+    }
+
+    /// theta after updates at rate 0.1 with these gradients, from 1.
+    fn path(method: Method, gradients: &[f64], clip: f64, decay: f64) -> f64 {
+        let mut theta = one(1.0);
+        let mut optimiser = Optimiser::new(method, &theta);
+        for &gradient in gradients {
+            optimiser.update(&mut theta, &one(gradient), 0.1, clip, decay);
+        }
+        theta.matrices()[0][(0, 0)]
+    }
+
+    #[track_caller]
+    fn near(found: f64, expected: f64) {
+        assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
+    }
+
+    #[test]
+    fn sgd_by_hand() {
+        let plain = Method::Sgd { momentum: 0.0 };
+        near(path(plain, &[2.0, -1.0], 10.0, 0.0), 1.0 - 0.2 + 0.1);
+        // v: 2, then 0.5 · 2 - 1 = 0.
+        near(path(Method::Sgd { momentum: 0.5 }, &[2.0, -1.0], 10.0, 0.0), 1.0 - 0.2 - 0.0);
+        near(path(plain, &[-20.0], 5.0, 0.0), 1.0 + 0.5);
+        near(path(plain, &[2.0], 10.0, 0.3), (1.0 - 0.1 * 0.3) - 0.2);
+    }
+
+    #[test]
+    fn adam_by_hand() {
+        // With bias corrections m = g and v = g² after one step, whatever the size of g.
+        near(path(Method::Adam, &[3.0], 10.0, 0.0), 1.0 - 0.1 * 3.0 / (3.0 + 1e-8));
+        let m = (0.9 * 0.1 * 3.0 + 0.1 * -1.0) / (1.0 - 0.81);
+        let v: f64 = (0.999 * 0.001 * 9.0 + 0.001 * 1.0) / (1.0 - 0.999 * 0.999);
+        let first = 1.0 - 0.1 * 3.0 / (3.0 + 1e-8);
+        near(path(Method::Adam, &[3.0, -1.0], 10.0, 0.0), first - 0.1 * m / (v.sqrt() + 1e-8));
     }
 }

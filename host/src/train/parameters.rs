@@ -18,6 +18,13 @@ pub(super) fn product<T: Real>(dst: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T
     matmul(dst, accum, a, b, <T as Scalar>::ONE, Par::Seq);
 }
 
+/// a b.
+fn of<T: Real>(a: MatRef<'_, T>, b: MatRef<'_, T>) -> Mat<T> {
+    let mut out = Mat::zeros(a.nrows(), b.ncols());
+    product(out.as_mut(), Accum::Replace, a, b);
+    out
+}
+
 /// Recurrent weights: W (n × n), or U and V (n × R) of W = U Vᵀ, whose products cost O(n R).
 #[derive(Clone, Debug)]
 pub enum Weights<T> {
@@ -28,48 +35,49 @@ pub enum Weights<T> {
 }
 
 impl<T: Real> Weights<T> {
-    /// W s.
-    pub(super) fn apply(&self, out: MatMut<'_, T>, s: MatRef<'_, T>) {
+    /// W m.
+    pub(super) fn times(&self, m: &Mat<T>) -> Mat<T> {
+        let mut out = Mat::zeros(m.nrows(), m.ncols());
+        self.add_apply(out.as_mut(), m.as_ref());
+        out
+    }
+
+    /// out += W s.
+    pub(super) fn add_apply(&self, out: MatMut<'_, T>, s: MatRef<'_, T>) {
         match self {
-            Self::Dense(w) => product(out, Accum::Replace, w.as_ref(), s),
-            Self::LowRank(u, v) => {
-                let mut latent = Mat::zeros(v.ncols(), s.ncols());
-                product(latent.as_mut(), Accum::Replace, v.transpose(), s);
-                product(out, Accum::Replace, u.as_ref(), latent.as_ref());
-            }
+            Self::Dense(w) => product(out, Accum::Add, w.as_ref(), s),
+            Self::LowRank(u, v) => product(out, Accum::Add, u.as_ref(), of(v.transpose(), s).as_ref()),
         }
     }
 
-    /// Wᵀ dp.
-    pub(super) fn apply_transposed(&self, out: MatMut<'_, T>, dp: MatRef<'_, T>) {
+    /// out += Wᵀ dp.
+    pub(super) fn add_apply_transposed(&self, out: MatMut<'_, T>, dp: MatRef<'_, T>) {
         match self {
-            Self::Dense(w) => product(out, Accum::Replace, w.transpose(), dp),
-            Self::LowRank(u, v) => {
-                let mut latent = Mat::zeros(u.ncols(), dp.ncols());
-                product(latent.as_mut(), Accum::Replace, u.transpose(), dp);
-                product(out, Accum::Replace, v.as_ref(), latent.as_ref());
-            }
+            Self::Dense(w) => product(out, Accum::Add, w.transpose(), dp),
+            Self::LowRank(u, v) => product(out, Accum::Add, v.as_ref(), of(u.transpose(), dp).as_ref()),
         }
     }
 
     /// The gradient of the sum over all columns of dpᵀ (W s): one product over all steps at once.
     pub(super) fn gradient(&self, dp: MatRef<'_, T>, s: MatRef<'_, T>) -> Self {
         match self {
-            Self::Dense(w) => {
-                let mut dw = Mat::zeros(w.nrows(), w.ncols());
-                product(dw.as_mut(), Accum::Replace, dp, s.transpose());
-                Self::Dense(dw)
+            Self::Dense(_) => Self::Dense(of(dp, s.transpose())),
+            Self::LowRank(u, v) => Self::LowRank(
+                of(dp, of(v.transpose(), s).transpose()),
+                of(s, of(u.transpose(), dp).transpose()),
+            ),
+        }
+    }
+
+    /// self += other.
+    pub(super) fn add(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Dense(w), Self::Dense(other)) => *w += other,
+            (Self::LowRank(u, v), Self::LowRank(other_u, other_v)) => {
+                *u += other_u;
+                *v += other_v;
             }
-            Self::LowRank(u, v) => {
-                let (n, rank, columns) = (u.nrows(), u.ncols(), s.ncols());
-                let (mut latent, mut dlatent) = (Mat::zeros(rank, columns), Mat::zeros(rank, columns));
-                product(latent.as_mut(), Accum::Replace, v.transpose(), s);
-                product(dlatent.as_mut(), Accum::Replace, u.transpose(), dp);
-                let (mut du, mut dv) = (Mat::zeros(n, rank), Mat::zeros(n, rank));
-                product(du.as_mut(), Accum::Replace, dp, latent.transpose());
-                product(dv.as_mut(), Accum::Replace, s, dlatent.transpose());
-                Self::LowRank(du, dv)
-            }
+            _ => unreachable!("a gradient has the form of its weights"),
         }
     }
 }
@@ -85,6 +93,8 @@ pub struct Parameters<T> {
     pub bias: Option<Mat<T>>,
     /// C, O × n, when trained.
     pub readout: Option<Mat<T>>,
+    /// c, O × 1, when trained.
+    pub output_bias: Option<Mat<T>>,
 }
 
 impl<T: Real> Parameters<T> {
@@ -95,7 +105,13 @@ impl<T: Real> Parameters<T> {
             Weights::Dense(w) => vec![w],
             Weights::LowRank(u, v) => vec![u, v],
         };
-        weights.into_iter().chain(&self.input).chain(&self.bias).chain(&self.readout).collect()
+        weights
+            .into_iter()
+            .chain(&self.input)
+            .chain(&self.bias)
+            .chain(&self.readout)
+            .chain(&self.output_bias)
+            .collect()
     }
 
     /// The matrices, to be changed, in the same order.
@@ -104,7 +120,13 @@ impl<T: Real> Parameters<T> {
             Weights::Dense(w) => vec![w],
             Weights::LowRank(u, v) => vec![u, v],
         };
-        weights.into_iter().chain(&mut self.input).chain(&mut self.bias).chain(&mut self.readout).collect()
+        weights
+            .into_iter()
+            .chain(&mut self.input)
+            .chain(&mut self.bias)
+            .chain(&mut self.readout)
+            .chain(&mut self.output_bias)
+            .collect()
     }
 
     /// self += other, matrix by matrix.
