@@ -1,67 +1,160 @@
-//! The report: complete, self-contained, escaped, redrawn from its JSON.
+//! Page, figures and data of a report: whole, self-contained, and drawn for any run that can be made.
 
+use std::path::Path;
+use std::process::Command;
+
+use faer::Mat;
+use indicatif::ProgressBar;
 use tinyfold::design::exact::{Spec, exact};
-use tinyfold::network::Activation;
-use tinyfold::report::build::{TRACE, by_channel, describe, first_shown, source};
-use tinyfold::report::page::escape;
-use tinyfold::report::{ChipReport, Report, SCHEMA, write};
-use tinyfold::task::Integration;
+use tinyfold::manifold::LARGEST;
+use tinyfold::network::{Activation, Channel, Recurrence};
+use tinyfold::report::build::{TRACE, by_channel, describe, first_shown, raw_samples, source};
+use tinyfold::report::{self, ChipReport, Report, SCHEMA};
 use tinyfold::task::recording::{GYROSCOPE, bundled};
-use tinyfold::verify::{Backend, Case, Core, verify};
+use tinyfold::task::{Dataset, Integration, Recording, synthetic};
+use tinyfold::verify::{Backend, Case, Core, Verification, verify};
+use tinyfold::{Error, Network};
 
-/// The exact design on the bundled recording, under a name that must be escaped.
-fn report() -> Report {
-    let data = bundled(&GYROSCOPE).expect("the bundled file is good");
-    let task = Integration { decays: vec![0.99, 0.9925, 0.995], scales: vec![1.0; 3] };
-    let spec = Spec {
-        neurons: 48,
-        task: task.clone(),
-        activation: Activation::Relu,
-        seed: 0,
-        encoder: None,
-        decoder: None,
-    };
-    let mut network = exact(&spec).expect("enough neurons").network;
-    network.inputs.clone_from(&data.inputs);
-    let case = Case::of_network("exact", network.clone(), vec![0.5; 60]).expect("exports");
-    let backends: [&dyn Backend; 1] = [&Core];
-    let verification = verify(&[case], &backends, &indicatif::ProgressBar::hidden()).expect("runs");
-    let source = source("<b>watch & \"co\"</b>", &data);
-    let first = first_shown(source.samples);
-    let x = data.joined(first + TRACE);
-    let shown = |values: &[f64]| by_channel(&values[first * 3..], 3);
-    Report {
-        schema: SCHEMA,
-        title: "Three <signals>".into(),
-        command: "tinyfold quickstart".into(),
-        version: "0".into(),
-        seed: 0,
-        recording: source,
-        first,
-        inputs: shown(&x),
-        targets: shown(&task.targets(&x)),
-        task,
-        steps: 4000,
-        networks: vec![describe("exact", "closed form", &network, &data, 4000).expect("an integrator")],
-        verification,
-        chips: vec![ChipReport {
-            name: "qemu-m0".into(),
-            core: "Cortex-M0".into(),
-            flash: 1000,
-            static_ram: 100,
-            stack: 10,
+const STEPS: usize = 1000;
+
+fn gaussian(samples: usize, names: &[&str]) -> Dataset {
+    Dataset {
+        inputs: names.iter().map(|name| Channel::plain(*name)).collect(),
+        targets: Vec::new(),
+        dt: Some(0.1),
+        recordings: vec![Recording {
+            name: "noise".into(),
+            x: synthetic::gaussian(samples, names.len(), 5),
+            target: None,
         }],
-        missing: Some("qemu-system-arm is not on this machine; type <this>".into()),
     }
 }
 
-#[test]
-fn the_page_is_whole_self_contained_and_escaped() {
+fn task(channels: usize) -> Integration {
+    let decay = |c: usize| 0.99 + 0.005 * c as f64 / channels.max(2) as f64;
+    Integration { decays: (0..channels).map(decay).collect(), scales: vec![1.0; channels] }
+}
+
+/// An exact integrator, and the same as a dense network whose weights are off by 1e-4 of themselves.
+fn networks(channels: usize) -> [(&'static str, Network); 2] {
+    let spec = Spec {
+        neurons: 16 * channels,
+        task: task(channels),
+        activation: Activation::Relu,
+        seed: 1,
+        encoder: None,
+        decoder: None,
+    };
+    let designed = exact(&spec).expect("enough neurons").network;
+    let weights = designed.weights();
+    let noise = synthetic::gaussian(weights.nrows(), weights.ncols(), 2);
+    let off = Mat::from_fn(weights.nrows(), weights.ncols(), |i, j| {
+        weights[(i, j)] * (1.0 + 1e-4 * noise[i * weights.ncols() + j])
+    });
+    let mut trained = Network { recurrence: Recurrence::Dense(off), ..designed.clone() };
+    trained.initial = trained.rest();
+    [("exact", designed), ("trained", trained)]
+}
+
+fn verified(networks: &[(&str, Network)], data: &Dataset) -> Verification {
+    let cases: Vec<Case> = networks
+        .iter()
+        .map(|(name, network)| {
+            let samples = raw_samples(network, &data.joined(50));
+            Case::of_network(*name, network.clone(), samples).expect("can be exported")
+        })
+        .collect();
+    verify(&cases, &[&Core as &dyn Backend], &ProgressBar::hidden()).expect("core runs")
+}
+
+fn report_of(networks: &[(&str, Network)], data: &Dataset) -> Report {
+    let task = networks[0].1.task.clone().expect("an integrator");
+    let source = source("noise.csv", data);
+    let first = first_shown(source.samples);
+    let channels = task.channels();
+    let recording = data.joined(first + TRACE);
+    let shown = |values: &[f64]| by_channel(&values[first * channels..], channels);
+    Report {
+        schema: SCHEMA,
+        title: "signals".into(),
+        command: "tinyfold quickstart".into(),
+        version: "0.1.0".into(),
+        seed: 1,
+        first,
+        inputs: shown(&recording),
+        targets: shown(&task.targets(&recording)),
+        steps: STEPS,
+        networks: networks
+            .iter()
+            .map(|(name, network)| describe(name, "a test", network, data, STEPS).expect("is analysed"))
+            .collect(),
+        verification: verified(networks, data),
+        chips: vec![ChipReport {
+            name: "qemu-m0".into(),
+            core: "Cortex-M0".into(),
+            flash: 38_432,
+            static_ram: 2048,
+            stack: 1376,
+        }],
+        missing: None,
+        recording: source,
+        task,
+    }
+}
+
+fn demo(channels: usize) -> Report {
+    let names = ["gyro_x", "gyro_y", "gyro_z", "acc_x", "acc_y", "acc_z"];
+    report_of(&networks(channels), &gaussian(2000, &names[..channels]))
+}
+
+fn text(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The same text, or where it first differs.
+fn same(a: &str, b: &str, what: &str) {
+    let at = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let near = |text: &str| text.chars().skip(at.saturating_sub(40)).take(100).collect::<String>();
+    assert!(a == b, "{what} differs: {} and {}", near(a), near(b));
+}
+
+fn written(report: &Report) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let report = report();
-    write(folder.path(), &report).expect("writable");
-    let page = std::fs::read_to_string(folder.path().join("report.html")).expect("written");
-    for section in [
+    report::write(folder.path(), report).expect("is written");
+    let page = text(&folder.path().join("report.html"));
+    (folder, page)
+}
+
+/// Every element closed in order, every attribute quoted, no stray `&` or `<`: what an XML reader asks.
+fn well_formed(xml: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    let mut rest = xml;
+    while let Some(start) = rest.find('<') {
+        let between = &rest[..start];
+        for entity in between.split('&').skip(1) {
+            let name = entity.split_once(';').expect("an entity ends").0;
+            assert!(["amp", "lt", "gt", "quot", "apos"].contains(&name) || name.starts_with('#'), "&{name};");
+        }
+        let end = start + rest[start..].find('>').expect("a tag ends");
+        let tag = &rest[start + 1..end];
+        assert!(!tag.contains('<'), "< inside of <{tag}>");
+        rest = &rest[end + 1..];
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name.trim()));
+        } else if !tag.starts_with(['?', '!']) {
+            assert!(tag.matches('"').count().is_multiple_of(2), "<{tag}>");
+            if !tag.ends_with('/') {
+                open.push(tag.split_whitespace().next().expect("a name"));
+            }
+        }
+    }
+    assert!(open.is_empty(), "left open: {open:?}");
+}
+
+#[test]
+fn the_page_tells_the_whole_story_and_loads_nothing() {
+    let (_folder, page) = written(&demo(3));
+    for heading in [
         "What the networks compute",
         "Error against time",
         "How many dimensions the weights use",
@@ -70,43 +163,201 @@ fn the_page_is_whole_self_contained_and_escaped() {
         "The same bits on every chip",
         "What a chip pays",
         "Make it again",
-        "qemu-m0 (Cortex-M0)",
     ] {
-        assert!(page.contains(section), "{section}");
+        assert_eq!(page.matches(&format!("<h2>{heading}</h2>")).count(), 1, "{heading}");
     }
-    assert!(page.contains(&escape(&report.title)) && !page.contains("Three <signals>"));
-    assert!(page.contains("&lt;b&gt;watch &amp; &quot;co&quot;&lt;/b&gt;") && !page.contains("<b>watch"));
-    assert!(page.contains("type &lt;this&gt;"), "what is missing is said");
-    for loads in ["<link", "@import", "src=\"http", "url(http", "<script src", "<img"] {
-        assert!(!page.contains(loads), "the page would load something: {loads}");
-    }
-    assert!(page.len() < 1_500_000, "{} bytes", page.len());
-
     for name in ["traces", "errors", "singular-values", "manifold", "coordinates"] {
-        let file = |ending: &str| folder.path().join("figures").join(format!("{name}.{ending}"));
-        let svg = std::fs::read_to_string(file("svg")).expect("written");
-        assert!(
-            svg.contains("<svg") && svg.contains("viewBox") && svg.trim_end().ends_with("</svg>"),
-            "{name}"
-        );
-        assert!(!svg.contains("NaN"), "{name} draws a NaN");
-        assert!(std::fs::read(file("png")).expect("written").starts_with(b"\x89PNG\r\n\x1a\n"), "{name}");
+        assert_eq!(page.matches(&format!("aria-label=\"Figure {name}\"")).count(), 1, "{name}");
+    }
+    for loads in ["src=", "<link", "@import", "@font-face", "url(http", "fetch(", "<iframe", "<object"] {
+        assert!(!page.contains(loads), "{loads}");
+    }
+    // The only addresses are a name space and a link to read.
+    let addresses: Vec<&str> = page.split("http").skip(1).map(|rest| &rest[..20]).collect();
+    assert!(addresses.iter().all(|a| a.starts_with("://www.w3.org/") || a.starts_with("s://arxiv.org/abs")));
+    assert!(page.len() < 1_500_000, "{} bytes", page.len());
+}
+
+#[test]
+fn the_bundled_recording_fits_a_page() {
+    let data = bundled(&GYROSCOPE).expect("the bundled file is good");
+    let (_folder, page) = written(&report_of(&networks(3), &data));
+    assert!(page.contains("time (s)") && page.contains("gyro_z") && page.contains("0.1 s between samples"));
+    assert!(page.len() < 1_500_000, "{} bytes", page.len());
+}
+
+#[test]
+fn the_numbers_of_the_run_are_on_the_page() {
+    let mut report = demo(2);
+    report.networks[0].recording = 3.2e-14;
+    report.networks[1].recording = 0.0134;
+    report.networks[1].decays[1] = 0.912_345;
+    let core = &mut report.verification.backends[1];
+    (core.words, core.max_abs) = (82_000, 9e-6);
+    core.failures.push("exact: not bit-equal".into());
+    report.chips[0].flash = 12_345;
+    report.networks[0].model_bytes = 1000;
+    let (_folder, page) = written(&report);
+    for number in [
+        "3.2\u{202f}×\u{202f}10⁻¹⁴",
+        "1.3\u{a0}%",
+        "0.912345",
+        "82\u{202f}000",
+        "9.0\u{202f}×\u{202f}10⁻⁶",
+        "core: exact: not bit-equal",
+        "12\u{202f}345",
+        "13\u{202f}345",
+        "at most 1.0\u{202f}×\u{202f}10⁻⁴",
+        "1\u{202f}376",
+    ] {
+        assert!(page.contains(number), "{number}");
     }
 }
 
 #[test]
-fn the_json_holds_all_that_the_page_shows() {
-    let (a, b) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    write(a.path(), &report()).expect("writable");
-    let read = |folder: &std::path::Path, file: &str| std::fs::read(folder.join(file)).expect("written");
-    let again: Report = serde_json::from_slice(&read(a.path(), "report.json")).expect("a report");
-    write(b.path(), &again).expect("writable");
-    for file in ["report.json", "report.html", "figures/manifold.svg"] {
-        let (a, b) = (read(a.path(), file), read(b.path(), file));
-        let at = a.iter().zip(&b).position(|(a, b)| a != b);
-        let near = |bytes: &[u8]| {
-            String::from_utf8_lossy(&bytes[at.unwrap_or(0).saturating_sub(60)..][..120]).into_owned()
-        };
-        assert!(a == b, "{file} differs: {} and {}", near(&a), near(&b));
+fn figures_are_svg_that_scales_and_png() {
+    let (folder, _) = written(&demo(3));
+    let figures = folder.path().join("figures");
+    for name in ["traces", "errors", "singular-values", "manifold", "coordinates"] {
+        let svg = text(&figures.join(format!("{name}.svg")));
+        let head = &svg[..svg.find("<svg").map_or(0, |at| at + svg[at..].find('>').unwrap_or(0))];
+        assert_eq!(head.matches("viewBox=\"0 0 ").count(), 1, "{name}: {head}");
+        well_formed(&svg);
+        assert!(!svg.contains("NaN"), "{name} draws a NaN");
+        let png = std::fs::read(figures.join(format!("{name}.png"))).expect("a PNG");
+        assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n", "{name}");
+        assert_eq!(&png[png.len() - 8..png.len() - 4], b"IEND", "{name}");
+        let width = u32::from_be_bytes(png[16..20].try_into().expect("4 bytes"));
+        assert!(width > 1500, "{name}: {width} pixels");
     }
+}
+
+#[test]
+fn names_are_escaped_everywhere() {
+    let evil = "<b>\"&'</script>";
+    let mut report = demo(2);
+    report.title = evil.into();
+    report.command = evil.into();
+    report.version = evil.into();
+    report.recording.name = evil.into();
+    report.recording.channels = vec![evil.into(); 2];
+    report.networks[1].name = evil.into();
+    report.networks[1].origin = evil.into();
+    report.verification.backends[1].name = evil.into();
+    report.verification.backends[1].failures = vec![evil.into()];
+    report.chips[0].name = evil.into();
+    report.chips[0].core = evil.into();
+    report.missing = Some(evil.into());
+    let (folder, page) = written(&report);
+    assert!(!page.contains("<b>\"") && !page.contains("&'"));
+    assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
+    assert_eq!(page.matches("</script>").count(), 2);
+    for name in ["traces", "errors", "singular-values", "manifold", "coordinates"] {
+        well_formed(&text(&folder.path().join(format!("figures/{name}.svg"))));
+    }
+}
+
+#[test]
+fn what_is_missing_is_said_with_what_adds_it() {
+    let mut report = demo(2);
+    report.chips.clear();
+    report.missing = Some("qemu-system-arm is not on this machine".into());
+    report.networks.iter_mut().for_each(|network| network.manifold.clear());
+    let (_folder, page) = written(&report);
+    assert!(page.contains("No chip was emulated on this machine."));
+    let note = "No emulated chip ran: qemu-system-arm is not on this machine. Run <code>scripts/embedded-toolchain</code>";
+    assert_eq!(page.matches(note).count(), 2);
+    assert!(page.contains("No network has points on a manifold") && !page.contains("<canvas"));
+}
+
+#[test]
+fn any_number_of_channels_is_drawn() {
+    for channels in [1, 2, 6] {
+        let (folder, page) = written(&demo(channels));
+        assert_eq!(page.contains("<canvas"), channels > 1, "D = {channels}");
+        let buttons = if channels > 1 { channels } else { 0 };
+        assert_eq!(page.matches("data-integral=\"").count(), buttons, "D = {channels}");
+        let svg = text(&folder.path().join("figures/coordinates.svg"));
+        assert_eq!(svg.matches("R² = ").count(), channels, "D = {channels}");
+    }
+}
+
+#[test]
+fn recordings_longer_and_shorter_than_what_is_drawn() {
+    for samples in [1, TRACE, 30_000] {
+        let report = report_of(&networks(1), &gaussian(samples, &["x"]));
+        assert_eq!(report.networks[0].outputs[0].len(), TRACE);
+        // The exact network's outputs lie on the targets, so the traces are of the same steps.
+        let far = |(y, target): (&f64, &f64)| (y - target).abs() > 1e-9;
+        assert!(!report.networks[0].outputs[0].iter().zip(&report.targets[0]).any(far), "{samples} samples");
+        written(&report);
+    }
+}
+
+#[test]
+fn a_network_that_diverges_is_reported_and_read_back() {
+    let mut networks = networks(2);
+    let Recurrence::Dense(weights) = &mut networks[1].1.recurrence else { panic!("dense") };
+    *weights = Mat::from_fn(weights.nrows(), weights.ncols(), |i, j| if i == j { 2.0 } else { 0.0 });
+    let (folder, page) = written(&report_of(&networks, &gaussian(2000, &["x", "y"])));
+    assert!(page.contains("trained diverged"));
+    let again = report::read(folder.path()).expect("is read back");
+    assert_eq!(again.networks[1].recording, LARGEST);
+    report::write(folder.path(), &again).expect("is written again");
+    same(&text(&folder.path().join("report.html")), &page, "the page");
+}
+
+#[test]
+fn the_command_draws_the_same_page_again() {
+    let report = demo(2);
+    let (folder, page) = written(&report);
+    assert!(report::read(folder.path()).expect("is read back") == report, "a number changed on its way");
+    let files =
+        ["report.json", "figures/traces.svg", "figures/manifold.svg"].map(|file| folder.path().join(file));
+    let before = files.clone().map(|file| text(&file));
+    std::fs::remove_file(folder.path().join("report.html")).expect("was there");
+    let output = Command::new(env!("CARGO_BIN_EXE_tinyfold")).arg("report").arg(folder.path()).output();
+    let output = output.expect("runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    for (file, before) in files.iter().zip(&before) {
+        same(&text(file), before, &file.display().to_string());
+    }
+    same(&text(&folder.path().join("report.html")), &page, "the page");
+}
+
+/// A valid report.json with one change, refused by the command with this message and exit code 2.
+fn refused(change: impl Fn(&mut serde_json::Value), message: &str) {
+    let (folder, _) = written(&demo(1));
+    let path = folder.path().join("report.json");
+    let mut json: serde_json::Value = serde_json::from_str(&text(&path)).expect("JSON");
+    change(&mut json);
+    std::fs::write(&path, json.to_string()).expect("writable");
+    let output = Command::new(env!("CARGO_BIN_EXE_tinyfold")).arg("report").arg(folder.path()).output();
+    let output = output.expect("runs");
+    let said = String::from_utf8_lossy(&output.stderr).trim().replace(&path.display().to_string(), "FILE");
+    assert_eq!((output.status.code(), said.as_str()), (Some(2), format!("tinyfold: {message}").as_str()));
+}
+
+#[test]
+fn a_report_that_does_not_fit_is_refused() {
+    refused(|json| json["schema"] = 1.into(), "FILE: schema: expected 2, found 1");
+    refused(
+        |json| json["networks"][1]["decays"] = serde_json::json!([]),
+        "FILE: networks, trained, length of decays: expected 1, found 0",
+    );
+    refused(
+        |json| json["networks"][0]["outputs"][0] = serde_json::json!([1.0]),
+        "FILE: networks, exact, outputs: steps: expected 200, found 1",
+    );
+    refused(|json| json["networks"] = serde_json::json!([]), "FILE: networks: expected at least 1, found 0");
+    refused(
+        |json| json["targets"] = serde_json::json!([]),
+        "FILE: targets: expected traces of at least 1 step, found 0 steps",
+    );
+    refused(
+        |json| json["networks"][0]["manifold"][3]["read"] = serde_json::json!([1, 2]),
+        "FILE: networks, exact, manifold, integrals read: expected 1, found 2",
+    );
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    assert!(matches!(report::read(folder.path()), Err(Error::File { action: "read", .. })));
 }

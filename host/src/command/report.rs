@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 
 use super::say;
-use crate::report::{self, Report, SCHEMA};
-use crate::{Error, Result, format};
+use crate::{Result, report};
 
 /// Writes the report page and figures of a run again, from its report.json.
 #[derive(clap::Args)]
@@ -19,13 +18,7 @@ pub struct Args {
 /// # Errors
 /// No report.json of this version in the folder; files that cannot be written.
 pub fn run(args: &Args) -> Result<()> {
-    let path = args.folder.join("report.json");
-    let report: Report = format::read_json(&path)?;
-    if report.schema != SCHEMA {
-        let place = format!("{}: schema", path.display());
-        return Err(Error::input(place, SCHEMA.to_string(), report.schema.to_string()));
-    }
-    report::write(&args.folder, &report)?;
+    report::write(&args.folder, &report::read(&args.folder)?)?;
     say!("{}", args.folder.join("report.html").display());
     Ok(())
 }

@@ -7,17 +7,30 @@ use super::{ManifoldPoint, NetworkReport, Source};
 use crate::manifold::{self, Cloud};
 use crate::network::Network;
 use crate::task::{Dataset, Integration, relative_rmse, synthetic};
+use crate::verify::tolerance::tolerance;
 use crate::verify::{Backend, Case, Core};
 use crate::{Error, Result, simulate};
 
 /// Steps of the traces that are drawn.
-pub const TRACE: usize = 600;
+pub const TRACE: usize = 200;
 
-/// First step of the traces: they are taken from the middle of what was recorded.
+/// Latest step where the traces begin: a long recording need not be simulated to its middle.
+const LATEST: usize = 5000;
+
+/// First step of the traces: in the middle of what was recorded, but soon enough to be simulated.
+///
+/// ```
+/// use tinyfold::report::build::{TRACE, first_shown};
+/// assert_eq!(first_shown(TRACE), 0);
+/// assert_eq!(first_shown(TRACE + 100), 50);
+/// assert_eq!(first_shown(1_000_000), 5000);
+/// ```
 #[must_use]
 pub const fn first_shown(samples: usize) -> usize {
-    if samples > TRACE { (samples - TRACE) / 2 } else { 0 }
+    let middle = samples.saturating_sub(TRACE) / 2;
+    if middle < LATEST { middle } else { LATEST }
 }
+
 /// Seed of the Gaussian input that errors are taken on.
 const GAUSSIAN_SEED: u64 = 12_345;
 
@@ -73,7 +86,9 @@ pub fn describe(
         Error::input(format!("{name} network: task"), "decays and scales of an integrator", "none")
     })?;
     let channels = task.channels();
-    let recording = data.joined(steps);
+    let first = first_shown(source("", data).samples);
+    let signal = data.joined(steps.max(first + TRACE));
+    let recording = &signal[..steps * channels];
     let gaussian = synthetic::gaussian(steps, channels, GAUSSIAN_SEED);
     let wide = |x: &[f64]| simulate::run(network, x, false).outputs;
     let rmse = |y: &[f64], x: &[f64]| relative_rmse(y, &task.targets(x), channels);
@@ -84,9 +99,8 @@ pub fn describe(
             .map(|window| (window.to as f64, window.relative_rmse))
             .collect()
     };
-    let analysis = manifold::analyse(network, &recording, steps)?;
-    let outputs = wide(&recording);
-    let first = first_shown(source("", data).samples);
+    let analysis = manifold::analyse(network, recording, steps)?;
+    let outputs = wide(&signal);
     let case = Case::of_network(name, network.clone(), Vec::new())?;
     let mut failed = None;
     let error_f32 = curve(&mut |x| match run_core(network, x) {
@@ -105,8 +119,8 @@ pub fn describe(
         neurons: network.neurons(),
         rank: network.rank(),
         gaussian: rmse(&wide(&gaussian), &gaussian),
-        recording: rmse(&outputs, &recording),
-        recording_f32: rmse(&run_core(network, &recording)?, &recording),
+        recording: rmse(&outputs[..steps * channels], recording),
+        recording_f32: rmse(&run_core(network, recording)?, recording),
         outputs: by_channel(&outputs[first * channels..][..TRACE * channels], channels),
         error_f64: curve(&mut |x| wide(x)),
         error_f32,
@@ -115,6 +129,7 @@ pub fn describe(
         r_squared: analysis.channels.iter().map(|channel| channel.r_squared).collect(),
         distance: analysis.distance,
         manifold: points(&analysis.cloud, task),
+        tolerance: tolerance(&case.exported),
         model_bytes: case.model.bytes().len(),
         multiply_adds: crate::format::model::shape_of(network).multiply_adds(),
     })

@@ -12,7 +12,8 @@ use kuva::render::plots::Plot;
 use kuva::render::render::Scene;
 use kuva::render::theme::Theme;
 
-use super::{NetworkReport, Report};
+use super::text::{DIVERGED, grouped, list, percent, power_of_ten, scientific};
+use super::{ManifoldPoint, NetworkReport, Report, traces};
 use crate::{Error, Result};
 
 /// Colours of the networks, in order: told apart by the colour-blind (Okabe & Ito 2008).
@@ -24,9 +25,11 @@ const GRID: &str = "#e3e6ea";
 /// Background of a figure; the page makes it transparent.
 const PAPER: &str = "#fffffe";
 /// Targets, drawn wide below the outputs.
-const TARGET: &str = "#b8c0c9";
+pub(super) const TARGET: &str = "#b8c0c9";
+/// Width of a figure, in pixels.
+const WIDTH: f64 = 880.0;
 /// Inputs and marks.
-const GREY: &str = "#6e7781";
+pub(super) const GREY: &str = "#6e7781";
 
 /// A figure with its name and what it shows.
 pub struct Figure {
@@ -34,7 +37,7 @@ pub struct Figure {
     pub name: &'static str,
     /// What is seen, with the numbers.
     pub caption: String,
-    scene: Scene,
+    pub(super) scene: Scene,
 }
 
 impl Figure {
@@ -104,17 +107,17 @@ fn theme() -> Theme {
 /// All figures of a report, in the order of the page.
 #[must_use]
 pub fn all(report: &Report) -> Vec<Figure> {
-    let mut figures = vec![traces(report), errors(report), singular_values(report)];
+    let mut figures = vec![traces::figure(report), errors(report), singular_values(report)];
     figures.extend(manifold(report));
     figures.extend(coordinates(report));
     figures
 }
 
-fn line(points: Vec<(f64, f64)>, colour: &str, width: f64) -> LinePlot {
+pub(super) fn line(points: Vec<(f64, f64)>, colour: &str, width: f64) -> LinePlot {
     LinePlot::new().with_data(points).with_color(colour).with_stroke_width(width)
 }
 
-fn layout(plots: &[Plot], x: &str, y: &str) -> Layout {
+pub(super) fn layout(plots: &[Plot], x: &str, y: &str) -> Layout {
     Layout::auto_from_plots(plots)
         .with_x_label(x)
         .with_y_label(y)
@@ -125,155 +128,135 @@ fn layout(plots: &[Plot], x: &str, y: &str) -> Layout {
         .with_title_size(13)
 }
 
-fn grid(
-    rows: usize,
-    columns: usize,
-    cells: Vec<(Vec<Plot>, Layout)>,
-    cell: (f64, f64),
-    legend: bool,
-) -> Scene {
+/// Panels side by side, at most three a row.
+fn grid(cells: Vec<(Vec<Plot>, Layout)>, height: f64) -> Scene {
+    let columns = cells.len().min(3);
+    let rows = cells.len().div_ceil(3);
     let (plots, layouts): (Vec<Vec<Plot>>, Vec<Layout>) = cells.into_iter().unzip();
-    let mut figure = Grid::new(rows, columns)
+    Grid::new(rows, columns)
         .with_plots(plots)
         .with_layouts(layouts)
-        .with_cell_size(cell.0, cell.1)
+        .with_cell_size(WIDTH / columns as f64, height)
         .with_spacing(8.0)
-        .with_padding(4.0);
-    if legend {
-        figure = figure.with_shared_legend_bottom();
-    }
-    figure.render()
+        .with_padding(4.0)
+        .render()
 }
 
-fn colour(k: usize) -> &'static str {
+pub(super) fn colour(k: usize) -> &'static str {
     COLOURS[k % COLOURS.len()]
 }
 
-/// Rows: channels; columns: input, target and outputs, errors.
-fn traces(report: &Report) -> Figure {
-    let dt = report.recording.dt.unwrap_or(1.0);
-    let time = if report.recording.dt.is_some() { "time (s)" } else { "step" };
-    let points = |trace: &mut dyn Iterator<Item = f64>| -> Vec<(f64, f64)> {
-        trace.enumerate().map(|(t, y)| ((report.first + t) as f64 * dt, y)).collect()
-    };
-    let channels = report.targets.len();
-    let (from, to) = (report.first as f64 * dt, (report.first + report.targets[0].len()) as f64 * dt);
-    let mut cells = Vec::new();
-    for c in 0..channels {
-        let below = if c + 1 == channels { time } else { "" };
-        let name = report.recording.channels.get(c).map_or("", String::as_str);
-        let top = |text: &str| if c == 0 { text.to_owned() } else { String::new() };
-        let cell = |plots: Vec<Plot>, y: &str, title: String| {
-            let layout = layout(&plots, below, y).with_x_axis_min(from).with_x_axis_max(to).with_title(title);
-            (plots, layout)
-        };
-        let input = vec![Plot::Line(line(points(&mut report.inputs[c].iter().copied()), GREY, 1.0))];
-        cells.push(cell(input, name, top("input")));
-        let target = &report.targets[c];
-        let mut plots =
-            vec![Plot::Line(line(points(&mut target.iter().copied()), TARGET, 4.0).with_legend("target"))];
-        let mut errors = Vec::new();
-        for (k, network) in report.networks.iter().enumerate() {
-            let outputs = &network.outputs[c];
-            let width = if k == 0 { 1.6 } else { 1.1 };
-            plots.push(Plot::Line(
-                line(points(&mut outputs.iter().copied()), colour(k), width).with_legend(&network.name),
-            ));
-            let error = points(&mut outputs.iter().zip(target).map(|(y, target)| y - target));
-            errors.push(Plot::Line(line(error, colour(k), 1.1)));
-        }
-        cells.push(cell(plots, "", top("integral: target and outputs")));
-        cells.push(cell(errors, "", top("output - target")));
-    }
-    let worst = report.networks.iter().map(|n| format!("{} {}", n.name, percent(n.recording)));
-    let caption = format!(
-        "A stretch from the middle of the recordings, joined end to end. Left: inputs (mean removed, unit variance). Middle: their leaky integrals and what the networks make of them. Right: what is wrong with it. Relative RMSE over all {} steps: {}.",
-        report.steps,
-        worst.collect::<Vec<String>>().join(", ")
-    );
-    Figure { name: "traces", caption, scene: grid(channels, 3, cells, (310.0, 185.0), true) }
-}
-
 /// Points with log10 y: kuva's own logarithmic axis ends at 1e-10.
-fn log_y(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    points.iter().copied().filter(|&(_, y)| y > 0.0 && y.is_finite()).map(|(x, y)| (x, y.log10())).collect()
+fn log_y(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
+    points.filter(|&(_, y)| y > 0.0).map(|(x, y)| (x, y.log10())).collect()
 }
 
-/// Labels of an axis of exponents.
-fn powers_of_ten() -> TickFormat {
-    TickFormat::Custom(Arc::new(|exponent| {
-        if exponent.fract() == 0.0 { format!("1e{exponent}") } else { String::new() }
-    }))
+/// The layout with a y axis of whole powers of ten around the exponents drawn.
+fn with_powers_of_ten(layout: Layout, exponents: impl Iterator<Item = f64>) -> Layout {
+    let (least, most) = exponents.fold((f64::MAX, f64::MIN), |(least, most), y| (least.min(y), most.max(y)));
+    let (least, most) =
+        if least > most { (-1.0, 0.0) } else { (least.floor(), most.ceil().max(least.floor() + 1.0)) };
+    let step = ((most - least) / 6.0).ceil();
+    layout
+        .with_y_axis_min((least / step).floor() * step)
+        .with_y_axis_max((most / step).ceil() * step)
+        .with_y_tick_step(step)
+        .with_y_tick_format(TickFormat::Custom(Arc::new(|exponent| power_of_ten(exponent.round() as i32))))
 }
 
 fn errors(report: &Report) -> Figure {
+    let curve = |points: &[(f64, f64)], k: usize| {
+        line(log_y(points.iter().map(|&(t, error)| (t, error.min(DIVERGED)))), colour(k), 2.0)
+    };
     let mut plots = Vec::new();
+    let mut exponents = Vec::new();
     for (k, network) in report.networks.iter().enumerate() {
-        let named = |number: &str| format!("{}, {number}", network.name);
-        plots.push(Plot::Line(line(log_y(&network.error_f64), colour(k), 2.0).with_legend(named("f64"))));
-        plots.push(Plot::Line(
-            line(log_y(&network.error_f32), colour(k), 2.0)
-                .with_line_style(LineStyle::Dashed)
-                .with_legend(named("core f32")),
-        ));
+        let (wide, narrow) = (curve(&network.error_f64, k), curve(&network.error_f32, k));
+        exponents.extend(wide.data.iter().chain(&narrow.data).map(|point| point.y));
+        plots.push(Plot::Line(wide.with_legend(&network.name)));
+        plots.push(Plot::Line(narrow.with_line_style(LineStyle::Dashed)));
     }
-    let layout = layout(&plots, "time step", "relative RMSE")
+    let layout = layout(&plots, "steps since reset", "relative RMSE")
         .with_log_x()
-        .with_x_tick_format(TickFormat::Auto)
-        .with_y_tick_format(powers_of_ten())
+        .with_x_tick_format(TickFormat::Custom(Arc::new(|step| grouped(step.max(0.0) as u64))))
         .with_legend_position(LegendPosition::OutsideRightTop);
-    let last = |points: &[(f64, f64)]| points.last().map_or("-".into(), |(_, error)| format!("{error:.1e}"));
-    let ends = report
+    let layout = with_powers_of_ten(layout, exponents.into_iter());
+    let last = |points: &[(f64, f64)]| points.last().map_or("unknown".into(), |&(_, error)| percent(error));
+    let ends: Vec<String> = report
         .networks
         .iter()
-        .map(|n| format!("{} {} in f64 and {} in core f32", n.name, last(&n.error_f64), last(&n.error_f32)));
+        .map(|n| format!("{} {} in f64, {} in core f32", n.name, last(&n.error_f64), last(&n.error_f32)))
+        .collect();
     let caption = format!(
-        "Error of the worst channel against time, on Gaussian input. After {} steps: {}.",
-        report.steps,
-        ends.collect::<Vec<String>>().join("; ")
+        "Relative RMSE of the worst channel against time, on Gaussian input that never repeats. Solid: f64; dashed: core f32, the arithmetic of a chip. In the last window, which ends at step {}: {}.",
+        grouped(report.steps as u64),
+        ends.join("; ")
     );
-    Figure { name: "errors", caption, scene: grid(1, 1, vec![(plots, layout)], (880.0, 380.0), false) }
+    Figure { name: "errors", caption, scene: grid(vec![(plots, layout)], 380.0) }
 }
 
-/// How many singular values are drawn.
-const SHOWN: usize = 16;
+/// How many singular values the linear panel shows.
+const LARGEST_SHOWN: usize = 12;
 
 fn singular_values(report: &Report) -> Figure {
     let channels = report.task.channels();
-    let plots: Vec<Plot> = report
+    let most = report.networks.iter().map(|n| n.singular_values.len()).max().unwrap_or(0);
+    let values = |network: &NetworkReport| -> Vec<(f64, f64)> {
+        // Below this it is rounding, and would stretch the axis to 1e-17.
+        let least = 1e-9 * network.singular_values.first().copied().unwrap_or(0.0);
+        let values = network.singular_values.iter().enumerate().filter(|&(_, &s)| s > least);
+        values.map(|(i, &s)| (i as f64 + 1.0, s)).collect()
+    };
+    let marks = |k: usize, points: Vec<(f64, f64)>| {
+        // Larger ones below: where networks agree, all are seen.
+        let size = 5.5 - 1.2 * k.min(3) as f64;
+        ScatterPlot::new().with_data(points).with_color(colour(k)).with_size(size)
+    };
+    let (mut linear, mut whole, mut exponents) = (Vec::new(), Vec::new(), Vec::new());
+    for (k, network) in report.networks.iter().enumerate() {
+        let points = values(network);
+        let logs = log_y(points.iter().copied());
+        exponents.extend(logs.iter().map(|&(_, y)| y));
+        linear.push(Plot::Scatter(marks(
+            k,
+            points.into_iter().take(LARGEST_SHOWN.max(channels + 3)).collect(),
+        )));
+        whole.push(Plot::Scatter(marks(k, logs).with_legend(&network.name)));
+    }
+    let panel = |plots: &[Plot], y: &str, last: usize| {
+        layout(plots, "index", y)
+            .with_x_axis_min(0.0)
+            .with_x_axis_max(last as f64 + 1.0)
+            .with_x_tick_step((last as f64 / 6.0).ceil())
+            .with_reference_line(ReferenceLine::vertical(channels as f64 + 0.5).with_color(GREY))
+    };
+    let first = panel(&linear, "singular value of W", most.clamp(1, LARGEST_SHOWN.max(channels + 3)))
+        .with_y_axis_min(0.0)
+        .with_title("the largest");
+    let second = panel(&whole, "", most)
+        .with_title("all, logarithmic")
+        .with_legend_position(LegendPosition::OutsideRightTop);
+    let cells = vec![(linear, first), (whole, with_powers_of_ten(second, exponents.into_iter()))];
+    let gaps: Vec<String> = report
         .networks
         .iter()
-        .enumerate()
-        .map(|(k, network)| {
-            let shift = 0.12 * k as f64;
-            let values = network.singular_values.iter().take(SHOWN).enumerate();
-            let points: Vec<(f64, f64)> = values.map(|(i, &s)| (i as f64 + 1.0 + shift, s)).collect();
-            Plot::Scatter(
-                ScatterPlot::new()
-                    .with_data(points)
-                    .with_color(colour(k))
-                    .with_size(4.5)
-                    .with_legend(&network.name),
-            )
+        .map(|network| match network.singular_values[..] {
+            [.., last] if network.singular_values.len() <= channels => {
+                format!("{} {last:.2}, then none (rank {})", network.name, network.singular_values.len())
+            }
+            [] => format!("{} none", network.name),
+            _ => {
+                let (large, bulk) =
+                    (network.singular_values[channels - 1], network.singular_values[channels]);
+                format!("{} {large:.2}, then {bulk:.2}", network.name)
+            }
         })
         .collect();
-    let layout = layout(&plots, "index", "singular value of W")
-        .with_reference_line(ReferenceLine::vertical(channels as f64 + 0.6).with_color(GREY))
-        .with_legend_position(LegendPosition::OutsideRightTop);
-    let gaps = report.networks.iter().map(|network| {
-        let value = |k: usize| network.singular_values.get(k).copied().unwrap_or(0.0);
-        format!("{} {:.2} then {:.2}", network.name, value(channels - 1), value(channels))
-    });
     let caption = format!(
-        "Singular values of the recurrent weights. A network that integrates D = {channels} signals needs {channels} large ones (left of the line); singular value {channels} and {}: {}.",
-        channels + 1,
-        gaps.collect::<Vec<String>>().join(", ")
+        "Singular values of the recurrent weights W. A network that integrates D = {channels} signals needs {channels} large ones, left of the dashed line; what is right of it is the bulk that training leaves. Singular value {channels} and the next: {}.",
+        gaps.join("; ")
     );
-    Figure {
-        name: "singular-values",
-        caption,
-        scene: grid(1, 1, vec![(plots, layout)], (880.0, 320.0), false),
-    }
+    Figure { name: "singular-values", caption, scene: grid(cells, 320.0) }
 }
 
 /// Blue through grey to vermilion, for a value from 0 to 1.
@@ -289,98 +272,95 @@ pub fn diverging(value: f64) -> String {
 /// The network whose manifold is drawn: the trained one, which nobody told where to live.
 #[must_use]
 pub fn shown(report: &Report) -> Option<(usize, &NetworkReport)> {
-    report
-        .networks
-        .iter()
-        .enumerate()
-        .find(|(_, network)| network.name == "trained")
-        .or_else(|| report.networks.iter().enumerate().find(|(_, network)| !network.manifold.is_empty()))
+    let mut networks =
+        report.networks.iter().enumerate().filter(|(_, network)| !drawable(network).is_empty());
+    let first = networks.clone().next();
+    networks.find(|(_, network)| network.name == "trained").or(first)
 }
 
-/// Values scaled to 0..1 between the 2nd and 98th percentile.
+/// Values scaled to 0..1 between the 2nd and 98th percentile; those beyond it are 0 or 1.
+///
+/// # Panics
+/// If there are no values.
 #[must_use]
 pub fn ranked(values: &[f64]) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let at = |part: f64| sorted[((sorted.len() - 1) as f64 * part) as usize];
     let (low, high) = (at(0.02), at(0.98));
-    values.iter().map(|x| (x - low) / (high - low).max(f64::MIN_POSITIVE)).collect()
+    values.iter().map(|x| ((x - low) / (high - low).max(f64::MIN_POSITIVE)).clamp(0.0, 1.0)).collect()
+}
+
+/// The points of a network that can be drawn: a network that diverges has others.
+#[must_use]
+pub fn drawable(network: &NetworkReport) -> Vec<&ManifoldPoint> {
+    let fits = |values: &[f64]| values.iter().all(|x| x.abs() < 1e9);
+    network.manifold.iter().filter(|p| fits(&p.coordinates) && fits(&p.read) && fits(&p.integrals)).collect()
 }
 
 fn manifold(report: &Report) -> Option<Figure> {
     let (_, network) = shown(report)?;
-    let dimension = network.manifold.first()?.coordinates.len().min(3);
+    let points = drawable(network);
+    let dimension = points.first()?.coordinates.len();
     let pairs: &[(usize, usize)] = match dimension {
-        0 => return None,
-        1 => &[],
+        0 | 1 => return None,
         2 => &[(0, 1)],
         _ => &[(0, 1), (0, 2), (1, 2)],
     };
-    if pairs.is_empty() {
-        return None;
-    }
-    let first: Vec<f64> = network.manifold.iter().map(|point| point.integrals[0]).collect();
+    let first: Vec<f64> = points.iter().map(|point| point.integrals[0]).collect();
     let colours: Vec<String> = ranked(&first).into_iter().map(diverging).collect();
     let cells: Vec<(Vec<Plot>, Layout)> = pairs
         .iter()
         .map(|&(a, b)| {
             let points: Vec<(f64, f64)> =
-                network.manifold.iter().map(|p| (p.coordinates[a], p.coordinates[b])).collect();
+                points.iter().map(|p| (p.coordinates[a], p.coordinates[b])).collect();
             let plots = vec![Plot::Scatter(
                 ScatterPlot::new().with_data(points).with_colors(colours.clone()).with_size(2.2),
             )];
-            let layout = layout(&plots, &format!("coordinate {}", a + 1), &format!("coordinate {}", b + 1));
+            let layout = layout(&plots, &format!("coordinate {}", a + 1), &format!("coordinate {}", b + 1))
+                .with_ticks(4);
             (plots, layout)
         })
         .collect();
+    let which = if dimension > 3 { "the first three of its coordinates" } else { "its coordinates" };
     let caption = format!(
-        "The state of the {} network in the span of the top {} left singular vectors of W, coloured by the first integral (blue low, orange high). The pre-activations leave this space by {} of their size.",
+        "The pre-activations of the {} network along the top {} left singular vectors of W, turned to their principal axes: {which}, coloured by the integral of {} (blue low, orange high). What lies outside this space is {} of their size.",
         network.name,
         report.task.channels(),
+        report.recording.channels[0],
         percent(network.distance)
     );
-    let count = cells.len();
-    Some(Figure {
-        name: "manifold",
-        caption,
-        scene: grid(1, count, cells, (880.0 / count as f64, 300.0), false),
-    })
+    Some(Figure { name: "manifold", caption, scene: grid(cells, 300.0) })
 }
 
 fn coordinates(report: &Report) -> Option<Figure> {
     let (k, network) = shown(report)?;
-    network.manifold.first()?;
-    let channels = report.task.channels();
-    let cells: Vec<(Vec<Plot>, Layout)> = (0..channels)
+    let points = drawable(network);
+    points.first()?;
+    let cells: Vec<(Vec<Plot>, Layout)> = (0..report.task.channels())
         .map(|c| {
-            let points: Vec<(f64, f64)> =
-                network.manifold.iter().map(|point| (point.integrals[c], point.read[c])).collect();
+            let points: Vec<(f64, f64)> = points.iter().map(|p| (p.integrals[c], p.read[c])).collect();
             let plots = vec![Plot::Scatter(
                 ScatterPlot::new().with_data(points).with_color(colour(k)).with_size(1.8),
             )];
-            let title = format!("R² = {:.4}", network.r_squared[c]);
-            let name = report.recording.channels.get(c).map_or("", String::as_str);
-            let layout = layout(
-                &plots,
-                &format!("integral of {name}"),
-                if c == 0 { "read from the manifold" } else { "" },
-            );
-            (plots, layout.with_title(title))
+            let name = format!("integral of {}", report.recording.channels[c]);
+            let layout = layout(&plots, &name, if c % 3 == 0 { "read from the manifold" } else { "" })
+                .with_ticks(4)
+                .with_title(format!("R² = {:.4}", network.r_squared[c]));
+            (plots, layout)
         })
         .collect();
+    let r_squared: Vec<String> = report
+        .recording
+        .channels
+        .iter()
+        .zip(&network.r_squared)
+        .map(|(name, r)| format!("{} for {name}", scientific(1.0 - r)))
+        .collect();
     let caption = format!(
-        "Where the {} network is on its manifold tells every integral: the best linear function of the coordinates against the true integral.",
-        network.name
+        "Where the {} network is on its manifold tells every integral: the best linear function of all coordinates against the true integral. Variance left unexplained, 1 − R²: {}.",
+        network.name,
+        list(&r_squared)
     );
-    Some(Figure {
-        name: "coordinates",
-        caption,
-        scene: grid(1, channels, cells, (880.0 / channels as f64, 300.0), false),
-    })
-}
-
-/// 0.0123 as "1.2 %", tiny ones in powers of ten.
-#[must_use]
-pub fn percent(value: f64) -> String {
-    if value >= 1e-3 { format!("{:.1} %", 100.0 * value) } else { format!("{value:.1e}") }
+    Some(Figure { name: "coordinates", caption, scene: grid(cells, 300.0) })
 }

@@ -1,8 +1,13 @@
 //! Figures and the self-contained HTML report of a run.
+//!
+//! [`build`] goes from a network to plain data, [`figures`] from data to SVG and PNG, [`page`] to HTML.
 
 pub mod build;
+mod check;
 pub mod figures;
 pub mod page;
+pub mod text;
+mod traces;
 
 use std::path::Path;
 
@@ -10,10 +15,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::task::Integration;
 use crate::verify::Verification;
-use crate::{Result, format};
+use crate::{Error, Result, format};
 
 /// Version of report.json.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// All that a report shows, as plain data: report.json holds exactly this.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,6 +103,8 @@ pub struct NetworkReport {
     pub distance: f64,
     /// Points of the state in manifold coordinates, with the true integrals there.
     pub manifold: Vec<ManifoldPoint>,
+    /// Largest error of a backend that passes, relative to the largest value of the run.
+    pub tolerance: f64,
     /// Bytes of the chip model.
     pub model_bytes: usize,
     /// Multiply-adds of a step on the chip.
@@ -133,14 +140,36 @@ pub struct ChipReport {
 /// Writes report.html, report.json and figures/*.svg, *.png into `folder`.
 ///
 /// # Errors
-/// A file that cannot be written.
+/// A report whose shapes do not fit ([`Report::check`]); a file that cannot be written.
 pub fn write(folder: &Path, report: &Report) -> Result<()> {
-    let figures = figures::all(report);
+    let json = folder.join("report.json");
+    report.check(&json.display().to_string())?;
+    let report = report.clone().finite();
+    let figures = figures::all(&report);
     for figure in &figures {
         let file = |ending: &str| folder.join("figures").join(format!("{}.{ending}", figure.name));
         format::write_atomic(&file("svg"), figure.svg().as_bytes())?;
         format::write_atomic(&file("png"), &figure.png()?)?;
     }
-    format::write_json(&folder.join("report.json"), report)?;
-    format::write_atomic(&folder.join("report.html"), page::render(report, &figures).as_bytes())
+    format::write_json(&json, &report)?;
+    format::write_atomic(&folder.join("report.html"), page::render(&report, &figures).as_bytes())
+}
+
+/// Reads the report.json of a run.
+///
+/// # Errors
+/// No such file; not a report, or one of another version: the message names the field.
+pub fn read(folder: &Path) -> Result<Report> {
+    /// Read first: a file of another version is refused for that, not for a field that moved.
+    #[derive(Deserialize)]
+    struct Version {
+        schema: u32,
+    }
+    let path = folder.join("report.json");
+    let found = format::read_json::<Version>(&path)?.schema;
+    if found != SCHEMA {
+        let place = format!("{}: schema", path.display());
+        return Err(Error::input(place, SCHEMA.to_string(), found.to_string()));
+    }
+    format::read_json(&path)
 }
