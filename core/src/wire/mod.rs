@@ -154,7 +154,7 @@ pub fn write<T: Scalar>(view: &View<'_, T>, metadata: &str, out: &mut [u8]) -> R
 /// `bytes` must be aligned for T; everything is checked here, so that the view cannot fail later.
 ///
 /// # Errors
-/// Whatever differs from what [`write`] writes: see [`Field`] for the list.
+/// Whatever differs from what [`write()`] writes: see [`Field`] for the list.
 pub fn read<T: Scalar>(bytes: &[u8]) -> Result<Model<'_, T>, Error> {
     let model = read_prefix(bytes)?;
     exactly(Field::Length, model.length, bytes.len())?;
