@@ -51,6 +51,7 @@
 
 mod activation;
 mod error;
+pub mod fixed;
 mod latent;
 mod linear;
 mod network;

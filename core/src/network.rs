@@ -186,15 +186,14 @@ impl<'a, T: Scalar> View<'a, T> {
         let carried = self.shape.carried_len(self.settings.form, self.settings.leaky());
         let (need, found) = (self.shape.state_len(), memory.len());
         let too_short = Error::new(Field::State, Expected::AtLeast(need as u64), found as u64);
-        let cut = |memory: &'m mut [T], at| memory.split_at_mut_checked(at).ok_or(too_short);
         if found < need {
             return Err(too_short);
         }
-        let (input, rest) = cut(memory, inputs)?;
-        let (y, rest) = cut(rest, outputs)?;
-        let (output, rest) = cut(rest, outputs)?;
-        let (carried, rest) = cut(rest, carried)?;
-        let (scratch, _) = cut(rest, self.shape.scratch_len())?;
+        let (input, rest) = cut(memory, inputs, too_short)?;
+        let (y, rest) = cut(rest, outputs, too_short)?;
+        let (output, rest) = cut(rest, outputs, too_short)?;
+        let (carried, rest) = cut(rest, carried, too_short)?;
+        let (scratch, _) = cut(rest, self.shape.scratch_len(), too_short)?;
         let mut state = State { input, y, output, carried, scratch, held: 0 };
         self.reset(&mut state);
         Ok(state)
@@ -369,6 +368,11 @@ pub(crate) fn check_shape(shape: &Shape) -> Result<(), Error> {
     between(Field::Rank, 0, Shape::MOST, shape.rank)?;
     between(Field::Inputs, 0, Shape::MOST, shape.inputs)?;
     between(Field::Outputs, 1, Shape::MOST, shape.outputs)
+}
+
+/// The first `at` words of a state's memory and the rest.
+pub(crate) fn cut<T>(memory: &mut [T], at: usize, too_short: Error) -> Result<(&mut [T], &mut [T]), Error> {
+    memory.split_at_mut_checked(at).ok_or(too_short)
 }
 
 /// Layer, readout, scaling and initial state of one slice.

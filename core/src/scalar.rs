@@ -57,15 +57,19 @@ pub enum Number {
     F32 = 1,
     /// 64-bit IEEE 754.
     F64 = 2,
+    /// Weights of 16 bits with [fixed](crate::fixed) point.
+    I16 = 3,
+    /// Weights of 8 bits with [fixed](crate::fixed) point.
+    I8 = 4,
 }
 
 impl Number {
-    /// Bytes of one value.
+    /// Bytes of one word of a model's sections; fixed point packs its weights into words of 32 bits.
     #[must_use]
     pub const fn size(self) -> usize {
         match self {
-            Self::F32 => 4,
             Self::F64 => 8,
+            Self::F32 | Self::I16 | Self::I8 => 4,
         }
     }
 }

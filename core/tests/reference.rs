@@ -28,7 +28,7 @@ impl Bounded {
 fn roundoff<T: Scalar>() -> f64 {
     match T::NUMBER {
         tinyfold_core::Number::F32 => f64::powi(2.0, -24) + f64::powi(2.0, -53),
-        tinyfold_core::Number::F64 => f64::powi(2.0, -52),
+        _ => f64::powi(2.0, -52),
     }
 }
 

@@ -166,7 +166,7 @@ fn a_refusal_names_field_expected_and_found() {
         (0, b"ELF\x7f", Field::Magic, exactly(found(b"TFLD")), found(b"ELF\x7f")),
         (4, &[2, 0], Field::Version, exactly(1), 2),
         (6, &[2], Field::Number, exactly(1), 2),
-        (6, &[9], Field::Number, Expected::Between(1, 2), 9),
+        (6, &[9], Field::Number, Expected::Between(1, 4), 9),
         (7, &[0], Field::Form, Expected::Between(1, 2), 0),
         (8, &[3], Field::Arithmetic, Expected::Between(1, 2), 3),
         (9, &[6], Field::Activation, Expected::Between(1, 5), 6),

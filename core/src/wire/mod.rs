@@ -21,16 +21,21 @@
 //! Settings are alpha, 1 - alpha and two parameters of the activation. The other sections are the
 //! packed words of [`pack`](crate::pack::pack); metadata is UTF-8 text that core does not interpret.
 //!
+//! A model of fixed point ([`fixed`]) says at offset 8 how dense products are summed (1: 32 bits, 2: 64
+//! bits) and at 10 the size of rates (1: 16 bits, 2: 8 bits); its settings are alpha, exponent, two
+//! parameters of the activation and the shift of 64-bit sums.
+//!
 //! [`VERSION`] rises when the meaning of any byte changes: a field, a section, the packing, the
 //! order of a sum, an activation's arithmetic. Readers refuse every other version.
 
+pub mod fixed;
 pub mod trial;
 
 use bytemuck::{cast_slice, try_cast_slice};
 use crc::{CRC_32_ISO_HDLC, Crc};
 
 use crate::activation::Activation;
-use crate::error::{Error, Expected, Field, between, exactly};
+use crate::error::{Error, Expected, Field, exactly};
 use crate::network::{Settings, View};
 use crate::scalar::{Arithmetic, Number, Scalar, Variant};
 use crate::shape::{Form, Shape};
@@ -71,9 +76,13 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(shape: &Shape, number: Number, metadata: usize) -> Self {
+    fn of(shape: &Shape, number: Number, metadata: usize) -> Self {
         let words =
             [SETTINGS_LEN, shape.layer_len(), shape.readout_len(), shape.scaling_len(), shape.initial_len()];
+        Self::new(words, number, metadata)
+    }
+
+    fn new(words: [usize; 5], number: Number, metadata: usize) -> Self {
         let mut next = HEADER_LEN;
         let mut place = |bytes: usize| {
             let at = next;
@@ -89,7 +98,7 @@ impl Layout {
 /// Bytes of a model of these sizes.
 #[must_use]
 pub fn length(shape: &Shape, number: Number, metadata: &str) -> usize {
-    Layout::new(shape, number, metadata.len()).checksum + CHECKSUM_LEN
+    Layout::of(shape, number, metadata.len()).checksum + CHECKSUM_LEN
 }
 
 /// Writes a model into `out` and says how many bytes it took: [`length`].
@@ -98,55 +107,66 @@ pub fn length(shape: &Shape, number: Number, metadata: &str) -> usize {
 /// [`Field::Buffer`]: `out` is too short.
 pub fn write<T: Scalar>(view: &View<'_, T>, metadata: &str, out: &mut [u8]) -> Result<usize, Error> {
     let (shape, settings) = (view.shape(), view.settings());
-    let layout = Layout::new(&shape, T::NUMBER, metadata.len());
-    let (need, found) = (layout.checksum + CHECKSUM_LEN, out.len());
-    let too_short = Error::new(Field::Buffer, Expected::AtLeast(need as u64), found as u64);
-    let (out, _) = out.split_at_mut_checked(need).ok_or(too_short)?;
-    let (body, checksum) = out.split_at_mut_checked(layout.checksum).ok_or(too_short)?;
-    body.fill(0);
-    let mut put = |at: usize, bytes: &[u8]| {
-        if let Some(place) = body.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
-            place.copy_from_slice(bytes);
-        }
-    };
-
-    let (activation, parameters) = tag(settings.activation);
-    put(0, &MAGIC.to_le_bytes());
-    put(4, &VERSION.to_le_bytes());
-    put(
-        6,
-        &[
-            T::NUMBER as u8,
-            settings.form as u8,
-            settings.arithmetic as u8,
-            activation,
-            settings.variant as u8,
-        ],
-    );
-    for (k, size) in [shape.neurons, shape.rank, shape.inputs, shape.outputs].into_iter().enumerate() {
-        put(12 + 2 * k, &(size as u16).to_le_bytes());
-    }
-    put(20, &(need as u32).to_le_bytes());
-    for (k, offset) in layout.sections.into_iter().enumerate() {
-        put(24 + 4 * k, &(offset as u32).to_le_bytes());
-    }
-    put(48, &(metadata.len() as u32).to_le_bytes());
-
-    let [settings_at, layer_at, readout_at, scaling_at, initial_at, metadata_at] = layout.sections;
+    let layout = Layout::of(&shape, T::NUMBER, metadata.len());
+    let (activation, parameters) = tag(settings.activation, T::ZERO);
+    let tags = [settings.form as u8, settings.arithmetic as u8, activation, settings.variant as u8];
     let [layer, readout_bias, readout, input_scaling, output_scaling, initial] = view.sections();
-    put(settings_at, cast_slice(&[settings.alpha, settings.keep, parameters[0], parameters[1]]));
-    put(layer_at, cast_slice(layer));
-    put(readout_at, cast_slice(readout_bias));
-    put(readout_at + size_of_val(readout_bias), cast_slice(readout));
-    put(scaling_at, cast_slice(input_scaling));
-    put(scaling_at + size_of_val(input_scaling), cast_slice(output_scaling));
-    put(initial_at, cast_slice(initial));
-    put(metadata_at, metadata.as_bytes());
+    let settings = [settings.alpha, settings.keep, parameters[0], parameters[1]];
+    let sections: [&[&[u8]]; 6] = [
+        &[cast_slice(&settings)],
+        &[cast_slice(layer)],
+        &[cast_slice(readout_bias), cast_slice(readout)],
+        &[cast_slice(input_scaling), cast_slice(output_scaling)],
+        &[cast_slice(initial)],
+        &[metadata.as_bytes()],
+    ];
+    layout.write(T::NUMBER, tags, &shape, sections, out)
+}
 
-    for (byte, value) in checksum.iter_mut().zip(CHECKSUM.checksum(body).to_le_bytes()) {
-        *byte = value;
+impl Layout {
+    /// Writes header, sections and checksum: `tags` are those of bytes 7 to 10.
+    fn write(
+        &self,
+        number: Number,
+        tags: [u8; 4],
+        shape: &Shape,
+        sections: [&[&[u8]]; 6],
+        out: &mut [u8],
+    ) -> Result<usize, Error> {
+        let (need, found) = (self.checksum + CHECKSUM_LEN, out.len());
+        let too_short = Error::new(Field::Buffer, Expected::AtLeast(need as u64), found as u64);
+        let (out, _) = out.split_at_mut_checked(need).ok_or(too_short)?;
+        let (body, checksum) = out.split_at_mut_checked(self.checksum).ok_or(too_short)?;
+        body.fill(0);
+        let mut put = |at: usize, bytes: &[u8]| {
+            if let Some(place) = body.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
+                place.copy_from_slice(bytes);
+            }
+        };
+        put(0, &MAGIC.to_le_bytes());
+        put(4, &VERSION.to_le_bytes());
+        put(6, &[number as u8]);
+        put(7, &tags);
+        for (k, size) in [shape.neurons, shape.rank, shape.inputs, shape.outputs].into_iter().enumerate() {
+            put(12 + 2 * k, &(size as u16).to_le_bytes());
+        }
+        put(20, &(need as u32).to_le_bytes());
+        for (k, offset) in self.sections.into_iter().enumerate() {
+            put(24 + 4 * k, &(offset as u32).to_le_bytes());
+        }
+        let [.., metadata] = sections;
+        put(48, &(metadata.iter().map(|part| part.len()).sum::<usize>() as u32).to_le_bytes());
+        for (mut at, parts) in self.sections.into_iter().zip(sections) {
+            for part in parts {
+                put(at, part);
+                at += part.len();
+            }
+        }
+        for (byte, value) in checksum.iter_mut().zip(CHECKSUM.checksum(body).to_le_bytes()) {
+            *byte = value;
+        }
+        Ok(need)
     }
-    Ok(need)
 }
 
 /// Reads the model that fills `bytes`, in place.
@@ -170,28 +190,21 @@ pub fn read_prefix<T: Scalar>(bytes: &[u8]) -> Result<Model<'_, T>, Error> {
     exactly(Field::Number, T::NUMBER as usize, header.number as usize)?;
 
     let shape = header.shape;
-    let layout = Layout::new(&shape, T::NUMBER, header.metadata);
-    exactly(Field::Length, layout.checksum + CHECKSUM_LEN, header.length)?;
-    for (expected, found) in layout.sections.into_iter().zip(header.offsets) {
-        exactly(Field::Offset, expected, found)?;
-    }
-    let section = |field: Field, at: usize, words: usize| -> Result<&[T], Error> {
-        let bytes = body.get(at..).and_then(|rest| rest.get(..words * size_of::<T>()));
-        let bytes =
-            bytes.ok_or(Error::new(Field::Offset, Expected::Between(0, body.len() as u64), at as u64))?;
-        try_cast_slice(bytes).map_err(|_| {
-            let (align, address) = (align_of::<T>(), bytes.as_ptr() as usize);
-            Error::new(field, Expected::Aligned(align as u64), (address % align) as u64)
-        })
-    };
+    let layout = Layout::of(&shape, T::NUMBER, header.metadata);
+    header.check(&layout)?;
+    let section = |field, at, words| section::<T>(body, field, at, words);
     let [settings_at, layer_at, readout_at, scaling_at, initial_at, metadata_at] = layout.sections;
     let &[alpha, keep, p0, p1] = section(Field::Leak, settings_at, SETTINGS_LEN)? else {
         return Err(Error::new(Field::Leak, Expected::Exactly(SETTINGS_LEN as u64), 0));
     };
     let settings = Settings {
         form: header.form,
-        arithmetic: header.arithmetic,
-        variant: header.variant,
+        arithmetic: *one_of(
+            Field::Arithmetic,
+            &[Arithmetic::Separate, Arithmetic::Fused],
+            header.arithmetic,
+        )?,
+        variant: *one_of(Field::Variant, &[Variant::Libm, Variant::Micromath], header.variant)?,
         activation: untag(header.activation, [p0, p1])?,
         alpha,
         keep,
@@ -206,10 +219,17 @@ pub fn read_prefix<T: Scalar>(bytes: &[u8]) -> Result<Model<'_, T>, Error> {
             section(Field::Initial, initial_at, shape.initial_len())?,
         ],
     )?;
-    let text = body.get(metadata_at..).and_then(|rest| rest.get(..header.metadata)).unwrap_or_default();
-    let metadata = core::str::from_utf8(text)
-        .map_err(|error| Error::new(Field::Metadata, Expected::Utf8, error.valid_up_to() as u64))?;
-    Ok(Model { view, metadata, length: header.length })
+    Ok(Model { view, metadata: header.metadata(body, metadata_at)?, length: header.length })
+}
+
+/// `words` words of `body` from byte `at`.
+fn section<T: bytemuck::Pod>(body: &[u8], field: Field, at: usize, words: usize) -> Result<&[T], Error> {
+    let bytes = body.get(at..).and_then(|rest| rest.get(..words * size_of::<T>()));
+    let bytes = bytes.ok_or(Error::new(Field::Offset, Expected::Between(0, body.len() as u64), at as u64))?;
+    try_cast_slice(bytes).map_err(|_| {
+        let (align, address) = (align_of::<T>(), bytes.as_ptr() as usize);
+        Error::new(field, Expected::Aligned(align as u64), (address % align) as u64)
+    })
 }
 
 /// The number type of the model at the start of `bytes`, to choose the T of [`read`].
@@ -253,9 +273,10 @@ pub(crate) fn take_u16(bytes: &[u8], at: usize) -> Option<u16> {
 struct Header {
     number: Number,
     form: Form,
-    arithmetic: Arithmetic,
+    /// Tags of arithmetic, activation and variant, not yet looked at.
+    arithmetic: u8,
     activation: u8,
-    variant: Variant,
+    variant: u8,
     shape: Shape,
     length: usize,
     offsets: [usize; 6],
@@ -278,17 +299,8 @@ impl Header {
         // The checksum comes first: a damaged byte is damage, not a strange setting.
         let body = checked_body(bytes, length)?;
 
-        let one_of =
-            |field, most: u8, found: u8| between(field, 1, most.into(), found.into()).map(|()| found);
-        let number = if one_of(Field::Number, 2, byte(6))? == 1 { Number::F32 } else { Number::F64 };
-        let form = if one_of(Field::Form, 2, byte(7))? == 1 { Form::Rate } else { Form::Current };
-        let arithmetic = if one_of(Field::Arithmetic, 2, byte(8))? == 1 {
-            Arithmetic::Separate
-        } else {
-            Arithmetic::Fused
-        };
-        let variant =
-            if one_of(Field::Variant, 2, byte(10))? == 1 { Variant::Libm } else { Variant::Micromath };
+        let number = *one_of(Field::Number, &[Number::F32, Number::F64, Number::I16, Number::I8], byte(6))?;
+        let form = *one_of(Field::Form, &[Form::Rate, Form::Current], byte(7))?;
         let reserved = header.get(52..).unwrap_or_default().iter().fold(byte(11), |all, byte| all | byte);
         exactly(Field::Reserved, 0, reserved.into())?;
         let shape = Shape { neurons: size(12), rank: size(14), inputs: size(16), outputs: size(18) };
@@ -296,9 +308,9 @@ impl Header {
         let header = Self {
             number,
             form,
-            arithmetic,
+            arithmetic: byte(8),
             activation: byte(9),
-            variant,
+            variant: byte(10),
             shape,
             length,
             offsets: [24, 28, 32, 36, 40, 44].map(word),
@@ -306,19 +318,40 @@ impl Header {
         };
         Ok((header, body))
     }
+
+    /// That a model of this layout is what the header tells of.
+    fn check(&self, layout: &Layout) -> Result<(), Error> {
+        exactly(Field::Length, layout.checksum + CHECKSUM_LEN, self.length)?;
+        for (expected, found) in layout.sections.into_iter().zip(self.offsets) {
+            exactly(Field::Offset, expected, found)?;
+        }
+        Ok(())
+    }
+
+    fn metadata<'a>(&self, body: &'a [u8], at: usize) -> Result<&'a str, Error> {
+        let text = body.get(at..).and_then(|rest| rest.get(..self.metadata)).unwrap_or_default();
+        core::str::from_utf8(text)
+            .map_err(|error| Error::new(Field::Metadata, Expected::Utf8, error.valid_up_to() as u64))
+    }
 }
 
-fn tag<T: Scalar>(activation: Activation<T>) -> (u8, [T; 2]) {
+/// The choice that a tag names: the first is 1.
+fn one_of<T>(field: Field, choices: &[T], tag: u8) -> Result<&T, Error> {
+    let refused = Error::new(field, Expected::Between(1, choices.len() as u64), tag.into());
+    usize::from(tag).checked_sub(1).and_then(|index| choices.get(index)).ok_or(refused)
+}
+
+fn tag<T: Copy>(activation: Activation<T>, zero: T) -> (u8, [T; 2]) {
     match activation {
-        Activation::Linear => (1, [T::ZERO; 2]),
-        Activation::Relu => (2, [T::ZERO; 2]),
+        Activation::Linear => (1, [zero; 2]),
+        Activation::Relu => (2, [zero; 2]),
         Activation::Clipped { lo, hi } => (3, [lo, hi]),
-        Activation::Tanh => (4, [T::ZERO; 2]),
+        Activation::Tanh => (4, [zero; 2]),
         Activation::Sigmoid { slope, threshold } => (5, [slope, threshold]),
     }
 }
 
-fn untag<T: Scalar>(tag: u8, [p0, p1]: [T; 2]) -> Result<Activation<T>, Error> {
+fn untag<T>(tag: u8, [p0, p1]: [T; 2]) -> Result<Activation<T>, Error> {
     Ok(match tag {
         1 => Activation::Linear,
         2 => Activation::Relu,

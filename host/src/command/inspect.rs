@@ -67,6 +67,7 @@ fn describe_model(path: &Path) -> Result<Value> {
     match bytes.number().map_err(|error| model::refused(&place, error))? {
         Number::F32 => describe_model_of::<f32>(&bytes, &place, "f32"),
         Number::F64 => describe_model_of::<f64>(&bytes, &place, "f64"),
+        Number::I16 | Number::I8 => todo!(),
     }
 }
 

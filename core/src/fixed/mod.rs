@@ -1,0 +1,115 @@
+//! Fixed point: i16 or i8 weights, 32-bit state, the same integers on every target.
+//!
+//! Every operation on numbers is one row of this table; nothing else rounds or saturates.
+//!
+//! | name | value | rounds | when it does not fit |
+//! |---|---|---|---|
+//! | [`mulw`]`(a, w)` | a w / 2^16, w a weight of 16 bits | down | always fits |
+//! | [`mulh`]`(a, r)` | a r / 2^32 | down | always fits |
+//! | sums of products | exact, in 32 bits, or in 64 and shifted | down, by the shift | wraps: a model must keep its sums in range |
+//! | [`leak`] | (keep old + alpha new) / 2^31 | to nearest, half up | saturates |
+//! | correction | bias + sum_k M_jk s_k / 2^shift, in 64 bits | to nearest, half up | saturates |
+//! | input | (raw - center) m / 2^shift, in 64 bits | to nearest, half up | saturates |
+//! | rate | phi / 2^16 (i16) or phi / 2^24 (i8) | to nearest, half up | saturates |
+//! | tanh, sigmoid | a table of 513 values, linear between them | down, to 2^-30 | cannot |
+//!
+//! A weight of 8 bits counts as 256 times itself: one unit of a weight is 2^-15 of its row's scale in both
+//! sizes. Each row has its own scale r (32 bits) and bias b.
+//!
+//! Low rank, rate form: with sums over the latent z and the inputs x,
+//!
+//! acc = sum_j mulw(z_j, U_j) + sum_k mulw(x_k, B_k), p = b + mulh(acc, r), phi = phi(p),
+//! s = sum_i mulw(phi_i, \[V_i | C_i\]), \[z'; y\] = correction(s), leaked.
+//!
+//! The correction M, (R + O) × (R + O), undoes on average what rounding U, V and C did: with it the
+//! slow eigenvalues of an integrator are exact to 2^-31.
+//!
+//! Dense: acc = sum_j W_j h_j + sum_k B_k x_k over rates h and inputs x of 16 or 8 bits (256 times that
+//! for rates of 8 bits), p = b + mulh(acc, r); the readout is one more such product.
+
+mod activation;
+mod dense;
+mod latent;
+mod network;
+pub mod pack;
+
+pub use dense::{Accumulator, Rates};
+pub use network::{Settings, State, View, section_lens};
+
+/// A weight of 16 or 8 bits.
+pub trait Weight: Copy + core::fmt::Debug + bytemuck::Pod {
+    /// The tag of this type in the bytes of a model.
+    const NUMBER: crate::Number;
+    /// Weights in a word of 32 bits.
+    const IN_A_WORD: usize = size_of::<i32>() / size_of::<Self>();
+    /// The integer that is stored.
+    fn raw(self) -> i32;
+    /// The weight in units of 2^-15 of its row's scale.
+    fn wide(self) -> i32;
+}
+
+impl Weight for i16 {
+    const NUMBER: crate::Number = crate::Number::I16;
+    #[inline(always)]
+    fn raw(self) -> i32 {
+        self as i32
+    }
+    #[inline(always)]
+    fn wide(self) -> i32 {
+        self as i32
+    }
+}
+
+impl Weight for i8 {
+    const NUMBER: crate::Number = crate::Number::I8;
+    #[inline(always)]
+    fn raw(self) -> i32 {
+        self as i32
+    }
+    #[inline(always)]
+    fn wide(self) -> i32 {
+        (self as i32) << 8
+    }
+}
+
+/// floor(a w / 2^16) for a weight w of 16 bits: one SMLAWB with its addition.
+#[inline(always)]
+#[must_use]
+pub const fn mulw(a: i32, w: i32) -> i32 {
+    ((a as i64 * w as i64) >> 16) as i32
+}
+
+/// floor(a r / 2^32): one SMMLA with its addition.
+#[inline(always)]
+#[must_use]
+pub const fn mulh(a: i32, r: i32) -> i32 {
+    ((a as i64 * r as i64) >> 32) as i32
+}
+
+/// x / 2^shift to the nearest, half up, saturated to 32 bits.
+#[inline(always)]
+#[must_use]
+pub const fn round_shift(x: i64, shift: u32) -> i32 {
+    let half = (1_i64 << (shift & 63)) >> 1;
+    saturate(x.wrapping_add(half) >> (shift & 63))
+}
+
+/// The nearest number of 32 bits.
+#[inline(always)]
+#[must_use]
+pub const fn saturate(x: i64) -> i32 {
+    if x > i32::MAX as i64 {
+        i32::MAX
+    } else if x < i32::MIN as i64 {
+        i32::MIN
+    } else {
+        x as i32
+    }
+}
+
+/// (keep old + alpha new) / 2^31; keep and alpha are in units of 2^-31, so 2^31 is 1.
+#[inline(always)]
+#[must_use]
+pub const fn leak(keep: u32, alpha: u32, old: i32, new: i32) -> i32 {
+    if keep == 0 { new } else { round_shift(keep as i64 * old as i64 + alpha as i64 * new as i64, 31) }
+}
