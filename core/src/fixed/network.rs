@@ -52,6 +52,19 @@ impl Settings {
         self.alpha != ONE
     }
 
+    /// Words of memory that the [`State`] of a network of these sizes needs.
+    #[must_use]
+    pub const fn state_len(&self, shape: &Shape) -> usize {
+        let carried = shape.carried_len(self.form, self.leaky());
+        shape.inputs + shape.outputs + carried + self.scratch_len(shape)
+    }
+
+    /// Rates and inputs when dense, else the R + O sums.
+    const fn scratch_len(&self, shape: &Shape) -> usize {
+        let Shape { neurons, rank, inputs, outputs } = *shape;
+        if shape.is_dense() { self.rates.words(neurons + inputs) } else { rank + outputs }
+    }
+
     #[inline(always)]
     pub(super) fn leak(&self, old: i32, new: i32) -> i32 {
         leak(ONE.wrapping_sub(self.alpha), self.alpha, old, new)
@@ -195,19 +208,13 @@ impl<'a, W: Weight> View<'a, W> {
     /// Words of memory a [`State`] needs.
     #[must_use]
     pub const fn state_len(&self) -> usize {
-        let Shape { inputs, outputs, .. } = self.shape;
-        inputs + outputs + self.carried_len() + self.scratch_len()
+        self.settings.state_len(&self.shape)
     }
 
     /// Words that a step carries to the next one: see [`Shape::carried_len`].
     #[must_use]
     pub const fn carried_len(&self) -> usize {
         self.shape.carried_len(self.settings.form, self.settings.leaky())
-    }
-
-    const fn scratch_len(&self) -> usize {
-        let Shape { neurons, rank, inputs, outputs } = self.shape;
-        if self.shape.is_dense() { self.settings.rates.words(neurons + inputs) } else { rank + outputs }
     }
 
     /// A state in `memory`, reset. Of the memory, the first [`View::state_len`] words are used.
@@ -220,7 +227,7 @@ impl<'a, W: Weight> View<'a, W> {
         let (input, rest) = cut(memory, self.shape.inputs, too_short)?;
         let (output, rest) = cut(rest, self.shape.outputs, too_short)?;
         let (carried, rest) = cut(rest, self.carried_len(), too_short)?;
-        let (scratch, _) = cut(rest, self.scratch_len(), too_short)?;
+        let (scratch, _) = cut(rest, self.settings.scratch_len(&self.shape), too_short)?;
         let mut state = State { input, output, carried, scratch, held: 0 };
         self.reset(&mut state);
         Ok(state)
