@@ -216,7 +216,8 @@ impl Instruction {
         // Between a core register and a single one.
         if second & 0x10 != 0 {
             self.kind = Kind::FloatMove;
-            self.float_operands = [if load { n } else { None }, None];
+            // Of these only VMOV reads a single register; VMRS reads flags.
+            self.float_operands = [n.filter(|_| load && first & 0xe0 == 0), None];
             return;
         }
         self.float_result = d;
