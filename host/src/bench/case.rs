@@ -122,8 +122,9 @@ pub struct Case {
     pub memory: usize,
     /// The words that the chip must answer: what core computes on this host.
     pub expected: Vec<u32>,
+    /// What the kernel works on: samples (T × I), or elements.
+    pub words: Vec<u32>,
     work: Work,
-    words: Vec<u32>,
 }
 
 /// The cases of the list, of the kernels and sizes asked for; all when nothing is.
@@ -241,7 +242,7 @@ impl Row {
         }
         let Self { kernel, work, .. } = *self;
         let neurons = if matches!(work, Work::Activation) { ELEMENTS } else { neurons };
-        Ok(Case { kernel, neurons, rank, number, operations, model, memory, expected, work, words })
+        Ok(Case { kernel, neurons, rank, number, operations, model, memory, expected, words, work })
     }
 
     fn float(&self, n: usize, rank: usize, number: Number, leak: f64, rng: &mut ChaCha8Rng) -> Network {

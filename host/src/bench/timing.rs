@@ -54,40 +54,30 @@ impl Model {
 
     /// Cycles of `instruction` behind `previous`, without those of a jump that may or may not be taken.
     fn cycles(self, instruction: &Instruction, previous: Option<&Instruction>) -> u64 {
+        let refill = |jumps| if jumps { REFILL } else { 0 };
         if self == Self::M0 {
             return match instruction.kind {
                 Kind::Load { .. } | Kind::Store { .. } => 2,
-                Kind::LoadMany { words, jumps } => 1 + u64::from(words) + if jumps { REFILL } else { 0 },
+                Kind::LoadMany { words, jumps } => 1 + u64::from(words) + refill(jumps),
                 Kind::StoreMany { words } => 1 + u64::from(words),
                 Kind::Branch => 1 + REFILL,
                 Kind::Call => 2 + REFILL,
                 _ => 1,
             };
         }
-        let after_load = previous.is_some_and(|previous| previous.is_single_load());
+        let after_load = previous.is_some_and(Instruction::is_single_load);
         let pipelined = after_load && !previous.is_some_and(|previous| previous.delays(instruction));
         let hazard = previous.and_then(|previous| previous.float_result);
         let load = if pipelined { 1 } else { 2 };
-        let refill = |jumps| if jumps { REFILL } else { 0 };
         let stall = hazard.is_some() && instruction.float_operands.contains(&hazard);
         u64::from(stall)
             + match instruction.kind {
-                Kind::Begin
-                | Kind::End
-                | Kind::Plain
-                | Kind::Multiply
-                | Kind::FloatStore
-                | Kind::FloatMove
-                | Kind::FloatOperation
-                | Kind::ConditionalBranch => 1,
                 Kind::MultiplyAdd | Kind::FloatMovePair => 2,
                 Kind::LongMultiply if self == Self::M3 => 4,
-                Kind::LongMultiply => 1,
                 Kind::Divide => 7,
                 Kind::Load { to } => load + refill(to == 15),
                 Kind::FloatLoad => load,
                 Kind::Store { register_offset: true } if !after_load => 2,
-                Kind::Store { .. } => 1,
                 Kind::LoadMany { words, jumps } => 1 + u64::from(words) + refill(jumps),
                 Kind::StoreMany { words } => 1 + u64::from(words),
                 Kind::Pair | Kind::FloatMultiplyAdd => 3,
@@ -95,6 +85,7 @@ impl Model {
                 Kind::Branch | Kind::Call => 1 + REFILL,
                 Kind::TableBranch => 2 + REFILL,
                 Kind::IfThen => u64::from(previous.is_none_or(|previous| previous.size != 2)),
+                _ => 1,
             }
     }
 }
