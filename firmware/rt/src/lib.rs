@@ -43,7 +43,7 @@ impl Sink for Result {
 }
 
 /// Runs model and trial of the flash regions with `memory` for the state, writes the result, exits.
-pub fn main(memory: &mut [f32]) -> ! {
+pub fn main(memory: &mut [u32]) -> ! {
     let outcome = File::create(c"result.bin").map_err(|_| Failure::Sink).and_then(|file| {
         let mut result = Result(file);
         run(model(), trial(), memory, &mut result)?;

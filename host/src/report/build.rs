@@ -129,7 +129,7 @@ pub fn describe(
         r_squared: analysis.channels.iter().map(|channel| channel.r_squared).collect(),
         distance: analysis.distance,
         manifold: points(&analysis.cloud, task),
-        tolerance: tolerance(&case.exported),
+        tolerance: tolerance(&case),
         model_bytes: case.model.bytes().len(),
         multiply_adds: crate::format::model::shape_of(network).multiply_adds(),
     })

@@ -4,7 +4,12 @@ use faer::Mat;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use tinyfold_core::fixed::pack::Input;
+use tinyfold_core::fixed::{Accumulator, Rates, Settings};
+use tinyfold_core::{Number, Shape};
 
+use super::Record;
+use crate::format::fixed::{FixedNetwork, Layers};
 use crate::format::model::{self, ModelBytes};
 use crate::network::{Activation, Arithmetic, Channel, Form, Network, Recurrence, Variant};
 use crate::{Result, simulate};
@@ -21,6 +26,8 @@ pub struct Case {
     pub inputs: usize,
     /// The exported weights, widened to f64.
     pub exported: Network,
+    /// The integers of a model of fixed point.
+    pub fixed: Option<FixedNetwork>,
     /// The weights before they were rounded to f32, when known.
     pub original: Option<Network>,
 }
@@ -48,16 +55,62 @@ impl Case {
     /// The case of model bytes; `place` names the file in messages.
     ///
     /// # Errors
-    /// The bytes are not an f32 model of this version.
+    /// The bytes are not a model of this version in f32 or fixed point.
     pub fn of_model(
         name: impl Into<String>,
         model: ModelBytes,
         samples: Vec<f32>,
         place: &str,
     ) -> Result<Self> {
-        let exported = model::import(&model::read::<f32>(&model, place)?, place)?;
+        let fixed = match model.number().map_err(|error| model::refused(place, error))? {
+            Number::I16 | Number::I8 => Some(FixedNetwork::import(&model, place)?),
+            Number::F32 | Number::F64 => None,
+        };
+        let exported = match &fixed {
+            Some(network) => network.dequantise(),
+            None => model::import(&model::read::<f32>(&model, place)?, place)?,
+        };
         let inputs = exported.input.ncols();
-        Ok(Self { name: name.into(), model, samples, inputs, exported, original: None })
+        Ok(Self { name: name.into(), model, samples, inputs, exported, fixed, original: None })
+    }
+
+    /// The samples as the chip gets them, in physical units: rounded to raw integers for fixed point.
+    fn physical(&self) -> Vec<f64> {
+        let Some(network) = &self.fixed else { return self.samples.iter().map(|&x| x.into()).collect() };
+        let units = network.input_scaling.iter().map(|input| f64::from(input.unit)).cycle();
+        network.raw(&self.samples).iter().zip(units).map(|(&raw, unit)| f64::from(raw) * unit).collect()
+    }
+
+    /// Outputs in physical units and carried words in network units.
+    #[must_use]
+    pub fn values(&self, record: &Record) -> (Vec<f64>, Vec<f64>) {
+        let Some(network) = &self.fixed else {
+            let wide = |words: &[u32]| words.iter().map(|&word| f32::from_bits(word).into()).collect();
+            return (wide(&record.outputs), wide(&record.carried));
+        };
+        let integers = |words: &[u32]| words.iter().map(|&word| f64::from(word as i32)).collect::<Vec<f64>>();
+        let channels = network.output_units.iter().zip(&network.outputs).cycle();
+        let outputs = integers(&record.outputs)
+            .iter()
+            .zip(channels)
+            .map(|(y, (&unit, channel))| y * f64::from(unit) + channel.center)
+            .collect();
+        let units = network.carried_units.iter().cycle();
+        (outputs, integers(&record.carried).iter().zip(units).map(|(word, unit)| word * unit).collect())
+    }
+
+    /// The same bits; any NaN of floating point equals any NaN.
+    pub(super) fn same_word(&self, a: u32, b: u32) -> bool {
+        let nan = |word| f32::from_bits(word).is_nan();
+        a == b || (self.fixed.is_none() && nan(a) && nan(b))
+    }
+
+    /// The same bits everywhere.
+    #[must_use]
+    pub fn same_bits(&self, a: &Record, b: &Record) -> bool {
+        let same =
+            |a: &[u32], b: &[u32]| a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| self.same_word(a, b));
+        a.held == b.held && same(&a.outputs, &b.outputs) && same(&a.carried, &b.carried)
     }
 
     /// Number of samples.
@@ -71,9 +124,9 @@ impl Case {
     pub fn truth(&self, network: &Network) -> Truth {
         let mut held = vec![0.0; self.inputs];
         let mut x = Vec::with_capacity(self.samples.len());
-        for sample in self.samples.chunks_exact(self.inputs.max(1)) {
+        for sample in self.physical().chunks_exact(self.inputs.max(1)) {
             for ((held, &raw), channel) in held.iter_mut().zip(sample).zip(&network.inputs) {
-                let scaled = (f64::from(raw) - channel.center) * channel.gain;
+                let scaled = (raw - channel.center) * channel.gain;
                 if scaled.is_finite() {
                     *held = scaled;
                 }
@@ -97,12 +150,20 @@ const RANK: usize = 2;
 const INPUTS: usize = 3;
 const OUTPUTS: usize = 2;
 
+/// Every case there is: [`float_suite`] and [`fixed_suite`].
+///
+/// # Errors
+/// None in practice: the networks are exportable by construction.
+pub fn suite(steps: usize) -> Result<Vec<Case>> {
+    Ok(float_suite(steps)?.into_iter().chain(fixed_suite(steps)?).collect())
+}
+
 /// Every form × dense / low-rank × activation × arithmetic, with and without leak, libm and
 /// micromath: random stable networks (seeded) on random samples, some of which are not finite.
 ///
 /// # Errors
 /// None in practice: the networks are exportable by construction.
-pub fn suite(steps: usize) -> Result<Vec<Case>> {
+pub fn float_suite(steps: usize) -> Result<Vec<Case>> {
     let activations = [
         ("linear", Activation::Linear),
         ("relu", Activation::Relu),
@@ -144,6 +205,114 @@ pub fn suite(steps: usize) -> Result<Vec<Case>> {
         }
     }
     Ok(cases)
+}
+
+/// Fixed point: form × dense / low-rank × activation × sizes of weights and rates × sums, with and without
+/// leak: random integers whose network is stable, on random samples, some beyond every range.
+///
+/// # Errors
+/// None in practice: the networks are exportable by construction.
+pub fn fixed_suite(steps: usize) -> Result<Vec<Case>> {
+    let activations = [
+        ("linear", Activation::Linear),
+        ("relu", Activation::Relu),
+        ("clipped", Activation::Clipped { lo: 0, hi: 1 << 24 }),
+        ("tanh", Activation::Tanh),
+        ("sigmoid", Activation::Sigmoid { slope: 1 << 18, threshold: 1 << 24 }),
+    ];
+    let i64_sums = Accumulator::I64 { shift: 6 };
+    let kinds = [
+        ("dense, i16 × i16", Number::I16, 0, Rates::I16, Accumulator::I32),
+        ("dense, i16 × i16, 64-bit sums", Number::I16, 0, Rates::I16, i64_sums),
+        ("dense, i8 × i16", Number::I8, 0, Rates::I16, Accumulator::I32),
+        ("dense, i8 × i8", Number::I8, 0, Rates::I8, Accumulator::I32),
+        ("dense, i8 × i8, 64-bit sums", Number::I8, 0, Rates::I8, i64_sums),
+        ("rank 2, i16", Number::I16, RANK, Rates::I16, Accumulator::I32),
+        ("rank 2, i8", Number::I8, RANK, Rates::I16, Accumulator::I32),
+    ];
+    let mut cases = Vec::new();
+    for (form, form_name) in [(Form::Rate, "rate"), (Form::Current, "current")] {
+        for (kind, number, rank, rates, accumulator) in kinds {
+            for (activation_name, activation) in activations {
+                for alpha in [1.0, 0.3] {
+                    // Full scale of rates: 1 for tanh and sigmoid, 4 (2^28 of exponent 26) for the others.
+                    let unit = if activation_name == "tanh" || activation_name == "sigmoid" { 31 } else { 29 };
+                    let settings = Settings {
+                        form,
+                        rates,
+                        rate_shift: unit - rates.bits() as u8,
+                        accumulator,
+                        activation,
+                        exponent: 26,
+                        alpha: (alpha * 31.0_f64.exp2()) as u32,
+                    };
+                    let mut rng = ChaCha8Rng::seed_from_u64(1000 + cases.len() as u64);
+                    let network = random_fixed(number, rank, settings, &mut rng);
+                    let name = format!("{form_name}, {kind}, {activation_name}, alpha {alpha}");
+                    let samples = samples(steps, &mut rng);
+                    cases.push(Case::of_model(name, network.export()?, samples, "export")?);
+                }
+            }
+        }
+    }
+    Ok(cases)
+}
+
+/// Random integers, scaled so that W has Frobenius norm 0.8 and inputs and outputs are of the order of 1.
+fn random_fixed(number: Number, rank: usize, settings: Settings, rng: &mut ChaCha8Rng) -> FixedNetwork {
+    let shape = Shape { neurons: NEURONS, rank, inputs: INPUTS, outputs: OUTPUTS };
+    // Twelve values of 2^30 times weights of 2^12 and sums of twelve dense products stay within 32 bits.
+    let most = match (number, rank) {
+        (Number::I8, 0) => 127,
+        (Number::I8, _) => 15,
+        _ => 4000,
+    };
+    let mut weights = |count: usize| (0..count).map(|_| rng.random_range(-most..=most)).collect::<Vec<i16>>();
+    let (input, readout) = (weights(NEURONS * INPUTS), weights(OUTPUTS * NEURONS));
+    let sums = rank + OUTPUTS;
+    let layers = if rank == 0 {
+        let w = weights(NEURONS * NEURONS);
+        Layers::Dense { w, output_scale: vec![1 << 28; OUTPUTS], output_bias: vec![12_345; OUTPUTS] }
+    } else {
+        let (u, v) = (weights(NEURONS * rank), weights(NEURONS * rank));
+        let matrix = (0..sums * sums).map(|_| rng.random_range(-(1 << 29)..1 << 29)).collect();
+        // The latent has no bias in the real network.
+        let bias = (0..sums).map(|j| if j < rank { 0 } else { -54_321 }).collect();
+        Layers::LowRank { u, v, matrix, shift: vec![26; sums], bias }
+    };
+    let channels = |kind: &str, count| (0..count).map(|k| Channel::plain(format!("{kind}{k}"))).collect();
+    let mut network = FixedNetwork {
+        number,
+        shape,
+        settings,
+        layers,
+        input,
+        scale: vec![1 << 30; NEURONS],
+        bias: (0..NEURONS).map(|_| rng.random_range(-(1 << 24)..1 << 24)).collect(),
+        readout,
+        input_scaling: vec![Input { center: 100, multiplier: 3 << 20, shift: 13, unit: 1e-5 }; INPUTS],
+        output_units: vec![1e-6; OUTPUTS],
+        initial: Vec::new(),
+        carried_units: Vec::new(),
+        inputs: channels("x", INPUTS),
+        outputs: channels("y", OUTPUTS),
+        task: None,
+    };
+    for channel in &mut network.inputs {
+        channel.center = 100.0 * f64::from(1e-5_f32);
+    }
+    network.carried_units = network.units_of_carried(&vec![(-24.0_f64).exp2(); rank]);
+    let norm = network.dequantise().weights().norm_l2();
+    for r in &mut network.scale {
+        // Every other row with 16 low bits of zero, which the Cortex-M0 treats on its own.
+        *r = (f64::from(*r) * (0.8 / norm).min(1.9)) as i32;
+    }
+    for r in network.scale.iter_mut().step_by(2) {
+        *r &= !0xffff;
+    }
+    network.initial =
+        (0..network.carried_units.len()).map(|_| rng.random_range(-(1 << 22)..1 << 22)).collect();
+    network
 }
 
 fn normal(count: usize, scale: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {

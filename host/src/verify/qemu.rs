@@ -144,7 +144,14 @@ impl Backend for Qemu {
     fn run(&self, case: &Case) -> Result<Record> {
         let refused = |error| model::refused(&format!("{}: {}", self.chip.name, case.name), error);
         let mut trial = vec![0; trial::length(case.samples.len())];
-        trial::write(&Trial { inputs: case.inputs, samples: &case.samples }, &mut trial).map_err(refused)?;
+        let inputs = case.inputs;
+        match &case.fixed {
+            Some(network) => {
+                trial::write(&Trial { inputs, samples: &network.raw(&case.samples) }, &mut trial)
+            }
+            None => trial::write(&Trial { inputs, samples: &case.samples }, &mut trial),
+        }
+        .map_err(refused)?;
         let result = self.run_bytes(case.model.bytes(), &trial)?;
         let (header, words, stack) = ResultHeader::read(&result).map_err(refused)?;
         self.worst_stack.fetch_max(stack, Ordering::Relaxed);
@@ -152,8 +159,8 @@ impl Backend for Qemu {
         for step in words.chunks_exact(header.step_len()) {
             record.held.push(u32::from_le_bytes(step[0]));
             let (outputs, carried) = step[1..].split_at(header.outputs);
-            record.outputs.extend(outputs.iter().map(|&word| f32::from_le_bytes(word)));
-            record.carried.extend(carried.iter().map(|&word| f32::from_le_bytes(word)));
+            record.outputs.extend(outputs.iter().map(|&word| u32::from_le_bytes(word)));
+            record.carried.extend(carried.iter().map(|&word| u32::from_le_bytes(word)));
         }
         Ok(record)
     }
