@@ -236,7 +236,8 @@ pub fn fixed_suite(steps: usize) -> Result<Vec<Case>> {
             for (activation_name, activation) in activations {
                 for alpha in [1.0, 0.3] {
                     // Full scale of rates: 1 for tanh and sigmoid, 4 (2^28 of exponent 26) for the others.
-                    let unit = if activation_name == "tanh" || activation_name == "sigmoid" { 31 } else { 29 };
+                    let unit =
+                        if activation_name == "tanh" || activation_name == "sigmoid" { 31 } else { 29 };
                     let settings = Settings {
                         form,
                         rates,
