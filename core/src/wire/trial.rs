@@ -13,7 +13,10 @@
 //! |---|---|
 //! | 16-byte header | magic `TFRS`; version (2 bytes), outputs O (2 bytes); carried words; T |
 //! | T × (1 + O + carried) | held inputs (u32), outputs, carried words (as samples) |
-//! | 4 bytes | worst stack in bytes |
+//! | 4 bytes | worst stack so far, in bytes |
+//!
+//! A region may hold several trials, for as many models, one after the other at multiples of
+//! [`ALIGNMENT`](super::ALIGNMENT); their results follow each other without gaps.
 
 use bytemuck::{cast_slice, try_cast_slice};
 
@@ -143,17 +146,33 @@ impl ResultHeader {
     /// # Errors
     /// Not a result of this version, or not a whole one.
     pub fn read(bytes: &[u8]) -> Result<(Self, &[[u8; 4]], u32), Error> {
+        let result = Self::read_prefix(bytes)?;
+        exactly(Field::Length, result.0.length(), bytes.len())?;
+        Ok(result)
+    }
+
+    /// As [`ResultHeader::read`] for the first of several results.
+    ///
+    /// # Errors
+    /// Not a result of this version, or not a whole one.
+    pub fn read_prefix(bytes: &[u8]) -> Result<(Self, &[[u8; 4]], u32), Error> {
         check_kind(bytes, RESULT, VERSION)?;
         let word = |at| take_u32(bytes, at).unwrap_or(0) as usize;
         let header =
             Self { outputs: take_u16(bytes, 6).unwrap_or(0).into(), carried: word(8), steps: word(12) };
         between(Field::Steps, 0, MOST_STEPS, header.steps)?;
         between(Field::Carried, 0, 2 * Shape::MOST, header.carried)?;
-        let words = header.steps * header.step_len();
-        exactly(Field::Length, HEADER_LEN + size_of::<u32>() * (words + 1), bytes.len())?;
-        let words = bytes.get(HEADER_LEN..).unwrap_or_default().as_chunks().0;
+        let length = header.length();
+        let short = Error::new(Field::Length, Expected::AtLeast(length as u64), bytes.len() as u64);
+        let words = bytes.get(HEADER_LEN..length).ok_or(short)?.as_chunks().0;
         let (stack, words) = words.split_last().unwrap_or((&[0; 4], &[]));
         Ok((header, words, u32::from_le_bytes(*stack)))
+    }
+
+    /// Bytes of the whole result.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        HEADER_LEN + size_of::<u32>() * (self.steps * self.step_len() + 1)
     }
 
     /// Words of one step: held inputs, outputs, carried words.

@@ -8,8 +8,8 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 use heapless::Vec;
 use tinyfold_core::fixed::Weight;
-use tinyfold_core::wire;
 use tinyfold_core::wire::trial::{self, Sample};
+use tinyfold_core::wire::{self, ALIGNMENT};
 use tinyfold_core::{Error, Expected, Field, Number, Shape};
 
 /// Where the bytes of a result go.
@@ -19,6 +19,11 @@ pub trait Sink {
     /// # Errors
     /// [`Failure::Sink`].
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure>;
+
+    /// Most bytes of stack used so far; 0 where it is not known.
+    fn worst_stack(&self) -> u32 {
+        0
+    }
 }
 
 /// Why a run ended early; the number is the exit code of the image.
@@ -60,24 +65,55 @@ pub const PANICKED: i32 = 20;
 /// Exit code after a HardFault.
 pub const FAULTED: i32 = 21;
 
-/// Runs the model at the start of `model` on the trial at the start of `trial`, from reset to the
-/// last sample, and writes header and step words of the result (see [`trial`]).
+/// Runs every model in `model` on its trial in `trial`, from reset to the last sample, and writes the
+/// results (see [`trial`]). The first of both must be there; the last model is the one that no other
+/// follows.
 ///
 /// # Errors
-/// Bytes that are refused, memory that is too small for the model, a sink that is full.
-pub fn run(model: &[u8], trial: &[u8], memory: &mut [u32], sink: &mut dyn Sink) -> Result<(), Failure> {
+/// The number of the case and what failed: bytes that are refused, memory that is too small for the
+/// model, a sink that is full.
+pub fn run(
+    model: &[u8],
+    trial: &[u8],
+    memory: &mut [u32],
+    sink: &mut dyn Sink,
+) -> Result<(), (usize, Failure)> {
     let mut out = Buffered { buffer: Vec::new(), sink };
-    match wire::number(model).map_err(Failure::Model)? {
-        Number::I16 => run_fixed::<i16>(model, trial, cast_slice_mut(memory), &mut out)?,
-        Number::I8 => run_fixed::<i8>(model, trial, cast_slice_mut(memory), &mut out)?,
-        // A model in f64 is refused by its reader.
-        Number::F32 | Number::F64 => run_float(model, trial, cast_slice_mut(memory), &mut out)?,
+    let (mut model, mut trial) = (model, trial);
+    for case in 0.. {
+        let lengths = run_one(model, trial, memory, &mut out).map_err(|failure| (case, failure))?;
+        let [next_model, next_trial] = lengths.map(|length| length.next_multiple_of(ALIGNMENT));
+        model = model.get(next_model..).unwrap_or_default();
+        trial = trial.get(next_trial..).unwrap_or_default();
+        if matches!(wire::number(model), Err(Error { field: Field::Magic, .. })) {
+            break;
+        }
     }
-    out.flush()
+    out.flush().map_err(|failure| (0, failure))
 }
 
-fn run_float(model: &[u8], trial: &[u8], memory: &mut [f32], out: &mut Buffered<'_>) -> Result<(), Failure> {
-    let view = wire::read_prefix::<f32>(model).map_err(Failure::Model)?.view;
+/// Runs one case and says how many bytes model and trial have.
+fn run_one(
+    model: &[u8],
+    trial: &[u8],
+    memory: &mut [u32],
+    out: &mut Buffered<'_>,
+) -> Result<[usize; 2], Failure> {
+    match wire::number(model).map_err(Failure::Model)? {
+        Number::I16 => run_fixed::<i16>(model, trial, cast_slice_mut(memory), out),
+        Number::I8 => run_fixed::<i8>(model, trial, cast_slice_mut(memory), out),
+        // A model in f64 is refused by its reader.
+        Number::F32 | Number::F64 => run_float(model, trial, cast_slice_mut(memory), out),
+    }
+}
+
+fn run_float(
+    model: &[u8],
+    trial: &[u8],
+    memory: &mut [f32],
+    out: &mut Buffered<'_>,
+) -> Result<[usize; 2], Failure> {
+    let wire::Model { view, length, .. } = wire::read_prefix::<f32>(model).map_err(Failure::Model)?;
     let samples = samples(trial, view.shape())?;
     let mut state = view.state(memory).map_err(Failure::Model)?;
     out.header(view.shape(), state.carried().len(), samples)?;
@@ -85,7 +121,8 @@ fn run_float(model: &[u8], trial: &[u8], memory: &mut [f32], out: &mut Buffered<
         let status = view.step(&mut state, sample);
         out.step(status.held, cast_slice(state.output()), cast_slice(state.carried()))?;
     }
-    Ok(())
+    out.end()?;
+    Ok([length, trial::length(samples.len())])
 }
 
 fn run_fixed<W: Weight>(
@@ -93,8 +130,9 @@ fn run_fixed<W: Weight>(
     trial: &[u8],
     memory: &mut [i32],
     out: &mut Buffered<'_>,
-) -> Result<(), Failure> {
-    let view = wire::fixed::read_prefix::<W>(model).map_err(Failure::Model)?.view;
+) -> Result<[usize; 2], Failure> {
+    let wire::fixed::Model { view, length, .. } =
+        wire::fixed::read_prefix::<W>(model).map_err(Failure::Model)?;
     let samples = samples(trial, view.shape())?;
     let mut state = view.state(memory).map_err(Failure::Model)?;
     out.header(view.shape(), state.carried().len(), samples)?;
@@ -102,7 +140,8 @@ fn run_fixed<W: Weight>(
         let status = view.step(&mut state, sample);
         out.step(status.held, cast_slice(state.output()), cast_slice(state.carried()))?;
     }
-    Ok(())
+    out.end()?;
+    Ok([length, trial::length(samples.len())])
 }
 
 /// The samples of a trial, if they are for a network of this shape.
@@ -137,6 +176,11 @@ impl Buffered<'_> {
         defmt::debug!("output {:#010x}, {} held", output, held);
         let mut words = core::iter::once(&held).chain(output).chain(carried);
         words.try_for_each(|word| self.put(&word.to_le_bytes()))
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        let stack = self.sink.worst_stack();
+        self.put(&stack.to_le_bytes())
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {

@@ -32,6 +32,13 @@ pub struct Case {
     pub original: Option<Network>,
 }
 
+/// Its name, which tells how to make it again.
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
 /// What the independent f64 host computes for a case.
 pub struct Truth {
     /// Outputs in physical units, row-major T × O.
@@ -144,11 +151,9 @@ impl Case {
     }
 }
 
-/// Neurons of a suite network: not a multiple of the panel height.
-const NEURONS: usize = 12;
-const RANK: usize = 2;
-const INPUTS: usize = 3;
-const OUTPUTS: usize = 2;
+/// Sizes of a suite network, dense or of this rank: no multiple of any panel's height.
+const SIZES: Shape = Shape { neurons: 13, rank: 2, inputs: 3, outputs: 2 };
+const RANK: usize = SIZES.rank;
 
 /// Every case there is: [`float_suite`] and [`fixed_suite`].
 ///
@@ -187,7 +192,7 @@ pub fn float_suite(steps: usize) -> Result<Vec<Case>> {
                             [Some(Variant::Libm), fast.then_some(Variant::Micromath)].into_iter().flatten()
                         {
                             let mut rng = ChaCha8Rng::seed_from_u64(cases.len() as u64);
-                            let mut network = random_network(activation, rank, &mut rng);
+                            let mut network = random_network(activation, Shape { rank, ..SIZES }, &mut rng);
                             network.form = form;
                             network.alpha = alpha;
                             network.arithmetic = arithmetic;
@@ -197,7 +202,11 @@ pub fn float_suite(steps: usize) -> Result<Vec<Case>> {
                             let name = format!(
                                 "{form_name}, {rank_name}, {activation_name}{fast}, {arithmetic_name}, alpha {alpha}"
                             );
-                            cases.push(Case::of_network(name, network, samples(steps, &mut rng))?);
+                            cases.push(Case::of_network(
+                                name,
+                                network,
+                                samples(steps * SIZES.inputs, &mut rng),
+                            )?);
                         }
                     }
                 }
@@ -248,9 +257,9 @@ pub fn fixed_suite(steps: usize) -> Result<Vec<Case>> {
                         alpha: (alpha * 31.0_f64.exp2()) as u32,
                     };
                     let mut rng = ChaCha8Rng::seed_from_u64(1000 + cases.len() as u64);
-                    let network = random_fixed(number, rank, settings, &mut rng);
+                    let network = random_fixed(number, Shape { rank, ..SIZES }, settings, &mut rng);
                     let name = format!("{form_name}, {kind}, {activation_name}, alpha {alpha}");
-                    let samples = samples(steps, &mut rng);
+                    let samples = samples(steps * SIZES.inputs, &mut rng);
                     cases.push(Case::of_model(name, network.export()?, samples, "export")?);
                 }
             }
@@ -260,8 +269,9 @@ pub fn fixed_suite(steps: usize) -> Result<Vec<Case>> {
 }
 
 /// Random integers, scaled so that W has Frobenius norm 0.8 and inputs and outputs are of the order of 1.
-fn random_fixed(number: Number, rank: usize, settings: Settings, rng: &mut ChaCha8Rng) -> FixedNetwork {
-    let shape = Shape { neurons: NEURONS, rank, inputs: INPUTS, outputs: OUTPUTS };
+#[must_use]
+pub fn random_fixed(number: Number, shape: Shape, settings: Settings, rng: &mut ChaCha8Rng) -> FixedNetwork {
+    let Shape { neurons, rank, inputs, outputs } = shape;
     // Twelve values of 2^30 times weights of 2^12 and sums of twelve dense products stay within 32 bits.
     let most = match (number, rank) {
         (Number::I8, 0) => 127,
@@ -269,13 +279,13 @@ fn random_fixed(number: Number, rank: usize, settings: Settings, rng: &mut ChaCh
         _ => 4000,
     };
     let mut weights = |count: usize| (0..count).map(|_| rng.random_range(-most..=most)).collect::<Vec<i16>>();
-    let (input, readout) = (weights(NEURONS * INPUTS), weights(OUTPUTS * NEURONS));
-    let sums = rank + OUTPUTS;
+    let (input, readout) = (weights(neurons * inputs), weights(outputs * neurons));
+    let sums = rank + outputs;
     let layers = if rank == 0 {
-        let w = weights(NEURONS * NEURONS);
-        Layers::Dense { w, output_scale: vec![1 << 28; OUTPUTS], output_bias: vec![12_345; OUTPUTS] }
+        let w = weights(neurons * neurons);
+        Layers::Dense { w, output_scale: vec![1 << 28; outputs], output_bias: vec![12_345; outputs] }
     } else {
-        let (u, v) = (weights(NEURONS * rank), weights(NEURONS * rank));
+        let (u, v) = (weights(neurons * rank), weights(neurons * rank));
         let matrix = (0..sums * sums).map(|_| rng.random_range(-(1 << 29)..1 << 29)).collect();
         // The latent has no bias in the real network.
         let bias = (0..sums).map(|j| if j < rank { 0 } else { -54_321 }).collect();
@@ -288,15 +298,15 @@ fn random_fixed(number: Number, rank: usize, settings: Settings, rng: &mut ChaCh
         settings,
         layers,
         input,
-        scale: vec![1 << 30; NEURONS],
-        bias: (0..NEURONS).map(|_| rng.random_range(-(1 << 24)..1 << 24)).collect(),
+        scale: vec![1 << 30; neurons],
+        bias: (0..neurons).map(|_| rng.random_range(-(1 << 24)..1 << 24)).collect(),
         readout,
-        input_scaling: vec![Input { center: 100, multiplier: 3 << 20, shift: 13, unit: 1e-5 }; INPUTS],
-        output_units: vec![1e-6; OUTPUTS],
+        input_scaling: vec![Input { center: 100, multiplier: 3 << 20, shift: 13, unit: 1e-5 }; inputs],
+        output_units: vec![1e-6; outputs],
         initial: Vec::new(),
         carried_units: Vec::new(),
-        inputs: channels("x", INPUTS),
-        outputs: channels("y", OUTPUTS),
+        inputs: channels("x", inputs),
+        outputs: channels("y", outputs),
         task: None,
     };
     for channel in &mut network.inputs {
@@ -326,37 +336,40 @@ fn matrix(rows: usize, columns: usize, scale: f64, rng: &mut ChaCha8Rng) -> Mat<
 }
 
 /// Random weights whose W has Frobenius norm at most 0.8, so that rounding errors die out.
-fn random_network(activation: Activation<f64>, rank: usize, rng: &mut ChaCha8Rng) -> Network {
+#[must_use]
+pub fn random_network(activation: Activation<f64>, shape: Shape, rng: &mut ChaCha8Rng) -> Network {
+    let Shape { neurons, rank, inputs, outputs } = shape;
     let shrink = |w: Mat<f64>, norm: f64| {
         let factor = 0.8 / norm;
         faer::Scale(factor) * w
     };
     let recurrence = if rank == 0 {
-        let w = matrix(NEURONS, NEURONS, 1.0, rng);
+        let w = matrix(neurons, neurons, 1.0, rng);
         let norm = w.norm_l2();
         Recurrence::Dense(shrink(w, norm))
     } else {
-        let (u, v) = (matrix(NEURONS, rank, 0.5, rng), matrix(NEURONS, rank, 0.5, rng));
+        let (u, v) = (matrix(neurons, rank, 0.5, rng), matrix(neurons, rank, 0.5, rng));
         let norm = (&u * v.transpose()).norm_l2();
         Recurrence::LowRank { u: shrink(u, norm), v }
     };
-    let (input, readout) = (matrix(NEURONS, INPUTS, 0.5, rng), matrix(OUTPUTS, NEURONS, 0.5, rng));
+    let (input, readout) = (matrix(neurons, inputs, 0.5, rng), matrix(outputs, neurons, 0.5, rng));
     let mut network = Network::plain(activation, recurrence, input, readout);
-    network.bias = normal(NEURONS, 0.2, rng);
-    network.output_bias = normal(OUTPUTS, 0.2, rng);
+    network.bias = normal(neurons, 0.2, rng);
+    network.output_bias = normal(outputs, 0.2, rng);
     let channel = |kind: &str, k: usize, rng: &mut ChaCha8Rng| Channel {
         center: rng.random_range(-0.5..0.5),
         gain: rng.random_range(0.5..2.0),
         ..Channel::plain(format!("{kind}{k}"))
     };
-    network.inputs = (0..INPUTS).map(|k| channel("x", k, rng)).collect();
-    network.outputs = (0..OUTPUTS).map(|k| channel("y", k, rng)).collect();
+    network.inputs = (0..inputs).map(|k| channel("x", k, rng)).collect();
+    network.outputs = (0..outputs).map(|k| channel("y", k, rng)).collect();
     network
 }
 
 /// Gaussian samples; now and then a sensor fails.
-fn samples(steps: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    (0..steps * INPUTS)
+#[must_use]
+pub fn samples(count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    (0..count)
         .map(|k| match k % 97 {
             17 => f32::NAN,
             59 => f32::INFINITY,

@@ -50,16 +50,19 @@ impl Record {
     }
 }
 
-/// Something that runs a model on samples.
+/// Cases that a backend gets at once.
+const BATCH: usize = 16;
+
+/// Something that runs models on samples.
 pub trait Backend: Sync {
     /// Name, as in `--on`.
     fn name(&self) -> String;
 
-    /// Runs a case from reset to its last sample.
+    /// Runs every case from reset to its last sample.
     ///
     /// # Errors
-    /// The backend cannot run it: too large, crashed, timed out.
-    fn run(&self, case: &Case) -> Result<Record>;
+    /// The backend cannot run one: too large, crashed, timed out.
+    fn run(&self, cases: &[&Case]) -> Result<Vec<Record>>;
 }
 
 /// `tinyfold-core` on this host.
@@ -70,7 +73,21 @@ impl Backend for Core {
         "core".into()
     }
 
-    fn run(&self, case: &Case) -> Result<Record> {
+    fn run(&self, cases: &[&Case]) -> Result<Vec<Record>> {
+        cases.iter().map(|case| Self::record(case)).collect()
+    }
+}
+
+impl Core {
+    /// Outputs in physical units and carried words in network units of one case.
+    ///
+    /// # Errors
+    /// As [`Backend::run`].
+    pub fn values(case: &Case) -> Result<(Vec<f64>, Vec<f64>)> {
+        Ok(case.values(&Self::record(case)?))
+    }
+
+    fn record(case: &Case) -> Result<Record> {
         let mut record = Record::default();
         if let Some(network) = &case.fixed {
             let trace = fixed::run(&case.model, &network.raw(&case.samples), &case.name)?;
@@ -206,30 +223,29 @@ struct Comparison {
 }
 
 impl Prepared<'_> {
-    fn compare(&self, backend: &dyn Backend) -> Result<Comparison> {
-        let record = backend.run(self.case)?;
-        let (outputs, carried) = self.case.values(&record);
+    fn compare(&self, record: &Record) -> Comparison {
+        let (outputs, carried) = self.case.values(record);
         let to = |truth: &Truth| Distance::of(outputs.iter().copied(), carried.iter().copied(), truth);
         let distance = to(&self.truth);
         let complete = record.words() == self.core.words();
-        let bit_equal = self.case.same_bits(&record, &self.core);
+        let bit_equal = self.case.same_bits(record, &self.core);
         let allowed = tolerance(self.case);
         let failure = if !complete {
             Some(format!("{} words, expected {}", record.words(), self.core.words()))
         } else if !bit_equal {
-            Some(format!("not bit-equal to core, {}", self.first_difference(&record)))
+            Some(format!("not bit-equal to core, {}", self.first_difference(record)))
         } else if distance.relative() > allowed {
             Some(format!("relative error {:.1e}, tolerance {allowed:.0e}", distance.relative()))
         } else {
             None
         };
-        Ok(Comparison {
+        Comparison {
             words: record.words(),
             bit_equal: bit_equal && complete,
             distance,
             to_original: self.truth_of_original.as_ref().map(|truth| to(truth).max),
             failure: failure.map(|reason| format!("{}: {reason}", self.case.name)),
-        })
+        }
     }
 
     fn first_difference(&self, found: &Record) -> String {
@@ -258,30 +274,28 @@ pub fn verify(cases: &[Case], backends: &[&dyn Backend], progress: &ProgressBar)
             Ok(Prepared {
                 truth: case.truth(&case.exported),
                 truth_of_original: case.original.as_ref().map(|original| case.truth(original)),
-                core: Core.run(case)?,
+                core: Core::record(case)?,
                 case,
             })
         })
         .collect::<Result<Vec<Prepared<'_>>>>()?;
-    // Chips differ in speed by two orders of magnitude: all (backend, case) pairs share one queue.
-    let jobs: Vec<(&dyn Backend, &Prepared<'_>)> = backends
+    // Chips differ in speed by two orders of magnitude: all batches of all backends share one queue.
+    let jobs: Vec<(&dyn Backend, &[Prepared<'_>])> = backends
         .iter()
-        .flat_map(|&backend| prepared.iter().map(move |prepared| (backend, prepared)))
+        .flat_map(|&backend| prepared.chunks(BATCH).map(move |batch| (backend, batch)))
         .collect();
-    let comparisons = jobs
+    let comparisons: Vec<Comparison> = jobs
         .par_iter()
         .with_max_len(1)
-        .map(|(backend, prepared)| {
-            let comparison = prepared.compare(*backend).map_err(|error| match error {
-                Error::CheckFailed(reason) => {
-                    Error::CheckFailed(format!("{}: {}: {reason}", backend.name(), prepared.case.name))
-                }
-                other => other,
-            });
-            progress.inc(1);
-            comparison
+        .map(|(backend, batch)| {
+            let records = backend.run(&batch.iter().map(|prepared| prepared.case).collect::<Vec<&Case>>())?;
+            progress.inc(batch.len() as u64);
+            Ok(batch.iter().zip(&records).map(|(prepared, record)| prepared.compare(record)).collect())
         })
-        .collect::<Result<Vec<Comparison>>>()?;
+        .collect::<Result<Vec<Vec<Comparison>>>>()?
+        .into_iter()
+        .flatten()
+        .collect();
 
     let steps = cases.iter().map(Case::steps).sum();
     let mut rows = vec![truth_row(&prepared, steps)];

@@ -23,7 +23,7 @@ fn main() -> ! {
     static mut MEMORY: [u32; WORDS] = [0; WORDS];
     match run(tinyfold_regions::model(), tinyfold_regions::trial(), MEMORY, &mut Discard) {
         Ok(()) => defmt::info!("all steps done"),
-        Err(failure) => defmt::error!("{}", failure),
+        Err((case, failure)) => defmt::error!("case {}: {}", case, failure),
     }
     loop {
         cortex_m::asm::wfi();
