@@ -93,11 +93,9 @@ const fn tanh_f64(x: f64) -> f64 {
     (1.0 - sum) / (1.0 + sum)
 }
 
-/// The rate that a kernel reads: phi in the top bits of `BITS` of 32.
+/// value / 2^shift to the nearest, half up, saturated to `bits` bits: what a kernel reads.
 #[inline(always)]
-pub(super) fn narrow(phi: i32, bits: u32) -> i32 {
-    let shift = 32 - bits;
+pub(super) fn narrow(value: i32, shift: u32, bits: u32) -> i32 {
     let most = (1 << (bits - 1)) - 1;
-    let rounded = round_shift(phi as i64, shift);
-    if rounded > most { most } else { rounded }
+    round_shift(value.into(), shift).clamp(-most - 1, most)
 }

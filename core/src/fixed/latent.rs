@@ -85,7 +85,7 @@ impl<W: Weight> View<'_, W> {
             .zip(sums)
             .fold(0_i64, |total, (&m, &s)| total.wrapping_add(i64::from(m) * i64::from(s)));
         let half = (1_i64 << (shift & 63)) >> 1;
-        saturate((total.wrapping_add(half) >> (shift & 63)) + i64::from(bias))
+        saturate((total.wrapping_add(half) >> (shift & 63)).saturating_add(i64::from(bias)))
     }
 }
 

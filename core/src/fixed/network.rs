@@ -18,6 +18,9 @@ pub struct Settings {
     pub form: Form,
     /// What a dense network multiplies its weights with; [`Rates::I16`] at low rank, which has none.
     pub rates: Rates,
+    /// A rate is phi / 2^rate_shift, 0 to 31: less than the 16 or 24 that use all of phi, where
+    /// pre-activations need more room than rates. Ignored at low rank.
+    pub rate_shift: u8,
     /// Where dense products are summed; [`Accumulator::I32`] at low rank.
     pub accumulator: Accumulator,
     /// phi; the units of its parameters are those of the pre-activation, and of a sigmoid's slope, half of
@@ -39,6 +42,7 @@ impl Settings {
         Self {
             form: Form::Rate,
             rates: Rates::I16,
+            rate_shift: 16,
             accumulator: Accumulator::I32,
             activation,
             exponent: 28,
@@ -88,6 +92,9 @@ impl Settings {
             Accumulator::I32 => true,
             Accumulator::I64 { shift } => shift < 32 && shape.is_dense(),
         };
+        if self.rate_shift > 31 {
+            return refuse(Field::Arithmetic, self.rate_shift.into());
+        }
         let narrow = self.rates == Rates::I16 || (W::IN_A_WORD == 4 && shape.is_dense());
         if fits && narrow { Ok(()) } else { refuse(Field::Arithmetic, self.rates as u64) }
     }
@@ -279,9 +286,10 @@ impl<'a, W: Weight> View<'a, W> {
 
     fn dense_step(&self, state: &mut State<'_>) {
         let Shape { neurons, inputs, .. } = self.shape;
+        let bits = self.settings.rates.bits();
         self.with_rates(state.scratch, |mut rates| {
             for (k, &x) in state.input.iter().enumerate() {
-                rates.put(neurons + k, x);
+                rates.put(neurons + k, narrow(x, 32 - bits, bits));
             }
         });
         let Settings { form, rates, accumulator, .. } = self.settings;
@@ -303,12 +311,12 @@ impl<'a, W: Weight> View<'a, W> {
 
     /// The rates of the carried h or a, where the next product reads them.
     fn fill_rates(&self, state: &mut State<'_>) {
-        let form = self.settings.form;
+        let Settings { form, rates, rate_shift, .. } = self.settings;
         let carried: &[i32] = state.carried;
-        self.with_rates(state.scratch, |mut rates| {
+        self.with_rates(state.scratch, |mut places| {
             for (i, &word) in carried.iter().enumerate() {
                 let phi = if form == Form::Rate { word } else { self.settings.activate(word) };
-                rates.put(i, phi);
+                places.put(i, narrow(phi, rate_shift.into(), rates.bits()));
             }
         });
     }
@@ -333,12 +341,12 @@ impl RatesMut<'_> {
         match self {
             Self::I16(rates) => {
                 if let Some(rate) = rates.get_mut(place) {
-                    *rate = narrow(value, 16) as i16;
+                    *rate = value as i16;
                 }
             }
             Self::I8(rates) => {
                 if let Some(rate) = rates.get_mut(place) {
-                    *rate = narrow(value, 8) as i8;
+                    *rate = value as i8;
                 }
             }
         }

@@ -54,14 +54,14 @@ const MAGIC: u32 = u32::from_le_bytes(*b"TFBN");
 const HEADER_LEN: usize = 3;
 
 /// Does what `request` asks for with the model at the start of `model`, with `memory` for everything that
-/// changes, and writes the result up to the worst stack.
+/// changes, and writes the result.
 ///
 /// # Errors
 /// A model or a request that is refused, memory that is too small, a sink that is full.
 pub fn run(
     model: &[u8],
     request: &[u8],
-    memory: &mut [f32],
+    memory: &mut [u32],
     clock: &mut impl Clock,
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
@@ -69,10 +69,10 @@ pub fn run(
     let number = wire::number(model).map_err(Failure::Model)?;
     let mut bench = Bench { empty: last(&[0, 0], 1, clock, |_| ()), clock, sink };
     match (kernel, number) {
-        (Kernel::Step, Number::F32) => bench.step(model, words, memory),
+        (Kernel::Step, Number::F32) => bench.step(model, words, cast_slice_mut(memory)),
         (Kernel::Step, Number::I16) => bench.fixed_step::<i16>(model, words, cast_slice_mut(memory)),
         (Kernel::Step, Number::I8) => bench.fixed_step::<i8>(model, words, cast_slice_mut(memory)),
-        (Kernel::Activation, Number::F32) => bench.activation(model, words, memory),
+        (Kernel::Activation, Number::F32) => bench.activation(model, words, cast_slice_mut(memory)),
         _ => Err(Failure::Model(Error {
             field: Field::Number,
             expected: Expected::Exactly(Number::F32 as u64),
@@ -167,6 +167,8 @@ impl<C: Clock> Bench<'_, C> {
         let length = output[0].len() + output[1].len();
         let over = u32::from(self.empty.over || counted.over);
         let header = [self.empty.ticks, counted.ticks, over, length as u32];
-        [&header[..], output[0], output[1]].into_iter().try_for_each(|words| self.sink.write(cast_slice(words)))
+        let words = [&header[..], output[0], output[1]];
+        words.into_iter().try_for_each(|words| self.sink.write(cast_slice(words)))?;
+        self.sink.write(&self.sink.worst_stack().to_le_bytes())
     }
 }

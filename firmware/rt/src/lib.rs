@@ -44,31 +44,34 @@ impl Sink for Result {
     fn write(&mut self, bytes: &[u8]) -> core::result::Result<(), Failure> {
         self.0.write_all(bytes).map_err(|_| Failure::Sink)
     }
+
+    fn worst_stack(&self) -> u32 {
+        worst_stack()
+    }
 }
 
 /// Runs model and trial of the flash regions with `memory` for the state, writes the result, exits.
-pub fn main(memory: &mut [f32]) -> ! {
-    write_result(|result| run(model(), trial(), memory, result))
+pub fn main(memory: &mut [u32]) -> ! {
+    finish(|result| run(model(), trial(), memory, result))
 }
 
 /// Counts the kernel that the flash regions ask for (see `tinyfold_bench`), writes the result, exits.
 #[cfg(feature = "bench")]
-pub fn bench(memory: &mut [f32]) -> ! {
+pub fn bench(memory: &mut [u32]) -> ! {
     let mut clock = clock::SysTick::start();
-    write_result(|result| tinyfold_bench::run(model(), trial(), memory, &mut clock, result))
+    finish(|result| {
+        tinyfold_bench::run(model(), trial(), memory, &mut clock, result).map_err(|failure| (0, failure))
+    })
 }
 
-/// The file `result.bin`: what `work` writes, then the worst stack.
-fn write_result(work: impl FnOnce(&mut Result) -> core::result::Result<(), Failure>) -> ! {
-    let outcome = File::create(c"result.bin").map_err(|_| Failure::Sink).and_then(|file| {
-        let mut result = Result(file);
-        work(&mut result)?;
-        result.write(&worst_stack().to_le_bytes())
-    });
+/// Lets `work` write the result, exits.
+fn finish(work: impl FnOnce(&mut Result) -> core::result::Result<(), (usize, Failure)>) -> ! {
+    let outcome =
+        File::create(c"result.bin").map_err(|_| (0, Failure::Sink)).and_then(|file| work(&mut Result(file)));
     match outcome {
         Ok(()) => exit(0),
-        Err(failure) => {
-            eprintln!("{failure}");
+        Err((case, failure)) => {
+            eprintln!("case {case}: {failure}");
             exit(failure.exit_code())
         }
     }

@@ -198,11 +198,17 @@ fn describe_trial(path: &Path) -> Result<Value> {
         let expected = "a trial (beginning with TFTR) or its result (TFRS)";
         return Err(Error::input(path.display().to_string(), expected, found));
     }
-    let trial = trial::read_prefix(bytes).map_err(refused)?;
+    let (inputs, samples, kind) = if let Ok(trial) = trial::read_prefix::<i32>(bytes) {
+        (trial.inputs, trial.samples.len(), "i32")
+    } else {
+        let trial = trial::read_prefix::<f32>(bytes).map_err(refused)?;
+        (trial.inputs, trial.samples.len(), "f32")
+    };
     Ok(json!({
         "holds": "trial",
-        "steps": trial.samples.len() / trial.inputs,
-        "inputs I": trial.inputs,
+        "steps": samples / inputs,
+        "inputs I": inputs,
+        "samples": kind,
     }))
 }
 

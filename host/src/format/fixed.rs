@@ -299,7 +299,8 @@ impl FixedNetwork {
     /// compared to.
     ///
     /// U_ij = r_i u_ij 2^-48 (unit of p) / (unit of z_j); V and C are corrected ones,
-    /// V_j = (unit of z_j) 2^-shift_j / 2^16 sum_k M_jk v_k / (unit of phi); dense weights likewise.
+    /// V_j = (unit of z_j) 2^-shift_j / 2^16 sum_k M_jk v_k / (unit of phi);
+    /// W_ij = r_i w_ij 2^-(32 + rate_shift) (unit of p) / (unit of phi).
     #[must_use]
     pub fn dequantise(&self) -> Network {
         let Shape { neurons: n, rank, inputs, outputs } = self.shape;
@@ -309,18 +310,24 @@ impl FixedNetwork {
             Accumulator::I64 { shift } => f64::from(shift).exp2(),
             Accumulator::I32 => 1.0,
         };
-        // Dense weights of 8 bits are not widened; rates of 8 bits count 256 times, as weights at low rank do.
-        let widen = if rank == 0 { 1.0 } else { fine } / shrink;
-        let row = |i: usize| f64::from(self.scale[i]) * (-48.0_f64).exp2() * p_unit * widen;
+        // Weights of 8 bits count 256 times at low rank, where mulw takes 16 bits away; products with rates of
+        // 8 bits count 256 times, and inputs lose 16 bits or 24.
+        let rates = f64::from(self.settings.rates.bits());
+        let (of_input, of_rate) = if rank == 0 {
+            ((-16.0_f64).exp2(), (16.0 - rates - f64::from(self.settings.rate_shift)).exp2())
+        } else {
+            (fine * (-16.0_f64).exp2(), fine * (-16.0_f64).exp2())
+        };
+        let row = |i: usize| f64::from(self.scale[i]) * (-32.0_f64).exp2() * p_unit / shrink;
         let input = Mat::from_fn(n, inputs, |i, k| {
-            row(i) * f64::from(self.input[i * inputs + k]) / self.input_unit(k)
+            row(i) * of_input * f64::from(self.input[i * inputs + k]) / self.input_unit(k)
         });
         let gains = |o: usize| f64::from(self.output_units[o]) / self.outputs[o].gain;
         let (recurrence, readout, output_bias) = match &self.layers {
             Layers::Dense { w, output_scale, output_bias } => {
-                let w = Mat::from_fn(n, n, |i, j| row(i) * f64::from(w[i * n + j]) / phi_unit);
+                let w = Mat::from_fn(n, n, |i, j| row(i) * of_rate * f64::from(w[i * n + j]) / phi_unit);
                 let c = Mat::from_fn(outputs, n, |o, j| {
-                    let scale = f64::from(output_scale[o]) * (-48.0_f64).exp2() / shrink;
+                    let scale = f64::from(output_scale[o]) * (-32.0_f64).exp2() * of_rate / shrink;
                     gains(o) * scale * f64::from(self.readout[o * n + j]) / phi_unit
                 });
                 let bias = zip(output_bias, 0..outputs).map(|(&b, o)| f64::from(b) * gains(o)).collect();
@@ -337,7 +344,8 @@ impl FixedNetwork {
                     sum * fine * (-16.0 - f64::from(shift[j])).exp2() / phi_unit
                 };
                 let z_unit = |j: usize| self.carried_units[j];
-                let u = Mat::from_fn(n, rank, |i, j| row(i) * f64::from(u[i * rank + j]) / z_unit(j));
+                let u =
+                    Mat::from_fn(n, rank, |i, j| row(i) * of_rate * f64::from(u[i * rank + j]) / z_unit(j));
                 let v = Mat::from_fn(n, rank, |i, j| z_unit(j) * corrected(i, j));
                 let c = Mat::from_fn(outputs, n, |o, i| gains(o) * corrected(i, rank + o));
                 let bias = (0..outputs).map(|o| f64::from(bias[rank + o]) * gains(o)).collect();
