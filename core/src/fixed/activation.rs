@@ -1,6 +1,6 @@
 //! Activation functions of fixed point.
 
-use super::{round_shift, saturate};
+use super::saturate;
 use crate::activation::Activation;
 
 /// Intervals of the table on [0, 8).
@@ -93,11 +93,18 @@ const fn tanh_f64(x: f64) -> f64 {
     (1.0 - sum) / (1.0 + sum)
 }
 
-/// The rate that a kernel reads: phi in the top bits of `BITS` of 32.
+/// The rate that a kernel reads: phi in the top bits of `BITS` of 32, to the nearest, half up.
 #[inline(always)]
 pub(super) fn narrow(phi: i32, bits: u32) -> i32 {
-    let shift = 32 - bits;
     let most = (1 << (bits - 1)) - 1;
-    let rounded = round_shift(phi as i64, shift);
-    if rounded > most { most } else { rounded }
+    let rounded = ((phi >> (31 - bits)) + 1) >> 1;
+    // Mixing two rates of 8 bits needs the range that is the same on both sides.
+    let least = if bits == 8 { -most } else { -most - 1 };
+    if rounded > most {
+        most
+    } else if rounded < least {
+        least
+    } else {
+        rounded
+    }
 }

@@ -10,7 +10,7 @@
 //! | [`leak`] | (keep old + alpha new) / 2^31 | to nearest, half up | saturates |
 //! | correction | bias + sum_k M_jk s_k / 2^shift, in 64 bits | to nearest, half up | saturates |
 //! | input | (raw - center) m / 2^shift, in 64 bits | to nearest, half up | saturates |
-//! | rate | phi / 2^16 (i16) or phi / 2^24 (i8) | to nearest, half up | saturates |
+//! | rate | phi / 2^16 (i16) or phi / 2^24 (i8) | to nearest, half up | saturates; i8: to -127, 127 |
 //! | tanh, sigmoid | a table of 513 values, linear between them | down, to 2^-30 | cannot |
 //!
 //! A weight of 8 bits counts as 256 times itself: one unit of a weight is 2^-15 of its row's scale in both
@@ -29,11 +29,13 @@
 
 mod activation;
 mod dense;
+#[cfg(not(tinyfold_portable))]
+mod kernel;
 mod latent;
 mod network;
 pub mod pack;
 
-pub use dense::{Accumulator, Rates};
+pub use dense::{Accumulator, Rates, Vector, dense, panel_len};
 pub use network::{Settings, State, View, section_lens};
 
 /// A weight of 16 or 8 bits.
@@ -44,6 +46,8 @@ pub trait Weight: Copy + core::fmt::Debug + bytemuck::Pod {
     const IN_A_WORD: usize = size_of::<i32>() / size_of::<Self>();
     /// The integer that is stored.
     fn raw(self) -> i32;
+    /// The weight that is stored as this integer.
+    fn from_raw(raw: i32) -> Self;
     /// The weight in units of 2^-15 of its row's scale.
     fn wide(self) -> i32;
 }
@@ -53,6 +57,10 @@ impl Weight for i16 {
     #[inline(always)]
     fn raw(self) -> i32 {
         self as i32
+    }
+    #[inline(always)]
+    fn from_raw(raw: i32) -> Self {
+        raw as Self
     }
     #[inline(always)]
     fn wide(self) -> i32 {
@@ -65,6 +73,10 @@ impl Weight for i8 {
     #[inline(always)]
     fn raw(self) -> i32 {
         self as i32
+    }
+    #[inline(always)]
+    fn from_raw(raw: i32) -> Self {
+        raw as Self
     }
     #[inline(always)]
     fn wide(self) -> i32 {

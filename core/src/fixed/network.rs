@@ -2,8 +2,7 @@
 
 use core::marker::PhantomData;
 
-use super::activation::narrow;
-use super::dense::{Accumulator, ROWS, Rates, Vector, panel_len, product};
+use super::dense::{Accumulator, Product, ROWS, Rates, Vector, panel_len};
 use super::{Weight, leak, round_shift};
 use crate::activation::Activation;
 use crate::error::{Error, Expected, Field, exactly};
@@ -207,7 +206,7 @@ impl<'a, W: Weight> View<'a, W> {
 
     const fn scratch_len(&self) -> usize {
         let Shape { neurons, rank, inputs, outputs } = self.shape;
-        if self.shape.is_dense() { self.settings.rates.words(neurons + inputs) } else { rank + outputs }
+        if self.shape.is_dense() { Vector::words(neurons + inputs) } else { rank + outputs }
     }
 
     /// A state in `memory`, reset. Of the memory, the first [`View::state_len`] words are used.
@@ -272,77 +271,29 @@ impl<'a, W: Weight> View<'a, W> {
 
     fn dense_step(&self, state: &mut State<'_>) {
         let Shape { neurons, inputs, .. } = self.shape;
-        self.with_rates(state.scratch, |mut rates| {
-            for (k, &x) in state.input.iter().enumerate() {
-                rates.put(neurons + k, x);
-            }
-        });
         let Settings { form, rates, accumulator, .. } = self.settings;
+        let mut vector = Vector::new(rates, state.scratch);
+        vector.fill(neurons, state.input.iter().copied());
         let mut carried = state.carried.iter_mut();
-        product::<W>(self.layer, neurons + inputs, vector(rates, state.scratch), accumulator, |p| {
-            if let Some(word) = carried.next() {
+        Product::<W>::new(neurons + inputs, vector, accumulator).chunks(self.layer, neurons, |p| {
+            for (&p, word) in p.iter().zip(carried.by_ref()) {
                 let new = if form == Form::Rate { self.settings.activate(p) } else { p };
                 *word = self.settings.leak(*word, new);
             }
         });
         self.fill_rates(state);
-        let mut outputs = state.output.iter_mut();
-        product::<W>(self.readout, neurons, vector(rates, state.scratch), accumulator, |y| {
-            if let Some(word) = outputs.next() {
-                *word = y;
-            }
-        });
+        let vector = Vector::new(rates, state.scratch);
+        Product::<W>::new(neurons, vector, accumulator).rows(self.readout, state.output);
     }
 
     /// The rates of the carried h or a, where the next product reads them.
     fn fill_rates(&self, state: &mut State<'_>) {
-        let form = self.settings.form;
-        let carried: &[i32] = state.carried;
-        self.with_rates(state.scratch, |mut rates| {
-            for (i, &word) in carried.iter().enumerate() {
-                let phi = if form == Form::Rate { word } else { self.settings.activate(word) };
-                rates.put(i, phi);
-            }
-        });
-    }
-
-    #[inline(always)]
-    fn with_rates(&self, words: &mut [i32], fill: impl FnOnce(RatesMut<'_>)) {
-        match self.settings.rates {
-            Rates::I16 => fill(RatesMut::I16(bytemuck::try_cast_slice_mut(words).unwrap_or_default())),
-            Rates::I8 => fill(RatesMut::I8(bytemuck::try_cast_slice_mut(words).unwrap_or_default())),
+        let mut vector = Vector::new(self.settings.rates, state.scratch);
+        let carried = state.carried.iter().copied();
+        match self.settings.form {
+            Form::Rate => vector.fill(0, carried),
+            Form::Current => vector.fill(0, carried.map(|a| self.settings.activate(a))),
         }
-    }
-}
-
-enum RatesMut<'a> {
-    I16(&'a mut [i16]),
-    I8(&'a mut [i8]),
-}
-
-impl RatesMut<'_> {
-    #[inline(always)]
-    fn put(&mut self, place: usize, value: i32) {
-        match self {
-            Self::I16(rates) => {
-                if let Some(rate) = rates.get_mut(place) {
-                    *rate = narrow(value, 16) as i16;
-                }
-            }
-            Self::I8(rates) => {
-                if let Some(rate) = rates.get_mut(place) {
-                    *rate = narrow(value, 8) as i8;
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn vector(rates: Rates, words: &[i32]) -> Vector<'_> {
-    match rates {
-        Rates::I16 => Vector::I16(bytemuck::try_cast_slice(words).unwrap_or_default()),
-        Rates::I8 => Vector::I8(bytemuck::try_cast_slice(words).unwrap_or_default()),
     }
 }
 
