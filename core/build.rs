@@ -12,6 +12,11 @@ fn main() {
         _ => "portable",
     };
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-check-cfg=cfg(tinyfold_dsp, tinyfold_thumb2, tinyfold_thumb1, tinyfold_portable)");
+    for name in ["dsp", "thumb2", "thumb1", "portable", "v8m"] {
+        println!("cargo::rustc-check-cfg=cfg(tinyfold_{name})");
+    }
     println!("cargo::rustc-cfg=tinyfold_{kernels}");
+    if arch == "thumbv8m.main" {
+        println!("cargo::rustc-cfg=tinyfold_v8m");
+    }
 }

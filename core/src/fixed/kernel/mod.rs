@@ -8,6 +8,9 @@ use super::Weight;
 use super::dense::Rates;
 use super::dense::{COLUMNS, ROWS, Rate, Sums, padded, panel_len};
 
+// The generic v8-M does not know the DSP extension.
+#[cfg(all(tinyfold_dsp, tinyfold_v8m))]
+global_asm!(".cpu cortex-m33");
 #[cfg(tinyfold_dsp)]
 global_asm!(include_str!("dense_dsp.s"), options(raw));
 #[cfg(tinyfold_thumb2)]
