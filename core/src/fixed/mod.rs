@@ -29,6 +29,8 @@
 
 mod activation;
 mod dense;
+#[cfg(any(test, tinyfold_thumb1))]
+mod halves;
 #[cfg(not(tinyfold_portable))]
 mod kernel;
 mod latent;
@@ -37,6 +39,11 @@ pub mod pack;
 
 pub use dense::{Accumulator, Rates, Vector, dense, panel_len};
 pub use network::{Settings, State, View, section_lens};
+
+#[cfg(tinyfold_thumb1)]
+use halves::mul;
+#[cfg(tinyfold_thumb1)]
+pub use halves::{mulh, mulw};
 
 /// A weight of 16 or 8 bits.
 pub trait Weight: Copy + core::fmt::Debug + bytemuck::Pod {
@@ -85,6 +92,7 @@ impl Weight for i8 {
 }
 
 /// floor(a w / 2^16) for a weight w of 16 bits: one SMLAWB with its addition.
+#[cfg(not(tinyfold_thumb1))]
 #[inline(always)]
 #[must_use]
 pub const fn mulw(a: i32, w: i32) -> i32 {
@@ -92,10 +100,18 @@ pub const fn mulw(a: i32, w: i32) -> i32 {
 }
 
 /// floor(a r / 2^32): one SMMLA with its addition.
+#[cfg(not(tinyfold_thumb1))]
 #[inline(always)]
 #[must_use]
 pub const fn mulh(a: i32, r: i32) -> i32 {
-    ((a as i64 * r as i64) >> 32) as i32
+    (mul(a, r) >> 32) as i32
+}
+
+/// a r in 64 bits.
+#[cfg(not(tinyfold_thumb1))]
+#[inline(always)]
+const fn mul(a: i32, r: i32) -> i64 {
+    a as i64 * r as i64
 }
 
 /// x / 2^shift to the nearest, half up, saturated to 32 bits.

@@ -13,6 +13,8 @@ use super::dense::{COLUMNS, ROWS, Rate, Sums, padded, panel_len};
 global_asm!(".cpu cortex-m33");
 #[cfg(tinyfold_dsp)]
 global_asm!(include_str!("dense_dsp.s"), options(raw));
+#[cfg(tinyfold_dsp)]
+global_asm!(include_str!("latent_dsp.s"), options(raw));
 #[cfg(tinyfold_thumb2)]
 global_asm!(include_str!("dense_thumb2.s"), options(raw));
 #[cfg(tinyfold_thumb1)]
@@ -115,4 +117,49 @@ impl<'a> Prepared<'a> {
         // one; `panels` has all the words of these panels with these columns. The kernel writes `p` only.
         unsafe { (self.kernel)(panels.as_ptr(), &raw const job) };
     }
+}
+
+/// Adds what `count` records hold to `sums`; needs that many and at least one, D (z and x) and 2 D sums.
+#[cfg(tinyfold_dsp)]
+type Pass = unsafe extern "C" fn(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
+
+#[cfg(tinyfold_dsp)]
+unsafe extern "C" {
+    fn tinyfold_fixed_pass_i16_1(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
+    fn tinyfold_fixed_pass_i16_2(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
+    fn tinyfold_fixed_pass_i16_3(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
+    fn tinyfold_fixed_pass_i8_1(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
+    fn tinyfold_fixed_pass_i8_2(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
+    fn tinyfold_fixed_pass_i8_3(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
+}
+
+/// sums += [V | C]ᵀ max(0, b + r (U z + B x)) of `count` records of R = I = O = `D`; `E` is 2 `D`.
+///
+/// False if there is no kernel for this and nothing is done.
+#[cfg(tinyfold_dsp)]
+pub(super) fn pass<W: Weight, const D: usize, const E: usize>(
+    records: &[i32],
+    count: usize,
+    z: &[i32; D],
+    x: &[i32; D],
+    sums: &mut [i32; E],
+) -> bool {
+    let pass: Pass = match (W::IN_A_WORD, D) {
+        (2, 1) => tinyfold_fixed_pass_i16_1,
+        (2, 2) => tinyfold_fixed_pass_i16_2,
+        (2, 3) => tinyfold_fixed_pass_i16_3,
+        (4, 1) => tinyfold_fixed_pass_i8_1,
+        (4, 2) => tinyfold_fixed_pass_i8_2,
+        (4, 3) => tinyfold_fixed_pass_i8_3,
+        _ => return false,
+    };
+    if count == 0 || E != 2 * D || records.len() < count * (2 + (2 * E).div_ceil(W::IN_A_WORD)) {
+        return false;
+    }
+    let mut zx = [0; E];
+    zx.iter_mut().zip(z.iter().chain(x)).for_each(|(to, from)| *to = *from);
+    // SAFETY: there are `count` records of 2 words and 4 D weights, and at least one; `zx` and `sums` have
+    // 2 D words. The kernel writes `sums` only.
+    unsafe { pass(records.as_ptr(), count, zx.as_ptr(), sums.as_mut_ptr()) };
+    true
 }
