@@ -276,10 +276,9 @@ impl<'a> Reference<'a> {
     fn correct(&self, j: usize) -> i128 {
         let Case { matrix, shift, readout_bias, .. } = self.case;
         let total: i128 = self.sums.iter().zip(&matrix[j * self.sums.len()..]).map(|(s, m)| s * m).sum();
-        // Totals are 64 bits wide; three products of 2^62 can leave them.
-        let half = (1_i128 << shift[j]) >> 1;
-        let rounded = i128::from((total + half) as i64) >> shift[j];
-        saturate(rounded + readout_bias[j], 32)
+        // Totals have 64 bits, which three products of 2^62 can leave.
+        let wrap = |total: i128| i128::from(total as i64);
+        saturate(wrap(nearest(wrap(total), shift[j] as u32) + readout_bias[j]), 32)
     }
 
     fn latent_step(&mut self, x: &[i128]) -> Vec<i128> {

@@ -136,10 +136,9 @@ impl<'m> Vector<'m> {
     /// Sets the columns from `first` on to the rates phi / 2^16 or phi / 2^24.
     #[inline(always)]
     pub fn fill(&mut self, first: usize, phi: impl IntoIterator<Item = i32>) {
-        let places = self.rates.iter_mut().skip(first);
-        match self.kind {
-            Rates::I16 => places.zip(phi).for_each(|(rate, phi)| *rate = narrow(phi, 16) as Rate),
-            Rates::I8 => places.zip(phi).for_each(|(rate, phi)| *rate = narrow(phi, 8) as Rate),
+        let bits = self.kind.bits();
+        for (rate, phi) in self.rates.iter_mut().skip(first).zip(phi) {
+            *rate = narrow(phi, bits) as Rate;
         }
     }
 }
@@ -244,6 +243,7 @@ impl<'a, W: Weight> Product<'a, W> {
 }
 
 /// The definition: every kernel gives the same.
+#[cfg_attr(any(tinyfold_dsp, tinyfold_thumb2), cold)]
 fn portable<W: Weight>(panels: &[i32], columns: usize, rates: &[Rate], sums: Sums, p: &mut [i32]) {
     let mut rest = panels;
     for p in p.as_chunks_mut::<ROWS>().0 {

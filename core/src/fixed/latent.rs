@@ -1,94 +1,80 @@
 //! Low-rank networks of fixed point: one pass over the records, then the correction.
 
-#[cfg(tinyfold_dsp)]
+#[cfg(any(tinyfold_dsp, tinyfold_thumb2))]
 use super::kernel;
 use super::network::{State, View};
-use super::{Weight, mul, mulh, mulw, saturate};
+use super::{Weight, mul, mulh, mulw, nearest, saturate};
 use crate::activation::Activation;
 use crate::shape::{Form, Shape};
 
 impl<W: Weight> View<'_, W> {
-    #[inline(always)]
     pub(super) fn latent_step(&self, state: &mut State<'_>) {
-        let Shape { rank, .. } = self.shape;
+        let rank = self.shape.rank;
+        let leak = |words: &mut [i32], new: &[i32]| {
+            words.iter_mut().zip(new).for_each(|(word, &new)| *word = self.settings.leak(*word, new));
+        };
         match self.settings.form {
             Form::Rate => {
-                let (z, y) = state.carried.split_at_mut_checked(rank).unwrap_or_default();
-                state.scratch.fill(0);
-                self.pass(z, state.input, state.scratch);
-                for (j, z) in z.iter_mut().enumerate() {
-                    *z = self.settings.leak(*z, self.correct(state.scratch, j));
-                }
-                for (o, output) in state.output.iter_mut().enumerate() {
-                    let new = self.correct(state.scratch, rank + o);
-                    *output = match y.get_mut(o) {
-                        Some(y) => {
-                            *y = self.settings.leak(*y, new);
-                            *y
-                        }
-                        None => new,
-                    };
-                }
+                let z = state.carried.get(..rank).unwrap_or_default();
+                let new = self.sums(z, state.input, state.scratch);
+                correct(self.readout, new.0, 0, new.1);
+                leak(state.carried, new.1);
+                let y = if self.settings.leaky() { &*state.carried } else { &*new.1 };
+                state.output.iter_mut().zip(y.iter().skip(rank)).for_each(|(output, &y)| *output = y);
             }
             Form::Current => {
+                let (sums, new) = halves(state.scratch);
+                let new = new.get_mut(..rank).unwrap_or_default();
+                correct(self.readout, sums, 0, new);
                 let (kappa, nu) = state.carried.split_at_mut_checked(rank).unwrap_or_default();
-                for (j, kappa) in kappa.iter_mut().enumerate() {
-                    *kappa = self.settings.leak(*kappa, self.correct(state.scratch, j));
-                }
-                for (nu, &x) in nu.iter_mut().zip(state.input.iter()) {
-                    *nu = self.settings.leak(*nu, x);
-                }
-                self.latent_sums(state);
-                for (o, output) in state.output.iter_mut().enumerate() {
-                    *output = self.correct(state.scratch, rank + o);
-                }
+                leak(kappa, new);
+                leak(nu, state.input);
+                let (sums, _) = self.sums(kappa, nu, state.scratch);
+                correct(self.readout, sums, rank, state.output);
             }
         }
     }
 
     /// Current form: the sums of Vᵀ phi(a) and C phi(a), which the next step needs.
-    #[inline(always)]
     pub(super) fn latent_sums(&self, state: &mut State<'_>) {
         let (kappa, nu) = state.carried.split_at_checked(self.shape.rank).unwrap_or_default();
-        state.scratch.fill(0);
-        self.pass(kappa, nu, state.scratch);
+        self.sums(kappa, nu, state.scratch);
     }
 
-    /// sums += [V | C]ᵀ phi(b + r (U z + B x)).
-    fn pass(&self, z: &[i32], x: &[i32], sums: &mut [i32]) {
+    /// sums = [V | C]ᵀ phi(b + r (U z + B x)) in the first half of `scratch`; gives both halves.
+    #[inline(always)]
+    fn sums<'s>(&self, z: &[i32], x: &[i32], scratch: &'s mut [i32]) -> (&'s mut [i32], &'s mut [i32]) {
+        let (sums, rest) = halves(scratch);
         let relu = self.settings.activation == Activation::Relu;
         let Shape { rank, inputs, outputs, .. } = self.shape;
         match (relu, rank, inputs, outputs) {
             (true, 1, 1, 1) => self.relu_pass::<1, 2>(z, x, sums),
             (true, 2, 2, 2) => self.relu_pass::<2, 4>(z, x, sums),
             (true, 3, 3, 3) => self.relu_pass::<3, 6>(z, x, sums),
-            _ => self.units(
-                |weights| dot(dot(0, z, weights), x, weights.get(rank..).unwrap_or_default()),
-                |p| self.settings.activate(p),
-                rank + inputs,
-                sums,
-            ),
+            _ => {
+                sums.fill(0);
+                self.units(
+                    |weights| dot(dot(0, z, weights), x, weights.get(rank..).unwrap_or_default()),
+                    |p| self.settings.activate(p),
+                    rank + inputs,
+                    sums,
+                );
+            }
         }
+        (sums, rest)
     }
 
-    /// The pass of a ReLU network of R = I = O = `D`; `E` is 2 `D`.
+    /// The sums of a ReLU network of R = I = O = `D`; `E` is 2 `D`.
     fn relu_pass<const D: usize, const E: usize>(&self, z: &[i32], x: &[i32], sums: &mut [i32]) {
-        let (Some(sums), Some(z), Some(x)) =
-            (sums.first_chunk_mut::<E>(), z.first_chunk::<D>(), x.first_chunk::<D>())
-        else {
-            return;
-        };
+        let Some(sums) = sums.first_chunk_mut::<E>() else { return };
+        let mut zx = [0; E];
+        zx.iter_mut().zip(z.iter().take(D).chain(x)).for_each(|(to, from)| *to = *from);
         #[cfg(tinyfold_dsp)]
-        if kernel::pass::<W, D, E>(self.layer, self.shape.neurons, z, x, sums) {
+        if kernel::pass::<W, D, E>(self.layer, self.shape.neurons, &zx, sums) {
             return;
         }
-        let (z, x, mut new) = (*z, *x, *sums);
-        self.units(
-            |weights| dot(dot(0, &z, weights), &x, weights.get(D..).unwrap_or_default()),
-            |p| p.max(0),
-            E,
-            &mut new,
-        );
+        let mut new = [0; E];
+        self.units(|weights| dot(0, &zx, weights), |p| p.max(0), E, &mut new);
         *sums = new;
     }
 
@@ -116,17 +102,25 @@ impl<W: Weight> View<'_, W> {
             records = rest;
         }
     }
+}
 
-    /// Row j of the correction: bias_j + sum_k M_jk s_k / 2^shift_j.
-    #[inline(always)]
-    fn correct(&self, sums: &[i32], j: usize) -> i32 {
-        let count = sums.len();
-        let (head, matrix) = self.readout.split_at_checked(2 * count).unwrap_or_default();
-        let (Some(&bias), Some(&shift)) = (head.get(j), head.get(count + j)) else { return 0 };
-        let row = matrix.get(j * count..).unwrap_or_default();
+#[inline(always)]
+fn halves(scratch: &mut [i32]) -> (&mut [i32], &mut [i32]) {
+    scratch.split_at_mut_checked(scratch.len() / 2).unwrap_or_default()
+}
+
+/// Rows of the correction, from `first` on, as many as fill `out`: bias_j + sum_k M_jk s_k / 2^shift_j.
+fn correct(readout: &[i32], sums: &[i32], first: usize, out: &mut [i32]) {
+    #[cfg(any(tinyfold_dsp, tinyfold_thumb2))]
+    if kernel::correct(readout, sums, first, out) {
+        return;
+    }
+    let (bias, rest) = readout.split_at_checked(sums.len()).unwrap_or_default();
+    let (shift, matrix) = rest.split_at_checked(sums.len()).unwrap_or_default();
+    let rows = matrix.chunks_exact(sums.len().max(1));
+    for (out, ((&bias, &shift), row)) in out.iter_mut().zip(bias.iter().zip(shift).zip(rows).skip(first)) {
         let total = row.iter().zip(sums).fold(0_i64, |total, (&m, &s)| total.wrapping_add(mul(m, s)));
-        let half = (1_i64 << (shift & 63)) >> 1;
-        saturate((total.wrapping_add(half) >> (shift & 63)) + i64::from(bias))
+        *out = saturate(nearest(total, shift as u32).wrapping_add(i64::from(bias)));
     }
 }
 

@@ -118,26 +118,32 @@ const fn mul(a: i32, r: i32) -> i64 {
 #[inline(always)]
 #[must_use]
 pub const fn round_shift(x: i64, shift: u32) -> i32 {
-    let half = (1_i64 << (shift & 63)) >> 1;
-    saturate(x.wrapping_add(half) >> (shift & 63))
+    saturate(nearest(x, shift))
+}
+
+/// x / 2^shift to the nearest, half up.
+#[inline(always)]
+const fn nearest(x: i64, shift: u32) -> i64 {
+    if shift == 0 {
+        return x;
+    }
+    // A shift by less than 32 is half the work of one by less than 64.
+    let doubled = if shift <= 32 { x >> ((shift - 1) & 31) } else { (x >> 32) >> ((shift - 33) & 31) };
+    (doubled >> 1) + (doubled & 1)
 }
 
 /// The nearest number of 32 bits.
 #[inline(always)]
 #[must_use]
 pub const fn saturate(x: i64) -> i32 {
-    if x > i32::MAX as i64 {
-        i32::MAX
-    } else if x < i32::MIN as i64 {
-        i32::MIN
-    } else {
-        x as i32
-    }
+    let low = x as i32;
+    if low as i64 == x { low } else { (x >> 63) as i32 ^ i32::MAX }
 }
 
-/// (keep old + alpha new) / 2^31; keep and alpha are in units of 2^-31, so 2^31 is 1.
+/// (keep old + alpha new) / 2^31; keep and alpha are in units of 2^-31 and add to 2^31, which is 1.
 #[inline(always)]
 #[must_use]
 pub const fn leak(keep: u32, alpha: u32, old: i32, new: i32) -> i32 {
-    if keep == 0 { new } else { round_shift(keep as i64 * old as i64 + alpha as i64 * new as i64, 31) }
+    // Unless keep is 0, both fit 31 bits.
+    if keep == 0 { new } else { round_shift(mul(keep as i32, old) + mul(alpha as i32, new), 31) }
 }

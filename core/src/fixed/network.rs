@@ -3,7 +3,7 @@
 use core::marker::PhantomData;
 
 use super::dense::{Accumulator, Product, ROWS, Rates, Vector, panel_len};
-use super::{Weight, leak, round_shift};
+use super::{Weight, leak, mul, round_shift};
 use crate::activation::Activation;
 use crate::error::{Error, Expected, Field, exactly};
 use crate::network::{Status, check_shape, cut};
@@ -206,7 +206,7 @@ impl<'a, W: Weight> View<'a, W> {
 
     const fn scratch_len(&self) -> usize {
         let Shape { neurons, rank, inputs, outputs } = self.shape;
-        if self.shape.is_dense() { Vector::words(neurons + inputs) } else { rank + outputs }
+        if self.shape.is_dense() { Vector::words(neurons + inputs) } else { 2 * (rank + outputs) }
     }
 
     /// A state in `memory`, reset. Of the memory, the first [`View::state_len`] words are used.
@@ -255,7 +255,7 @@ impl<'a, W: Weight> View<'a, W> {
             match raw.next() {
                 Some(&raw) => {
                     let centered = raw.saturating_sub(center);
-                    *x = round_shift(i64::from(centered) * i64::from(multiplier), shift as u32);
+                    *x = round_shift(mul(centered, multiplier), shift as u32);
                 }
                 None => held += 1,
             }
@@ -289,11 +289,9 @@ impl<'a, W: Weight> View<'a, W> {
     /// The rates of the carried h or a, where the next product reads them.
     fn fill_rates(&self, state: &mut State<'_>) {
         let mut vector = Vector::new(self.settings.rates, state.scratch);
-        let carried = state.carried.iter().copied();
-        match self.settings.form {
-            Form::Rate => vector.fill(0, carried),
-            Form::Current => vector.fill(0, carried.map(|a| self.settings.activate(a))),
-        }
+        let rate = self.settings.form == Form::Rate;
+        let phi = |&word: &i32| if rate { word } else { self.settings.activate(word) };
+        vector.fill(0, state.carried.iter().map(phi));
     }
 }
 

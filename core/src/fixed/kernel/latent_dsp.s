@@ -1,5 +1,5 @@
 @ A pass over the records of a low-rank ReLU network of R = I = O = 1, 2 or 3, with the DSP extension.
-@ r0: records, r1: their number, r2: z, then x, r3: sums to add to.
+@ r0: records, r1: their number, r2: z, then x, r3: sums.
 @
 @ A loop holds four records; the entry skips what the last round has too many. A unit with phi = 0 leaves
 @ before its V and C. At rank 3 the sums wait on the stack.
@@ -56,7 +56,8 @@
     smlawt r5, r10, r9, r5
 .endm
     fixed_open tinyfold_fixed_pass_i16_1, 16, 32
-    ldrd r4, r5, [r3]
+    movs r4, #0
+    movs r5, #0
     ldrd r2, r3, [r2]
     fixed_rounds tinyfold_fixed_pass_i16_1, fixed_i16_1
     cmp r0, r1
@@ -80,7 +81,8 @@
 .endm
     fixed_open tinyfold_fixed_pass_i8_1, 12, 40
     mov r11, #fixed_mask
-    ldrd r4, r5, [r3]
+    movs r4, #0
+    movs r5, #0
     ldrd r2, r3, [r2]
     fixed_rounds tinyfold_fixed_pass_i8_1, fixed_i8_1
     cmp r0, r1
@@ -107,7 +109,10 @@
     smlawt r8, lr, r10, r8
 .endm
     fixed_open tinyfold_fixed_pass_i16_2, 24, 56
-    ldmia.w r3, {r5-r8}
+    movs r5, #0
+    movs r6, #0
+    movs r7, #0
+    mov r8, r7
     ldmia.w r2, {r1-r4}
     fixed_rounds tinyfold_fixed_pass_i16_2, fixed_i16_2
     ldr r9, [sp]
@@ -141,7 +146,10 @@
     smlawt r8, lr, r10, r8
 .endm
     fixed_open tinyfold_fixed_pass_i8_2, 16, 80
-    ldmia.w r3, {r5-r8}
+    movs r5, #0
+    movs r6, #0
+    movs r7, #0
+    mov r8, r7
     ldmia.w r2, {r1-r4}
     fixed_rounds tinyfold_fixed_pass_i8_2, fixed_i8_2
     ldr r9, [sp]
@@ -181,8 +189,10 @@
 .endm
     fixed_open tinyfold_fixed_pass_i16_3, 32, 100
     mov lr, r1
-    ldmia.w r3, {r4-r9}
-    push {r4-r9}
+    movs r4, #0
+    .rept 6
+    push {r4}
+    .endr
     ldmia.w r2, {r1-r6}
     fixed_rounds tinyfold_fixed_pass_i16_3, fixed_i16_3
     cmp r0, lr
@@ -218,8 +228,10 @@
 .endm
     fixed_open tinyfold_fixed_pass_i8_3, 20, 120
     mov lr, #fixed_mask
-    ldmia.w r3, {r4-r9}
-    push {r4-r9}
+    movs r4, #0
+    .rept 6
+    push {r4}
+    .endr
     ldmia.w r2, {r1-r6}
     fixed_rounds tinyfold_fixed_pass_i8_3, fixed_i8_3
     ldr r7, [sp, #24]
