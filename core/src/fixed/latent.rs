@@ -9,73 +9,116 @@ use crate::shape::{Form, Shape};
 
 impl<W: Weight> View<'_, W> {
     pub(super) fn latent_step(&self, state: &mut State<'_>) {
+        match self.settings.form {
+            Form::Rate => self.rate_step(state),
+            Form::Current => self.current_step(state),
+        }
+    }
+
+    fn rate_step(&self, state: &mut State<'_>) {
+        let State { input, output, carried, scratch, .. } = state;
+        match self.square() {
+            Some(1) => self.square_step::<1, 2>(input, output, carried),
+            Some(2) => self.square_step::<2, 4>(input, output, carried),
+            Some(3) => self.square_step::<3, 6>(input, output, carried),
+            _ => {
+                let (sums, new) = halves(scratch);
+                let z = carried.get(..self.shape.rank).unwrap_or_default();
+                self.sums(z, input, sums);
+                correct(self.readout, sums, 0, new);
+                self.carry(new, carried, output);
+            }
+        }
+    }
+
+    /// A step of R = I = O = `D` and ReLU with arrays for slices; `E` is 2 `D`.
+    #[inline(always)]
+    fn square_step<const D: usize, const E: usize>(
+        &self,
+        input: &[i32],
+        output: &mut [i32],
+        carried: &mut [i32],
+    ) {
+        let (Some(z), Some(x), Some(y)) =
+            (carried.first_chunk::<D>(), input.first_chunk::<D>(), output.first_chunk_mut::<D>())
+        else {
+            return;
+        };
+        let (mut sums, mut new) = ([0; E], [0; E]);
+        self.square_sums(z, x, &mut sums);
+        correct(self.readout, &sums, 0, &mut new);
+        if self.settings.leaky() {
+            self.carry(&new, carried, y);
+        } else if let (Some((z, _)), Some(new)) =
+            (carried.split_first_chunk_mut::<D>(), new.split_first_chunk::<D>())
+        {
+            (*z, *y) = (*new.0, *new.1.first_chunk().unwrap_or(new.0));
+        }
+    }
+
+    /// From the corrected sums, the carried z and, with a leak, y; then the output.
+    #[inline(always)]
+    fn carry(&self, new: &[i32], carried: &mut [i32], output: &mut [i32]) {
+        carried.iter_mut().zip(new).for_each(|(word, &new)| *word = self.settings.leak(*word, new));
+        let y = if self.settings.leaky() { carried } else { new };
+        output.iter_mut().zip(y.iter().skip(self.shape.rank)).for_each(|(output, &y)| *output = y);
+    }
+
+    fn current_step(&self, state: &mut State<'_>) {
         let rank = self.shape.rank;
         let leak = |words: &mut [i32], new: &[i32]| {
             words.iter_mut().zip(new).for_each(|(word, &new)| *word = self.settings.leak(*word, new));
         };
-        match self.settings.form {
-            Form::Rate => {
-                let z = state.carried.get(..rank).unwrap_or_default();
-                let new = self.sums(z, state.input, state.scratch);
-                correct(self.readout, new.0, 0, new.1);
-                leak(state.carried, new.1);
-                let y = if self.settings.leaky() { &*state.carried } else { &*new.1 };
-                state.output.iter_mut().zip(y.iter().skip(rank)).for_each(|(output, &y)| *output = y);
-            }
-            Form::Current => {
-                let (sums, new) = halves(state.scratch);
-                let new = new.get_mut(..rank).unwrap_or_default();
-                correct(self.readout, sums, 0, new);
-                let (kappa, nu) = state.carried.split_at_mut_checked(rank).unwrap_or_default();
-                leak(kappa, new);
-                leak(nu, state.input);
-                let (sums, _) = self.sums(kappa, nu, state.scratch);
-                correct(self.readout, sums, rank, state.output);
-            }
-        }
+        let (sums, new) = halves(state.scratch);
+        let new = new.get_mut(..rank).unwrap_or_default();
+        correct(self.readout, sums, 0, new);
+        let (kappa, nu) = state.carried.split_at_mut_checked(rank).unwrap_or_default();
+        leak(kappa, new);
+        leak(nu, state.input);
+        self.sums(kappa, nu, sums);
+        correct(self.readout, sums, rank, state.output);
     }
 
     /// Current form: the sums of Vᵀ phi(a) and C phi(a), which the next step needs.
     pub(super) fn latent_sums(&self, state: &mut State<'_>) {
         let (kappa, nu) = state.carried.split_at_checked(self.shape.rank).unwrap_or_default();
-        self.sums(kappa, nu, state.scratch);
+        self.sums(kappa, nu, halves(state.scratch).0);
     }
 
-    /// sums = [V | C]ᵀ phi(b + r (U z + B x)) in the first half of `scratch`; gives both halves.
+    /// D of a ReLU network of R = I = O = D.
     #[inline(always)]
-    fn sums<'s>(&self, z: &[i32], x: &[i32], scratch: &'s mut [i32]) -> (&'s mut [i32], &'s mut [i32]) {
-        let (sums, rest) = halves(scratch);
-        let relu = self.settings.activation == Activation::Relu;
+    fn square(&self) -> Option<usize> {
         let Shape { rank, inputs, outputs, .. } = self.shape;
-        match (relu, rank, inputs, outputs) {
-            (true, 1, 1, 1) => self.relu_pass::<1, 2>(z, x, sums),
-            (true, 2, 2, 2) => self.relu_pass::<2, 4>(z, x, sums),
-            (true, 3, 3, 3) => self.relu_pass::<3, 6>(z, x, sums),
-            _ => {
-                sums.fill(0);
-                self.units(
-                    |weights| dot(dot(0, z, weights), x, weights.get(rank..).unwrap_or_default()),
-                    |p| self.settings.activate(p),
-                    rank + inputs,
-                    sums,
-                );
-            }
-        }
-        (sums, rest)
+        let relu = self.settings.activation == Activation::Relu;
+        (relu && rank == inputs && rank == outputs).then_some(rank)
     }
 
-    /// The sums of a ReLU network of R = I = O = `D`; `E` is 2 `D`.
-    fn relu_pass<const D: usize, const E: usize>(&self, z: &[i32], x: &[i32], sums: &mut [i32]) {
-        let Some(sums) = sums.first_chunk_mut::<E>() else { return };
-        let mut zx = [0; E];
-        zx.iter_mut().zip(z.iter().take(D).chain(x)).for_each(|(to, from)| *to = *from);
+    /// sums = [V | C]ᵀ phi(b + r (U z + B x)).
+    fn sums(&self, z: &[i32], x: &[i32], sums: &mut [i32]) {
+        let rank = self.shape.rank;
+        sums.fill(0);
+        self.units(
+            |weights| dot(dot(0, z, weights), x, weights.get(rank..).unwrap_or_default()),
+            |p| self.settings.activate(p),
+            rank + self.shape.inputs,
+            sums,
+        );
+    }
+
+    /// The same for R = I = O = `D` and ReLU; `E` is 2 `D`.
+    #[inline(always)]
+    fn square_sums<const D: usize, const E: usize>(&self, z: &[i32; D], x: &[i32; D], sums: &mut [i32; E]) {
         #[cfg(tinyfold_dsp)]
-        if kernel::pass::<W, D, E>(self.layer, self.shape.neurons, &zx, sums) {
+        if kernel::pass::<W, D, E>(self.layer, self.shape.neurons, z, x, sums) {
             return;
         }
-        let mut new = [0; E];
-        self.units(|weights| dot(0, &zx, weights), |p| p.max(0), E, &mut new);
-        *sums = new;
+        let (z, x) = (*z, *x);
+        self.units(
+            |weights| dot(dot(0, &z, weights), &x, weights.get(D..).unwrap_or_default()),
+            |p| p.max(0),
+            E,
+            sums,
+        );
     }
 
     /// A pass by what a unit's first weights give, its activation and the number of these weights.
@@ -110,6 +153,7 @@ fn halves(scratch: &mut [i32]) -> (&mut [i32], &mut [i32]) {
 }
 
 /// Rows of the correction, from `first` on, as many as fill `out`: bias_j + sum_k M_jk s_k / 2^shift_j.
+#[inline(always)]
 fn correct(readout: &[i32], sums: &[i32], first: usize, out: &mut [i32]) {
     #[cfg(any(tinyfold_dsp, tinyfold_thumb2))]
     if kernel::correct(readout, sums, first, out) {

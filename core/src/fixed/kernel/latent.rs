@@ -9,22 +9,22 @@ use crate::fixed::Weight;
 global_asm!(include_str!("latent_dsp.s"), options(raw));
 global_asm!(include_str!("correct_thumb2.s"), options(raw));
 
-/// Sets the sums of a pass over `count` records, at least one; `zx` and `sums` have 2 D words.
+/// Sets the 2 D sums of a pass over `count` records, at least one.
 #[cfg(tinyfold_dsp)]
-type Pass = unsafe extern "C" fn(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
+type Pass =
+    unsafe extern "C" fn(records: *const i32, count: usize, z: *const i32, x: *const i32, sums: *mut i32);
 
 #[cfg(tinyfold_dsp)]
 unsafe extern "C" {
-    fn tinyfold_fixed_pass_i16_1(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
-    fn tinyfold_fixed_pass_i16_2(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
-    fn tinyfold_fixed_pass_i16_3(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
-    fn tinyfold_fixed_pass_i8_1(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
-    fn tinyfold_fixed_pass_i8_2(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
-    fn tinyfold_fixed_pass_i8_3(records: *const i32, count: usize, zx: *const i32, sums: *mut i32);
+    fn tinyfold_fixed_pass_i16_1(_: *const i32, _: usize, z: *const i32, x: *const i32, sums: *mut i32);
+    fn tinyfold_fixed_pass_i16_2(_: *const i32, _: usize, z: *const i32, x: *const i32, sums: *mut i32);
+    fn tinyfold_fixed_pass_i16_3(_: *const i32, _: usize, z: *const i32, x: *const i32, sums: *mut i32);
+    fn tinyfold_fixed_pass_i8_1(_: *const i32, _: usize, z: *const i32, x: *const i32, sums: *mut i32);
+    fn tinyfold_fixed_pass_i8_2(_: *const i32, _: usize, z: *const i32, x: *const i32, sums: *mut i32);
+    fn tinyfold_fixed_pass_i8_3(_: *const i32, _: usize, z: *const i32, x: *const i32, sums: *mut i32);
 }
 
-/// sums = [V | C]ᵀ max(0, b + r (U z + B x)) of `count` records of R = I = O = `D`; `zx` is z, then x, and
-/// `E` 2 `D`.
+/// sums = [V | C]ᵀ max(0, b + r (U z + B x)) of `count` records of R = I = O = `D`; `E` is 2 `D`.
 ///
 /// False if there is no kernel for this and nothing is done.
 #[cfg(tinyfold_dsp)]
@@ -32,7 +32,8 @@ unsafe extern "C" {
 pub(in crate::fixed) fn pass<W: Weight, const D: usize, const E: usize>(
     records: &[i32],
     count: usize,
-    zx: &[i32; E],
+    z: &[i32; D],
+    x: &[i32; D],
     sums: &mut [i32; E],
 ) -> bool {
     let pass: Pass = match (W::IN_A_WORD, D) {
@@ -47,9 +48,9 @@ pub(in crate::fixed) fn pass<W: Weight, const D: usize, const E: usize>(
     if count == 0 || E != 2 * D || records.len() < count * (2 + (2 * E).div_ceil(W::IN_A_WORD)) {
         return false;
     }
-    // SAFETY: there are `count` records of 2 words and 4 D weights, and at least one; `zx` and `sums` have
-    // 2 D words. The kernel writes `sums` only.
-    unsafe { pass(records.as_ptr(), count, zx.as_ptr(), sums.as_mut_ptr()) };
+    // SAFETY: there are `count` records of 2 words and 4 D weights, and at least one; z and x have D
+    // words and `sums` 2 D. The kernel writes `sums` only.
+    unsafe { pass(records.as_ptr(), count, z.as_ptr(), x.as_ptr(), sums.as_mut_ptr()) };
     true
 }
 
@@ -93,18 +94,14 @@ pub(in crate::fixed) fn correct(readout: &[i32], sums: &[i32], first: usize, out
         6 => tinyfold_fixed_correct_6,
         _ => return false,
     };
-    if out.is_empty() || out.len() > count || first > count - out.len() {
+    let inside = !out.is_empty() && out.len() <= count && first <= count - out.len();
+    if !inside || readout.len() < count * (count + 2) {
         return false;
     }
-    let (Some(bias), Some(rows)) = (readout.get(first..), readout.get(count * (2 + first)..)) else {
-        return false;
-    };
-    if rows.len() < count * out.len() {
-        return false;
-    }
-    let out = out.as_mut_ptr_range();
-    // SAFETY: `bias` is followed by `count` words and as many shifts as rows are wanted, `rows` has these
-    // rows, at least one; there are `count` sums. The kernel writes `out` only.
-    unsafe { correct(bias.as_ptr(), out.end, rows.as_ptr(), out.start, sums.as_ptr()) };
+    let (bias, rows) = (readout.as_ptr().wrapping_add(first), count * (first + 2));
+    let (rows, out) = (readout.as_ptr().wrapping_add(rows), out.as_mut_ptr_range());
+    // SAFETY: `readout` has `count` biases, shifts and rows of M, of which `first` and those that fill
+    // `out`, at least one, are there; there are `count` sums. The kernel writes `out` only.
+    unsafe { correct(bias, out.end, rows, out.start, sums.as_ptr()) };
     true
 }

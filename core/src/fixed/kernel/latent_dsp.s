@@ -1,7 +1,7 @@
 @ A pass over the records of a low-rank ReLU network of R = I = O = 1, 2 or 3, with the DSP extension.
-@ r0: records, r1: their number, r2: z, then x, r3: sums.
+@ r0: records, r1: their number, r2: z, r3: x, stack: sums.
 @
-@ A loop holds four records; the entry skips what the last round has too many. A unit with phi = 0 leaves
+@ A loop holds eight records; the entry skips what the last round has too many. A unit with phi = 0 leaves
 @ before its V and C. At rank 3 the sums wait on the stack.
 @ Weights of 8 bits count 256 times: b0 b1 b2 b3 become halves b0 b2 and b1 b3 of clean words.
     .syntax unified
@@ -17,7 +17,7 @@
 \name:
     push {r4-r11, lr}
     rsb r4, r1, #0
-    and r4, r4, #3
+    and r4, r4, #7
     mov r5, #\size
     mul r4, r4, r5
     adr.w r5, .L\name
@@ -25,21 +25,21 @@
     add r12, r4, #1
     mov r5, #\bytes
     mla r1, r1, r5, r0
-    push {r1, r3}
+    push {r1}
 .endm
 
 .macro fixed_rounds name, unit
     bx r12
     .balign 4
 .L\name:
-    .rept 4
+    .rept 8
     \unit
 1:
     .endr
 .endm
 
 .macro fixed_close name
-    add sp, sp, #8
+    add sp, sp, #4
     pop {r4-r11, pc}
     .size \name, . - \name
 .endm
@@ -58,11 +58,12 @@
     fixed_open tinyfold_fixed_pass_i16_1, 16, 32
     movs r4, #0
     movs r5, #0
-    ldrd r2, r3, [r2]
+    ldr r2, [r2]
+    ldr r3, [r3]
     fixed_rounds tinyfold_fixed_pass_i16_1, fixed_i16_1
     cmp r0, r1
     bne.w .Ltinyfold_fixed_pass_i16_1
-    ldr r3, [sp, #4]
+    ldr r3, [sp, #40]
     strd r4, r5, [r3]
     fixed_close tinyfold_fixed_pass_i16_1
 
@@ -83,11 +84,12 @@
     mov r11, #fixed_mask
     movs r4, #0
     movs r5, #0
-    ldrd r2, r3, [r2]
+    ldr r2, [r2]
+    ldr r3, [r3]
     fixed_rounds tinyfold_fixed_pass_i8_1, fixed_i8_1
     cmp r0, r1
     bne.w .Ltinyfold_fixed_pass_i8_1
-    ldr r3, [sp, #4]
+    ldr r3, [sp, #40]
     strd r4, r5, [r3]
     fixed_close tinyfold_fixed_pass_i8_1
 
@@ -113,12 +115,13 @@
     movs r6, #0
     movs r7, #0
     mov r8, r7
-    ldmia.w r2, {r1-r4}
+    ldrd r1, r2, [r2]
+    ldrd r3, r4, [r3]
     fixed_rounds tinyfold_fixed_pass_i16_2, fixed_i16_2
     ldr r9, [sp]
     cmp r0, r9
     bne.w .Ltinyfold_fixed_pass_i16_2
-    ldr r9, [sp, #4]
+    ldr r9, [sp, #40]
     stmia.w r9, {r5-r8}
     fixed_close tinyfold_fixed_pass_i16_2
 
@@ -150,12 +153,13 @@
     movs r6, #0
     movs r7, #0
     mov r8, r7
-    ldmia.w r2, {r1-r4}
+    ldrd r1, r2, [r2]
+    ldrd r3, r4, [r3]
     fixed_rounds tinyfold_fixed_pass_i8_2, fixed_i8_2
     ldr r9, [sp]
     cmp r0, r9
     bne.w .Ltinyfold_fixed_pass_i8_2
-    ldr r9, [sp, #4]
+    ldr r9, [sp, #40]
     stmia.w r9, {r5-r8}
     fixed_close tinyfold_fixed_pass_i8_2
 
@@ -193,12 +197,13 @@
     .rept 6
     push {r4}
     .endr
-    ldmia.w r2, {r1-r6}
+    ldmia.w r3, {r4-r6}
+    ldmia r2, {r1-r3}
     fixed_rounds tinyfold_fixed_pass_i16_3, fixed_i16_3
     cmp r0, lr
     bne.w .Ltinyfold_fixed_pass_i16_3
     pop {r4-r9}
-    ldr r3, [sp, #4]
+    ldr r3, [sp, #40]
     stmia.w r3, {r4-r9}
     fixed_close tinyfold_fixed_pass_i16_3
 
@@ -232,13 +237,14 @@
     .rept 6
     push {r4}
     .endr
-    ldmia.w r2, {r1-r6}
+    ldmia.w r3, {r4-r6}
+    ldmia r2, {r1-r3}
     fixed_rounds tinyfold_fixed_pass_i8_3, fixed_i8_3
     ldr r7, [sp, #24]
     cmp r0, r7
     bne.w .Ltinyfold_fixed_pass_i8_3
     pop {r4-r9}
-    ldr r3, [sp, #4]
+    ldr r3, [sp, #40]
     stmia.w r3, {r4-r9}
     fixed_close tinyfold_fixed_pass_i8_3
 
