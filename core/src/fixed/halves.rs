@@ -8,6 +8,7 @@ pub const fn mulw(a: i32, w: i32) -> i32 {
 }
 
 /// floor(a r / 2^32).
+#[cfg(any(test, tinyfold_thumb1))]
 #[inline(always)]
 #[must_use]
 pub const fn mulh(a: i32, r: i32) -> i32 {
@@ -19,11 +20,13 @@ pub const fn mulh(a: i32, r: i32) -> i32 {
 }
 
 /// a r.
+#[cfg(any(test, tinyfold_thumb1))]
 #[inline(always)]
 pub(super) const fn mul(a: i32, r: i32) -> i64 {
     (mulh(a, r) as i64) << 32 | a.wrapping_mul(r) as u32 as i64
 }
 
+#[cfg(any(test, tinyfold_thumb1))]
 #[inline(always)]
 const fn halves(x: i32) -> [i32; 2] {
     [x & 0xffff, x >> 16]

@@ -2,7 +2,7 @@
 
 #[cfg(any(tinyfold_dsp, tinyfold_thumb2))]
 use super::kernel;
-use super::network::{State, View};
+use super::network::{Settings, State, View};
 use super::{Weight, mul, mulh, mulw, nearest, saturate};
 use crate::activation::Activation;
 use crate::shape::{Form, Shape};
@@ -26,7 +26,7 @@ impl<W: Weight> View<'_, W> {
                 let z = carried.get(..self.shape.rank).unwrap_or_default();
                 self.sums(z, input, sums);
                 correct(self.readout, sums, 0, new);
-                self.carry(new, carried, output);
+                carry(&self.settings, self.shape.rank, new, carried, output);
             }
         }
     }
@@ -47,34 +47,30 @@ impl<W: Weight> View<'_, W> {
         let (mut sums, mut new) = ([0; E], [0; E]);
         self.square_sums(z, x, &mut sums);
         correct(self.readout, &sums, 0, &mut new);
-        if self.settings.leaky() {
-            self.carry(&new, carried, y);
-        } else if let (Some((z, _)), Some(new)) =
-            (carried.split_first_chunk_mut::<D>(), new.split_first_chunk::<D>())
-        {
-            (*z, *y) = (*new.0, *new.1.first_chunk().unwrap_or(new.0));
+        match (carried.first_chunk_mut::<D>(), new.first_chunk::<D>(), new.last_chunk::<D>()) {
+            (Some(z), Some(new_z), Some(new_y)) if !self.settings.leaky() => (*z, *y) = (*new_z, *new_y),
+            _ => carry(&self.settings, D, &new, carried, y),
         }
     }
 
-    /// From the corrected sums, the carried z and, with a leak, y; then the output.
+    /// The sums of R = I = O = `D` and ReLU; `E` is 2 `D`.
     #[inline(always)]
-    fn carry(&self, new: &[i32], carried: &mut [i32], output: &mut [i32]) {
-        carried.iter_mut().zip(new).for_each(|(word, &new)| *word = self.settings.leak(*word, new));
-        let y = if self.settings.leaky() { carried } else { new };
-        output.iter_mut().zip(y.iter().skip(self.shape.rank)).for_each(|(output, &y)| *output = y);
+    fn square_sums<const D: usize, const E: usize>(&self, z: &[i32; D], x: &[i32; D], sums: &mut [i32; E]) {
+        #[cfg(tinyfold_dsp)]
+        if kernel::pass::<W, D, E>(self.layer, self.shape.neurons, z, x, sums) {
+            return;
+        }
+        self.small_sums::<E, E>(z, x, sums);
     }
 
     fn current_step(&self, state: &mut State<'_>) {
         let rank = self.shape.rank;
-        let leak = |words: &mut [i32], new: &[i32]| {
-            words.iter_mut().zip(new).for_each(|(word, &new)| *word = self.settings.leak(*word, new));
-        };
         let (sums, new) = halves(state.scratch);
         let new = new.get_mut(..rank).unwrap_or_default();
         correct(self.readout, sums, 0, new);
         let (kappa, nu) = state.carried.split_at_mut_checked(rank).unwrap_or_default();
-        leak(kappa, new);
-        leak(nu, state.input);
+        leak(&self.settings, kappa, new);
+        leak(&self.settings, nu, state.input);
         self.sums(kappa, nu, sums);
         correct(self.readout, sums, rank, state.output);
     }
@@ -95,28 +91,59 @@ impl<W: Weight> View<'_, W> {
 
     /// sums = [V | C]ᵀ phi(b + r (U z + B x)).
     fn sums(&self, z: &[i32], x: &[i32], sums: &mut [i32]) {
-        let rank = self.shape.rank;
-        sums.fill(0);
-        self.units(
-            |weights| dot(dot(0, z, weights), x, weights.get(rank..).unwrap_or_default()),
-            |p| self.settings.activate(p),
-            rank + self.shape.inputs,
-            sums,
-        );
+        #[cfg(tinyfold_dsp)]
+        if let (Some(z), Some(x), Some(sums), Some(2)) =
+            (z.first_chunk(), x.first_chunk(), sums.first_chunk_mut(), self.square())
+        {
+            return self.square_sums::<2, 4>(z, x, sums);
+        }
+        let Shape { rank, inputs, outputs, .. } = self.shape;
+        match (rank + inputs, rank + outputs) {
+            (2, 2) => self.small_sums::<2, 2>(z, x, sums),
+            (2, 3) => self.small_sums::<2, 3>(z, x, sums),
+            (2, 4) => self.small_sums::<2, 4>(z, x, sums),
+            (3, 2) => self.small_sums::<3, 2>(z, x, sums),
+            (3, 3) => self.small_sums::<3, 3>(z, x, sums),
+            (3, 4) => self.small_sums::<3, 4>(z, x, sums),
+            (4, 2) => self.small_sums::<4, 2>(z, x, sums),
+            (4, 3) => self.small_sums::<4, 3>(z, x, sums),
+            (4, 4) => self.small_sums::<4, 4>(z, x, sums),
+            (6, 6) => self.small_sums::<6, 6>(z, x, sums),
+            _ => self.any_sums(z, x, sums),
+        }
     }
 
-    /// The same for R = I = O = `D` and ReLU; `E` is 2 `D`.
-    #[inline(always)]
-    fn square_sums<const D: usize, const E: usize>(&self, z: &[i32; D], x: &[i32; D], sums: &mut [i32; E]) {
-        #[cfg(tinyfold_dsp)]
-        if kernel::pass::<W, D, E>(self.layer, self.shape.neurons, z, x, sums) {
-            return;
-        }
-        let (z, x) = (*z, *x);
+    /// The same for `K` = R + I and `S` = R + O.
+    fn small_sums<const K: usize, const S: usize>(&self, z: &[i32], x: &[i32], sums: &mut [i32]) {
+        let Some(sums) = sums.first_chunk_mut::<S>() else { return };
+        let mut zx = [0; K];
+        let (low, high) = zx.split_at_mut_checked(z.len()).unwrap_or_default();
+        low.iter_mut().zip(z).for_each(|(to, from)| *to = *from);
+        high.iter_mut().zip(x).for_each(|(to, from)| *to = *from);
+        let relu = self.settings.activation == Activation::Relu;
+        let mut new = [0; S];
         self.units(
-            |weights| dot(dot(0, &z, weights), &x, weights.get(D..).unwrap_or_default()),
-            |p| p.max(0),
-            E,
+            |weights| dot(0, &zx, weights),
+            |p| if relu { p.max(0) } else { self.phi(p) },
+            K,
+            &mut new,
+        );
+        *sums = new;
+    }
+
+    /// phi(p), once in memory.
+    #[inline(never)]
+    fn phi(&self, p: i32) -> i32 {
+        self.settings.activate(p)
+    }
+
+    fn any_sums(&self, z: &[i32], x: &[i32], sums: &mut [i32]) {
+        sums.fill(0);
+        let rank = self.shape.rank;
+        self.units(
+            |weights| dot(dot(0, z, weights), x, weights.get(rank..).unwrap_or_default()),
+            |p| self.phi(p),
+            rank + self.shape.inputs,
             sums,
         );
     }
@@ -152,6 +179,19 @@ fn halves(scratch: &mut [i32]) -> (&mut [i32], &mut [i32]) {
     scratch.split_at_mut_checked(scratch.len() / 2).unwrap_or_default()
 }
 
+/// From the corrected sums, the carried z and, with a leak, y; then the output.
+#[inline(never)]
+fn carry(settings: &Settings, rank: usize, new: &[i32], carried: &mut [i32], output: &mut [i32]) {
+    leak(settings, carried, new);
+    let y = if settings.leaky() { carried } else { new };
+    output.iter_mut().zip(y.iter().skip(rank)).for_each(|(output, &y)| *output = y);
+}
+
+#[inline(never)]
+fn leak(settings: &Settings, words: &mut [i32], new: &[i32]) {
+    words.iter_mut().zip(new).for_each(|(word, &new)| *word = settings.leak(*word, new));
+}
+
 /// Rows of the correction, from `first` on, as many as fill `out`: bias_j + sum_k M_jk s_k / 2^shift_j.
 #[inline(always)]
 fn correct(readout: &[i32], sums: &[i32], first: usize, out: &mut [i32]) {
@@ -159,6 +199,11 @@ fn correct(readout: &[i32], sums: &[i32], first: usize, out: &mut [i32]) {
     if kernel::correct(readout, sums, first, out) {
         return;
     }
+    rows(readout, sums, first, out);
+}
+
+#[inline(never)]
+fn rows(readout: &[i32], sums: &[i32], first: usize, out: &mut [i32]) {
     let (bias, rest) = readout.split_at_checked(sums.len()).unwrap_or_default();
     let (shift, matrix) = rest.split_at_checked(sums.len()).unwrap_or_default();
     let rows = matrix.chunks_exact(sums.len().max(1));

@@ -29,7 +29,7 @@
 
 mod activation;
 mod dense;
-#[cfg(any(test, tinyfold_thumb1))]
+#[cfg(any(test, tinyfold_thumb1, tinyfold_thumb2))]
 mod halves;
 #[cfg(not(tinyfold_portable))]
 mod kernel;
@@ -43,7 +43,9 @@ pub use network::{Settings, State, View, section_lens};
 #[cfg(tinyfold_thumb1)]
 use halves::mul;
 #[cfg(tinyfold_thumb1)]
-pub use halves::{mulh, mulw};
+pub use halves::mulh;
+#[cfg(any(tinyfold_thumb1, tinyfold_thumb2))]
+pub use halves::mulw;
 
 /// A weight of 16 or 8 bits.
 pub trait Weight: Copy + core::fmt::Debug + bytemuck::Pod {
@@ -92,7 +94,7 @@ impl Weight for i8 {
 }
 
 /// floor(a w / 2^16) for a weight w of 16 bits: one SMLAWB with its addition.
-#[cfg(not(tinyfold_thumb1))]
+#[cfg(not(any(tinyfold_thumb1, tinyfold_thumb2)))]
 #[inline(always)]
 #[must_use]
 pub const fn mulw(a: i32, w: i32) -> i32 {
