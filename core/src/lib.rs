@@ -14,7 +14,7 @@
 //! | alpha | leak, in (0, 1] | |
 //!
 //! Reading order: [`Shape`], [`View`] and [`State`] (`network.rs`), `latent.rs`, `linear.rs`,
-//! [`pack`], [`wire`].
+//! [`pack`], [`wire`]; then [`fixed`], the same networks in integers.
 //!
 //! ```
 //! use tinyfold_core::pack::{Matrices, Weights, pack};

@@ -36,10 +36,10 @@ fn down(x: i128, shift: u32) -> i128 {
     x.div_euclid(1 << shift)
 }
 
-fn rate(phi: i128, kind: Rates) -> i128 {
+fn narrow(value: i128, shift: u32, kind: Rates) -> i128 {
     match kind {
-        Rates::I16 => saturate(nearest(phi, 16), 16),
-        Rates::I8 => saturate(nearest(phi, 24), 8).max(-127),
+        Rates::I16 => saturate(nearest(value, shift), 16),
+        Rates::I8 => saturate(nearest(value, shift), 8).max(-127),
     }
 }
 
@@ -82,12 +82,13 @@ fn settings(dense: bool, bits: u32) -> impl Strategy<Value = Settings> {
     let accumulator =
         prop_oneof![Just(Accumulator::I32), (0_u8..32).prop_map(|shift| Accumulator::I64 { shift }),];
     let alpha = prop_oneof![Just(1_u32 << 31), 1_u32..=1 << 31];
-    (any::<bool>(), any::<bool>(), activation, accumulator, alpha).prop_map(
-        move |(current, narrow, activation, accumulator, alpha)| {
+    let rate_shift = prop_oneof![Just(16), Just(24), 0_u8..32];
+    (any::<bool>(), any::<bool>(), activation, accumulator, alpha, rate_shift).prop_map(
+        move |(current, narrow, activation, accumulator, alpha, rate_shift)| {
             let form = if current { Form::Current } else { Form::Rate };
             let rates = if dense && bits == 8 && narrow { Rates::I8 } else { Rates::I16 };
             let accumulator = if dense { accumulator } else { Accumulator::I32 };
-            Settings { form, rates, accumulator, alpha, ..Settings::new(activation) }
+            Settings { form, rates, accumulator, alpha, rate_shift, ..Settings::new(activation) }
         },
     )
 }
@@ -226,13 +227,14 @@ impl<'a> Reference<'a> {
 
     fn dense_step(&mut self, x: &[i128]) -> Vec<i128> {
         let Shape { neurons: n, inputs, outputs, .. } = self.case.shape;
-        let Settings { form, rates: kind, .. } = self.case.settings;
+        let Settings { form, rates: kind, rate_shift, .. } = self.case.settings;
         let [w, _, b, c] = &self.case.weights;
         let phi = |word: i128| if form == Form::Rate { word } else { self.activate(word) };
-        let rates =
-            |carried: &[i128]| -> Vec<i128> { carried.iter().map(|&word| rate(phi(word), kind)).collect() };
+        let rates = |carried: &[i128]| -> Vec<i128> {
+            carried.iter().map(|&word| narrow(phi(word), rate_shift.into(), kind)).collect()
+        };
         let h = rates(&self.carried);
-        let x: Vec<i128> = x.iter().map(|&x| rate(x, kind)).collect();
+        let x: Vec<i128> = x.iter().map(|&x| narrow(x, 32 - kind.bits(), kind)).collect();
         let new: Vec<i128> = (0..n)
             .map(|i| {
                 let recurrent = (0..n).map(|j| (w[i * n + j], h[j]));
@@ -277,8 +279,8 @@ impl<'a> Reference<'a> {
         let Case { matrix, shift, readout_bias, .. } = self.case;
         let total: i128 = self.sums.iter().zip(&matrix[j * self.sums.len()..]).map(|(s, m)| s * m).sum();
         // Totals have 64 bits, which three products of 2^62 can leave.
-        let wrap = |total: i128| i128::from(total as i64);
-        saturate(wrap(nearest(wrap(total), shift[j] as u32) + readout_bias[j]), 32)
+        let total = i128::from(total as i64);
+        saturate(nearest(total, shift[j] as u32) + readout_bias[j], 32)
     }
 
     fn latent_step(&mut self, x: &[i128]) -> Vec<i128> {
@@ -441,7 +443,7 @@ fn a_product_alone() {
     let mut p = [0; 2];
     let product = |memory: &mut [i32], p: &mut [i32]| {
         let mut vector = Vector::new(Rates::I16, memory);
-        vector.fill(0, [1000, 2000, -3000].map(|h| h << 16));
+        vector.fill(0, 0, [1000, 2000, -3000]);
         dense::<i16>(&panel, 3, vector, Accumulator::I32, p)
     };
     product(&mut memory, &mut p).expect("lengths fit");

@@ -240,13 +240,15 @@ mod trials {
         let trial = Trial { inputs: 3, samples: &samples };
         let mut file = bytes(&trial);
         let region = Aligned::new(&[file.bytes(), &[0xff; 32]].concat());
-        assert_eq!(trial::read_prefix(region.bytes()), Ok(trial));
+        assert_eq!(trial::read_prefix::<f32>(region.bytes()), Ok(trial));
         for length in 0..file.length {
-            assert!(trial::read_prefix(&file.bytes()[..length]).is_err(), "cut to {length}");
+            assert!(trial::read_prefix::<f32>(&file.bytes()[..length]).is_err(), "cut to {length}");
         }
+        let other = trial::read_prefix::<i32>(file.bytes()).err().map(|error| error.field);
+        assert_eq!(other, Some(Field::Number), "samples of fixed point");
         for bit in 0..8 * file.length {
             file.words[bit / 128] ^= 1 << (bit % 128);
-            assert!(trial::read_prefix(file.bytes()).is_err(), "bit {bit}");
+            assert!(trial::read_prefix::<f32>(file.bytes()).is_err(), "bit {bit}");
             file.words[bit / 128] ^= 1 << (bit % 128);
         }
     }

@@ -6,16 +6,27 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use faer::Mat;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{RngSeed, TestRunner};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use tinyfold::design::exact::{Spec, exact};
 use tinyfold::format::model;
-use tinyfold::network::{Activation, Network, Recurrence};
+use tinyfold::network::{Activation, Arithmetic, Form, Network, Recurrence};
 use tinyfold::task::{Integration, synthetic};
 use tinyfold::verify::firmware::Image;
 use tinyfold::verify::qemu::{CHIPS, Qemu};
-use tinyfold::verify::{Backend, Case, Core, Verdict, backends, case, verify};
+use tinyfold::verify::{Backend, Case, Core, Record, Verdict, backends, case, verify};
+use tinyfold_core::fixed::{Accumulator, Rates, Settings};
+use tinyfold_core::{Number, Shape};
 
 fn all() -> Vec<String> {
     std::iter::once("core").chain(CHIPS.map(|chip| chip.name)).map(str::to_owned).collect()
+}
+
+fn run(backend: &dyn Backend, case: &Case) -> tinyfold::Result<Record> {
+    Ok(backend.run(&[case])?.remove(0))
 }
 
 #[test]
@@ -29,6 +40,84 @@ fn every_suite_case_is_bit_equal_on_every_chip() {
         assert_eq!(row.verdict, Verdict::Pass, "{}: {:?}", row.name, row.failures);
         assert_ne!(row.bit_equal, Some(false), "{}", row.name);
         assert_eq!(row.cases, cases.len());
+    }
+}
+
+/// Any network: its sizes, what it computes, and the seed of its weights and samples.
+fn any_case() -> impl Strategy<Value = Case> {
+    let shape = (1..40_usize, 0..5_usize, 0..5_usize, 1..6_usize)
+        .prop_map(|(neurons, rank, inputs, outputs)| Shape { neurons, rank, inputs: inputs.max(1), outputs });
+    let choices = (0..5_usize, any::<bool>(), any::<bool>(), any::<bool>(), 0..7_usize, 0.05..1.0_f64);
+    (shape, choices, any::<u64>()).prop_map(|(shape, choices, seed)| {
+        let (activation, current, fused, wide, number, alpha) = choices;
+        let form = if current { Form::Current } else { Form::Rate };
+        // Half of the networks have no leak.
+        let alpha = if alpha > 0.5 { 1.0 } else { alpha };
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let samples = case::samples(8 * shape.inputs, &mut rng);
+        let name = format!("{shape:?}, activation {activation}, {form:?}, fused {fused}, wide {wide}, number {number}, alpha {alpha}, seed {seed}");
+        if number < 3 {
+            let activations = [
+                Activation::Linear,
+                Activation::Relu,
+                Activation::Clipped { lo: -0.25, hi: 0.5 },
+                Activation::Tanh,
+                Activation::Sigmoid { slope: 2.0, threshold: 0.25 },
+            ];
+            let mut network = case::random_network(activations[activation], shape, &mut rng);
+            (network.form, network.alpha) = (form, alpha);
+            network.arithmetic = if fused { Arithmetic::Fused } else { Arithmetic::Separate };
+            network.initial = network.rest();
+            return Case::of_network(name, network, samples).expect("exports");
+        }
+        let activations = [
+            Activation::Linear,
+            Activation::Relu,
+            Activation::Clipped { lo: -(1 << 20), hi: 1 << 24 },
+            Activation::Tanh,
+            Activation::Sigmoid { slope: 1 << 18, threshold: 1 << 24 },
+        ];
+        let dense = shape.rank == 0;
+        let settings = Settings {
+            form,
+            rates: if number == 6 && dense { Rates::I8 } else { Rates::I16 },
+            rate_shift: if number == 6 && dense { 21 } else { 13 },
+            accumulator: if wide && dense { Accumulator::I64 { shift: 5 } } else { Accumulator::I32 },
+            exponent: 26,
+            alpha: (alpha * 31.0_f64.exp2()) as u32,
+            ..Settings::new(activations[activation])
+        };
+        let number = if number < 5 { Number::I16 } else { Number::I8 };
+        let network = case::random_fixed(number, shape, settings, &mut rng);
+        Case::of_model(name, network.export().expect("exports"), samples, "export").expect("is read back")
+    })
+}
+
+/// Cases drawn by proptest, shipped to every chip in batches.
+#[test]
+fn any_network_is_bit_equal_on_every_chip() {
+    let chips = CHIPS.map(|chip| Qemu::new(chip).expect("toolchain and QEMU are there"));
+    let config = ProptestConfig {
+        cases: 6,
+        max_shrink_iters: 40,
+        rng_seed: RngSeed::Fixed(7),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let mut runner = TestRunner::new(config);
+    let result = runner.run(&vec(any_case(), 64), |cases| {
+        let cases: Vec<&Case> = cases.iter().collect();
+        let core = Core.run(&cases).expect("runs");
+        for chip in &chips {
+            let found = chip.run(&cases).expect("runs");
+            for ((case, core), found) in cases.iter().zip(&core).zip(&found) {
+                prop_assert!(case.same_bits(core, found), "{}: {}", chip.name(), case.name);
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = result {
+        panic!("{error}");
     }
 }
 
@@ -46,8 +135,8 @@ fn the_m0_runs_a_dense_network_of_128_neurons_within_8_kb_of_ram() {
     let samples = synthetic::gaussian(3, 2, 0).iter().map(|&x| x as f32).collect();
     let case = Case::of_network("dense, n = 128", network, samples).expect("exports");
     let m0 = Qemu::new(CHIPS[0]).expect("toolchain and QEMU are there");
-    let record = m0.run(&case).expect("fits");
-    assert!(record.same_bits(&Core.run(&case).expect("runs")));
+    let record = run(&m0, &case).expect("fits");
+    assert!(case.same_bits(&record, &run(&Core, &case).expect("runs")));
     let ram = m0.image.static_ram + u64::from(m0.worst_stack());
     println!("static RAM {}, worst stack {}", m0.image.static_ram, m0.worst_stack());
     assert!(m0.worst_stack() > 0 && ram <= 8192, "{ram} bytes of RAM");
@@ -67,7 +156,7 @@ fn a_model_too_large_for_its_chip_is_refused_with_the_numbers() {
     let wide = Recurrence::LowRank { u: Mat::zeros(2, 300), v: Mat::zeros(2, 300) };
     let network = Network::plain(Activation::Relu, wide, Mat::zeros(2, 2), Mat::zeros(1, 2));
     let case = Case::of_network("rank 300", network, vec![0.0; 4]).expect("exports");
-    let error = m0.run(&case).expect_err("state too large").to_string();
+    let error = run(&m0, &case).expect_err("state too large").to_string();
     assert!(error.contains("model: state memory in words: expected at least 606, found 512"), "{error}");
 }
 
@@ -108,14 +197,14 @@ fn boards_build_and_logs_do_not_change_the_result() {
     let samples = synthetic::gaussian(3, 2, 0).iter().map(|&x| x as f32).collect();
     let case = Case::of_network("logs", integrator(32), samples).expect("exports");
     let mut qemu = Qemu::new(chip).expect("toolchain and QEMU are there");
-    let silent = qemu.run(&case).expect("runs");
+    let silent = run(&qemu, &case).expect("runs");
     let elf = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../firmware/target/log")
         .join(chip.target)
         .join("release")
         .join(chip.name);
     qemu.image = Image::read(&elf).expect("just built");
-    assert!(qemu.run(&case).expect("runs").same_bits(&silent));
+    assert_eq!(run(&qemu, &case).expect("runs"), silent);
 }
 
 /// core builds for every target, and its step, reader and writer link without a panic handler.

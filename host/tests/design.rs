@@ -9,7 +9,7 @@ use tinyfold::design::exact::{Spec, exact};
 use tinyfold::design::random_frozen;
 use tinyfold::network::{Activation, Recurrence};
 use tinyfold::task::{Integration, relative_rmse};
-use tinyfold::verify::{Backend, Case, Core};
+use tinyfold::verify::{Case, Core};
 use tinyfold::{Error, Network, simulate};
 
 const STEPS: usize = 10_000;
@@ -37,7 +37,7 @@ fn errors(network: &Network, x: &[f64]) -> (f64, f64) {
     let wide = simulate::run(network, x, false).outputs;
     let samples = x.iter().map(|&x| x as f32).collect();
     let case = Case::of_network("design", network.clone(), samples).expect("exports");
-    let narrow: Vec<f64> = Core.run(&case).expect("runs").outputs.into_iter().map(f64::from).collect();
+    let (narrow, _) = Core::values(&case).expect("runs");
     let rmse = |y: &[f64]| relative_rmse(y, &target, task.channels());
     (rmse(&wide), rmse(&narrow))
 }

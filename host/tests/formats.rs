@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 use tinyfold::command::inspect::describe;
 use tinyfold::format::arrays::ArrayFile;
+use tinyfold::format::fixed::FixedNetwork;
 use tinyfold::format::network::{load, load_torch, save};
 use tinyfold::format::write_atomic;
 use tinyfold::network::{Activation, Arithmetic, Channel, Form, Network, Recurrence, Variant};
@@ -435,7 +436,7 @@ fn inspect_tells_networks_from_recordings() {
     tinyfold_core::wire::trial::write(&trial, &mut bytes).expect("fits");
     let file = folder.path().join("trial.bin");
     std::fs::write(&file, &bytes).expect("writable");
-    let expected = serde_json::json!({"holds": "trial", "steps": 3, "inputs I": 2});
+    let expected = serde_json::json!({"holds": "trial", "steps": 3, "inputs I": 2, "samples": "f32"});
     assert_eq!(describe(&file).expect("a trial"), expected);
     std::fs::write(&file, "else").expect("writable");
     let message = describe(&file).expect_err("no trial").to_string();
@@ -443,6 +444,26 @@ fn inspect_tells_networks_from_recordings() {
     std::fs::write(&path, "{\"loss\": 2}\nnone\n").expect("writable");
     let message = describe(&path).expect_err("not JSON").to_string();
     assert!(message.starts_with(&format!("{}: line 2: expected JSON, found ", path.display())), "{message}");
+}
+
+/// Every random network of fixed point: the same integers and the same bits after export and import.
+#[test]
+fn fixed_point_survives_its_file_and_is_inspected() {
+    for case in tinyfold::verify::case::fixed_suite(20).expect("exports") {
+        let network = case.fixed.as_ref().expect("fixed point");
+        let again = network.export().expect("exports");
+        assert_eq!(again.bytes(), case.model.bytes(), "{}", case.name);
+        let read = FixedNetwork::import(&again, "again").expect("just written");
+        assert_eq!((&read.layers, &read.input), (&network.layers, &network.input), "{}", case.name);
+    }
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("fixed.tfld");
+    let case = tinyfold::verify::case::fixed_suite(1).expect("exports").pop().expect("cases");
+    std::fs::write(&path, case.model.bytes()).expect("writable");
+    let described = describe(&path).expect("a model");
+    assert_eq!(described["holds"], "chip model of fixed point");
+    assert_eq!((&described["number type"], &described["rank R"]), (&"i8".into(), &2.into()));
+    assert_eq!(described["bytes"], case.model.bytes().len());
 }
 
 #[test]

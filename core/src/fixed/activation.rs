@@ -93,18 +93,15 @@ const fn tanh_f64(x: f64) -> f64 {
     (1.0 - sum) / (1.0 + sum)
 }
 
-/// The rate that a kernel reads: phi in the top bits of `BITS` of 32, to the nearest, half up.
+/// value / 2^shift to the nearest, half up, saturated to `bits` bits: what a kernel reads.
 #[inline(always)]
-pub(super) fn narrow(phi: i32, bits: u32) -> i32 {
+pub(super) fn narrow(value: i32, shift: u32, bits: u32) -> i32 {
     let most = (1 << (bits - 1)) - 1;
-    let rounded = ((phi >> (31 - bits)) + 1) >> 1;
     // Mixing two rates of 8 bits needs the range that is the same on both sides.
     let least = if bits == 8 { -most } else { -most - 1 };
-    if rounded > most {
-        most
-    } else if rounded < least {
-        least
-    } else {
-        rounded
+    if shift == 0 {
+        return value.clamp(least, most);
     }
+    let doubled = value >> ((shift - 1) & 31);
+    ((doubled >> 1) + (doubled & 1)).clamp(least, most)
 }

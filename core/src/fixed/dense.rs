@@ -133,12 +133,13 @@ impl<'m> Vector<'m> {
         }
     }
 
-    /// Sets the columns from `first` on to the rates phi / 2^16 or phi / 2^24.
+    /// Sets the columns from `first` on to value / 2^shift, rounded and saturated as the table of
+    /// [`fixed`](super) says; shift is 0 to 31.
     #[inline(always)]
-    pub fn fill(&mut self, first: usize, phi: impl IntoIterator<Item = i32>) {
+    pub fn fill(&mut self, first: usize, shift: u32, values: impl IntoIterator<Item = i32>) {
         let bits = self.kind.bits();
-        for (rate, phi) in self.rates.iter_mut().skip(first).zip(phi) {
-            *rate = narrow(phi, bits) as Rate;
+        for (rate, value) in self.rates.iter_mut().skip(first).zip(values) {
+            *rate = narrow(value, shift, bits) as Rate;
         }
     }
 }

@@ -209,7 +209,7 @@ fn rows(readout: &[i32], sums: &[i32], first: usize, out: &mut [i32]) {
     let rows = matrix.chunks_exact(sums.len().max(1));
     for (out, ((&bias, &shift), row)) in out.iter_mut().zip(bias.iter().zip(shift).zip(rows).skip(first)) {
         let total = row.iter().zip(sums).fold(0_i64, |total, (&m, &s)| total.wrapping_add(mul(m, s)));
-        *out = saturate(nearest(total, shift as u32).wrapping_add(i64::from(bias)));
+        *out = saturate(nearest(total, shift as u32).saturating_add(i64::from(bias)));
     }
 }
 

@@ -10,7 +10,8 @@
 //! | [`leak`] | (keep old + alpha new) / 2^31 | to nearest, half up | saturates |
 //! | correction | bias + sum_k M_jk s_k / 2^shift, in 64 bits | to nearest, half up | saturates |
 //! | input | (raw - center) m / 2^shift, in 64 bits | to nearest, half up | saturates |
-//! | rate | phi / 2^16 (i16) or phi / 2^24 (i8) | to nearest, half up | saturates; i8: to -127, 127 |
+//! | rate | phi / 2^rate_shift, in 16 or 8 bits | to nearest, half up | saturates; 8 bits: from -127 |
+//! | dense input | x / 2^16 (i16) or x / 2^24 (i8) | to nearest, half up | saturates; 8 bits: from -127 |
 //! | tanh, sigmoid | a table of 513 values, linear between them | down, to 2^-30 | cannot |
 //!
 //! A weight of 8 bits counts as 256 times itself: one unit of a weight is 2^-15 of its row's scale in both

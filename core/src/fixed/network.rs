@@ -17,6 +17,9 @@ pub struct Settings {
     pub form: Form,
     /// What a dense network multiplies its weights with; [`Rates::I16`] at low rank, which has none.
     pub rates: Rates,
+    /// A rate is phi / 2^rate_shift, 0 to 31: less than the 16 or 24 that use all of phi, where
+    /// pre-activations need more room than rates. Ignored at low rank.
+    pub rate_shift: u8,
     /// Where dense products are summed; [`Accumulator::I32`] at low rank.
     pub accumulator: Accumulator,
     /// phi; the units of its parameters are those of the pre-activation, and of a sigmoid's slope, half of
@@ -38,6 +41,7 @@ impl Settings {
         Self {
             form: Form::Rate,
             rates: Rates::I16,
+            rate_shift: 16,
             accumulator: Accumulator::I32,
             activation,
             exponent: 28,
@@ -49,6 +53,19 @@ impl Settings {
     #[must_use]
     pub const fn leaky(&self) -> bool {
         self.alpha != ONE
+    }
+
+    /// Words of memory that the [`State`] of a network of these sizes needs.
+    #[must_use]
+    pub const fn state_len(&self, shape: &Shape) -> usize {
+        let carried = shape.carried_len(self.form, self.leaky());
+        shape.inputs + shape.outputs + carried + self.scratch_len(shape)
+    }
+
+    /// Rates and inputs when dense, else the R + O sums before and after their correction.
+    const fn scratch_len(&self, shape: &Shape) -> usize {
+        let Shape { neurons, rank, inputs, outputs } = *shape;
+        if shape.is_dense() { Vector::words(neurons + inputs) } else { 2 * (rank + outputs) }
     }
 
     #[inline(always)]
@@ -74,6 +91,9 @@ impl Settings {
             Accumulator::I32 => true,
             Accumulator::I64 { shift } => shift < 32 && shape.is_dense(),
         };
+        if self.rate_shift > 31 {
+            return refuse(Field::Arithmetic, self.rate_shift.into());
+        }
         let narrow = self.rates == Rates::I16 || (W::IN_A_WORD == 4 && shape.is_dense());
         if fits && narrow { Ok(()) } else { refuse(Field::Arithmetic, self.rates as u64) }
     }
@@ -194,19 +214,13 @@ impl<'a, W: Weight> View<'a, W> {
     /// Words of memory a [`State`] needs.
     #[must_use]
     pub const fn state_len(&self) -> usize {
-        let Shape { inputs, outputs, .. } = self.shape;
-        inputs + outputs + self.carried_len() + self.scratch_len()
+        self.settings.state_len(&self.shape)
     }
 
     /// Words that a step carries to the next one: see [`Shape::carried_len`].
     #[must_use]
     pub const fn carried_len(&self) -> usize {
         self.shape.carried_len(self.settings.form, self.settings.leaky())
-    }
-
-    const fn scratch_len(&self) -> usize {
-        let Shape { neurons, rank, inputs, outputs } = self.shape;
-        if self.shape.is_dense() { Vector::words(neurons + inputs) } else { 2 * (rank + outputs) }
     }
 
     /// A state in `memory`, reset. Of the memory, the first [`View::state_len`] words are used.
@@ -219,7 +233,7 @@ impl<'a, W: Weight> View<'a, W> {
         let (input, rest) = cut(memory, self.shape.inputs, too_short)?;
         let (output, rest) = cut(rest, self.shape.outputs, too_short)?;
         let (carried, rest) = cut(rest, self.carried_len(), too_short)?;
-        let (scratch, _) = cut(rest, self.scratch_len(), too_short)?;
+        let (scratch, _) = cut(rest, self.settings.scratch_len(&self.shape), too_short)?;
         let mut state = State { input, output, carried, scratch, held: 0 };
         self.reset(&mut state);
         Ok(state)
@@ -273,7 +287,7 @@ impl<'a, W: Weight> View<'a, W> {
         let Shape { neurons, inputs, .. } = self.shape;
         let Settings { form, rates, accumulator, .. } = self.settings;
         let mut vector = Vector::new(rates, state.scratch);
-        vector.fill(neurons, state.input.iter().copied());
+        vector.fill(neurons, 32 - rates.bits(), state.input.iter().copied());
         let mut carried = state.carried.iter_mut();
         Product::<W>::new(neurons + inputs, vector, accumulator).chunks(self.layer, neurons, |p| {
             for (&p, word) in p.iter().zip(carried.by_ref()) {
@@ -288,10 +302,10 @@ impl<'a, W: Weight> View<'a, W> {
 
     /// The rates of the carried h or a, where the next product reads them.
     fn fill_rates(&self, state: &mut State<'_>) {
-        let mut vector = Vector::new(self.settings.rates, state.scratch);
-        let rate = self.settings.form == Form::Rate;
-        let phi = |&word: &i32| if rate { word } else { self.settings.activate(word) };
-        vector.fill(0, state.carried.iter().map(phi));
+        let Settings { form, rates, rate_shift, .. } = self.settings;
+        let phi = |&word: &i32| if form == Form::Rate { word } else { self.settings.activate(word) };
+        let mut vector = Vector::new(rates, state.scratch);
+        vector.fill(0, rate_shift.into(), state.carried.iter().map(phi));
     }
 }
 

@@ -7,8 +7,8 @@ use crate::error::{Error, Field, exactly};
 use crate::fixed::{Accumulator, Rates, Settings, View, Weight, section_lens};
 use crate::shape::Shape;
 
-/// alpha, exponent, two parameters of the activation, shift of 64-bit sums.
-const SETTINGS_LEN: usize = 5;
+/// alpha, exponent, two parameters of the activation, shift of 64-bit sums, shift of rates.
+const SETTINGS_LEN: usize = 6;
 
 /// A model read in place.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +44,14 @@ pub fn write<W: Weight>(view: &View<'_, W>, metadata: &str, out: &mut [u8]) -> R
     };
     let (activation, parameters) = tag(settings.activation, 0);
     let tags = [settings.form as u8, sums, activation, settings.rates as u8];
-    let words = [settings.alpha as i32, settings.exponent.into(), parameters[0], parameters[1], shift.into()];
+    let words = [
+        settings.alpha as i32,
+        settings.exponent.into(),
+        parameters[0],
+        parameters[1],
+        shift.into(),
+        settings.rate_shift.into(),
+    ];
     let [layer, readout, scaling, initial] = view.sections();
     let sections: [&[&[u8]]; 6] = [
         &[cast_slice(&words)],
@@ -79,7 +86,7 @@ pub fn read_prefix<W: Weight>(bytes: &[u8]) -> Result<Model<'_, W>, Error> {
     header.check(&layout)?;
     let [settings_at, layer_at, readout_at, scaling_at, initial_at, metadata_at] = layout.sections;
     let words: &[i32] = section(body, Field::Leak, settings_at, SETTINGS_LEN)?;
-    let &[alpha, exponent, p0, p1, shift] = words else {
+    let &[alpha, exponent, p0, p1, shift, rate_shift] = words else {
         return Err(Error::new(Field::Leak, crate::Expected::Exactly(SETTINGS_LEN as u64), 0));
     };
     let byte = |field, word: i32| {
@@ -89,6 +96,7 @@ pub fn read_prefix<W: Weight>(bytes: &[u8]) -> Result<Model<'_, W>, Error> {
     let settings = Settings {
         form: header.form,
         rates: *one_of(Field::Variant, &[Rates::I16, Rates::I8], header.variant)?,
+        rate_shift: byte(Field::Arithmetic, rate_shift)?,
         accumulator: *one_of(
             Field::Arithmetic,
             &[Accumulator::I32, Accumulator::I64 { shift }],

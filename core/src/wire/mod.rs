@@ -23,7 +23,7 @@
 //!
 //! A model of fixed point ([`fixed`]) says at offset 8 how dense products are summed (1: 32 bits, 2: 64
 //! bits) and at 10 the size of rates (1: 16 bits, 2: 8 bits); its settings are alpha, exponent, two
-//! parameters of the activation and the shift of 64-bit sums.
+//! parameters of the activation, the shift of 64-bit sums and the shift of rates.
 //!
 //! [`VERSION`] rises when the meaning of any byte changes: a field, a section, the packing, the
 //! order of a sum, an activation's arithmetic. Readers refuse every other version.

@@ -5,15 +5,18 @@
 //!
 //! | trial | |
 //! |---|---|
-//! | 16-byte header | magic `TFTR`; version (2 bytes), inputs I (2 bytes); steps T; zero |
-//! | T × I | samples, f32, row-major |
+//! | 16-byte header | magic `TFTR`; version (2 bytes), inputs I (2 bytes); steps T; kind of samples: 0 f32, 1 i32 |
+//! | T × I | samples, row-major |
 //! | 4 bytes | CRC-32 of all before |
 //!
 //! | result | |
 //! |---|---|
 //! | 16-byte header | magic `TFRS`; version (2 bytes), outputs O (2 bytes); carried words; T |
-//! | T × (1 + O + carried) | held inputs (u32), outputs, carried words (f32) |
-//! | 4 bytes | worst stack in bytes |
+//! | T × (1 + O + carried) | held inputs (u32), outputs, carried words (as samples) |
+//! | 4 bytes | worst stack so far, in bytes |
+//!
+//! A region may hold several trials, for as many models, one after the other at multiples of
+//! [`ALIGNMENT`](super::ALIGNMENT); their results follow each other without gaps.
 
 use bytemuck::{cast_slice, try_cast_slice};
 
@@ -31,13 +34,27 @@ pub const MOST_STEPS: usize = 1 << 24;
 const TRIAL: u32 = u32::from_le_bytes(*b"TFTR");
 const RESULT: u32 = u32::from_le_bytes(*b"TFRS");
 
+/// What a trial is made of: `f32` for networks in floating point, `i32` for fixed point.
+pub trait Sample: bytemuck::Pod {
+    /// The kind in the header.
+    const KIND: u32;
+}
+
+impl Sample for f32 {
+    const KIND: u32 = 0;
+}
+
+impl Sample for i32 {
+    const KIND: u32 = 1;
+}
+
 /// Samples, read in place.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trial<'a> {
+pub struct Trial<'a, T = f32> {
     /// I.
     pub inputs: usize,
     /// Row-major T × I.
-    pub samples: &'a [f32],
+    pub samples: &'a [T],
 }
 
 /// What a result begins with.
@@ -54,14 +71,14 @@ pub struct ResultHeader {
 /// Bytes of a trial of `samples` numbers in all.
 #[must_use]
 pub const fn length(samples: usize) -> usize {
-    HEADER_LEN + size_of::<f32>() * samples + CHECKSUM_LEN
+    HEADER_LEN + size_of::<u32>() * samples + CHECKSUM_LEN
 }
 
 /// Writes a trial into `out`, which has [`length`] bytes.
 ///
 /// # Errors
 /// `inputs` 0 or too large, samples that do not make whole steps, `out` of another length.
-pub fn write(trial: &Trial<'_>, out: &mut [u8]) -> Result<(), Error> {
+pub fn write<T: Sample>(trial: &Trial<'_, T>, out: &mut [u8]) -> Result<(), Error> {
     let Trial { inputs, samples } = *trial;
     between(Field::Inputs, 1, Shape::MOST, inputs)?;
     let steps = samples.len().checked_div(inputs).unwrap_or(0);
@@ -74,7 +91,7 @@ pub fn write(trial: &Trial<'_>, out: &mut [u8]) -> Result<(), Error> {
         &VERSION.to_le_bytes(),
         &inputs.to_le_bytes(),
         &steps.to_le_bytes(),
-        &[0; 4],
+        &T::KIND.to_le_bytes(),
     ];
     let mut bytes = out.iter_mut();
     let mut put = |values: &[u8]| values.iter().zip(bytes.by_ref()).for_each(|(&value, byte)| *byte = value);
@@ -90,7 +107,7 @@ pub fn write(trial: &Trial<'_>, out: &mut [u8]) -> Result<(), Error> {
 ///
 /// # Errors
 /// Not a whole trial of this version.
-pub fn read_prefix(bytes: &[u8]) -> Result<Trial<'_>, Error> {
+pub fn read_prefix<T: Sample>(bytes: &[u8]) -> Result<Trial<'_, T>, Error> {
     check_kind(bytes, TRIAL, VERSION)?;
     let inputs = usize::from(take_u16(bytes, 6).unwrap_or(0));
     let steps = take_u32(bytes, 8).unwrap_or(0) as usize;
@@ -98,11 +115,11 @@ pub fn read_prefix(bytes: &[u8]) -> Result<Trial<'_>, Error> {
     between(Field::Steps, 0, MOST_STEPS, steps)?;
     let count = steps.saturating_mul(inputs).min(bytes.len());
     let body = checked_body(bytes, length(count))?;
-    exactly(Field::Reserved, 0, take_u32(bytes, 12).unwrap_or(0) as usize)?;
+    exactly(Field::Number, T::KIND as usize, take_u32(bytes, 12).unwrap_or(0) as usize)?;
     let samples = body.get(HEADER_LEN..).unwrap_or_default();
     let samples = try_cast_slice(samples).map_err(|_| {
-        let remainder = samples.as_ptr() as usize % align_of::<f32>();
-        Error::new(Field::Samples, Expected::Aligned(align_of::<f32>() as u64), remainder as u64)
+        let remainder = samples.as_ptr() as usize % align_of::<T>();
+        Error::new(Field::Samples, Expected::Aligned(align_of::<T>() as u64), remainder as u64)
     })?;
     Ok(Trial { inputs, samples })
 }
@@ -129,17 +146,33 @@ impl ResultHeader {
     /// # Errors
     /// Not a result of this version, or not a whole one.
     pub fn read(bytes: &[u8]) -> Result<(Self, &[[u8; 4]], u32), Error> {
+        let result = Self::read_prefix(bytes)?;
+        exactly(Field::Length, result.0.length(), bytes.len())?;
+        Ok(result)
+    }
+
+    /// As [`ResultHeader::read`] for the first of several results.
+    ///
+    /// # Errors
+    /// Not a result of this version, or not a whole one.
+    pub fn read_prefix(bytes: &[u8]) -> Result<(Self, &[[u8; 4]], u32), Error> {
         check_kind(bytes, RESULT, VERSION)?;
         let word = |at| take_u32(bytes, at).unwrap_or(0) as usize;
         let header =
             Self { outputs: take_u16(bytes, 6).unwrap_or(0).into(), carried: word(8), steps: word(12) };
         between(Field::Steps, 0, MOST_STEPS, header.steps)?;
         between(Field::Carried, 0, 2 * Shape::MOST, header.carried)?;
-        let words = header.steps * header.step_len();
-        exactly(Field::Length, HEADER_LEN + size_of::<u32>() * (words + 1), bytes.len())?;
-        let words = bytes.get(HEADER_LEN..).unwrap_or_default().as_chunks().0;
+        let length = header.length();
+        let short = Error::new(Field::Length, Expected::AtLeast(length as u64), bytes.len() as u64);
+        let words = bytes.get(HEADER_LEN..length).ok_or(short)?.as_chunks().0;
         let (stack, words) = words.split_last().unwrap_or((&[0; 4], &[]));
         Ok((header, words, u32::from_le_bytes(*stack)))
+    }
+
+    /// Bytes of the whole result.
+    #[must_use]
+    pub const fn length(&self) -> usize {
+        HEADER_LEN + size_of::<u32>() * (self.steps * self.step_len() + 1)
     }
 
     /// Words of one step: held inputs, outputs, carried words.

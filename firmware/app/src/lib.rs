@@ -5,9 +5,12 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+use bytemuck::{cast_slice, cast_slice_mut};
 use heapless::Vec;
-use tinyfold_core::wire::{self, trial};
-use tinyfold_core::{Error, Expected, Field};
+use tinyfold_core::fixed::Weight;
+use tinyfold_core::wire::trial::{self, Sample};
+use tinyfold_core::wire::{self, ALIGNMENT};
+use tinyfold_core::{Error, Expected, Field, Number, Shape};
 
 /// Where the bytes of a result go.
 pub trait Sink {
@@ -16,6 +19,11 @@ pub trait Sink {
     /// # Errors
     /// [`Failure::Sink`].
     fn write(&mut self, bytes: &[u8]) -> Result<(), Failure>;
+
+    /// Most bytes of stack used so far; 0 where it is not known.
+    fn worst_stack(&self) -> u32 {
+        0
+    }
 }
 
 /// Why a run ended early; the number is the exit code of the image.
@@ -57,15 +65,88 @@ pub const PANICKED: i32 = 20;
 /// Exit code after a HardFault.
 pub const FAULTED: i32 = 21;
 
-/// Runs the model at the start of `model` on the trial at the start of `trial`, from reset to the
-/// last sample, and writes header and step words of the result (see [`trial`]).
+/// Runs every model in `model` on its trial in `trial`, from reset to the last sample, and writes the
+/// results (see [`trial`]). The first of both must be there; the last model is the one that no other
+/// follows.
 ///
 /// # Errors
-/// Bytes that are refused, memory that is too small for the model, a sink that is full.
-pub fn run(model: &[u8], trial: &[u8], memory: &mut [f32], sink: &mut dyn Sink) -> Result<(), Failure> {
-    let view = wire::read_prefix::<f32>(model).map_err(Failure::Model)?.view;
+/// The number of the case and what failed: bytes that are refused, memory that is too small for the
+/// model, a sink that is full.
+pub fn run(
+    model: &[u8],
+    trial: &[u8],
+    memory: &mut [u32],
+    sink: &mut dyn Sink,
+) -> Result<(), (usize, Failure)> {
+    let mut out = Buffered { buffer: Vec::new(), sink };
+    let (mut model, mut trial) = (model, trial);
+    for case in 0.. {
+        let lengths = run_one(model, trial, memory, &mut out).map_err(|failure| (case, failure))?;
+        let [next_model, next_trial] = lengths.map(|length| length.next_multiple_of(ALIGNMENT));
+        model = model.get(next_model..).unwrap_or_default();
+        trial = trial.get(next_trial..).unwrap_or_default();
+        if matches!(wire::number(model), Err(Error { field: Field::Magic, .. })) {
+            break;
+        }
+    }
+    out.flush().map_err(|failure| (0, failure))
+}
+
+/// Runs one case and says how many bytes model and trial have.
+fn run_one(
+    model: &[u8],
+    trial: &[u8],
+    memory: &mut [u32],
+    out: &mut Buffered<'_>,
+) -> Result<[usize; 2], Failure> {
+    match wire::number(model).map_err(Failure::Model)? {
+        Number::I16 => run_fixed::<i16>(model, trial, cast_slice_mut(memory), out),
+        Number::I8 => run_fixed::<i8>(model, trial, cast_slice_mut(memory), out),
+        // A model in f64 is refused by its reader.
+        Number::F32 | Number::F64 => run_float(model, trial, cast_slice_mut(memory), out),
+    }
+}
+
+fn run_float(
+    model: &[u8],
+    trial: &[u8],
+    memory: &mut [f32],
+    out: &mut Buffered<'_>,
+) -> Result<[usize; 2], Failure> {
+    let wire::Model { view, length, .. } = wire::read_prefix::<f32>(model).map_err(Failure::Model)?;
+    let samples = samples(trial, view.shape())?;
+    let mut state = view.state(memory).map_err(Failure::Model)?;
+    out.header(view.shape(), state.carried().len(), samples)?;
+    for sample in samples.chunks_exact(view.shape().inputs.max(1)) {
+        let status = view.step(&mut state, sample);
+        out.step(status.held, cast_slice(state.output()), cast_slice(state.carried()))?;
+    }
+    out.end()?;
+    Ok([length, trial::length(samples.len())])
+}
+
+fn run_fixed<W: Weight>(
+    model: &[u8],
+    trial: &[u8],
+    memory: &mut [i32],
+    out: &mut Buffered<'_>,
+) -> Result<[usize; 2], Failure> {
+    let wire::fixed::Model { view, length, .. } =
+        wire::fixed::read_prefix::<W>(model).map_err(Failure::Model)?;
+    let samples = samples(trial, view.shape())?;
+    let mut state = view.state(memory).map_err(Failure::Model)?;
+    out.header(view.shape(), state.carried().len(), samples)?;
+    for sample in samples.chunks_exact(view.shape().inputs.max(1)) {
+        let status = view.step(&mut state, sample);
+        out.step(status.held, cast_slice(state.output()), cast_slice(state.carried()))?;
+    }
+    out.end()?;
+    Ok([length, trial::length(samples.len())])
+}
+
+/// The samples of a trial, if they are for a network of this shape.
+fn samples<T: Sample>(trial: &[u8], shape: Shape) -> Result<&[T], Failure> {
     let trial = trial::read_prefix(trial).map_err(Failure::Trial)?;
-    let shape = view.shape();
     if trial.inputs != shape.inputs {
         return Err(Failure::Trial(Error {
             field: Field::Inputs,
@@ -73,25 +154,7 @@ pub fn run(model: &[u8], trial: &[u8], memory: &mut [f32], sink: &mut dyn Sink) 
             found: trial.inputs as u64,
         }));
     }
-    let mut state = view.state(memory).map_err(Failure::Model)?;
-    let steps = trial.samples.len() / trial.inputs.max(1);
-    #[cfg(feature = "log")]
-    defmt::info!("model {}, {} steps", shape, steps);
-
-    let mut out = Buffered { buffer: Vec::new(), sink };
-    let header = trial::ResultHeader { outputs: shape.outputs, carried: state.carried().len(), steps };
-    out.put(&header.to_bytes())?;
-    for sample in trial.samples.chunks_exact(trial.inputs.max(1)) {
-        let status = view.step(&mut state, sample);
-        out.put(&status.held.to_le_bytes())?;
-        out.words(state.output())?;
-        out.words(state.carried())?;
-        #[cfg(feature = "log")]
-        defmt::debug!("output {}, {} held", state.output(), status.held);
-    }
-    #[cfg(feature = "log")]
-    defmt::info!("done, {} input samples held", state.held());
-    out.flush()
+    Ok(trial.samples)
 }
 
 /// Collects small writes: a semihosting call costs far more than a copy.
@@ -101,8 +164,23 @@ struct Buffered<'a> {
 }
 
 impl Buffered<'_> {
-    fn words(&mut self, words: &[f32]) -> Result<(), Failure> {
-        words.iter().try_for_each(|word| self.put(&word.to_le_bytes()))
+    fn header<T>(&mut self, shape: Shape, carried: usize, samples: &[T]) -> Result<(), Failure> {
+        let steps = samples.len() / shape.inputs.max(1);
+        #[cfg(feature = "log")]
+        defmt::info!("model {}, {} steps", shape, steps);
+        self.put(&trial::ResultHeader { outputs: shape.outputs, carried, steps }.to_bytes())
+    }
+
+    fn step(&mut self, held: u32, output: &[u32], carried: &[u32]) -> Result<(), Failure> {
+        #[cfg(feature = "log")]
+        defmt::debug!("output {:#010x}, {} held", output, held);
+        let mut words = core::iter::once(&held).chain(output).chain(carried);
+        words.try_for_each(|word| self.put(&word.to_le_bytes()))
+    }
+
+    fn end(&mut self) -> Result<(), Failure> {
+        let stack = self.sink.worst_stack();
+        self.put(&stack.to_le_bytes())
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {

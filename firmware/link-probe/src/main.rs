@@ -8,6 +8,7 @@
 
 use core::hint::black_box;
 
+use tinyfold_core::fixed::{self, Weight};
 use tinyfold_core::pack::{Matrices, Weights, pack};
 use tinyfold_core::wire::{self, trial};
 use tinyfold_core::{Scalar, Shape};
@@ -27,6 +28,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 pub extern "C" fn _start() -> ! {
     every_call::<f32>();
     every_call::<f64>();
+    every_fixed_call::<i16>();
+    every_fixed_call::<i8>();
     #[cfg(feature = "deliberate-panic")]
     assert!(black_box(0) == 1);
     loop {}
@@ -48,7 +51,7 @@ fn every_call<T: Scalar>() {
         black_box(model.view.readout(black_box(0), black_box(0)));
     }
     black_box(wire::read_prefix::<T>(bytes).is_ok());
-    if let Ok(trial) = trial::read_prefix(bytes) {
+    if let Ok(trial) = trial::read_prefix::<f32>(bytes) {
         black_box(trial::write(&trial, out).is_ok());
     }
     let shape = black_box(Shape { neurons: 1, rank: 1, inputs: 1, outputs: 1 });
@@ -64,4 +67,38 @@ fn every_call<T: Scalar>() {
     black_box(pack(&shape, &matrices, memory).is_ok());
     let phi = black_box(tinyfold_core::Activation::<T>::Tanh);
     black_box(phi.derivative(black_box(T::ONE), black_box(tinyfold_core::Variant::Libm)));
+}
+
+fn every_fixed_call<W: Weight>() {
+    let bytes: &[u8] = black_box(&[]);
+    let memory: &mut [i32] = black_box(&mut []);
+    let sample: &[i32] = black_box(&[]);
+    let weights: &[W] = black_box(&[]);
+    if let Ok(model) = wire::fixed::read::<W>(bytes)
+        && let Ok(mut state) = model.view.state(memory)
+    {
+        black_box(model.view.step(&mut state, sample));
+        model.view.reset(&mut state);
+        black_box((state.output(), state.carried(), state.held()));
+        black_box(wire::fixed::write(&model.view, model.metadata, black_box(&mut [])).is_ok());
+        black_box(model.view.record(black_box(0), black_box(0)));
+        black_box(model.view.entry(black_box(0), black_box(0)));
+        black_box(model.view.correction(black_box(0)));
+    }
+    black_box(wire::fixed::read_prefix::<W>(bytes).is_ok());
+    if let Ok(trial) = trial::read_prefix::<i32>(bytes) {
+        black_box(trial::write(&trial, black_box(&mut [])).is_ok());
+    }
+    let shape = black_box(Shape { neurons: 1, rank: 1, inputs: 1, outputs: 1 });
+    let matrices = fixed::pack::Matrices {
+        weights: black_box(Weights::Dense(weights)),
+        input: weights,
+        scale: sample,
+        bias: sample,
+        readout: black_box(fixed::pack::Readout::Dense { weights, scale: sample, bias: sample }),
+        inputs: black_box(&[]),
+        output_units: black_box(&[]),
+        initial: sample,
+    };
+    black_box(fixed::pack::pack(&shape, &matrices, black_box(&mut [])).is_ok());
 }

@@ -40,19 +40,21 @@ impl Sink for Result {
     fn write(&mut self, bytes: &[u8]) -> core::result::Result<(), Failure> {
         self.0.write_all(bytes).map_err(|_| Failure::Sink)
     }
+
+    fn worst_stack(&self) -> u32 {
+        worst_stack()
+    }
 }
 
 /// Runs model and trial of the flash regions with `memory` for the state, writes the result, exits.
-pub fn main(memory: &mut [f32]) -> ! {
-    let outcome = File::create(c"result.bin").map_err(|_| Failure::Sink).and_then(|file| {
-        let mut result = Result(file);
-        run(model(), trial(), memory, &mut result)?;
-        result.write(&worst_stack().to_le_bytes())
-    });
+pub fn main(memory: &mut [u32]) -> ! {
+    let outcome = File::create(c"result.bin")
+        .map_err(|_| (0, Failure::Sink))
+        .and_then(|file| run(model(), trial(), memory, &mut Result(file)));
     match outcome {
         Ok(()) => exit(0),
-        Err(failure) => {
-            eprintln!("{failure}");
+        Err((case, failure)) => {
+            eprintln!("case {case}: {failure}");
             exit(failure.exit_code())
         }
     }

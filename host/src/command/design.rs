@@ -12,7 +12,7 @@ use crate::format::network::{self, names};
 use crate::network::{Channel, Network, Recurrence};
 use crate::task::recording::RecordingArgs;
 use crate::task::{relative_rmse, synthetic};
-use crate::verify::{Backend, Case, Core};
+use crate::verify::{Case, Core};
 use crate::{Error, Result, simulate};
 
 /// Designs an exact integrator in closed form, for random or given encoders and decoders.
@@ -186,7 +186,6 @@ fn precision(network: &Network, x: &[f64]) -> Result<Precision> {
     let target = task.targets(&x);
     let error = |y: &[f64]| relative_rmse(y, &target, task.channels());
     let wide = error(&simulate::run(&plain, &x, false).outputs);
-    let narrow = Core.run(&Case::of_network("design", plain, samples)?)?;
-    let narrow: Vec<f64> = narrow.outputs.into_iter().map(f64::from).collect();
+    let (narrow, _) = Core::values(&Case::of_network("design", plain, samples)?)?;
     Ok(Precision { f64: wide, f32: error(&narrow) })
 }

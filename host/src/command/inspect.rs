@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use tinyfold_core::wire::{self, trial};
-use tinyfold_core::{Number, Scalar};
+use tinyfold_core::{Number, Scalar, Shape};
 
 use super::say;
 use crate::format::arrays::ArrayFile;
+use crate::format::fixed::FixedNetwork;
 use crate::format::model::{self, ModelBytes};
 use crate::format::network::{self, names};
 use crate::format::{ending, read_json};
@@ -67,7 +68,7 @@ fn describe_model(path: &Path) -> Result<Value> {
     match bytes.number().map_err(|error| model::refused(&place, error))? {
         Number::F32 => describe_model_of::<f32>(&bytes, &place, "f32"),
         Number::F64 => describe_model_of::<f64>(&bytes, &place, "f64"),
-        Number::I16 | Number::I8 => todo!(),
+        Number::I16 | Number::I8 => describe_fixed(&bytes, &place),
     }
 }
 
@@ -75,12 +76,30 @@ fn describe_model_of<T: Scalar>(bytes: &ModelBytes, place: &str, number: &str) -
     let model = model::read::<T>(bytes, place)?;
     let shape = model.view.shape();
     let mut description = describe_network(&model::import(&model, place)?, "chip model");
+    describe_bytes(&mut description, bytes, number, shape, shape.state_len() * T::NUMBER.size());
+    Ok(description)
+}
+
+/// The network that the integers stand for, and their sizes.
+fn describe_fixed(bytes: &ModelBytes, place: &str) -> Result<Value> {
+    let network = FixedNetwork::import(bytes, place)?;
+    let number = if network.number == Number::I8 { "i8" } else { "i16" };
+    let mut description = describe_network(&network.dequantise(), "chip model of fixed point");
+    if let Some(object) = description.as_object_mut() {
+        // Variants of exp and orders of float sums mean nothing here.
+        object.remove("activation variant");
+        object.remove("arithmetic");
+    }
+    describe_bytes(&mut description, bytes, number, network.shape, 4 * network.state_words());
+    Ok(description)
+}
+
+fn describe_bytes(description: &mut Value, bytes: &ModelBytes, number: &str, shape: Shape, state: usize) {
     description["format version"] = json!(wire::VERSION);
     description["number type"] = json!(number);
     description["bytes"] = json!(bytes.bytes().len());
     description["multiply-adds a step"] = json!(shape.multiply_adds());
-    description["state memory in bytes"] = json!(shape.state_len() * T::NUMBER.size());
-    Ok(description)
+    description["state memory in bytes"] = json!(state);
 }
 
 fn describe_network(network: &Network, kind: &str) -> Value {
@@ -179,11 +198,17 @@ fn describe_trial(path: &Path) -> Result<Value> {
         let expected = "a trial (beginning with TFTR) or its result (TFRS)";
         return Err(Error::input(path.display().to_string(), expected, found));
     }
-    let trial = trial::read_prefix(bytes).map_err(refused)?;
+    let (inputs, samples, kind) = if let Ok(trial) = trial::read_prefix::<i32>(bytes) {
+        (trial.inputs, trial.samples.len(), "i32")
+    } else {
+        let trial = trial::read_prefix::<f32>(bytes).map_err(refused)?;
+        (trial.inputs, trial.samples.len(), "f32")
+    };
     Ok(json!({
         "holds": "trial",
-        "steps": trial.samples.len() / trial.inputs,
-        "inputs I": trial.inputs,
+        "steps": samples / inputs,
+        "inputs I": inputs,
+        "samples": kind,
     }))
 }
 

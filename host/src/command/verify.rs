@@ -25,7 +25,7 @@ pub struct Args {
     /// The original network of a model, to tell the error of rounding its weights.
     #[arg(long, requires = "model")]
     original: Option<PathBuf>,
-    /// Verify the suite: both forms, dense and low-rank, all activations, both arithmetics.
+    /// Verify the suite: both forms, dense and low-rank, all activations, both arithmetics, fixed point.
     #[arg(long)]
     suite: bool,
     /// Backends: core, qemu-m0, qemu-m3, qemu-m4f, qemu-m7, qemu-m33.

@@ -23,6 +23,31 @@ pub struct Metadata {
     pub outputs: Vec<Channel>,
     /// What the network was made for.
     pub task: Option<Integration>,
+    /// Fixed point: the value in network units of one unit of every carried word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried_units: Option<Vec<f64>>,
+}
+
+impl Metadata {
+    pub(crate) fn new(inputs: &[Channel], outputs: &[Channel], task: Option<&Integration>) -> Self {
+        Self {
+            made_by: concat!("tinyfold ", env!("CARGO_PKG_VERSION")).into(),
+            inputs: inputs.to_vec(),
+            outputs: outputs.to_vec(),
+            task: task.cloned(),
+            carried_units: None,
+        }
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        serde_json::to_string(self).expect("plain data becomes JSON")
+    }
+
+    pub(crate) fn read(text: &str, place: &str) -> Result<Self> {
+        serde_json::from_str(text).map_err(|error| {
+            Error::input(format!("{place}: metadata"), "JSON of tinyfold", error.to_string())
+        })
+    }
 }
 
 /// The bytes of a model, aligned so that they can be read in place.
@@ -118,13 +143,7 @@ pub fn export<T: Scalar>(network: &Network) -> Result<ModelBytes> {
     let mut words = vec![T::ZERO; shape.parameter_len()];
     pack(&shape, &matrices, &mut words).map_err(refused)?;
     let view = View::from_words(shape, settings, &words).map_err(refused)?;
-    let metadata = Metadata {
-        made_by: concat!("tinyfold ", env!("CARGO_PKG_VERSION")).into(),
-        inputs: network.inputs.clone(),
-        outputs: network.outputs.clone(),
-        task: network.task.clone(),
-    };
-    let metadata = serde_json::to_string(&metadata).expect("plain data becomes JSON");
+    let metadata = Metadata::new(&network.inputs, &network.outputs, network.task.as_ref()).to_json();
     let mut bytes = vec![0; wire::length(&shape, T::NUMBER, &metadata)];
     wire::write(&view, &metadata, &mut bytes).map_err(refused)?;
     Ok(ModelBytes::new(&bytes))
@@ -137,8 +156,7 @@ pub fn export<T: Scalar>(network: &Network) -> Result<ModelBytes> {
 pub fn import<T: Scalar>(model: &Model<'_, T>, place: &str) -> Result<Network> {
     let view = &model.view;
     let (Shape { neurons: n, rank, inputs, outputs }, settings) = (view.shape(), view.settings());
-    let metadata: Metadata = serde_json::from_str(model.metadata)
-        .map_err(|error| Error::input(format!("{place}: metadata"), "JSON of tinyfold", error.to_string()))?;
+    let metadata = Metadata::read(model.metadata, place)?;
     let wide = |x: Option<T>| x.expect("an entry inside the shape").to_f64();
     let matrix = |rows: usize, columns: usize, entry: &dyn Fn(usize, usize) -> Option<T>| {
         Mat::from_fn(rows, columns, |i, j| wide(entry(i, j)))

@@ -8,7 +8,7 @@ use crate::manifold::{self, Cloud};
 use crate::network::Network;
 use crate::task::{Dataset, Integration, relative_rmse, synthetic};
 use crate::verify::tolerance::tolerance;
-use crate::verify::{Backend, Case, Core};
+use crate::verify::{Case, Core};
 use crate::{Error, Result, simulate};
 
 /// Steps of the traces that are drawn.
@@ -55,7 +55,7 @@ pub fn raw_samples(network: &Network, x: &[f64]) -> Vec<f32> {
 /// The network cannot be exported.
 pub fn run_core(network: &Network, x: &[f64]) -> Result<Vec<f64>> {
     let case = Case::of_network("report", network.clone(), raw_samples(network, x))?;
-    Ok(Core.run(&case)?.outputs.into_iter().map(f64::from).collect())
+    Ok(Core::values(&case)?.0)
 }
 
 /// What a report says of a data set.
@@ -129,7 +129,7 @@ pub fn describe(
         r_squared: analysis.channels.iter().map(|channel| channel.r_squared).collect(),
         distance: analysis.distance,
         manifold: points(&analysis.cloud, task),
-        tolerance: tolerance(&case.exported),
+        tolerance: tolerance(&case),
         model_bytes: case.model.bytes().len(),
         multiply_adds: crate::format::model::shape_of(network).multiply_adds(),
     })

@@ -55,7 +55,7 @@ pub struct Settings {
     pub steps: usize,
     /// SGD or Adam.
     pub method: Method,
-    /// First learning rate; it falls along a cosine to a hundredth of this.
+    /// First learning rate; it falls along a cosine to a thousandth of this.
     pub learning_rate: f64,
     /// Largest norm of a gradient; a longer one is scaled down.
     pub clip: f64,

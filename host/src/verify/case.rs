@@ -4,7 +4,12 @@ use faer::Mat;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use tinyfold_core::fixed::pack::Input;
+use tinyfold_core::fixed::{Accumulator, Rates, Settings};
+use tinyfold_core::{Number, Shape};
 
+use super::Record;
+use crate::format::fixed::{FixedNetwork, Layers};
 use crate::format::model::{self, ModelBytes};
 use crate::network::{Activation, Arithmetic, Channel, Form, Network, Recurrence, Variant};
 use crate::{Result, simulate};
@@ -21,8 +26,17 @@ pub struct Case {
     pub inputs: usize,
     /// The exported weights, widened to f64.
     pub exported: Network,
+    /// The integers of a model of fixed point.
+    pub fixed: Option<FixedNetwork>,
     /// The weights before they were rounded to f32, when known.
     pub original: Option<Network>,
+}
+
+/// Its name, which tells how to make it again.
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
 }
 
 /// What the independent f64 host computes for a case.
@@ -48,16 +62,62 @@ impl Case {
     /// The case of model bytes; `place` names the file in messages.
     ///
     /// # Errors
-    /// The bytes are not an f32 model of this version.
+    /// The bytes are not a model of this version in f32 or fixed point.
     pub fn of_model(
         name: impl Into<String>,
         model: ModelBytes,
         samples: Vec<f32>,
         place: &str,
     ) -> Result<Self> {
-        let exported = model::import(&model::read::<f32>(&model, place)?, place)?;
+        let fixed = match model.number().map_err(|error| model::refused(place, error))? {
+            Number::I16 | Number::I8 => Some(FixedNetwork::import(&model, place)?),
+            Number::F32 | Number::F64 => None,
+        };
+        let exported = match &fixed {
+            Some(network) => network.dequantise(),
+            None => model::import(&model::read::<f32>(&model, place)?, place)?,
+        };
         let inputs = exported.input.ncols();
-        Ok(Self { name: name.into(), model, samples, inputs, exported, original: None })
+        Ok(Self { name: name.into(), model, samples, inputs, exported, fixed, original: None })
+    }
+
+    /// The samples as the chip gets them, in physical units: rounded to raw integers for fixed point.
+    fn physical(&self) -> Vec<f64> {
+        let Some(network) = &self.fixed else { return self.samples.iter().map(|&x| x.into()).collect() };
+        let units = network.input_scaling.iter().map(|input| f64::from(input.unit)).cycle();
+        network.raw(&self.samples).iter().zip(units).map(|(&raw, unit)| f64::from(raw) * unit).collect()
+    }
+
+    /// Outputs in physical units and carried words in network units.
+    #[must_use]
+    pub fn values(&self, record: &Record) -> (Vec<f64>, Vec<f64>) {
+        let Some(network) = &self.fixed else {
+            let wide = |words: &[u32]| words.iter().map(|&word| f32::from_bits(word).into()).collect();
+            return (wide(&record.outputs), wide(&record.carried));
+        };
+        let integers = |words: &[u32]| words.iter().map(|&word| f64::from(word as i32)).collect::<Vec<f64>>();
+        let channels = network.output_units.iter().zip(&network.outputs).cycle();
+        let outputs = integers(&record.outputs)
+            .iter()
+            .zip(channels)
+            .map(|(y, (&unit, channel))| y * f64::from(unit) + channel.center)
+            .collect();
+        let units = network.carried_units.iter().cycle();
+        (outputs, integers(&record.carried).iter().zip(units).map(|(word, unit)| word * unit).collect())
+    }
+
+    /// The same bits; any NaN of floating point equals any NaN.
+    pub(super) fn same_word(&self, a: u32, b: u32) -> bool {
+        let nan = |word| f32::from_bits(word).is_nan();
+        a == b || (self.fixed.is_none() && nan(a) && nan(b))
+    }
+
+    /// The same bits everywhere.
+    #[must_use]
+    pub fn same_bits(&self, a: &Record, b: &Record) -> bool {
+        let same =
+            |a: &[u32], b: &[u32]| a.len() == b.len() && a.iter().zip(b).all(|(&a, &b)| self.same_word(a, b));
+        a.held == b.held && same(&a.outputs, &b.outputs) && same(&a.carried, &b.carried)
     }
 
     /// Number of samples.
@@ -71,9 +131,9 @@ impl Case {
     pub fn truth(&self, network: &Network) -> Truth {
         let mut held = vec![0.0; self.inputs];
         let mut x = Vec::with_capacity(self.samples.len());
-        for sample in self.samples.chunks_exact(self.inputs.max(1)) {
+        for sample in self.physical().chunks_exact(self.inputs.max(1)) {
             for ((held, &raw), channel) in held.iter_mut().zip(sample).zip(&network.inputs) {
-                let scaled = (f64::from(raw) - channel.center) * channel.gain;
+                let scaled = (raw - channel.center) * channel.gain;
                 if scaled.is_finite() {
                     *held = scaled;
                 }
@@ -91,18 +151,24 @@ impl Case {
     }
 }
 
-/// Neurons of a suite network: not a multiple of the panel height.
-const NEURONS: usize = 12;
-const RANK: usize = 2;
-const INPUTS: usize = 3;
-const OUTPUTS: usize = 2;
+/// Sizes of a suite network, dense or of this rank: no multiple of any panel's height.
+const SIZES: Shape = Shape { neurons: 13, rank: 2, inputs: 3, outputs: 2 };
+const RANK: usize = SIZES.rank;
+
+/// Every case there is: [`float_suite`] and [`fixed_suite`].
+///
+/// # Errors
+/// None in practice: the networks are exportable by construction.
+pub fn suite(steps: usize) -> Result<Vec<Case>> {
+    Ok(float_suite(steps)?.into_iter().chain(fixed_suite(steps)?).collect())
+}
 
 /// Every form × dense / low-rank × activation × arithmetic, with and without leak, libm and
 /// micromath: random stable networks (seeded) on random samples, some of which are not finite.
 ///
 /// # Errors
 /// None in practice: the networks are exportable by construction.
-pub fn suite(steps: usize) -> Result<Vec<Case>> {
+pub fn float_suite(steps: usize) -> Result<Vec<Case>> {
     let activations = [
         ("linear", Activation::Linear),
         ("relu", Activation::Relu),
@@ -126,7 +192,7 @@ pub fn suite(steps: usize) -> Result<Vec<Case>> {
                             [Some(Variant::Libm), fast.then_some(Variant::Micromath)].into_iter().flatten()
                         {
                             let mut rng = ChaCha8Rng::seed_from_u64(cases.len() as u64);
-                            let mut network = random_network(activation, rank, &mut rng);
+                            let mut network = random_network(activation, Shape { rank, ..SIZES }, &mut rng);
                             network.form = form;
                             network.alpha = alpha;
                             network.arithmetic = arithmetic;
@@ -136,7 +202,11 @@ pub fn suite(steps: usize) -> Result<Vec<Case>> {
                             let name = format!(
                                 "{form_name}, {rank_name}, {activation_name}{fast}, {arithmetic_name}, alpha {alpha}"
                             );
-                            cases.push(Case::of_network(name, network, samples(steps, &mut rng))?);
+                            cases.push(Case::of_network(
+                                name,
+                                network,
+                                samples(steps * SIZES.inputs, &mut rng),
+                            )?);
                         }
                     }
                 }
@@ -144,6 +214,116 @@ pub fn suite(steps: usize) -> Result<Vec<Case>> {
         }
     }
     Ok(cases)
+}
+
+/// Fixed point: form × dense / low-rank × activation × sizes of weights and rates × sums, with and without
+/// leak: random integers whose network is stable, on random samples, some beyond every range.
+///
+/// # Errors
+/// None in practice: the networks are exportable by construction.
+pub fn fixed_suite(steps: usize) -> Result<Vec<Case>> {
+    let activations = [
+        ("linear", Activation::Linear),
+        ("relu", Activation::Relu),
+        ("clipped", Activation::Clipped { lo: 0, hi: 1 << 24 }),
+        ("tanh", Activation::Tanh),
+        ("sigmoid", Activation::Sigmoid { slope: 1 << 18, threshold: 1 << 24 }),
+    ];
+    let i64_sums = Accumulator::I64 { shift: 6 };
+    let kinds = [
+        ("dense, i16 × i16", Number::I16, 0, Rates::I16, Accumulator::I32),
+        ("dense, i16 × i16, 64-bit sums", Number::I16, 0, Rates::I16, i64_sums),
+        ("dense, i8 × i16", Number::I8, 0, Rates::I16, Accumulator::I32),
+        ("dense, i8 × i8", Number::I8, 0, Rates::I8, Accumulator::I32),
+        ("dense, i8 × i8, 64-bit sums", Number::I8, 0, Rates::I8, i64_sums),
+        ("rank 2, i16", Number::I16, RANK, Rates::I16, Accumulator::I32),
+        ("rank 2, i8", Number::I8, RANK, Rates::I16, Accumulator::I32),
+    ];
+    let mut cases = Vec::new();
+    for (form, form_name) in [(Form::Rate, "rate"), (Form::Current, "current")] {
+        for (kind, number, rank, rates, accumulator) in kinds {
+            for (activation_name, activation) in activations {
+                for alpha in [1.0, 0.3] {
+                    // Full scale of rates: 1 for tanh and sigmoid, 4 (2^28 of exponent 26) for the others.
+                    let unit =
+                        if activation_name == "tanh" || activation_name == "sigmoid" { 31 } else { 29 };
+                    let settings = Settings {
+                        form,
+                        rates,
+                        rate_shift: unit - rates.bits() as u8,
+                        accumulator,
+                        activation,
+                        exponent: 26,
+                        alpha: (alpha * 31.0_f64.exp2()) as u32,
+                    };
+                    let mut rng = ChaCha8Rng::seed_from_u64(1000 + cases.len() as u64);
+                    let network = random_fixed(number, Shape { rank, ..SIZES }, settings, &mut rng);
+                    let name = format!("{form_name}, {kind}, {activation_name}, alpha {alpha}");
+                    let samples = samples(steps * SIZES.inputs, &mut rng);
+                    cases.push(Case::of_model(name, network.export()?, samples, "export")?);
+                }
+            }
+        }
+    }
+    Ok(cases)
+}
+
+/// Random integers, scaled so that W has Frobenius norm 0.8 and inputs and outputs are of the order of 1.
+#[must_use]
+pub fn random_fixed(number: Number, shape: Shape, settings: Settings, rng: &mut ChaCha8Rng) -> FixedNetwork {
+    let Shape { neurons, rank, inputs, outputs } = shape;
+    // Twelve values of 2^30 times weights of 2^12 and sums of twelve dense products stay within 32 bits.
+    let most = match (number, rank) {
+        (Number::I8, 0) => 127,
+        (Number::I8, _) => 15,
+        _ => 4000,
+    };
+    let mut weights = |count: usize| (0..count).map(|_| rng.random_range(-most..=most)).collect::<Vec<i16>>();
+    let (input, readout) = (weights(neurons * inputs), weights(outputs * neurons));
+    let sums = rank + outputs;
+    let layers = if rank == 0 {
+        let w = weights(neurons * neurons);
+        Layers::Dense { w, output_scale: vec![1 << 28; outputs], output_bias: vec![12_345; outputs] }
+    } else {
+        let (u, v) = (weights(neurons * rank), weights(neurons * rank));
+        let matrix = (0..sums * sums).map(|_| rng.random_range(-(1 << 29)..1 << 29)).collect();
+        // The latent has no bias in the real network.
+        let bias = (0..sums).map(|j| if j < rank { 0 } else { -54_321 }).collect();
+        Layers::LowRank { u, v, matrix, shift: vec![26; sums], bias }
+    };
+    let channels = |kind: &str, count| (0..count).map(|k| Channel::plain(format!("{kind}{k}"))).collect();
+    let mut network = FixedNetwork {
+        number,
+        shape,
+        settings,
+        layers,
+        input,
+        scale: vec![1 << 30; neurons],
+        bias: (0..neurons).map(|_| rng.random_range(-(1 << 24)..1 << 24)).collect(),
+        readout,
+        input_scaling: vec![Input { center: 100, multiplier: 3 << 20, shift: 13, unit: 1e-5 }; inputs],
+        output_units: vec![1e-6; outputs],
+        initial: Vec::new(),
+        carried_units: Vec::new(),
+        inputs: channels("x", inputs),
+        outputs: channels("y", outputs),
+        task: None,
+    };
+    for channel in &mut network.inputs {
+        channel.center = 100.0 * f64::from(1e-5_f32);
+    }
+    network.carried_units = network.units_of_carried(&vec![(-24.0_f64).exp2(); rank]);
+    let norm = network.dequantise().weights().norm_l2();
+    for r in &mut network.scale {
+        // Every other row with 16 low bits of zero, which the Cortex-M0 treats on its own.
+        *r = (f64::from(*r) * (0.8 / norm).min(1.9)) as i32;
+    }
+    for r in network.scale.iter_mut().step_by(2) {
+        *r &= !0xffff;
+    }
+    network.initial =
+        (0..network.carried_units.len()).map(|_| rng.random_range(-(1 << 22)..1 << 22)).collect();
+    network
 }
 
 fn normal(count: usize, scale: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {
@@ -156,37 +336,40 @@ fn matrix(rows: usize, columns: usize, scale: f64, rng: &mut ChaCha8Rng) -> Mat<
 }
 
 /// Random weights whose W has Frobenius norm at most 0.8, so that rounding errors die out.
-fn random_network(activation: Activation<f64>, rank: usize, rng: &mut ChaCha8Rng) -> Network {
+#[must_use]
+pub fn random_network(activation: Activation<f64>, shape: Shape, rng: &mut ChaCha8Rng) -> Network {
+    let Shape { neurons, rank, inputs, outputs } = shape;
     let shrink = |w: Mat<f64>, norm: f64| {
         let factor = 0.8 / norm;
         faer::Scale(factor) * w
     };
     let recurrence = if rank == 0 {
-        let w = matrix(NEURONS, NEURONS, 1.0, rng);
+        let w = matrix(neurons, neurons, 1.0, rng);
         let norm = w.norm_l2();
         Recurrence::Dense(shrink(w, norm))
     } else {
-        let (u, v) = (matrix(NEURONS, rank, 0.5, rng), matrix(NEURONS, rank, 0.5, rng));
+        let (u, v) = (matrix(neurons, rank, 0.5, rng), matrix(neurons, rank, 0.5, rng));
         let norm = (&u * v.transpose()).norm_l2();
         Recurrence::LowRank { u: shrink(u, norm), v }
     };
-    let (input, readout) = (matrix(NEURONS, INPUTS, 0.5, rng), matrix(OUTPUTS, NEURONS, 0.5, rng));
+    let (input, readout) = (matrix(neurons, inputs, 0.5, rng), matrix(outputs, neurons, 0.5, rng));
     let mut network = Network::plain(activation, recurrence, input, readout);
-    network.bias = normal(NEURONS, 0.2, rng);
-    network.output_bias = normal(OUTPUTS, 0.2, rng);
+    network.bias = normal(neurons, 0.2, rng);
+    network.output_bias = normal(outputs, 0.2, rng);
     let channel = |kind: &str, k: usize, rng: &mut ChaCha8Rng| Channel {
         center: rng.random_range(-0.5..0.5),
         gain: rng.random_range(0.5..2.0),
         ..Channel::plain(format!("{kind}{k}"))
     };
-    network.inputs = (0..INPUTS).map(|k| channel("x", k, rng)).collect();
-    network.outputs = (0..OUTPUTS).map(|k| channel("y", k, rng)).collect();
+    network.inputs = (0..inputs).map(|k| channel("x", k, rng)).collect();
+    network.outputs = (0..outputs).map(|k| channel("y", k, rng)).collect();
     network
 }
 
 /// Gaussian samples; now and then a sensor fails.
-fn samples(steps: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
-    (0..steps * INPUTS)
+#[must_use]
+pub fn samples(count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    (0..count)
         .map(|k| match k % 97 {
             17 => f32::NAN,
             59 => f32::INFINITY,

@@ -1,7 +1,8 @@
 //! One list of cases, many backends, every word of every step compared.
 //!
 //! The truth is an independent f64 simulation of the exported weights ([`Case::truth`]); `core` is
-//! `tinyfold-core` in f32 on this host; every other backend must give the same bits as `core`.
+//! `tinyfold-core` on this host, in f32 or in the integers of fixed point; every other backend must give the
+//! same bits as `core`.
 
 pub mod case;
 pub mod firmware;
@@ -15,18 +16,18 @@ use serde::{Deserialize, Serialize};
 pub use case::{Case, Truth};
 use tolerance::tolerance;
 
-use crate::format::model;
+use crate::format::{fixed, model};
 use crate::{Error, Result};
 
-/// What a backend computed for a case.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// What a backend computed for a case: words of 32 bits, f32 or integers as the model's numbers are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
     /// Held input channels of every step.
     pub held: Vec<u32>,
-    /// Outputs in physical units, row-major T × O.
-    pub outputs: Vec<f32>,
+    /// Outputs, row-major T × O.
+    pub outputs: Vec<u32>,
     /// Carried words, row-major T × carried.
-    pub carried: Vec<f32>,
+    pub carried: Vec<u32>,
 }
 
 impl Record {
@@ -36,30 +37,35 @@ impl Record {
         self.held.len() + self.outputs.len() + self.carried.len()
     }
 
-    /// Same bits everywhere; any NaN equals any NaN.
-    #[must_use]
-    pub fn same_bits(&self, other: &Self) -> bool {
-        let same = |a: &[f32], b: &[f32]| {
-            a.len() == b.len()
-                && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()))
+    /// The words of one step.
+    fn step(&self, t: usize) -> impl Iterator<Item = u32> + '_ {
+        let steps = self.held.len().max(1);
+        let slice = |words: &'_ [u32]| {
+            let width = words.len() / steps;
+            t * width..(t + 1) * width
         };
-        self.held == other.held && same(&self.outputs, &other.outputs) && same(&self.carried, &other.carried)
+        std::iter::once(self.held[t])
+            .chain(self.outputs[slice(&self.outputs)].iter().copied())
+            .chain(self.carried[slice(&self.carried)].iter().copied())
     }
 }
 
-/// Something that runs a model on samples.
+/// Cases that a backend gets at once.
+const BATCH: usize = 16;
+
+/// Something that runs models on samples.
 pub trait Backend: Sync {
     /// Name, as in `--on`.
     fn name(&self) -> String;
 
-    /// Runs a case from reset to its last sample.
+    /// Runs every case from reset to its last sample.
     ///
     /// # Errors
-    /// The backend cannot run it: too large, crashed, timed out.
-    fn run(&self, case: &Case) -> Result<Record>;
+    /// The backend cannot run one: too large, crashed, timed out.
+    fn run(&self, cases: &[&Case]) -> Result<Vec<Record>>;
 }
 
-/// `tinyfold-core` in f32 on this host.
+/// `tinyfold-core` on this host.
 pub struct Core;
 
 impl Backend for Core {
@@ -67,15 +73,36 @@ impl Backend for Core {
         "core".into()
     }
 
-    fn run(&self, case: &Case) -> Result<Record> {
+    fn run(&self, cases: &[&Case]) -> Result<Vec<Record>> {
+        cases.iter().map(|case| Self::record(case)).collect()
+    }
+}
+
+impl Core {
+    /// Outputs in physical units and carried words in network units of one case.
+    ///
+    /// # Errors
+    /// As [`Backend::run`].
+    pub fn values(case: &Case) -> Result<(Vec<f64>, Vec<f64>)> {
+        Ok(case.values(&Self::record(case)?))
+    }
+
+    fn record(case: &Case) -> Result<Record> {
+        let mut record = Record::default();
+        if let Some(network) = &case.fixed {
+            let trace = fixed::run(&case.model, &network.raw(&case.samples), &case.name)?;
+            record.held = vec![0; case.steps()];
+            record.outputs = trace.outputs.iter().map(|&word| word as u32).collect();
+            record.carried = trace.carried.iter().map(|&word| word as u32).collect();
+            return Ok(record);
+        }
         let view = model::read::<f32>(&case.model, &case.name)?.view;
         let mut memory = vec![0.0; view.shape().state_len()];
         let mut state = view.state(&mut memory).map_err(|error| model::refused(&case.name, error))?;
-        let mut record = Record::default();
         for sample in case.samples.chunks_exact(case.inputs.max(1)) {
             record.held.push(view.step(&mut state, sample).held);
-            record.outputs.extend(state.output());
-            record.carried.extend(state.carried());
+            record.outputs.extend(state.output().iter().map(|word| word.to_bits()));
+            record.carried.extend(state.carried().iter().map(|word| word.to_bits()));
         }
         Ok(record)
     }
@@ -196,54 +223,41 @@ struct Comparison {
 }
 
 impl Prepared<'_> {
-    fn compare(&self, backend: &dyn Backend) -> Result<Comparison> {
-        let record = backend.run(self.case)?;
-        let wide = |words: &[f32]| words.iter().map(|&x| f64::from(x)).collect::<Vec<f64>>();
-        let (outputs, carried) = (wide(&record.outputs), wide(&record.carried));
+    fn compare(&self, record: &Record) -> Comparison {
+        let (outputs, carried) = self.case.values(record);
         let to = |truth: &Truth| Distance::of(outputs.iter().copied(), carried.iter().copied(), truth);
         let distance = to(&self.truth);
         let complete = record.words() == self.core.words();
-        let bit_equal = record.same_bits(&self.core);
-        let allowed = tolerance(&self.case.exported);
+        let bit_equal = self.case.same_bits(record, &self.core);
+        let allowed = tolerance(self.case);
         let failure = if !complete {
             Some(format!("{} words, expected {}", record.words(), self.core.words()))
         } else if !bit_equal {
-            Some(format!("not bit-equal to core, {}", first_difference(&record, &self.core)))
+            Some(format!("not bit-equal to core, {}", self.first_difference(record)))
         } else if distance.relative() > allowed {
             Some(format!("relative error {:.1e}, tolerance {allowed:.0e}", distance.relative()))
         } else {
             None
         };
-        Ok(Comparison {
+        Comparison {
             words: record.words(),
             bit_equal: bit_equal && complete,
             distance,
             to_original: self.truth_of_original.as_ref().map(|truth| to(truth).max),
             failure: failure.map(|reason| format!("{}: {reason}", self.case.name)),
-        })
-    }
-}
-
-fn first_difference(found: &Record, core: &Record) -> String {
-    let steps = core.held.len().max(1);
-    let words = |record: &Record, t: usize| -> Vec<u32> {
-        let slice = |words: &[f32]| -> Vec<u32> {
-            let width = words.len() / steps;
-            words[t * width..(t + 1) * width]
-                .iter()
-                .map(|x| if x.is_nan() { u32::MAX } else { x.to_bits() })
-                .collect()
-        };
-        [vec![record.held[t]], slice(&record.outputs), slice(&record.carried)].concat()
-    };
-    for t in 0..steps {
-        for (k, (found, core)) in words(found, t).into_iter().zip(words(core, t)).enumerate() {
-            if found != core {
-                return format!("first at step {t}, word {k}: {found:#010x}, core {core:#010x}");
-            }
         }
     }
-    "in length".into()
+
+    fn first_difference(&self, found: &Record) -> String {
+        for t in 0..self.core.held.len() {
+            for (k, (found, core)) in found.step(t).zip(self.core.step(t)).enumerate() {
+                if !self.case.same_word(found, core) {
+                    return format!("first at step {t}, word {k}: {found:#010x}, core {core:#010x}");
+                }
+            }
+        }
+        "in length".into()
+    }
 }
 
 /// Runs every case on every backend and compares every word.
@@ -260,30 +274,28 @@ pub fn verify(cases: &[Case], backends: &[&dyn Backend], progress: &ProgressBar)
             Ok(Prepared {
                 truth: case.truth(&case.exported),
                 truth_of_original: case.original.as_ref().map(|original| case.truth(original)),
-                core: Core.run(case)?,
+                core: Core::record(case)?,
                 case,
             })
         })
         .collect::<Result<Vec<Prepared<'_>>>>()?;
-    // Chips differ in speed by two orders of magnitude: all (backend, case) pairs share one queue.
-    let jobs: Vec<(&dyn Backend, &Prepared<'_>)> = backends
+    // Chips differ in speed by two orders of magnitude: all batches of all backends share one queue.
+    let jobs: Vec<(&dyn Backend, &[Prepared<'_>])> = backends
         .iter()
-        .flat_map(|&backend| prepared.iter().map(move |prepared| (backend, prepared)))
+        .flat_map(|&backend| prepared.chunks(BATCH).map(move |batch| (backend, batch)))
         .collect();
-    let comparisons = jobs
+    let comparisons: Vec<Comparison> = jobs
         .par_iter()
         .with_max_len(1)
-        .map(|(backend, prepared)| {
-            let comparison = prepared.compare(*backend).map_err(|error| match error {
-                Error::CheckFailed(reason) => {
-                    Error::CheckFailed(format!("{}: {}: {reason}", backend.name(), prepared.case.name))
-                }
-                other => other,
-            });
-            progress.inc(1);
-            comparison
+        .map(|(backend, batch)| {
+            let records = backend.run(&batch.iter().map(|prepared| prepared.case).collect::<Vec<&Case>>())?;
+            progress.inc(batch.len() as u64);
+            Ok(batch.iter().zip(&records).map(|(prepared, record)| prepared.compare(record)).collect())
         })
-        .collect::<Result<Vec<Comparison>>>()?;
+        .collect::<Result<Vec<Vec<Comparison>>>>()?
+        .into_iter()
+        .flatten()
+        .collect();
 
     let steps = cases.iter().map(Case::steps).sum();
     let mut rows = vec![truth_row(&prepared, steps)];

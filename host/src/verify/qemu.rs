@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use tinyfold_core::wire::ALIGNMENT;
 use tinyfold_core::wire::trial::{self, ResultHeader, Trial};
 
 use super::firmware::{Image, REMEDY, Region};
@@ -41,7 +42,7 @@ pub struct Qemu {
     pub chip: Chip,
     /// Its image.
     pub image: Image,
-    /// How long one case may take.
+    /// How long one batch of cases may take.
     pub patience: Duration,
     worst_stack: AtomicU32,
 }
@@ -66,7 +67,7 @@ impl Qemu {
         self.worst_stack.load(Ordering::Relaxed)
     }
 
-    /// Runs a model on a trial and returns the bytes of the result.
+    /// Runs models on their trials, each one after the other, and returns the bytes of the results.
     ///
     /// # Errors
     /// Model or trial larger than its region, with the numbers; the image's own message when it
@@ -141,20 +142,94 @@ impl Backend for Qemu {
         self.chip.name.into()
     }
 
-    fn run(&self, case: &Case) -> Result<Record> {
-        let refused = |error| model::refused(&format!("{}: {}", self.chip.name, case.name), error);
-        let mut trial = vec![0; trial::length(case.samples.len())];
-        trial::write(&Trial { inputs: case.inputs, samples: &case.samples }, &mut trial).map_err(refused)?;
-        let result = self.run_bytes(case.model.bytes(), &trial)?;
-        let (header, words, stack) = ResultHeader::read(&result).map_err(refused)?;
-        self.worst_stack.fetch_max(stack, Ordering::Relaxed);
-        let mut record = Record::default();
-        for step in words.chunks_exact(header.step_len()) {
-            record.held.push(u32::from_le_bytes(step[0]));
-            let (outputs, carried) = step[1..].split_at(header.outputs);
-            record.outputs.extend(outputs.iter().map(|&word| f32::from_le_bytes(word)));
-            record.carried.extend(carried.iter().map(|&word| f32::from_le_bytes(word)));
+    fn run(&self, cases: &[&Case]) -> Result<Vec<Record>> {
+        let mut records = Vec::with_capacity(cases.len());
+        let mut batch = Batch::default();
+        for case in cases {
+            let trial = self.trial(case)?;
+            if !batch.cases.is_empty() && !batch.has_room(self, case, &trial) {
+                records.extend(self.run_batch(&std::mem::take(&mut batch))?);
+            }
+            append(&mut batch.models, case.model.bytes());
+            append(&mut batch.trials, &trial);
+            batch.cases.push(*case);
         }
-        Ok(record)
+        records.extend(self.run_batch(&batch)?);
+        Ok(records)
+    }
+}
+
+/// Models and trials that go into a chip's flash at once.
+#[derive(Default)]
+struct Batch<'a> {
+    cases: Vec<&'a Case>,
+    models: Vec<u8>,
+    trials: Vec<u8>,
+}
+
+impl Batch<'_> {
+    fn has_room(&self, chip: &Qemu, case: &Case, trial: &[u8]) -> bool {
+        let fits = |held: &[u8], more: &[u8], region: Region| {
+            (held.len().next_multiple_of(ALIGNMENT) + more.len()) as u64 <= region.capacity
+        };
+        fits(&self.models, case.model.bytes(), chip.image.model)
+            && fits(&self.trials, trial, chip.image.trial)
+    }
+}
+
+fn append(region: &mut Vec<u8>, bytes: &[u8]) {
+    region.resize(region.len().next_multiple_of(ALIGNMENT), 0);
+    region.extend(bytes);
+}
+
+impl Qemu {
+    fn trial(&self, case: &Case) -> Result<Vec<u8>> {
+        let mut trial = vec![0; trial::length(case.samples.len())];
+        let inputs = case.inputs;
+        match &case.fixed {
+            Some(network) => {
+                trial::write(&Trial { inputs, samples: &network.raw(&case.samples) }, &mut trial)
+            }
+            None => trial::write(&Trial { inputs, samples: &case.samples }, &mut trial),
+        }
+        .map_err(|error| self.refused(case, error))?;
+        Ok(trial)
+    }
+
+    fn refused(&self, case: &Case, error: tinyfold_core::Error) -> Error {
+        model::refused(&format!("{}: {}", self.chip.name, case.name), error)
+    }
+
+    fn run_batch(&self, batch: &Batch<'_>) -> Result<Vec<Record>> {
+        let results = self.run_bytes(&batch.models, &batch.trials).map_err(|error| match error {
+            Error::CheckFailed(reason) => {
+                // The image names the case by its number.
+                let number =
+                    reason.split("case ").nth(1).and_then(|rest| rest.split(':').next()?.parse().ok());
+                let case = number.and_then(|number: usize| batch.cases.get(number)).or(batch.cases.first());
+                let name = case.map_or("no case", |case| &case.name);
+                Error::CheckFailed(format!("{}: {name}: {reason}", self.chip.name))
+            }
+            other => other,
+        })?;
+        let mut rest = &results[..];
+        batch
+            .cases
+            .iter()
+            .map(|case| {
+                let (header, words, stack) =
+                    ResultHeader::read_prefix(rest).map_err(|error| self.refused(case, error))?;
+                rest = &rest[header.length()..];
+                self.worst_stack.fetch_max(stack, Ordering::Relaxed);
+                let mut record = Record::default();
+                for step in words.chunks_exact(header.step_len()) {
+                    record.held.push(u32::from_le_bytes(step[0]));
+                    let (outputs, carried) = step[1..].split_at(header.outputs);
+                    record.outputs.extend(outputs.iter().map(|&word| u32::from_le_bytes(word)));
+                    record.carried.extend(carried.iter().map(|&word| u32::from_le_bytes(word)));
+                }
+                Ok(record)
+            })
+            .collect()
     }
 }

@@ -40,7 +40,8 @@ tinyfold_fixed_correct_\sums:
     adcs r12, r12, #0
     adc lr, lr, #0
     adds r12, r12, r10
-    adc lr, lr, r10, asr #31
+    adcs lr, lr, r10, asr #31
+    bvs 6f
     cmp.w lr, r12, asr #31
     bne 5f
 3:  str r12, [r3], #4
@@ -51,6 +52,7 @@ tinyfold_fixed_correct_\sums:
     asrs.w r12, lr, r10
     asr.w lr, lr, #31
     b 2b
+6:  mvn lr, lr
 5:  mvn r12, #0x80000000
     eor r12, r12, lr, asr #31
     b 3b

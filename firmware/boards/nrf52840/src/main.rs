@@ -20,10 +20,10 @@ impl Sink for Discard {
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    static mut MEMORY: [f32; WORDS] = [0.0; WORDS];
+    static mut MEMORY: [u32; WORDS] = [0; WORDS];
     match run(tinyfold_regions::model(), tinyfold_regions::trial(), MEMORY, &mut Discard) {
         Ok(()) => defmt::info!("all steps done"),
-        Err(failure) => defmt::error!("{}", failure),
+        Err((case, failure)) => defmt::error!("case {}: {}", case, failure),
     }
     loop {
         cortex_m::asm::wfi();

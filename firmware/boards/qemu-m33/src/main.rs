@@ -7,6 +7,6 @@ const WORDS: usize = 16384;
 
 #[cortex_m_rt::entry]
 fn main() -> ! {
-    static mut MEMORY: [f32; WORDS] = [0.0; WORDS];
+    static mut MEMORY: [u32; WORDS] = [0; WORDS];
     tinyfold_rt::main(MEMORY)
 }
