@@ -259,5 +259,5 @@ fn settings_out_of_range_are_refused() {
     }
     let mut short = [0; 2];
     let error = probe.view().state(&mut short).err();
-    assert_eq!(error.map(|error| error.expected), Some(Expected::AtLeast(5)));
+    assert_eq!(error.map(|error| error.expected), Some(Expected::AtLeast(7)));
 }

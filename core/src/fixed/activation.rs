@@ -1,6 +1,6 @@
 //! Activation functions of fixed point.
 
-use super::{round_shift, saturate};
+use super::saturate;
 use crate::activation::Activation;
 
 /// Intervals of the table on [0, 8).
@@ -97,5 +97,11 @@ const fn tanh_f64(x: f64) -> f64 {
 #[inline(always)]
 pub(super) fn narrow(value: i32, shift: u32, bits: u32) -> i32 {
     let most = (1 << (bits - 1)) - 1;
-    round_shift(value.into(), shift).clamp(-most - 1, most)
+    // Mixing two rates of 8 bits needs the range that is the same on both sides.
+    let least = if bits == 8 { -most } else { -most - 1 };
+    if shift == 0 {
+        return value.clamp(least, most);
+    }
+    let doubled = value >> ((shift - 1) & 31);
+    ((doubled >> 1) + (doubled & 1)).clamp(least, most)
 }

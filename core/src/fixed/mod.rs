@@ -10,8 +10,8 @@
 //! | [`leak`] | (keep old + alpha new) / 2^31 | to nearest, half up | saturates |
 //! | correction | bias + sum_k M_jk s_k / 2^shift, in 64 bits | to nearest, half up | saturates |
 //! | input | (raw - center) m / 2^shift, in 64 bits | to nearest, half up | saturates |
-//! | rate | phi / 2^rate_shift, in 16 or 8 bits | to nearest, half up | saturates |
-//! | dense input | x / 2^16 (i16) or x / 2^24 (i8) | to nearest, half up | saturates |
+//! | rate | phi / 2^rate_shift, in 16 or 8 bits | to nearest, half up | saturates; 8 bits: from -127 |
+//! | dense input | x / 2^16 (i16) or x / 2^24 (i8) | to nearest, half up | saturates; 8 bits: from -127 |
 //! | tanh, sigmoid | a table of 513 values, linear between them | down, to 2^-30 | cannot |
 //!
 //! A weight of 8 bits counts as 256 times itself: one unit of a weight is 2^-15 of its row's scale in both
@@ -30,12 +30,23 @@
 
 mod activation;
 mod dense;
+#[cfg(any(test, tinyfold_thumb1, tinyfold_thumb2))]
+mod halves;
+#[cfg(not(tinyfold_portable))]
+mod kernel;
 mod latent;
 mod network;
 pub mod pack;
 
-pub use dense::{Accumulator, Rates};
+pub use dense::{Accumulator, Rates, Vector, dense, panel_len};
 pub use network::{Settings, State, View, section_lens};
+
+#[cfg(tinyfold_thumb1)]
+use halves::mul;
+#[cfg(tinyfold_thumb1)]
+pub use halves::mulh;
+#[cfg(any(tinyfold_thumb1, tinyfold_thumb2))]
+pub use halves::mulw;
 
 /// A weight of 16 or 8 bits.
 pub trait Weight: Copy + core::fmt::Debug + bytemuck::Pod {
@@ -45,6 +56,8 @@ pub trait Weight: Copy + core::fmt::Debug + bytemuck::Pod {
     const IN_A_WORD: usize = size_of::<i32>() / size_of::<Self>();
     /// The integer that is stored.
     fn raw(self) -> i32;
+    /// The weight that is stored as this integer.
+    fn from_raw(raw: i32) -> Self;
     /// The weight in units of 2^-15 of its row's scale.
     fn wide(self) -> i32;
 }
@@ -54,6 +67,10 @@ impl Weight for i16 {
     #[inline(always)]
     fn raw(self) -> i32 {
         self as i32
+    }
+    #[inline(always)]
+    fn from_raw(raw: i32) -> Self {
+        raw as Self
     }
     #[inline(always)]
     fn wide(self) -> i32 {
@@ -68,12 +85,17 @@ impl Weight for i8 {
         self as i32
     }
     #[inline(always)]
+    fn from_raw(raw: i32) -> Self {
+        raw as Self
+    }
+    #[inline(always)]
     fn wide(self) -> i32 {
         (self as i32) << 8
     }
 }
 
 /// floor(a w / 2^16) for a weight w of 16 bits: one SMLAWB with its addition.
+#[cfg(not(any(tinyfold_thumb1, tinyfold_thumb2)))]
 #[inline(always)]
 #[must_use]
 pub const fn mulw(a: i32, w: i32) -> i32 {
@@ -81,36 +103,50 @@ pub const fn mulw(a: i32, w: i32) -> i32 {
 }
 
 /// floor(a r / 2^32): one SMMLA with its addition.
+#[cfg(not(tinyfold_thumb1))]
 #[inline(always)]
 #[must_use]
 pub const fn mulh(a: i32, r: i32) -> i32 {
-    ((a as i64 * r as i64) >> 32) as i32
+    (mul(a, r) >> 32) as i32
+}
+
+/// a r in 64 bits.
+#[cfg(not(tinyfold_thumb1))]
+#[inline(always)]
+const fn mul(a: i32, r: i32) -> i64 {
+    a as i64 * r as i64
 }
 
 /// x / 2^shift to the nearest, half up, saturated to 32 bits.
 #[inline(always)]
 #[must_use]
 pub const fn round_shift(x: i64, shift: u32) -> i32 {
-    let half = (1_i64 << (shift & 63)) >> 1;
-    saturate(x.wrapping_add(half) >> (shift & 63))
+    saturate(nearest(x, shift))
+}
+
+/// x / 2^shift to the nearest, half up.
+#[inline(always)]
+const fn nearest(x: i64, shift: u32) -> i64 {
+    if shift == 0 {
+        return x;
+    }
+    // A shift by less than 32 is half the work of one by less than 64.
+    let doubled = if shift <= 32 { x >> ((shift - 1) & 31) } else { (x >> 32) >> ((shift - 33) & 31) };
+    (doubled >> 1) + (doubled & 1)
 }
 
 /// The nearest number of 32 bits.
 #[inline(always)]
 #[must_use]
 pub const fn saturate(x: i64) -> i32 {
-    if x > i32::MAX as i64 {
-        i32::MAX
-    } else if x < i32::MIN as i64 {
-        i32::MIN
-    } else {
-        x as i32
-    }
+    let low = x as i32;
+    if low as i64 == x { low } else { (x >> 63) as i32 ^ i32::MAX }
 }
 
-/// (keep old + alpha new) / 2^31; keep and alpha are in units of 2^-31, so 2^31 is 1.
+/// (keep old + alpha new) / 2^31; keep and alpha are in units of 2^-31 and add to 2^31, which is 1.
 #[inline(always)]
 #[must_use]
 pub const fn leak(keep: u32, alpha: u32, old: i32, new: i32) -> i32 {
-    if keep == 0 { new } else { round_shift(keep as i64 * old as i64 + alpha as i64 * new as i64, 31) }
+    // Unless keep is 0, both fit 31 bits.
+    if keep == 0 { new } else { round_shift(mul(keep as i32, old) + mul(alpha as i32, new), 31) }
 }

@@ -2,9 +2,8 @@
 
 use core::marker::PhantomData;
 
-use super::activation::narrow;
-use super::dense::{Accumulator, ROWS, Rates, Vector, panel_len, product};
-use super::{Weight, leak, round_shift};
+use super::dense::{Accumulator, Product, ROWS, Rates, Vector, panel_len};
+use super::{Weight, leak, mul, round_shift};
 use crate::activation::Activation;
 use crate::error::{Error, Expected, Field, exactly};
 use crate::network::{Status, check_shape, cut};
@@ -63,10 +62,10 @@ impl Settings {
         shape.inputs + shape.outputs + carried + self.scratch_len(shape)
     }
 
-    /// Rates and inputs when dense, else the R + O sums.
+    /// Rates and inputs when dense, else the R + O sums before and after their correction.
     const fn scratch_len(&self, shape: &Shape) -> usize {
         let Shape { neurons, rank, inputs, outputs } = *shape;
-        if shape.is_dense() { self.rates.words(neurons + inputs) } else { rank + outputs }
+        if shape.is_dense() { Vector::words(neurons + inputs) } else { 2 * (rank + outputs) }
     }
 
     #[inline(always)]
@@ -270,7 +269,7 @@ impl<'a, W: Weight> View<'a, W> {
             match raw.next() {
                 Some(&raw) => {
                     let centered = raw.saturating_sub(center);
-                    *x = round_shift(i64::from(centered) * i64::from(multiplier), shift as u32);
+                    *x = round_shift(mul(centered, multiplier), shift as u32);
                 }
                 None => held += 1,
             }
@@ -286,78 +285,27 @@ impl<'a, W: Weight> View<'a, W> {
 
     fn dense_step(&self, state: &mut State<'_>) {
         let Shape { neurons, inputs, .. } = self.shape;
-        let bits = self.settings.rates.bits();
-        self.with_rates(state.scratch, |mut rates| {
-            for (k, &x) in state.input.iter().enumerate() {
-                rates.put(neurons + k, narrow(x, 32 - bits, bits));
-            }
-        });
         let Settings { form, rates, accumulator, .. } = self.settings;
+        let mut vector = Vector::new(rates, state.scratch);
+        vector.fill(neurons, 32 - rates.bits(), state.input.iter().copied());
         let mut carried = state.carried.iter_mut();
-        product::<W>(self.layer, neurons + inputs, vector(rates, state.scratch), accumulator, |p| {
-            if let Some(word) = carried.next() {
+        Product::<W>::new(neurons + inputs, vector, accumulator).chunks(self.layer, neurons, |p| {
+            for (&p, word) in p.iter().zip(carried.by_ref()) {
                 let new = if form == Form::Rate { self.settings.activate(p) } else { p };
                 *word = self.settings.leak(*word, new);
             }
         });
         self.fill_rates(state);
-        let mut outputs = state.output.iter_mut();
-        product::<W>(self.readout, neurons, vector(rates, state.scratch), accumulator, |y| {
-            if let Some(word) = outputs.next() {
-                *word = y;
-            }
-        });
+        let vector = Vector::new(rates, state.scratch);
+        Product::<W>::new(neurons, vector, accumulator).rows(self.readout, state.output);
     }
 
     /// The rates of the carried h or a, where the next product reads them.
     fn fill_rates(&self, state: &mut State<'_>) {
         let Settings { form, rates, rate_shift, .. } = self.settings;
-        let carried: &[i32] = state.carried;
-        self.with_rates(state.scratch, |mut places| {
-            for (i, &word) in carried.iter().enumerate() {
-                let phi = if form == Form::Rate { word } else { self.settings.activate(word) };
-                places.put(i, narrow(phi, rate_shift.into(), rates.bits()));
-            }
-        });
-    }
-
-    #[inline(always)]
-    fn with_rates(&self, words: &mut [i32], fill: impl FnOnce(RatesMut<'_>)) {
-        match self.settings.rates {
-            Rates::I16 => fill(RatesMut::I16(bytemuck::try_cast_slice_mut(words).unwrap_or_default())),
-            Rates::I8 => fill(RatesMut::I8(bytemuck::try_cast_slice_mut(words).unwrap_or_default())),
-        }
-    }
-}
-
-enum RatesMut<'a> {
-    I16(&'a mut [i16]),
-    I8(&'a mut [i8]),
-}
-
-impl RatesMut<'_> {
-    #[inline(always)]
-    fn put(&mut self, place: usize, value: i32) {
-        match self {
-            Self::I16(rates) => {
-                if let Some(rate) = rates.get_mut(place) {
-                    *rate = value as i16;
-                }
-            }
-            Self::I8(rates) => {
-                if let Some(rate) = rates.get_mut(place) {
-                    *rate = value as i8;
-                }
-            }
-        }
-    }
-}
-
-#[inline(always)]
-fn vector(rates: Rates, words: &[i32]) -> Vector<'_> {
-    match rates {
-        Rates::I16 => Vector::I16(bytemuck::try_cast_slice(words).unwrap_or_default()),
-        Rates::I8 => Vector::I8(bytemuck::try_cast_slice(words).unwrap_or_default()),
+        let phi = |&word: &i32| if form == Form::Rate { word } else { self.settings.activate(word) };
+        let mut vector = Vector::new(rates, state.scratch);
+        vector.fill(0, rate_shift.into(), state.carried.iter().map(phi));
     }
 }
 

@@ -1,6 +1,6 @@
 //! From integer matrices as one writes them to the packed words that a chip streams.
 
-use super::dense::{PANEL_HEAD, ROWS, padded};
+use super::dense::{PANEL_TAIL, ROWS, padded, panel_len, weight, word};
 use super::network::{record_len, section_lens};
 use super::{View, Weight};
 use crate::error::{Error, Field, exactly};
@@ -147,24 +147,24 @@ impl Writer<'_> {
         }
     }
 
-    /// Rows in panels: scales, biases, then the columns, as many of one row in a word as fit.
+    /// Rows in panels: the columns, as many of one row in a word as fit, then scales, biases.
     fn panels<'w, W: Weight>(
         &mut self,
         rows: usize,
         columns: usize,
-        heads: [&[i32]; PANEL_HEAD / ROWS],
+        tails: [&[i32]; PANEL_TAIL / ROWS],
         entry: impl Fn(usize, usize) -> Option<&'w W>,
     ) {
         for first in (0..rows).step_by(ROWS) {
-            for head in heads {
-                self.put((first..first + ROWS).map(|i| head.get(i)));
-            }
             for column in (0..padded(columns)).step_by(W::IN_A_WORD) {
                 for i in first..first + ROWS {
-                    let row = (column..column + W::IN_A_WORD)
-                        .map(|j| if i < rows && j < columns { entry(i, j).copied() } else { None });
-                    self.weights(row, W::IN_A_WORD);
+                    let place = |j: usize| (i < rows && column + j < columns).then_some((i, column + j));
+                    let word = word::<W>(|j| place(j).and_then(|(i, j)| entry(i, j)).map_or(0, |w| w.raw()));
+                    self.put([Some(&word)]);
                 }
+            }
+            for tail in tails {
+                self.put((first..first + ROWS).map(|i| tail.get(i)));
             }
         }
     }
@@ -201,7 +201,7 @@ impl<W: Weight> View<'_, W> {
     #[must_use]
     pub fn scale_and_bias(&self, i: usize) -> Option<[i32; 2]> {
         if self.shape.is_dense() {
-            head(self.layer, self.shape.neurons + self.shape.inputs, i, W::IN_A_WORD)
+            tail::<W>(self.layer, self.shape.neurons + self.shape.inputs, i)
         } else {
             self.layer.get(i * record_len::<W>(&self.shape)..)?.first_chunk().copied()
         }
@@ -224,7 +224,7 @@ impl<W: Weight> View<'_, W> {
     /// Scale r and bias b of output `o` of the dense readout.
     #[must_use]
     pub fn readout_scale_and_bias(&self, o: usize) -> Option<[i32; 2]> {
-        self.shape.is_dense().then(|| head(self.readout, self.shape.neurons, o, W::IN_A_WORD))?
+        self.shape.is_dense().then(|| tail::<W>(self.readout, self.shape.neurons, o))?
     }
 
     /// Bias, shift and row of the correction of sum `j`. Low rank only.
@@ -239,17 +239,16 @@ impl<W: Weight> View<'_, W> {
     }
 }
 
-fn head(panels: &[i32], columns: usize, i: usize, in_a_word: usize) -> Option<[i32; 2]> {
-    let panel = panels.get(i / ROWS * (PANEL_HEAD + ROWS * padded(columns) / in_a_word)..)?;
-    Some([*panel.get(i % ROWS)?, *panel.get(ROWS + i % ROWS)?])
+fn tail<W: Weight>(panels: &[i32], columns: usize, i: usize) -> Option<[i32; 2]> {
+    let after = (i / ROWS + 1) * panel_len::<W>(columns) - PANEL_TAIL;
+    let tail = panels.get(after..)?;
+    Some([*tail.get(i % ROWS)?, *tail.get(ROWS + i % ROWS)?])
 }
 
 fn entry<W: Weight>(panels: &[i32], columns: usize, i: usize, j: usize) -> Option<W> {
     if j >= columns {
         return None;
     }
-    let in_a_word = W::IN_A_WORD;
-    let panel = panels.get(i / ROWS * (PANEL_HEAD + ROWS * padded(columns) / in_a_word)..)?;
-    let word = panel.get(PANEL_HEAD + j / in_a_word * ROWS + i % ROWS..)?.first_chunk::<1>()?;
-    bytemuck::try_cast_slice::<_, W>(word).ok()?.get(j % in_a_word).copied()
+    let word = i / ROWS * panel_len::<W>(columns) + j / W::IN_A_WORD * ROWS + i % ROWS;
+    Some(W::from_raw(weight::<W>(*panels.get(word)?, j % W::IN_A_WORD)))
 }

@@ -1,0 +1,22 @@
+//! Names the multiply instructions of the target, which stable Rust does not tell.
+
+fn main() {
+    let target = std::env::var("TARGET").unwrap_or_default();
+    let (arch, float) = (target.split('-').next().unwrap_or_default(), target.ends_with("eabihf"));
+    let kernels = match arch {
+        "thumbv7em" => "dsp",
+        // An M33 or M55 with a floating-point unit has the DSP extension too.
+        "thumbv8m.main" if float => "dsp",
+        "thumbv7m" | "thumbv8m.main" => "thumb2",
+        "thumbv6m" => "thumb1",
+        _ => "portable",
+    };
+    println!("cargo::rerun-if-changed=build.rs");
+    for name in ["dsp", "thumb2", "thumb1", "portable", "v8m"] {
+        println!("cargo::rustc-check-cfg=cfg(tinyfold_{name})");
+    }
+    println!("cargo::rustc-cfg=tinyfold_{kernels}");
+    if arch == "thumbv8m.main" {
+        println!("cargo::rustc-cfg=tinyfold_v8m");
+    }
+}
