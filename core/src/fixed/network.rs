@@ -59,11 +59,11 @@ impl Settings {
     #[must_use]
     pub const fn state_len(&self, shape: &Shape) -> usize {
         let carried = shape.carried_len(self.form, self.leaky());
-        shape.inputs + shape.outputs + carried + self.scratch_len(shape)
+        shape.inputs + shape.outputs + carried + Self::scratch_len(shape)
     }
 
     /// Rates and inputs when dense, else the R + O sums before and after their correction.
-    const fn scratch_len(&self, shape: &Shape) -> usize {
+    const fn scratch_len(shape: &Shape) -> usize {
         let Shape { neurons, rank, inputs, outputs } = *shape;
         if shape.is_dense() { Vector::words(neurons + inputs) } else { 2 * (rank + outputs) }
     }
@@ -233,7 +233,7 @@ impl<'a, W: Weight> View<'a, W> {
         let (input, rest) = cut(memory, self.shape.inputs, too_short)?;
         let (output, rest) = cut(rest, self.shape.outputs, too_short)?;
         let (carried, rest) = cut(rest, self.carried_len(), too_short)?;
-        let (scratch, _) = cut(rest, self.settings.scratch_len(&self.shape), too_short)?;
+        let (scratch, _) = cut(rest, Settings::scratch_len(&self.shape), too_short)?;
         let mut state = State { input, output, carried, scratch, held: 0 };
         self.reset(&mut state);
         Ok(state)
