@@ -57,6 +57,7 @@ mod linear;
 mod network;
 mod owned;
 pub mod pack;
+mod rational;
 mod scalar;
 mod shape;
 pub mod wire;

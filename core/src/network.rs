@@ -15,7 +15,7 @@ pub struct Settings<T> {
     pub form: Form,
     /// How products are added.
     pub arithmetic: Arithmetic,
-    /// Implementation of exp and tanh.
+    /// Implementation of tanh and sigmoid.
     pub variant: Variant,
     /// phi.
     pub activation: Activation<T>,
@@ -27,13 +27,13 @@ pub struct Settings<T> {
 }
 
 impl<T: Scalar> Settings<T> {
-    /// Rate form without leak, separate arithmetic, `libm`.
+    /// Rate form without leak, separate arithmetic, rational tanh and sigmoid.
     #[must_use]
     pub const fn new(activation: Activation<T>) -> Self {
         Self {
             form: Form::Rate,
             arithmetic: Arithmetic::Separate,
-            variant: Variant::Libm,
+            variant: Variant::Rational,
             activation,
             alpha: T::ONE,
             keep: T::ZERO,
