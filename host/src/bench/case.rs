@@ -218,11 +218,8 @@ impl Row {
                     (0..STEPS * inputs).map(|_| rng.random_range(-1.0_f64..1.0) as f32).collect();
                 words = samples.iter().map(|x| x.to_bits()).collect();
                 let case = crate::verify::Case::of_network(self.kernel, network, samples)?;
-                let record = Core.run(&case)?;
-                let last = |words: &[f32]| {
-                    let width = words.len() / STEPS;
-                    words[words.len() - width..].iter().map(|x| x.to_bits()).collect::<Vec<u32>>()
-                };
+                let record = Core.run(&[&case])?.remove(0);
+                let last = |words: &[u32]| words[words.len() - words.len() / STEPS..].to_vec();
                 expected = [last(&record.outputs), last(&record.carried)].concat();
                 (model, memory, operations) = (case.model, shape.state_len(), shape.multiply_adds());
             }
