@@ -52,6 +52,8 @@
 mod activation;
 mod error;
 pub mod fixed;
+#[cfg(tinyfold_fpu)]
+mod kernel;
 mod latent;
 mod linear;
 mod network;

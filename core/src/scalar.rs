@@ -51,6 +51,24 @@ pub trait Scalar:
     fn from_f64(x: f64) -> Self;
     /// The same value in f64, which holds every value of both types.
     fn to_f64(self) -> f64;
+    /// Pre-activations by the target's own kernel: see `linear.rs`. `false` if there is none.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn matvec(_: Arithmetic, _panels: &[Self], _h: &[Self], _x: &[Self], _p: &mut [Self]) -> bool {
+        false
+    }
+    /// The pass of a low-rank ReLU network with R = I = O = D by the target's own kernel: see `latent.rs`.
+    /// `false` if there is none.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn relu_pass<const D: usize>(
+        _: Arithmetic,
+        _records: &[Self],
+        _zx: (&[Self; D], &[Self; D]),
+        _sy: (&mut [Self; D], &mut [Self; D]),
+    ) -> bool {
+        false
+    }
 }
 
 /// The number type of a model, as its bytes name it.
@@ -107,6 +125,7 @@ pub enum Arithmetic {
 
 /// The type-level twin of [`Arithmetic`], so that a kernel is compiled once for each.
 pub(crate) trait MultiplyAdd {
+    const ARITHMETIC: Arithmetic;
     fn mac<T: Scalar>(sum: T, a: T, b: T) -> T;
 }
 
@@ -114,6 +133,7 @@ pub(crate) struct Separate;
 pub(crate) struct Fused;
 
 impl MultiplyAdd for Separate {
+    const ARITHMETIC: Arithmetic = Arithmetic::Separate;
     #[inline(always)]
     fn mac<T: Scalar>(sum: T, a: T, b: T) -> T {
         sum + a * b
@@ -121,6 +141,7 @@ impl MultiplyAdd for Separate {
 }
 
 impl MultiplyAdd for Fused {
+    const ARITHMETIC: Arithmetic = Arithmetic::Fused;
     #[inline(always)]
     fn mac<T: Scalar>(sum: T, a: T, b: T) -> T {
         a.fused(b, sum)
@@ -128,7 +149,10 @@ impl MultiplyAdd for Fused {
 }
 
 macro_rules! scalar {
-    ($T:ident, $Bits:ident, $number:expr, $sign:expr, $infinity:expr, $fma:path, $exp:path, $tanh:path, $rational:ident) => {
+    (
+        $T:ident, $Bits:ident, $number:expr, $sign:expr, $infinity:expr,
+        $fma:path, $exp:path, $tanh:path, $rational:ident, {$($kernels:item)*}
+    ) => {
         impl Scalar for $T {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -137,19 +161,19 @@ macro_rules! scalar {
             fn fused(self, b: Self, c: Self) -> Self {
                 $fma(self, b, c)
             }
-            #[inline]
+            #[inline(always)]
             fn logistic(self, variant: Variant) -> Self {
                 match variant {
-                    Variant::Libm => 1.0 / (1.0 + $exp(-self)),
-                    Variant::Micromath => 1.0 / (1.0 + fast_exp(-self as f32) as $T),
+                    Variant::Libm => 1.0 / (1.0 + far($exp, -self)),
+                    Variant::Micromath => 1.0 / (1.0 + far(fast_exp, -self as f32) as $T),
                     Variant::Rational => $rational::logistic(self),
                 }
             }
-            #[inline]
+            #[inline(always)]
             fn tanh(self, variant: Variant) -> Self {
                 match variant {
-                    Variant::Libm => $tanh(self),
-                    Variant::Micromath => fast_tanh(self as f32) as $T,
+                    Variant::Libm => far($tanh, self),
+                    Variant::Micromath => far(fast_tanh, self as f32) as $T,
                     Variant::Rational => $rational::tanh(self),
                 }
             }
@@ -193,20 +217,61 @@ macro_rules! scalar {
             fn to_f64(self) -> f64 {
                 self as f64
             }
+            $($kernels)*
         }
     };
 }
 
-scalar!(f32, i32, Number::F32, 1u32 << 31, 0x7f80_0000, libm::fmaf, libm::expf, libm::tanhf, rational);
-scalar!(f64, i64, Number::F64, 1u64 << 63, 0x7ff0_0000_0000_0000, libm::fma, libm::exp, libm::tanh, precise);
+#[cfg(tinyfold_fpu)]
+use crate::kernel::fma as fmaf;
+#[cfg(not(tinyfold_fpu))]
+use libm::fmaf;
+
+scalar!(f32, i32, Number::F32, 1u32 << 31, 0x7f80_0000, fmaf, libm::expf, libm::tanhf, rational, {
+    #[cfg(tinyfold_fpu)]
+    #[inline(always)]
+    fn matvec(arithmetic: Arithmetic, panels: &[f32], h: &[f32], x: &[f32], p: &mut [f32]) -> bool {
+        crate::kernel::matvec(arithmetic, panels, h, x, p)
+    }
+    #[cfg(tinyfold_fpu)]
+    #[inline(always)]
+    fn relu_pass<const D: usize>(
+        arithmetic: Arithmetic,
+        records: &[f32],
+        zx: (&[f32; D], &[f32; D]),
+        sy: (&mut [f32; D], &mut [f32; D]),
+    ) -> bool {
+        crate::kernel::relu_pass(arithmetic, records, zx, sy)
+    }
+});
+scalar!(
+    f64,
+    i64,
+    Number::F64,
+    1u64 << 63,
+    0x7ff0_0000_0000_0000,
+    libm::fma,
+    libm::exp,
+    libm::tanh,
+    precise,
+    {}
+);
 
 /// What stands for [`rational`] in f64.
 mod precise {
-    pub(super) use libm::tanh;
+    pub(super) fn tanh(x: f64) -> f64 {
+        super::far(libm::tanh, x)
+    }
 
     pub(super) fn logistic(x: f64) -> f64 {
-        1.0 / (1.0 + libm::exp(-x))
+        1.0 / (1.0 + super::far(libm::exp, -x))
     }
+}
+
+/// f(x) by a call: f is long and needed in many places.
+#[inline(never)]
+fn far<T>(f: impl Fn(T) -> T, x: T) -> T {
+    f(x)
 }
 
 fn fast_exp(x: f32) -> f32 {

@@ -28,6 +28,7 @@ enum Command {
     Analyse(command::analyse::Args),
     Export(command::export::Args),
     Verify(command::verify::Args),
+    Bench(command::bench::Args),
     Report(command::report::Args),
     Inspect(command::inspect::Args),
 }
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Analyse(args) => command::analyse::run(&args),
         Command::Export(args) => command::export::run(&args),
         Command::Verify(args) => command::verify::run(&args),
+        Command::Bench(args) => command::bench::run(&args),
         Command::Report(args) => command::report::run(&args),
         Command::Inspect(args) => command::inspect::run(&args),
     };

@@ -5,6 +5,9 @@
 //! [`tinyfold_app::Failure::exit_code`], 0 when all went well.
 #![no_std]
 
+#[cfg(feature = "bench")]
+mod clock;
+
 use core::ptr::{addr_of, read_volatile};
 
 // Provides the critical section that defmt logs in.
@@ -25,6 +28,7 @@ unsafe extern "C" {
 }
 
 /// Bytes of stack that were ever used: cortex-m-rt paints all of it before main.
+#[inline(never)]
 fn worst_stack() -> u32 {
     let (mut word, top) = (addr_of!(_stack_end), addr_of!(_stack_start));
     // SAFETY: the words between the two symbols are RAM of the stack; unused ones hold the paint.
@@ -48,9 +52,23 @@ impl Sink for Result {
 
 /// Runs model and trial of the flash regions with `memory` for the state, writes the result, exits.
 pub fn main(memory: &mut [u32]) -> ! {
-    let outcome = File::create(c"result.bin")
-        .map_err(|_| (0, Failure::Sink))
-        .and_then(|file| run(model(), trial(), memory, &mut Result(file)));
+    write_result(|result| run(model(), trial(), memory, result))
+}
+
+/// Counts the kernel that the flash regions ask for (see `tinyfold_bench`), writes the result, exits.
+#[cfg(feature = "bench")]
+pub fn bench(memory: &mut [f32]) -> ! {
+    let mut clock = clock::SysTick::start();
+    write_result(|result| {
+        let counted = tinyfold_bench::run(model(), trial(), memory, &mut clock, result);
+        counted.and_then(|()| result.write(&worst_stack().to_le_bytes())).map_err(|failure| (0, failure))
+    })
+}
+
+/// The file `result.bin`, written by `work`.
+fn write_result(work: impl FnOnce(&mut Result) -> core::result::Result<(), (usize, Failure)>) -> ! {
+    let outcome =
+        File::create(c"result.bin").map_err(|_| (0, Failure::Sink)).and_then(|file| work(&mut Result(file)));
     match outcome {
         Ok(()) => exit(0),
         Err((case, failure)) => {

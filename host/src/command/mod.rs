@@ -1,6 +1,7 @@
 //! The commands: each parses its options, calls the library, prints and writes files.
 
 pub mod analyse;
+pub mod bench;
 pub mod compress;
 pub mod design;
 pub mod export;

@@ -11,7 +11,7 @@ use crate::{Error, Result};
 pub const REMEDY: &str = "to get it, type: scripts/embedded-toolchain";
 
 /// The source tree that this program was built from.
-fn tree() -> PathBuf {
+pub(crate) fn tree() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
@@ -45,6 +45,14 @@ impl Image {
     /// # Errors
     /// No source tree, no toolchain, or what the compiler said.
     pub fn build(board: &str, target: &str) -> Result<Self> {
+        Self::build_binary(board, target, board, &[])
+    }
+
+    /// Builds one of the images of a board, with the features that it needs, and reads it.
+    ///
+    /// # Errors
+    /// As [`Image::build`].
+    pub fn build_binary(board: &str, target: &str, binary: &str, features: &[&str]) -> Result<Self> {
         let firmware = tree().join("firmware");
         let script = tree().join("scripts/embedded-toolchain");
         if !script.is_file() {
@@ -60,6 +68,7 @@ impl Image {
         };
         let output = Command::new(&script)
             .args(["cargo", "build", "--release", "--locked", "--target", target, "-p", board])
+            .args(["--bin", binary, "--features", &features.join(",")])
             .current_dir(&firmware)
             .stdin(Stdio::null())
             .output()
@@ -71,11 +80,11 @@ impl Image {
             }
             let reason = text.lines().skip_while(|line| !line.starts_with("error")).take(20);
             return Err(Error::CheckFailed(format!(
-                "the firmware image {board} was not built:\n{}",
+                "the firmware image {binary} was not built:\n{}",
                 reason.collect::<Vec<&str>>().join("\n")
             )));
         }
-        Self::read(&firmware.join("target").join(target).join("release").join(board))
+        Self::read(&firmware.join("target").join(target).join("release").join(binary))
     }
 
     /// Reads an ELF file.

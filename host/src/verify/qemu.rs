@@ -36,6 +36,15 @@ pub const CHIPS: [Chip; 5] = [
     Chip { name: "qemu-m33", core: "Cortex-M33", machine: "mps2-an505", target: "thumbv8m.main-none-eabihf" },
 ];
 
+/// That QEMU is there.
+///
+/// # Errors
+/// [`Error::Missing`]: it is not.
+pub fn present() -> Result<()> {
+    let asked = Command::new("qemu-system-arm").arg("--version").stdout(Stdio::null()).status();
+    asked.map(|_| ()).map_err(|_| Error::Missing { what: "qemu-system-arm".into(), remedy: REMEDY.into() })
+}
+
 /// A chip with its image, ready to run cases.
 pub struct Qemu {
     /// The chip.
@@ -44,6 +53,8 @@ pub struct Qemu {
     pub image: Image,
     /// How long one batch of cases may take.
     pub patience: Duration,
+    /// Further options of QEMU.
+    pub options: Vec<String>,
     worst_stack: AtomicU32,
 }
 
@@ -53,12 +64,15 @@ impl Qemu {
     /// # Errors
     /// [`Error::Missing`] without QEMU or a toolchain.
     pub fn new(chip: Chip) -> Result<Self> {
-        let asked = Command::new("qemu-system-arm").arg("--version").stdout(Stdio::null()).status();
-        if asked.is_err() {
-            return Err(Error::Missing { what: "qemu-system-arm".into(), remedy: REMEDY.into() });
-        }
-        let image = Image::build(chip.name, chip.target)?;
-        Ok(Self { chip, image, patience: Duration::from_secs(600), worst_stack: AtomicU32::new(0) })
+        present()?;
+        Ok(Self::with_image(chip, Image::build(chip.name, chip.target)?))
+    }
+
+    /// `chip` with an image of its own.
+    #[must_use]
+    pub fn with_image(chip: Chip, image: Image) -> Self {
+        let (patience, options) = (Duration::from_secs(600), Vec::new());
+        Self { chip, image, patience, options, worst_stack: AtomicU32::new(0) }
     }
 
     /// Most bytes of stack that any case used so far.
@@ -92,6 +106,7 @@ impl Qemu {
             .arg(std::path::absolute(&self.image.path).map_err(Error::file(&self.image.path, "find"))?)
             .args(["-device", &load("model.tfld", self.image.model)])
             .args(["-device", &load("trial.bin", self.image.trial)])
+            .args(&self.options)
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())

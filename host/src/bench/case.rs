@@ -1,0 +1,322 @@
+//! The one list of what is counted.
+//!
+//! A row names a kernel, what it is made of, its ranks and its number types; with the sizes it makes cases.
+//! Networks are random with a fixed seed. Their biases are +1 and -1 in turn and outweigh the rest: half of
+//! the units of a ReLU network are active at any step.
+
+use faer::Mat;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tinyfold_core::fixed::pack::Input;
+use tinyfold_core::fixed::{Accumulator, Rates, Settings};
+use tinyfold_core::{Number as Tag, Shape};
+
+use crate::Result;
+use crate::format::fixed::{self, FixedNetwork, Layers};
+use crate::format::model::{self, ModelBytes, shape_of};
+use crate::network::{Activation, Arithmetic, Channel, Network, Recurrence, Variant};
+use crate::verify::{Backend, Core};
+
+/// How numbers are stored and added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// f32, products and sums rounded one by one.
+    F32,
+    /// f32, fused multiply-add.
+    F32Fused,
+    /// Weights and rates of 16 bits, sums of 32.
+    I16,
+    /// Weights and rates of 16 bits, sums of 64.
+    I16Wide,
+    /// Weights and rates of 8 bits.
+    I8,
+    /// Weights of 8 bits, rates of 16.
+    I8I16,
+}
+
+impl Number {
+    /// As tables and the baseline write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F32Fused => "f32 fused",
+            Self::I16 => "i16",
+            Self::I16Wide => "i16, sums of 64 bits",
+            Self::I8 => "i8",
+            Self::I8I16 => "i8 × i16",
+        }
+    }
+}
+
+/// What a kernel is: the numbers of `Kernel` in `firmware/bench/src/lib.rs`.
+#[derive(Clone, Copy)]
+enum Work {
+    /// One step of a network of this leak.
+    Step { leak: f64 },
+    /// phi alone.
+    Activation,
+}
+
+/// A row of the list.
+struct Row {
+    kernel: &'static str,
+    work: Work,
+    phi: Activation<f64>,
+    variant: Variant,
+    ranks: &'static [usize],
+    numbers: &'static [Number],
+}
+
+const STEP: Work = Work::Step { leak: 1.0 };
+const LEAKY: Work = Work::Step { leak: 0.25 };
+const CLIPPED: Activation<f64> = Activation::Clipped { lo: 0.0, hi: 2.0 };
+const SIGMOID: Activation<f64> = Activation::Sigmoid { slope: 2.0, threshold: 0.25 };
+const DENSE: &[usize] = &[0];
+const RANKS: &[usize] = &[1, 2, 3, 4];
+const ALL: &[Number] =
+    &[Number::F32, Number::F32Fused, Number::I16, Number::I16Wide, Number::I8, Number::I8I16];
+
+#[rustfmt::skip]
+const ROWS: &[Row] = &[
+    Row { kernel: "dense-relu", work: STEP, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: ALL },
+    Row { kernel: "dense-tanh", work: STEP, phi: Activation::Tanh, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32, Number::I16] },
+    Row { kernel: "dense-tanh-micromath", work: STEP, phi: Activation::Tanh, variant: Variant::Micromath, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "low-rank-relu", work: STEP, phi: Activation::Relu, variant: Variant::Libm, ranks: RANKS, numbers: &[Number::F32, Number::I16] },
+    Row { kernel: "low-rank-relu", work: STEP, phi: Activation::Relu, variant: Variant::Libm, ranks: &[2], numbers: &[Number::F32Fused, Number::I8] },
+    Row { kernel: "low-rank-relu-leak", work: LEAKY, phi: Activation::Relu, variant: Variant::Libm, ranks: RANKS, numbers: &[Number::F32] },
+    Row { kernel: "low-rank-relu-leak", work: LEAKY, phi: Activation::Relu, variant: Variant::Libm, ranks: &[2], numbers: &[Number::I16] },
+    Row { kernel: "linear", work: Work::Activation, phi: Activation::Linear, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "relu", work: Work::Activation, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "clipped", work: Work::Activation, phi: CLIPPED, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "tanh", work: Work::Activation, phi: Activation::Tanh, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "tanh-micromath", work: Work::Activation, phi: Activation::Tanh, variant: Variant::Micromath, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "sigmoid", work: Work::Activation, phi: SIGMOID, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "sigmoid-micromath", work: Work::Activation, phi: SIGMOID, variant: Variant::Micromath, ranks: DENSE, numbers: &[Number::F32] },
+];
+
+/// n of every kernel but activations.
+pub const SIZES: [usize; 4] = [16, 32, 64, 128];
+/// Elements that an activation is counted over, evenly spaced on [-8, 8].
+const ELEMENTS: usize = 128;
+/// Inputs and outputs of a dense network; one of rank R has R of each.
+const CHANNELS: usize = 2;
+/// Steps that a step is run: the last one is counted.
+const STEPS: usize = 3;
+
+/// One thing to count.
+pub struct Case {
+    /// Name of the kernel.
+    pub kernel: &'static str,
+    /// n; elements of an activation.
+    pub neurons: usize,
+    /// R, 0 if dense.
+    pub rank: usize,
+    /// Number type.
+    pub number: Number,
+    /// Multiply-adds of a step; elements of an activation.
+    pub operations: usize,
+    /// What the chip gets.
+    pub model: ModelBytes,
+    /// Words of memory the kernel works in.
+    pub memory: usize,
+    /// The words that the chip must answer: what core computes on this host.
+    pub expected: Vec<u32>,
+    work: Work,
+    words: Vec<u32>,
+}
+
+/// The cases of the list, of the kernels and sizes asked for; all when nothing is.
+///
+/// # Errors
+/// A name or a size that no row has.
+pub fn cases(kernels: &[String], sizes: &[usize]) -> Result<Vec<Case>> {
+    let known = || {
+        let mut names: Vec<&str> = ROWS.iter().map(|row| row.kernel).collect();
+        names.dedup();
+        names
+    };
+    if let Some(unknown) = kernels.iter().find(|name| !known().contains(&name.as_str())) {
+        let expected = format!("kernels among {}", known().join(", "));
+        return Err(crate::Error::input("--kernel", expected, unknown));
+    }
+    if let Some(unknown) = sizes.iter().find(|n| !SIZES.contains(n)) {
+        return Err(crate::Error::input("-n", format!("sizes among {SIZES:?}"), unknown.to_string()));
+    }
+    let mut cases = Vec::new();
+    for row in ROWS.iter().filter(|row| kernels.is_empty() || kernels.iter().any(|name| name == row.kernel)) {
+        for &number in row.numbers {
+            for &rank in row.ranks {
+                let wanted = |n: &&usize| sizes.is_empty() || sizes.contains(n);
+                let all = if matches!(row.work, Work::Activation) { &[ELEMENTS][..] } else { &SIZES };
+                for &neurons in all.iter().filter(wanted) {
+                    cases.push(row.case(neurons, rank, number)?);
+                }
+            }
+        }
+    }
+    Ok(cases)
+}
+
+impl Case {
+    /// All that distinguishes it, as messages say it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let rank = if self.rank == 0 { String::new() } else { format!(", R = {}", self.rank) };
+        format!("{}, n = {}{rank}, {}", self.kernel, self.neurons, self.number.name())
+    }
+
+    /// What is counted per: a step is divided by its multiply-adds, an activation by its elements.
+    #[must_use]
+    pub const fn operation(&self) -> &'static str {
+        match self.work {
+            Work::Step { .. } => "multiply-add",
+            Work::Activation => "element",
+        }
+    }
+
+    /// Whether it needs a fused multiply-add.
+    #[must_use]
+    pub fn fused(&self) -> bool {
+        self.number == Number::F32Fused
+    }
+
+    /// The bytes of the request, as `firmware/bench/src/lib.rs` reads them.
+    #[must_use]
+    pub fn request(&self) -> Vec<u8> {
+        let kernel = match self.work {
+            Work::Step { .. } => 1,
+            Work::Activation => 2,
+        };
+        [u32::from_le_bytes(*b"TFBN"), kernel, self.words.len() as u32]
+            .iter()
+            .chain(&self.words)
+            .flat_map(|word| word.to_le_bytes())
+            .collect()
+    }
+}
+
+impl Row {
+    fn case(&self, neurons: usize, rank: usize, number: Number) -> Result<Case> {
+        let rng = &mut ChaCha8Rng::seed_from_u64((neurons + rank) as u64);
+        let (model, memory, operations, words, expected);
+        match (self.work, number) {
+            (Work::Activation, _) => {
+                let network = self.float(1, 1, number, 1.0, rng);
+                let points = (0..ELEMENTS).map(|k| 16.0 * k as f32 / (ELEMENTS - 1) as f32 - 8.0);
+                let points: Vec<f32> = points.collect();
+                let phi = |&p: &f32| network.activation.cast().value(p, network.variant).to_bits();
+                model = model::export::<f32>(&network)?;
+                (memory, operations) = (ELEMENTS, ELEMENTS);
+                expected = points.iter().map(phi).collect();
+                words = points.into_iter().map(f32::to_bits).collect();
+            }
+            (Work::Step { leak }, Number::F32 | Number::F32Fused) => {
+                let network = self.float(neurons, rank, number, leak, rng);
+                let (shape, inputs) = (shape_of(&network), network.input.ncols());
+                let samples: Vec<f32> =
+                    (0..STEPS * inputs).map(|_| rng.random_range(-1.0_f64..1.0) as f32).collect();
+                words = samples.iter().map(|x| x.to_bits()).collect();
+                let case = crate::verify::Case::of_network(self.kernel, network, samples)?;
+                let record = Core.run(&[&case])?.remove(0);
+                let last = |words: &[u32]| words[words.len() - words.len() / STEPS..].to_vec();
+                expected = [last(&record.outputs), last(&record.carried)].concat();
+                (model, memory, operations) = (case.model, shape.state_len(), shape.multiply_adds());
+            }
+            (Work::Step { leak }, _) => {
+                let network = self.fixed(neurons, rank, number, leak, rng);
+                let raw: Vec<i32> =
+                    (0..STEPS * network.shape.inputs).map(|_| rng.random_range(-ONE..ONE)).collect();
+                model = network.export()?;
+                let trace = fixed::run(&model, &raw, self.kernel)?;
+                let last = |words: &[i32]| words[words.len() - words.len() / STEPS..].to_vec();
+                let answer = [last(&trace.outputs), last(&trace.carried)].concat();
+                expected = answer.into_iter().map(|word| word as u32).collect();
+                words = raw.into_iter().map(|word| word as u32).collect();
+                (memory, operations) = (network.state_words(), network.shape.multiply_adds());
+            }
+        }
+        let Self { kernel, work, .. } = *self;
+        let neurons = if matches!(work, Work::Activation) { ELEMENTS } else { neurons };
+        Ok(Case { kernel, neurons, rank, number, operations, model, memory, expected, work, words })
+    }
+
+    fn float(&self, n: usize, rank: usize, number: Number, leak: f64, rng: &mut ChaCha8Rng) -> Network {
+        // Sums of n products of numbers below 1 stay below 1.
+        let mut matrix = |rows: usize, columns: usize| {
+            Mat::from_fn(rows, columns, |_, _| rng.random_range(-0.5..0.5) / n as f64)
+        };
+        let channels = if rank == 0 { CHANNELS } else { rank };
+        let recurrence = if rank == 0 {
+            Recurrence::Dense(matrix(n, n))
+        } else {
+            Recurrence::LowRank { u: matrix(n, rank), v: matrix(n, rank) }
+        };
+        let mut network = Network::plain(self.phi, recurrence, matrix(n, channels), matrix(channels, n));
+        network.bias = (0..n).map(|i| alternating(i).into()).collect();
+        network.alpha = leak;
+        network.variant = self.variant;
+        network.arithmetic =
+            if number == Number::F32Fused { Arithmetic::Fused } else { Arithmetic::Separate };
+        network
+    }
+
+    fn fixed(&self, n: usize, rank: usize, number: Number, leak: f64, rng: &mut ChaCha8Rng) -> FixedNetwork {
+        let channels = if rank == 0 { CHANNELS } else { rank };
+        let shape = Shape { neurons: n, rank, inputs: channels, outputs: channels };
+        let narrow = matches!(number, Number::I8 | Number::I8I16);
+        // Rows of W sum to less than 2^16 of 16 bits, or 2^8 of 8: sums of 32 bits cannot overflow.
+        let most = if narrow { 1.max(200 / n as i16) } else { 30_000 / n as i16 };
+        let mut weights =
+            |count: usize| -> Vec<i16> { (0..count).map(|_| rng.random_range(-most..=most)).collect() };
+        let (first, second) =
+            if rank == 0 { (weights(n * n), Vec::new()) } else { (weights(n * rank), weights(n * rank)) };
+        let (input, readout) = (weights(n * channels), weights(channels * n));
+        let sums = rank + channels;
+        let layers = if rank == 0 {
+            Layers::Dense { w: first, output_scale: vec![ONE; channels], output_bias: vec![0; channels] }
+        } else {
+            let matrix = (0..sums * sums).map(|_| rng.random_range(-ONE..ONE)).collect();
+            Layers::LowRank { u: first, v: second, matrix, shift: vec![31; sums], bias: vec![0; sums] }
+        };
+        let settings = Settings {
+            rates: if number == Number::I8 && rank == 0 { Rates::I8 } else { Rates::I16 },
+            accumulator: match number {
+                Number::I16Wide => Accumulator::I64 { shift: 1 },
+                _ => Accumulator::I32,
+            },
+            alpha: (leak * 31_f64.exp2()) as u32,
+            ..Settings::new(match self.phi {
+                Activation::Tanh => Activation::Tanh,
+                _ => Activation::Relu,
+            })
+        };
+        // A short scale, 16 of whose bits are zero, as the quantiser gives to dense rows.
+        let scale = (0..n).map(|_| rng.random_range(ONE / 2..ONE) & !0xffff).collect();
+        FixedNetwork {
+            number: if narrow { Tag::I8 } else { Tag::I16 },
+            shape,
+            settings,
+            layers,
+            input,
+            scale,
+            bias: (0..n).map(|i| i32::from(alternating(i)) * ONE).collect(),
+            readout,
+            input_scaling: vec![Input { center: 0, multiplier: 1, shift: 0, unit: 1.0 }; channels],
+            output_units: vec![1.0; channels],
+            initial: Vec::new(),
+            carried_units: vec![1.0; shape.carried_len(settings.form, settings.leaky())],
+            inputs: (0..channels).map(|k| Channel::plain(format!("x{k}"))).collect(),
+            outputs: (0..channels).map(|k| Channel::plain(format!("y{k}"))).collect(),
+            task: None,
+        }
+    }
+}
+
+/// 1 of a pre-activation in fixed point, with the exponent of `Settings::new`.
+const ONE: i32 = 1 << 28;
+
+/// +1 and -1 in turn.
+fn alternating(i: usize) -> i8 {
+    if i.is_multiple_of(2) { 1 } else { -1 }
+}

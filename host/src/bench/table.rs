@@ -1,0 +1,173 @@
+//! Counts as text for a terminal and as Markdown for the docs.
+
+use std::path::Path;
+
+use super::{Counts, Row};
+use crate::{Error, Result};
+
+/// The line of a document before the machine-made part.
+pub const BEGIN: &str = "<!-- made by: tinyfold bench --write -->";
+/// The line after it.
+pub const END: &str = "<!-- end of what tinyfold bench made -->";
+
+/// All rows, then the models, the compiler and what was left out.
+#[must_use]
+pub fn text(counts: &Counts) -> String {
+    let mut text = format!(
+        "{:<21} {:>4} {:>2}  {:<20} {:<8} {:>12} {:>10} {:>12} {:>6} {:>6} {:>5} {:>6}\n",
+        "kernel",
+        "n",
+        "R",
+        "number",
+        "on",
+        "instructions",
+        "i/mac",
+        "modelled c",
+        "model",
+        "flash",
+        "ram",
+        "stack"
+    );
+    for row in &counts.rows {
+        let cycles = row.cycles_per_mac.map_or("-".into(), |cycles| format!("{cycles:.2}"));
+        let rank = if row.rank == 0 { "-".into() } else { row.rank.to_string() };
+        text += &format!(
+            "{:<21} {:>4} {:>2}  {:<20} {:<8} {:>12} {:>10.2} {:>12} {:>6} {:>6} {:>5} {:>6}\n",
+            row.kernel,
+            row.n,
+            rank,
+            row.number,
+            row.on,
+            row.instructions,
+            row.instructions_per_mac,
+            cycles,
+            row.model,
+            row.flash,
+            row.ram,
+            row.stack
+        );
+    }
+    text += "i/mac, modelled c: instructions and cycles per multiply-add; per element of an activation\n";
+    for model in &counts.models {
+        text += &format!("cycles of {}: {}\n", model.on, model.model);
+    }
+    text += &format!("compiler: {}\n", counts.compiler);
+    for reason in &reasons(counts) {
+        text += &format!("left out: {reason}\n");
+    }
+    text
+}
+
+/// A table for every chip: a line a kernel, a column a size.
+#[must_use]
+pub fn markdown(counts: &Counts) -> String {
+    let mut text = format!("Compiler of the images: {}.\n", counts.compiler);
+    let mut chips: Vec<&str> = counts.rows.iter().map(|row| row.on.as_str()).collect();
+    chips.dedup();
+    for chip in chips {
+        let rows: Vec<&Row> = counts.rows.iter().filter(|row| row.on == chip).collect();
+        let mut sizes: Vec<usize> =
+            rows.iter().filter(|row| row.operation != "element").map(|row| row.n).collect();
+        sizes.sort_unstable();
+        sizes.dedup();
+        let cycles = counts.models.iter().find(|model| model.on == chip).map_or_else(
+            || "no model of its cycles".into(),
+            |model| format!("c: modelled cycles per multiply-add ({})", model.model),
+        );
+        let Row { flash, ram, .. } = rows[0];
+        let stack = rows.iter().map(|row| row.stack).max().unwrap_or(0);
+        text += &format!(
+            "\n### {chip}\n\nInstructions of a step (i: per multiply-add; {cycles}). Image {flash} bytes of flash, \
+             {ram} of static RAM, worst stack {stack}; models come on top.\n\n"
+        );
+        let head: Vec<String> = sizes.iter().map(|n| format!("n = {n}")).collect();
+        text += &format!("| kernel | R | number | {} |\n", head.join(" | "));
+        text += &format!("|---|---|---|{}\n", "---|".repeat(sizes.len()));
+        for first in step_rows(&rows) {
+            let cells: Vec<String> = sizes
+                .iter()
+                .map(|&n| {
+                    rows.iter()
+                        .find(|row| same_line(row, first) && row.n == n)
+                        .map_or("-".into(), |row| cell(row))
+                })
+                .collect();
+            let rank = if first.rank == 0 { "-".into() } else { first.rank.to_string() };
+            text += &format!("| {} | {rank} | {} | {} |\n", first.kernel, first.number, cells.join(" | "));
+        }
+        let activations: Vec<&&Row> = rows.iter().filter(|row| row.operation == "element").collect();
+        if !activations.is_empty() {
+            text += "\n| activation | instructions an element | modelled cycles |\n|---|---|---|\n";
+        }
+        for row in activations {
+            let cycles = row.cycles_per_mac.map_or("-".into(), |cycles| format!("{cycles:.1}"));
+            text += &format!("| {} | {:.1} | {cycles} |\n", row.kernel, row.instructions_per_mac);
+        }
+    }
+    let reasons = reasons(counts);
+    if !reasons.is_empty() {
+        text += &format!("\nLeft out: {}.\n", reasons.join("; "));
+    }
+    text
+}
+
+/// What is between the two lines of a document.
+///
+/// # Errors
+/// The file, or a file without the two lines.
+pub fn read_part(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).map_err(Error::file(path, "read"))?;
+    let [_, part, _] = split(path, &text)?;
+    Ok(part.into())
+}
+
+/// Puts `part` between the two lines of a document.
+///
+/// # Errors
+/// As [`read_part`].
+pub fn write_part(path: &Path, part: &str) -> Result<()> {
+    let text = std::fs::read_to_string(path).map_err(Error::file(path, "read"))?;
+    let [before, _, after] = split(path, &text)?;
+    std::fs::write(path, format!("{before}{part}{after}")).map_err(Error::file(path, "write"))
+}
+
+fn split<'a>(path: &Path, text: &'a str) -> Result<[&'a str; 3]> {
+    let missing = || Error::input(path.display().to_string(), format!("lines {BEGIN} and {END}"), "none");
+    let begin = text.find(BEGIN).ok_or_else(missing)? + BEGIN.len() + 1;
+    let end = text.find(END).filter(|&end| end >= begin).ok_or_else(missing)?;
+    Ok([&text[..begin], &text[begin..end], &text[end..]])
+}
+
+/// The first row of every line.
+fn step_rows<'a>(rows: &[&'a Row]) -> Vec<&'a Row> {
+    let mut lines: Vec<&Row> = rows.iter().copied().filter(|row| row.operation != "element").collect();
+    lines.dedup_by(|b, a| same_line(a, b));
+    lines
+}
+
+fn same_line(a: &Row, b: &Row) -> bool {
+    (&a.kernel, a.rank, &a.number) == (&b.kernel, b.rank, &b.number)
+}
+
+fn cell(row: &Row) -> String {
+    let cycles = row.cycles_per_mac.map_or(String::new(), |cycles| format!(", {cycles:.2} c"));
+    format!("{} ({:.2} i{cycles})", row.instructions, row.instructions_per_mac)
+}
+
+/// What was left out: equal reasons in one sentence.
+fn reasons(counts: &Counts) -> Vec<String> {
+    let mut reasons: Vec<(&str, &str, usize, &str)> = Vec::new();
+    for left in &counts.left_out {
+        match reasons.iter_mut().find(|(on, reason, ..)| *on == left.on && *reason == left.reason) {
+            Some((_, _, count, _)) => *count += 1,
+            None => reasons.push((&left.on, &left.reason, 1, &left.case)),
+        }
+    }
+    reasons
+        .into_iter()
+        .map(|(on, reason, count, case)| {
+            let more = if count == 1 { String::new() } else { format!(" and {} more", count - 1) };
+            format!("{case}{more} on {on}: {reason}")
+        })
+        .collect()
+}
