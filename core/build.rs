@@ -1,4 +1,4 @@
-//! Names the multiply instructions of the target, which stable Rust does not tell.
+//! Names the instructions of the target, which stable Rust does not tell.
 
 fn main() {
     let target = std::env::var("TARGET").unwrap_or_default();
@@ -12,10 +12,13 @@ fn main() {
         _ => "portable",
     };
     println!("cargo::rerun-if-changed=build.rs");
-    for name in ["dsp", "thumb2", "thumb1", "portable", "v8m"] {
+    for name in ["dsp", "thumb2", "thumb1", "portable", "v8m", "fpu"] {
         println!("cargo::rustc-check-cfg=cfg(tinyfold_{name})");
     }
     println!("cargo::rustc-cfg=tinyfold_{kernels}");
+    if arch.starts_with("thumb") && float {
+        println!("cargo::rustc-cfg=tinyfold_fpu");
+    }
     if arch == "thumbv8m.main" {
         println!("cargo::rustc-cfg=tinyfold_v8m");
     }

@@ -54,19 +54,9 @@ impl<T: Scalar> Activation<T> {
         match self {
             Self::Linear => p,
             Self::Relu => p.relu(),
-            Self::Clipped { lo, hi } => {
-                if p < lo {
-                    lo
-                } else if p > hi {
-                    hi
-                } else {
-                    p
-                }
-            }
+            Self::Clipped { lo, hi } => p.clipped(lo, hi),
             Self::Tanh => p.tanh(variant),
-            Self::Sigmoid { slope, threshold } => {
-                T::ONE / (T::ONE + (-(slope * (p - threshold))).exp(variant))
-            }
+            Self::Sigmoid { slope, threshold } => (slope * (p - threshold)).logistic(variant),
         }
     }
 

@@ -7,15 +7,27 @@
 //! nu' = keep nu + alpha x, a' = b + U kappa' + B nu', y = C phi(a') + c. Vᵀ phi(a') is kept in the
 //! scratch for the next step, so a step is one pass over the neurons.
 
+use crate::activation::Activation;
 use crate::linear::{add_column, add_dot};
 use crate::network::{CopyChecked, Settings, State, View};
 use crate::scalar::{MultiplyAdd, Scalar};
 use crate::shape::{Form, Shape};
 
 impl<T: Scalar> View<'_, T> {
-    #[inline(always)]
+    #[inline(never)]
     pub(crate) fn latent_step<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
         let Shape { rank, .. } = self.shape;
+        if self.settings.form == Form::Rate && self.settings.activation == Activation::Relu {
+            let done = match rank {
+                1 => self.relu_step::<A, 1>(state),
+                2 => self.relu_step::<A, 2>(state),
+                3 => self.relu_step::<A, 3>(state),
+                _ => false,
+            };
+            if done {
+                return;
+            }
+        }
         match self.settings.form {
             Form::Rate => {
                 state.scratch.fill(T::ZERO);
@@ -40,6 +52,29 @@ impl<T: Scalar> View<'_, T> {
         }
     }
 
+    /// A step of an integrator, of which everything but the records fits the registers; `false` if it is not
+    /// one or has no kernel.
+    #[inline(always)]
+    fn relu_step<A: MultiplyAdd, const D: usize>(&self, state: &mut State<'_, T>) -> bool {
+        let Shape { inputs, outputs, .. } = self.shape;
+        let Some((z, carried_y)) = state.carried.split_first_chunk_mut::<D>() else { return false };
+        let (Some(x), Some(&c)) = (state.input.first_chunk(), self.readout_bias.first_chunk()) else {
+            return false;
+        };
+        let (mut s, mut y): ([T; D], [T; D]) = ([T::ZERO; D], c);
+        let fits = inputs == D && outputs == D;
+        if !(fits && T::relu_pass(A::ARITHMETIC, self.layer, (z, x), (&mut s, &mut y))) {
+            return false;
+        }
+        self.leak_all::<A>(z, &s);
+        if let Some(carried_y) = carried_y.first_chunk_mut::<D>() {
+            self.leak_all::<A>(carried_y, &y);
+            y = *carried_y;
+        }
+        self.give_output(state.output, &y);
+        true
+    }
+
     /// Current form: scratch = Vᵀ phi(a), y = C phi(a) + c for a = b + U kappa + B nu.
     #[inline(always)]
     pub(crate) fn latent_rates<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
@@ -50,9 +85,44 @@ impl<T: Scalar> View<'_, T> {
     }
 
     /// One pass over the records: phi = phi(b + U z + B x), then s += Vᵀ phi and y += C phi.
-    #[inline(always)]
+    #[inline(never)]
     fn latent_pass<A: MultiplyAdd>(&self, z: &[T], x: &[T], s: &mut [T], y: &mut [T]) {
         let Settings { activation, variant, .. } = self.settings;
+        let phi = |p| activation.value(p, variant);
+        let Shape { rank, inputs, outputs, .. } = self.shape;
+        match (rank + inputs, rank + outputs) {
+            (2, 2) => self.small_pass::<A, 2>(z, x, s, y, phi),
+            (4, 4) => self.small_pass::<A, 4>(z, x, s, y, phi),
+            (6, 6) => self.small_pass::<A, 6>(z, x, s, y, phi),
+            (8, 8) => self.small_pass::<A, 8>(z, x, s, y, phi),
+            _ => self.any_pass::<A>(z, x, s, y, phi),
+        }
+    }
+
+    /// The pass with R + I = R + O = K: what it reads and what it sums stay in registers.
+    #[inline(always)]
+    fn small_pass<A: MultiplyAdd, const K: usize>(
+        &self,
+        z: &[T],
+        x: &[T],
+        s: &mut [T],
+        y: &mut [T],
+        phi: impl Fn(T) -> T,
+    ) {
+        let (mut zx, mut sy) = ([T::ZERO; K], [T::ZERO; K]);
+        zx.iter_mut().zip(z.iter().chain(x)).for_each(|(to, &from)| *to = from);
+        sy.iter_mut().zip(s.iter().chain(y.iter())).for_each(|(to, &from)| *to = from);
+        for record in self.layer.chunks_exact(2 * K + 1) {
+            let Some((&bias, weights)) = record.split_first() else { break };
+            let [read, write] = weights.as_chunks::<K>().0 else { break };
+            let phi = phi(add_dot::<T, A>(bias, read, &zx));
+            add_column::<T, A>(&mut sy, write, phi);
+        }
+        s.iter_mut().chain(y).zip(sy).for_each(|(to, from)| *to = from);
+    }
+
+    #[inline(always)]
+    fn any_pass<A: MultiplyAdd>(&self, z: &[T], x: &[T], s: &mut [T], y: &mut [T], phi: impl Fn(T) -> T) {
         let Shape { rank, inputs, .. } = self.shape;
         let mut records = self.layer;
         while let Some((record, rest)) = records.split_at_checked(self.shape.record()) {
@@ -60,8 +130,7 @@ impl<T: Scalar> View<'_, T> {
             let (u, record) = record.split_at_checked(rank).unwrap_or_default();
             let (b, record) = record.split_at_checked(inputs).unwrap_or_default();
             let (v, c) = record.split_at_checked(rank).unwrap_or_default();
-            let p = add_dot::<T, A>(add_dot::<T, A>(bias, u, z), b, x);
-            let phi = activation.value(p, variant);
+            let phi = phi(add_dot::<T, A>(add_dot::<T, A>(bias, u, z), b, x));
             add_column::<T, A>(s, v, phi);
             add_column::<T, A>(y, c, phi);
             records = rest;

@@ -52,11 +52,14 @@
 mod activation;
 mod error;
 pub mod fixed;
+#[cfg(tinyfold_fpu)]
+mod kernel;
 mod latent;
 mod linear;
 mod network;
 mod owned;
 pub mod pack;
+mod rational;
 mod scalar;
 mod shape;
 pub mod wire;

@@ -49,3 +49,14 @@ pub(crate) fn add_column<T: Scalar, A: MultiplyAdd>(sums: &mut [T], column: &[T]
 pub(crate) fn add_dot<T: Scalar, A: MultiplyAdd>(p: T, row: &[T], x: &[T]) -> T {
     row.iter().zip(x).fold(p, |p, (&w, &x)| A::mac(p, w, x))
 }
+
+/// y += C phi by the columns of C, the O sums in registers.
+#[inline(always)]
+pub(crate) fn readout<T: Scalar, A: MultiplyAdd, const O: usize>(y: &mut [T], columns: &[T], phi: &[T]) {
+    let Some(y) = y.first_chunk_mut::<O>() else { return };
+    let mut sums = *y;
+    for (column, &phi) in columns.as_chunks::<O>().0.iter().zip(phi) {
+        add_column::<T, A>(&mut sums, column, phi);
+    }
+    *y = sums;
+}

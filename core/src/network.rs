@@ -3,7 +3,7 @@
 
 use crate::activation::Activation;
 use crate::error::{Error, Expected, Field, between, exactly};
-use crate::linear::{PANEL_ROWS, add_column, panel};
+use crate::linear::{PANEL_ROWS, add_column, panel, readout};
 use crate::scalar::{Arithmetic, Fused, MultiplyAdd, Scalar, Separate, Variant};
 use crate::shape::{Form, Shape};
 
@@ -15,7 +15,7 @@ pub struct Settings<T> {
     pub form: Form,
     /// How products are added.
     pub arithmetic: Arithmetic,
-    /// Implementation of exp and tanh.
+    /// Implementation of tanh and sigmoid.
     pub variant: Variant,
     /// phi.
     pub activation: Activation<T>,
@@ -27,13 +27,13 @@ pub struct Settings<T> {
 }
 
 impl<T: Scalar> Settings<T> {
-    /// Rate form without leak, separate arithmetic, `libm`.
+    /// Rate form without leak, separate arithmetic, rational tanh and sigmoid.
     #[must_use]
     pub const fn new(activation: Activation<T>) -> Self {
         Self {
             form: Form::Rate,
             arithmetic: Arithmetic::Separate,
-            variant: Variant::Libm,
+            variant: Variant::Rational,
             activation,
             alpha: T::ONE,
             keep: T::ZERO,
@@ -226,9 +226,11 @@ impl<'a, T: Scalar> View<'a, T> {
     /// state of another shape the result is meaningless, but nothing panics.
     pub fn step(&self, state: &mut State<'_, T>, x: &[T]) -> Status {
         let status = self.take_input(state, x);
-        match self.settings.arithmetic {
-            Arithmetic::Separate => self.advance::<Separate>(state),
-            Arithmetic::Fused => self.advance::<Fused>(state),
+        match (self.settings.arithmetic, self.shape.is_dense()) {
+            (Arithmetic::Separate, true) => self.dense_step::<Separate>(state),
+            (Arithmetic::Separate, false) => self.latent_step::<Separate>(state),
+            (Arithmetic::Fused, true) => self.dense_step::<Fused>(state),
+            (Arithmetic::Fused, false) => self.latent_step::<Fused>(state),
         }
         status
     }
@@ -247,45 +249,57 @@ impl<'a, T: Scalar> View<'a, T> {
         Status { held }
     }
 
-    #[inline(always)]
-    fn advance<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
-        if self.shape.is_dense() {
-            match self.settings.form {
-                Form::Rate => self.dense_rate::<A>(state),
-                Form::Current => {
-                    self.dense_current::<A>(state);
-                    self.rates::<A>(state);
+    // Not inlined: what one kind of network keeps in registers is none of another's business.
+    #[inline(never)]
+    fn dense_step<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
+        match self.settings.form {
+            Form::Rate => self.dense_rate::<A>(state),
+            Form::Current => {
+                self.dense_current::<A>(state);
+                self.rates::<A>(state);
+            }
+        }
+        state.y.copy_from_slice_checked(self.readout_bias);
+        let phi: &[T] = if self.settings.form == Form::Rate { state.carried } else { state.scratch };
+        match self.shape.outputs {
+            1 => readout::<T, A, 1>(state.y, self.readout, phi),
+            2 => readout::<T, A, 2>(state.y, self.readout, phi),
+            3 => readout::<T, A, 3>(state.y, self.readout, phi),
+            outputs => {
+                for (column, &phi) in self.readout.chunks_exact(outputs.max(1)).zip(phi) {
+                    add_column::<T, A>(state.y, column, phi);
                 }
             }
-            state.y.copy_from_slice_checked(self.readout_bias);
-            let phi: &[T] = if self.settings.form == Form::Rate { state.carried } else { state.scratch };
-            let mut columns = self.readout;
-            for &phi in phi {
-                let Some((column, rest)) = columns.split_at_checked(self.shape.outputs) else { break };
-                add_column::<T, A>(state.y, column, phi);
-                columns = rest;
-            }
-            self.give_output(state.output, state.y);
-        } else {
-            self.latent_step::<A>(state);
         }
+        self.give_output(state.output, state.y);
     }
 
+    #[inline(always)]
     pub(crate) fn give_output(&self, output: &mut [T], y: &[T]) {
         for ((output, &y), &[center, gain]) in output.iter_mut().zip(y).zip(self.output_scaling) {
             *output = y * gain + center;
         }
     }
 
-    /// Calls `each` with the pre-activations of every panel and its row number.
+    /// Calls `each` with the pre-activations of every panel of `layer`.
     #[inline(always)]
-    fn dense_panels<A: MultiplyAdd>(&self, h: &[T], x: &[T], mut each: impl FnMut([T; PANEL_ROWS])) {
-        let mut rest = self.layer.as_chunks().0;
+    fn dense_panels<A: MultiplyAdd>(
+        &self,
+        layer: &[T],
+        h: &[T],
+        x: &[T],
+        mut each: impl FnMut([T; PANEL_ROWS]),
+    ) {
+        let mut rest = layer.as_chunks().0;
         while let Some((block, next)) = rest.split_at_checked(self.shape.columns()) {
             if block.is_empty() {
                 break;
             }
-            each(panel::<T, A>(block, h, x));
+            let mut p = [T::ZERO; PANEL_ROWS];
+            if !T::matvec(A::ARITHMETIC, block.as_flattened(), h, x, &mut p) {
+                p = panel::<T, A>(block, h, x);
+            }
+            each(p);
             rest = next;
         }
     }
@@ -296,9 +310,19 @@ impl<'a, T: Scalar> View<'a, T> {
         let Settings { activation, variant, .. } = self.settings;
         {
             let h: &[T] = state.carried;
-            let mut rows = h.iter().zip(state.scratch.iter_mut());
-            self.dense_panels::<A>(h, state.input, |p| {
-                for (p, (&old, new)) in p.into_iter().zip(rows.by_ref()) {
+            // Whole panels go straight to their place.
+            let whole = h.len() / PANEL_ROWS * PANEL_ROWS;
+            let rows = state.scratch.get_mut(..whole).unwrap_or_default();
+            let done = if T::matvec(A::ARITHMETIC, self.layer, h, state.input, rows) { whole } else { 0 };
+            let (rows, rest) = state.scratch.split_at_mut_checked(done).unwrap_or_default();
+            match activation {
+                Activation::Relu => self.leak_rows::<A>(rows, h, T::relu),
+                phi => self.leak_rows::<A>(rows, h, |p| phi.value(p, variant)),
+            }
+            let mut rest = h.iter().skip(done).zip(rest);
+            let layer = self.layer.get(done * self.shape.columns()..).unwrap_or_default();
+            self.dense_panels::<A>(layer, h, state.input, |p| {
+                for (p, (&old, new)) in p.into_iter().zip(rest.by_ref()) {
                     *new = self.settings.leak::<A>(old, activation.value(p, variant));
                 }
             });
@@ -306,11 +330,25 @@ impl<'a, T: Scalar> View<'a, T> {
         core::mem::swap(&mut state.carried, &mut state.scratch);
     }
 
+    /// Pre-activations to rates, in place: h' = keep h + alpha phi(p).
+    #[inline(always)]
+    fn leak_rows<A: MultiplyAdd>(&self, rows: &mut [T], old: &[T], phi: impl Fn(T) -> T) {
+        if self.settings.leaky() {
+            for (row, &old) in rows.iter_mut().zip(old) {
+                *row = self.settings.leak::<A>(old, phi(*row));
+            }
+        } else {
+            for row in rows {
+                *row = phi(*row);
+            }
+        }
+    }
+
     /// a' = keep a + alpha (b + W phi(a) + B x); scratch holds phi(a).
     #[inline(always)]
     fn dense_current<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
         let mut rows = state.carried.iter_mut();
-        self.dense_panels::<A>(state.scratch, state.input, |p| {
+        self.dense_panels::<A>(self.layer, state.scratch, state.input, |p| {
             for (p, a) in p.into_iter().zip(rows.by_ref()) {
                 *a = self.settings.leak::<A>(*a, p);
             }
@@ -318,7 +356,7 @@ impl<'a, T: Scalar> View<'a, T> {
     }
 
     /// Current form: fills the scratch with what the next step needs of phi(a).
-    #[inline(always)]
+    #[inline(never)]
     fn rates<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
         if self.shape.is_dense() {
             let Settings { activation, variant, .. } = self.settings;

@@ -3,6 +3,8 @@
 use core::fmt::Debug;
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
+use crate::rational;
+
 /// A floating-point number type of a network: `f32` on chips, `f64` where the chip or the host has it.
 ///
 /// Every operation is IEEE 754 round-to-nearest-even with subnormals kept, so a result has the
@@ -27,15 +29,18 @@ pub trait Scalar:
     /// `round(self * b + c)`, rounded once.
     #[must_use]
     fn fused(self, b: Self, c: Self) -> Self;
-    /// `e^self` by the chosen implementation.
+    /// `1 / (1 + e^-self)` by the chosen implementation.
     #[must_use]
-    fn exp(self, variant: Variant) -> Self;
+    fn logistic(self, variant: Variant) -> Self;
     /// Hyperbolic tangent by the chosen implementation.
     #[must_use]
     fn tanh(self, variant: Variant) -> Self;
     /// `max(self, 0)` on the bits: negative numbers and both zeros give +0, any NaN stays NaN.
     #[must_use]
     fn relu(self) -> Self;
+    /// `min(max(self, lo), hi)` on the bits, in the order of numbers with −0 below +0: any NaN stays NaN.
+    #[must_use]
+    fn clipped(self, lo: Self, hi: Self) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
     /// True for +0 and −0, by the bits.
@@ -46,6 +51,24 @@ pub trait Scalar:
     fn from_f64(x: f64) -> Self;
     /// The same value in f64, which holds every value of both types.
     fn to_f64(self) -> f64;
+    /// Pre-activations by the target's own kernel: see `linear.rs`. `false` if there is none.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn matvec(_: Arithmetic, _panels: &[Self], _h: &[Self], _x: &[Self], _p: &mut [Self]) -> bool {
+        false
+    }
+    /// The pass of a low-rank ReLU network with R = I = O = D by the target's own kernel: see `latent.rs`.
+    /// `false` if there is none.
+    #[doc(hidden)]
+    #[inline(always)]
+    fn relu_pass<const D: usize>(
+        _: Arithmetic,
+        _records: &[Self],
+        _zx: (&[Self; D], &[Self; D]),
+        _sy: (&mut [Self; D], &mut [Self; D]),
+    ) -> bool {
+        false
+    }
 }
 
 /// The number type of a model, as its bytes name it.
@@ -74,15 +97,19 @@ impl Number {
     }
 }
 
-/// Which implementation computes `exp` and `tanh`.
+/// Which implementation computes tanh and the logistic function. `docs/activations.md` has their errors and
+/// costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
 pub enum Variant {
     /// `libm`: within about one unit in the last place.
     Libm = 1,
-    /// `micromath`: fewer instructions, absolute error about 1e-3. It is an f32 library: f64 values are rounded to f32 first.
+    /// `micromath`: absolute error about 1e-3. It is an f32 library: f64 values are rounded to f32 first.
     Micromath = 2,
+    /// A rational function: a third of `libm`'s instructions, absolute error at most 2.1e-7. It is a function
+    /// of f32: f64 networks use `libm`.
+    Rational = 3,
 }
 
 /// How a product is added to a sum. Both are portable; a model names the one it was verified with.
@@ -98,6 +125,7 @@ pub enum Arithmetic {
 
 /// The type-level twin of [`Arithmetic`], so that a kernel is compiled once for each.
 pub(crate) trait MultiplyAdd {
+    const ARITHMETIC: Arithmetic;
     fn mac<T: Scalar>(sum: T, a: T, b: T) -> T;
 }
 
@@ -105,6 +133,7 @@ pub(crate) struct Separate;
 pub(crate) struct Fused;
 
 impl MultiplyAdd for Separate {
+    const ARITHMETIC: Arithmetic = Arithmetic::Separate;
     #[inline(always)]
     fn mac<T: Scalar>(sum: T, a: T, b: T) -> T {
         sum + a * b
@@ -112,6 +141,7 @@ impl MultiplyAdd for Separate {
 }
 
 impl MultiplyAdd for Fused {
+    const ARITHMETIC: Arithmetic = Arithmetic::Fused;
     #[inline(always)]
     fn mac<T: Scalar>(sum: T, a: T, b: T) -> T {
         a.fused(b, sum)
@@ -119,7 +149,10 @@ impl MultiplyAdd for Fused {
 }
 
 macro_rules! scalar {
-    ($T:ident, $number:expr, $sign:expr, $infinity:expr, $fma:path, $exp:path, $tanh:path) => {
+    (
+        $T:ident, $Bits:ident, $number:expr, $sign:expr, $infinity:expr,
+        $fma:path, $exp:path, $tanh:path, $rational:ident, {$($kernels:item)*}
+    ) => {
         impl Scalar for $T {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -128,18 +161,20 @@ macro_rules! scalar {
             fn fused(self, b: Self, c: Self) -> Self {
                 $fma(self, b, c)
             }
-            #[inline]
-            fn exp(self, variant: Variant) -> Self {
+            #[inline(always)]
+            fn logistic(self, variant: Variant) -> Self {
                 match variant {
-                    Variant::Libm => $exp(self),
-                    Variant::Micromath => fast_exp(self as f32) as $T,
+                    Variant::Libm => 1.0 / (1.0 + far($exp, -self)),
+                    Variant::Micromath => 1.0 / (1.0 + far(fast_exp, -self as f32) as $T),
+                    Variant::Rational => $rational::logistic(self),
                 }
             }
-            #[inline]
+            #[inline(always)]
             fn tanh(self, variant: Variant) -> Self {
                 match variant {
-                    Variant::Libm => $tanh(self),
-                    Variant::Micromath => fast_tanh(self as f32) as $T,
+                    Variant::Libm => far($tanh, self),
+                    Variant::Micromath => far(fast_tanh, self as f32) as $T,
+                    Variant::Rational => $rational::tanh(self),
                 }
             }
             #[inline(always)]
@@ -148,6 +183,19 @@ macro_rules! scalar {
                 // Sign bit set and not NaN: one unsigned comparison. NaN of either sign must stay
                 // NaN, because x86 and Arm produce NaN with opposite signs.
                 if bits ^ $sign <= $infinity { 0.0 } else { self }
+            }
+            #[inline(always)]
+            fn clipped(self, lo: Self, hi: Self) -> Self {
+                // As a signed integer in the order of the numbers; its own inverse.
+                let order = |bits: $Bits| bits ^ ((bits >> ($Bits::BITS - 1)) & $Bits::MAX);
+                let key = |x: Self| order(x.to_bits() as $Bits);
+                // NaN lies outside of both intervals, which may wrap.
+                let (x, lo, hi) = (key(self), key(lo), key(hi));
+                let from = |first: $Bits, x: $Bits| x.wrapping_sub(first).cast_unsigned();
+                let (least, most) = (key(Self::NEG_INFINITY), key(Self::INFINITY));
+                let x = if from(least, x) < from(least, lo) { lo } else { x };
+                let x = if from(hi, x).wrapping_sub(1) < from(hi, most) { hi } else { x };
+                Self::from_bits(order(x).cast_unsigned())
             }
             #[inline(always)]
             fn is_finite(self) -> bool {
@@ -169,12 +217,62 @@ macro_rules! scalar {
             fn to_f64(self) -> f64 {
                 self as f64
             }
+            $($kernels)*
         }
     };
 }
 
-scalar!(f32, Number::F32, 1u32 << 31, 0x7f80_0000, libm::fmaf, libm::expf, libm::tanhf);
-scalar!(f64, Number::F64, 1u64 << 63, 0x7ff0_0000_0000_0000, libm::fma, libm::exp, libm::tanh);
+#[cfg(tinyfold_fpu)]
+use crate::kernel::fma as fmaf;
+#[cfg(not(tinyfold_fpu))]
+use libm::fmaf;
+
+scalar!(f32, i32, Number::F32, 1u32 << 31, 0x7f80_0000, fmaf, libm::expf, libm::tanhf, rational, {
+    #[cfg(tinyfold_fpu)]
+    #[inline(always)]
+    fn matvec(arithmetic: Arithmetic, panels: &[f32], h: &[f32], x: &[f32], p: &mut [f32]) -> bool {
+        crate::kernel::matvec(arithmetic, panels, h, x, p)
+    }
+    #[cfg(tinyfold_fpu)]
+    #[inline(always)]
+    fn relu_pass<const D: usize>(
+        arithmetic: Arithmetic,
+        records: &[f32],
+        zx: (&[f32; D], &[f32; D]),
+        sy: (&mut [f32; D], &mut [f32; D]),
+    ) -> bool {
+        crate::kernel::relu_pass(arithmetic, records, zx, sy)
+    }
+});
+scalar!(
+    f64,
+    i64,
+    Number::F64,
+    1u64 << 63,
+    0x7ff0_0000_0000_0000,
+    libm::fma,
+    libm::exp,
+    libm::tanh,
+    precise,
+    {}
+);
+
+/// What stands for [`rational`] in f64.
+mod precise {
+    pub(super) fn tanh(x: f64) -> f64 {
+        super::far(libm::tanh, x)
+    }
+
+    pub(super) fn logistic(x: f64) -> f64 {
+        1.0 / (1.0 + super::far(libm::exp, -x))
+    }
+}
+
+/// f(x) by a call: f is long and needed in many places.
+#[inline(never)]
+fn far<T>(f: impl Fn(T) -> T, x: T) -> T {
+    f(x)
+}
 
 fn fast_exp(x: f32) -> f32 {
     micromath::F32(x).exp().0

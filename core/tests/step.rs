@@ -109,6 +109,30 @@ fn relu_is_defined_on_every_kind_of_number() {
     assert!(nan.relu().is_nan() && f32::NAN.relu().is_nan() && (-f64::NAN).relu().is_nan());
 }
 
+/// Clipping compares bits: the order of numbers, with −0 below +0, and NaN outside of it.
+#[test]
+fn clipped_relu_is_defined_on_every_kind_of_number() {
+    let (tiny, most) = (f32::from_bits(1), f32::MAX);
+    let numbers =
+        [f32::NEG_INFINITY, -most, -1.5, -1.0, -tiny, -0.0, 0.0, tiny, 1.0, 1.5, most, f32::INFINITY];
+    let finite = &numbers[1..numbers.len() - 1];
+    for (i, &lo) in finite.iter().enumerate() {
+        for &hi in &finite[i..] {
+            for p in numbers {
+                let expected = if p.total_cmp(&lo).is_lt() { lo } else { p };
+                let expected = if expected.total_cmp(&hi).is_gt() { hi } else { expected };
+                assert_eq!(p.clipped(lo, hi).to_bits(), expected.to_bits(), "{p:e} in [{lo:e}, {hi:e}]");
+                let (p, lo, hi) = (f64::from(p), f64::from(lo), f64::from(hi));
+                assert_eq!(p.clipped(lo, hi).to_bits(), f64::from(expected).to_bits(), "{p:e} in f64");
+            }
+            for nan in [0x7f80_0001, 0x7fc0_0000, 0x7fff_ffff, 0xff80_0001, 0xffc0_0000, 0xffff_ffff] {
+                assert!(f32::from_bits(nan).clipped(lo, hi).is_nan(), "{nan:x} in [{lo:e}, {hi:e}]");
+                assert!(f64::from(f32::from_bits(nan)).clipped(lo.into(), hi.into()).is_nan());
+            }
+        }
+    }
+}
+
 #[test]
 fn the_derivative_is_one_on_the_closed_interval() {
     let clipped = Activation::Clipped { lo: -1.0, hi: 2.0 };

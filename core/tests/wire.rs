@@ -170,7 +170,7 @@ fn a_refusal_names_field_expected_and_found() {
         (7, &[0], Field::Form, Expected::Between(1, 2), 0),
         (8, &[3], Field::Arithmetic, Expected::Between(1, 2), 3),
         (9, &[6], Field::Activation, Expected::Between(1, 5), 6),
-        (10, &[7], Field::Variant, Expected::Between(1, 2), 7),
+        (10, &[7], Field::Variant, Expected::Between(1, 3), 7),
         (11, &[1], Field::Reserved, exactly(0), 1),
         (52, &[4], Field::Reserved, exactly(0), 4),
         (12, &[0, 0], Field::Neurons, Expected::Between(1, Shape::MOST as u64), 0),

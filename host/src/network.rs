@@ -55,7 +55,7 @@ pub struct Network {
     pub alpha: f64,
     /// phi.
     pub activation: Activation<f64>,
-    /// Which implementation of exp and tanh the chip uses.
+    /// Which implementation of tanh and sigmoid the chip uses.
     pub variant: Variant,
     /// How the chip adds products.
     pub arithmetic: Arithmetic,
@@ -95,7 +95,7 @@ impl Network {
             form: Form::Rate,
             alpha: 1.0,
             activation,
-            variant: Variant::Libm,
+            variant: Variant::Rational,
             arithmetic: Arithmetic::Separate,
             recurrence,
             input,

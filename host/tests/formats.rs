@@ -84,31 +84,32 @@ fn activation() -> impl Strategy<Value = Activation<f64>> {
 }
 
 fn network() -> impl Strategy<Value = Network> {
-    (1..6_usize, 1..4_usize, 1..4_usize, 0..4_usize, any::<[bool; 5]>()).prop_flat_map(
-        |(n, inputs, outputs, rank, [current, fused, fast, encoded, tasked])| {
+    (1..6_usize, 1..4_usize, 1..4_usize, 0..4_usize, any::<[bool; 4]>()).prop_flat_map(
+        |(n, inputs, outputs, rank, [current, fused, encoded, tasked])| {
             let recurrence = if rank == 0 {
                 matrix(n, n).prop_map(Recurrence::Dense).boxed()
             } else {
                 (matrix(n, rank), matrix(n, rank)).prop_map(|(u, v)| Recurrence::LowRank { u, v }).boxed()
             };
             let alpha = prop_oneof![Just(1.0), 1e-300..1.0];
+            let variant = prop::sample::select(&[Variant::Libm, Variant::Micromath, Variant::Rational][..]);
             let arrays = (recurrence, matrix(n, inputs), matrix(outputs, n), numbers(n), numbers(outputs));
             let rest =
                 (matrix(n, inputs), numbers(inputs), numbers(inputs), numbers(n + inputs + outputs + rank));
-            (arrays, rest, channels(inputs), channels(outputs), activation(), alpha).prop_map(
+            (arrays, rest, channels(inputs), channels(outputs), activation(), (alpha, variant)).prop_map(
                 move |(
                     (recurrence, input, readout, bias, output_bias),
                     rest,
                     inputs,
                     outputs,
                     phi,
-                    alpha,
+                    (alpha, variant),
                 )| {
                     let (encoder, decays, scales, initial) = rest;
                     let mut network = Network::plain(phi, recurrence, input, readout);
                     network.form = if current { Form::Current } else { Form::Rate };
                     network.arithmetic = if fused { Arithmetic::Fused } else { Arithmetic::Separate };
-                    network.variant = if fast { Variant::Micromath } else { Variant::Libm };
+                    network.variant = variant;
                     network.alpha = alpha;
                     network.bias = bias;
                     network.output_bias = output_bias;

@@ -204,7 +204,11 @@ pub fn read_prefix<T: Scalar>(bytes: &[u8]) -> Result<Model<'_, T>, Error> {
             &[Arithmetic::Separate, Arithmetic::Fused],
             header.arithmetic,
         )?,
-        variant: *one_of(Field::Variant, &[Variant::Libm, Variant::Micromath], header.variant)?,
+        variant: *one_of(
+            Field::Variant,
+            &[Variant::Libm, Variant::Micromath, Variant::Rational],
+            header.variant,
+        )?,
         activation: untag(header.activation, [p0, p1])?,
         alpha,
         keep,

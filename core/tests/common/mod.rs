@@ -77,17 +77,18 @@ fn settings() -> impl Strategy<Value = Settings<f64>> {
             threshold: threshold.into()
         }),
     ];
+    let variant = prop_oneof![Just(Variant::Libm), Just(Variant::Rational)];
     let alpha = prop_oneof![Just(1.0_f32), (8_u8..248).prop_map(|k| f32::from(k) / 256.0)];
     (
         prop_oneof![Just(Form::Rate), Just(Form::Current)],
         prop_oneof![Just(Arithmetic::Separate), Just(Arithmetic::Fused)],
-        activation,
+        (activation, variant),
         alpha,
     )
-        .prop_map(|(form, arithmetic, activation, alpha)| Settings {
+        .prop_map(|(form, arithmetic, (activation, variant), alpha)| Settings {
             form,
             arithmetic,
-            variant: Variant::Libm,
+            variant,
             activation,
             alpha: f64::from(alpha),
             keep: f64::from(1.0 - alpha),

@@ -21,8 +21,8 @@ pub struct Args {
     /// How the chip adds products; default: as the network says.
     #[arg(long, value_parser = ["separate", "fused"])]
     arithmetic: Option<String>,
-    /// How the chip computes exp and tanh; default: as the network says.
-    #[arg(long, value_parser = ["libm", "micromath"])]
+    /// How the chip computes tanh and sigmoid; default: as the network says.
+    #[arg(long, value_parser = ["libm", "micromath", "rational"])]
     variant: Option<String>,
     /// Number type of the model.
     #[arg(long, default_value = "f32", value_parser = ["f32", "f64"])]
@@ -42,7 +42,8 @@ pub fn run(args: &Args) -> Result<()> {
     }
     match args.variant.as_deref() {
         Some("micromath") => network.variant = Variant::Micromath,
-        Some(_) => network.variant = Variant::Libm,
+        Some("libm") => network.variant = Variant::Libm,
+        Some(_) => network.variant = Variant::Rational,
         None => {}
     }
     let bytes =

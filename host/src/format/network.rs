@@ -37,7 +37,7 @@ pub struct Header {
     /// lo and hi of `clipped`; slope and threshold of `sigmoid`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub activation_parameters: Vec<f64>,
-    /// `libm` or `micromath`.
+    /// `libm`, `micromath` or `rational`.
     pub variant: String,
     /// `separate` or `fused`.
     pub arithmetic: String,
@@ -72,12 +72,13 @@ pub mod names {
         }
     }
 
-    /// `libm` or `micromath`.
+    /// `libm`, `micromath` or `rational`.
     #[must_use]
     pub const fn variant(variant: Variant) -> &'static str {
         match variant {
             Variant::Libm => "libm",
             Variant::Micromath => "micromath",
+            Variant::Rational => "rational",
         }
     }
 
@@ -224,7 +225,7 @@ fn read(file: &ArrayFile, header: &str) -> Result<Network> {
     };
     let forms = [Form::Rate, Form::Current];
     let arithmetics = [Arithmetic::Separate, Arithmetic::Fused];
-    let variants = [Variant::Libm, Variant::Micromath];
+    let variants = [Variant::Libm, Variant::Micromath, Variant::Rational];
     let form = forms[one_of("form", &forms.map(names::form), &header.form)?];
     let arithmetic =
         arithmetics[one_of("arithmetic", &arithmetics.map(names::arithmetic), &header.arithmetic)?];

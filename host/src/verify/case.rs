@@ -163,8 +163,8 @@ pub fn suite(steps: usize) -> Result<Vec<Case>> {
     Ok(float_suite(steps)?.into_iter().chain(fixed_suite(steps)?).collect())
 }
 
-/// Every form × dense / low-rank × activation × arithmetic, with and without leak, libm and
-/// micromath: random stable networks (seeded) on random samples, some of which are not finite.
+/// Every form × dense / low-rank × activation × arithmetic, with and without leak, every variant of tanh and
+/// sigmoid: random stable networks (seeded) on random samples, some of which are not finite.
 ///
 /// # Errors
 /// None in practice: the networks are exportable by construction.
@@ -186,11 +186,10 @@ pub fn float_suite(steps: usize) -> Result<Vec<Case>> {
                     for alpha in [1.0, 0.3] {
                         let transcendental =
                             matches!(activation, Activation::Tanh | Activation::Sigmoid { .. });
-                        // The fast variant once for each function, form and rank: the rest is the same code.
-                        let fast = transcendental && arithmetic == Arithmetic::Separate && alpha < 1.0;
-                        for variant in
-                            [Some(Variant::Libm), fast.then_some(Variant::Micromath)].into_iter().flatten()
-                        {
+                        // The other variants once for each function, form and rank: the rest is the same code.
+                        let all = transcendental && arithmetic == Arithmetic::Separate && alpha < 1.0;
+                        let variants = [Variant::Rational, Variant::Libm, Variant::Micromath];
+                        for &variant in if all { &variants[..] } else { &variants[..1] } {
                             let mut rng = ChaCha8Rng::seed_from_u64(cases.len() as u64);
                             let mut network = random_network(activation, Shape { rank, ..SIZES }, &mut rng);
                             network.form = form;
@@ -198,9 +197,13 @@ pub fn float_suite(steps: usize) -> Result<Vec<Case>> {
                             network.arithmetic = arithmetic;
                             network.variant = variant;
                             network.initial = normal(network.carried(), 0.5, &mut rng);
-                            let fast = if variant == Variant::Micromath { " micromath" } else { "" };
+                            let by = match variant {
+                                Variant::Rational => "",
+                                Variant::Libm => " libm",
+                                Variant::Micromath => " micromath",
+                            };
                             let name = format!(
-                                "{form_name}, {rank_name}, {activation_name}{fast}, {arithmetic_name}, alpha {alpha}"
+                                "{form_name}, {rank_name}, {activation_name}{by}, {arithmetic_name}, alpha {alpha}"
                             );
                             cases.push(Case::of_network(
                                 name,

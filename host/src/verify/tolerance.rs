@@ -9,7 +9,7 @@ use crate::network::{Activation, Variant};
 ///
 /// | network | tolerance | reason |
 /// |---|---|---|
-/// | linear, ReLU, clipped ReLU; tanh, sigmoid by `libm` | 1e-4 | one step errs by some units of 2^-24 = 6e-8; an integrator of decay gamma sums the errors of 1 / (1 - gamma) steps, 200 at gamma = 0.995 |
+/// | linear, ReLU, clipped ReLU; tanh, sigmoid by `libm` or rational | 1e-4 | one step errs by some units of 2^-24 = 6e-8; an integrator of decay gamma sums the errors of 1 / (1 - gamma) steps, 200 at gamma = 0.995 |
 /// | tanh, sigmoid by `micromath` | 1e-1 | the function itself errs by up to 3e-3, and feedback adds it up |
 /// | fixed point, low rank, linear, ReLU, clipped ReLU | 1e-4 | latent and rates have 32 bits |
 /// | fixed point, low rank, tanh, sigmoid | 1e-2 | the table errs by 4e-5, and feedback adds it up |

@@ -1,0 +1,196 @@
+@ f32 kernels of cores with an FPU: weights are streamed by load-multiple, sums stay in registers. Every sum
+@ is added in the order of the portable kernels, so its bits are theirs. Separate arithmetic takes the
+@ products of several columns before their sums, so that no sum waits for its product.
+
+    .syntax unified
+    .fpu fpv4-sp-d16
+    .thumb
+
+.macro product kind, weight, x
+    .ifc \kind, separate
+    vmul.f32 \weight, \weight, \x
+    .endif
+.endm
+
+.macro sum kind, sum, weight, x
+    .ifc \kind, separate
+    vadd.f32 \sum, \sum, \weight
+    .else
+    vfma.f32 \sum, \weight, \x
+    .endif
+.endm
+
+.macro entry name
+    .section .text.\name, "ax", %progbits
+    .global \name
+    .type \name, %function
+    .thumb_func
+    .balign 4
+\name:
+.endm
+
+@ ---- Dense ----
+
+@ s0..s7 += eight rows of two columns, times x and y.
+.macro two_columns kind, x, y
+    vldmia r0!, {s8-s23}
+    product \kind, s8, \x; product \kind, s9, \x; product \kind, s10, \x; product \kind, s11, \x
+    product \kind, s12, \x; product \kind, s13, \x; product \kind, s14, \x; product \kind, s15, \x
+    product \kind, s16, \y; product \kind, s17, \y; product \kind, s18, \y; product \kind, s19, \y
+    product \kind, s20, \y; product \kind, s21, \y; product \kind, s22, \y; product \kind, s23, \y
+    sum \kind, s0, s8, \x; sum \kind, s1, s9, \x; sum \kind, s2, s10, \x; sum \kind, s3, s11, \x
+    sum \kind, s4, s12, \x; sum \kind, s5, s13, \x; sum \kind, s6, s14, \x; sum \kind, s7, s15, \x
+    sum \kind, s0, s16, \y; sum \kind, s1, s17, \y; sum \kind, s2, s18, \y; sum \kind, s3, s19, \y
+    sum \kind, s4, s20, \y; sum \kind, s5, s21, \y; sum \kind, s6, s22, \y; sum \kind, s7, s23, \y
+.endm
+
+@ s0..s7 += eight rows of r8 columns (at least one), times what r7 points to.
+.macro single_columns kind
+1:
+    vldmia r7!, {s24}
+    vldmia r0!, {s8-s15}
+    product \kind, s8, s24; product \kind, s9, s24; product \kind, s10, s24; product \kind, s11, s24
+    product \kind, s12, s24; product \kind, s13, s24; product \kind, s14, s24; product \kind, s15, s24
+    sum \kind, s0, s8, s24; sum \kind, s1, s9, s24; sum \kind, s2, s10, s24; sum \kind, s3, s11, s24
+    sum \kind, s4, s12, s24; sum \kind, s5, s13, s24; sum \kind, s6, s14, s24; sum \kind, s7, s15, s24
+    subs r8, r8, #1
+    bne 1b
+.endm
+
+@ p of panels of eight rows: columns b, n of W, I of B.
+@ r0 panels, r1 h, r2 n, r3 x; on the stack I, p, number of panels (at least one).
+.macro matvec kind
+    entry tinyfold_matvec_\kind
+    push {r4-r8, lr}
+    vpush {s16-s31}
+    add r4, sp, #88
+    ldm r4, {r4-r6}
+2:
+    vldmia r0!, {s0-s7}
+    mov r7, r1
+    subs r8, r2, #8
+    blo 4f
+3:
+    vldmia r7!, {s24-s31}
+    two_columns \kind, s24, s25
+    two_columns \kind, s26, s27
+    two_columns \kind, s28, s29
+    two_columns \kind, s30, s31
+    subs r8, r8, #8
+    bhs 3b
+4:
+    adds r8, r8, #8
+    beq 5f
+    single_columns \kind
+5:
+    mov r7, r3
+    movs r8, r4
+    beq 6f
+    single_columns \kind
+6:
+    vstmia r5!, {s0-s7}
+    subs r6, r6, #1
+    bne 2b
+    vpop {s16-s31}
+    pop {r4-r8, pc}
+.endm
+
+    matvec separate
+    matvec fused
+
+@ ---- Low rank ----
+
+@ One pass of a ReLU network with R = I = O = D over its records (b, U, B, V, C): p = b + U z + B x, then
+@ s += V phi(p) and y += C phi(p).
+@ r0 records, r1 their number (at least one), r2 z, r3 x; on the stack s and y, read and written.
+
+@ Skips to \to if phi(p) = 0, p in s0. As signed integers, the bits of all that ReLU makes 0 are at most
+@ those of -infinity (r12), save +0: it adds nothing, but a fused sum that underflow left at -0 must stay.
+.macro skip_inactive kind, to
+    vmov r2, s0
+    cmp r2, r12
+    ble \to
+    .ifc \kind, fused
+    cbz r2, \to
+    .endif
+.endm
+
+.macro unit_1 kind
+    vldmia r0!, {s0-s4}
+    product \kind, s1, s16; product \kind, s2, s17
+    sum \kind, s0, s1, s16; sum \kind, s0, s2, s17
+    skip_inactive \kind, 1f
+    product \kind, s3, s0; product \kind, s4, s0
+    sum \kind, s18, s3, s0; sum \kind, s19, s4, s0
+1:
+.endm
+
+.macro unit_2 kind
+    vldmia r0!, {s0-s8}
+    product \kind, s1, s16; product \kind, s2, s17; product \kind, s3, s18; product \kind, s4, s19
+    sum \kind, s0, s1, s16; sum \kind, s0, s2, s17; sum \kind, s0, s3, s18; sum \kind, s0, s4, s19
+    skip_inactive \kind, 1f
+    product \kind, s5, s0; product \kind, s6, s0; product \kind, s7, s0; product \kind, s8, s0
+    sum \kind, s20, s5, s0; sum \kind, s21, s6, s0; sum \kind, s22, s7, s0; sum \kind, s23, s8, s0
+1:
+.endm
+
+.macro unit_3 kind
+    vldmia r0!, {s0-s12}
+    product \kind, s1, s16; product \kind, s2, s17; product \kind, s3, s18; product \kind, s4, s19
+    product \kind, s5, s20; product \kind, s6, s21
+    sum \kind, s0, s1, s16; sum \kind, s0, s2, s17; sum \kind, s0, s3, s18; sum \kind, s0, s4, s19
+    sum \kind, s0, s5, s20; sum \kind, s0, s6, s21
+    skip_inactive \kind, 1f
+    product \kind, s7, s0; product \kind, s8, s0; product \kind, s9, s0; product \kind, s10, s0
+    product \kind, s11, s0; product \kind, s12, s0
+    sum \kind, s22, s7, s0; sum \kind, s23, s8, s0; sum \kind, s24, s9, s0; sum \kind, s25, s10, s0
+    sum \kind, s26, s11, s0; sum \kind, s27, s12, s0
+1:
+.endm
+
+@ z, x, s and y of \d words from s16 on; the last of each is \z, \x, \s, \y.
+.macro relu_pass d, kind, z, x0, x, s0, s, y0, y
+    entry tinyfold_relu_pass_\d\()_\kind
+    push {r4, lr}
+    vpush {s16-s27}
+    ldr r4, [sp, #60]
+    vldmia r2, {s16-\z}
+    vldmia r3, {\x0-\x}
+    vldmia r4, {\y0-\y}
+    ldr r2, [sp, #56]
+    vldmia r2, {\s0-\s}
+    mov r12, #0
+    movt r12, #0xff80
+    lsrs r1, r1, #1
+    bcc 2f
+    unit_\d \kind
+    cmp r1, #0
+    beq 3f
+2:
+    unit_\d \kind
+    unit_\d \kind
+    subs r1, r1, #1
+    bne 2b
+3:
+    ldr r2, [sp, #56]
+    vstmia r2, {\s0-\s}
+    vstmia r4, {\y0-\y}
+    vpop {s16-s27}
+    pop {r4, pc}
+.endm
+
+    relu_pass 1, separate, s16, s17, s17, s18, s18, s19, s19
+    relu_pass 1, fused, s16, s17, s17, s18, s18, s19, s19
+    relu_pass 2, separate, s17, s18, s19, s20, s21, s22, s23
+    relu_pass 2, fused, s17, s18, s19, s20, s21, s22, s23
+    relu_pass 3, separate, s18, s19, s21, s22, s24, s25, s27
+    relu_pass 3, fused, s18, s19, s21, s22, s24, s25, s27
+
+@ ---- One number ----
+
+@ a b + c, rounded once.
+    entry tinyfold_fma
+    vfma.f32 s2, s0, s1
+    vmov.f32 s0, s2
+    bx lr
