@@ -281,6 +281,43 @@ impl<'a, T: Scalar> View<'a, T> {
         }
     }
 
+    /// One dense product alone: p = b + W h + B x, without state.
+    ///
+    /// h and p have n words, x has I.
+    ///
+    /// # Errors
+    /// A length that does not fit; a network of low rank, which has no such product.
+    pub fn pre_activations(&self, h: &[T], x: &[T], p: &mut [T]) -> Result<(), Error> {
+        let Shape { neurons, rank, inputs, .. } = self.shape;
+        exactly(Field::Rank, 0, rank)?;
+        exactly(Field::Neurons, neurons, h.len())?;
+        exactly(Field::Inputs, inputs, x.len())?;
+        exactly(Field::Buffer, neurons, p.len())?;
+        match self.settings.arithmetic {
+            Arithmetic::Separate => self.product::<Separate>(h, x, p),
+            Arithmetic::Fused => self.product::<Fused>(h, x, p),
+        }
+        Ok(())
+    }
+
+    fn product<A: MultiplyAdd>(&self, h: &[T], x: &[T], p: &mut [T]) {
+        let (done, layer) = self.whole_panels::<A>(h, x, p);
+        let mut rest = p.iter_mut().skip(done);
+        self.dense_panels::<A>(layer, h, x, |p| {
+            p.into_iter().zip(rest.by_ref()).for_each(|(p, place)| *place = p);
+        });
+    }
+
+    /// Fills `rows` with the pre-activations of as many whole panels as fit, if the target has a kernel; how
+    /// many rows that was, and the other panels.
+    #[inline(always)]
+    fn whole_panels<A: MultiplyAdd>(&self, h: &[T], x: &[T], rows: &mut [T]) -> (usize, &[T]) {
+        let whole = rows.len() / PANEL_ROWS * PANEL_ROWS;
+        let rows = rows.get_mut(..whole).unwrap_or_default();
+        let done = if T::matvec(A::ARITHMETIC, self.layer, h, x, rows) { whole } else { 0 };
+        (done, self.layer.get(done * self.shape.columns()..).unwrap_or_default())
+    }
+
     /// Calls `each` with the pre-activations of every panel of `layer`.
     #[inline(always)]
     fn dense_panels<A: MultiplyAdd>(
@@ -310,17 +347,13 @@ impl<'a, T: Scalar> View<'a, T> {
         let Settings { activation, variant, .. } = self.settings;
         {
             let h: &[T] = state.carried;
-            // Whole panels go straight to their place.
-            let whole = h.len() / PANEL_ROWS * PANEL_ROWS;
-            let rows = state.scratch.get_mut(..whole).unwrap_or_default();
-            let done = if T::matvec(A::ARITHMETIC, self.layer, h, state.input, rows) { whole } else { 0 };
+            let (done, layer) = self.whole_panels::<A>(h, state.input, state.scratch);
             let (rows, rest) = state.scratch.split_at_mut_checked(done).unwrap_or_default();
             match activation {
                 Activation::Relu => self.leak_rows::<A>(rows, h, T::relu),
                 phi => self.leak_rows::<A>(rows, h, |p| phi.value(p, variant)),
             }
             let mut rest = h.iter().skip(done).zip(rest);
-            let layer = self.layer.get(done * self.shape.columns()..).unwrap_or_default();
             self.dense_panels::<A>(layer, h, state.input, |p| {
                 for (p, (&old, new)) in p.into_iter().zip(rest.by_ref()) {
                     *new = self.settings.leak::<A>(old, activation.value(p, variant));
