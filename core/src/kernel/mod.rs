@@ -1,12 +1,10 @@
 //! The assembly of cores with an FPU, with the bits of the portable kernels.
 #![allow(unsafe_code)]
 
-use core::arch::global_asm;
-
 use crate::linear::PANEL_ROWS;
 use crate::scalar::Arithmetic;
 
-global_asm!(include_str!("float.s"), options(raw));
+assembly!("float.s");
 
 /// panels, h, n, x, I, p, number of panels.
 type Matvec = unsafe extern "C" fn(*const f32, *const f32, usize, *const f32, usize, *mut f32, usize);
