@@ -1,5 +1,6 @@
 //! Dense products in assembly.
 
+#[cfg(not(tinyfold_dsp))]
 use core::arch::global_asm;
 
 #[cfg(tinyfold_dsp)]
@@ -8,7 +9,7 @@ use crate::fixed::Weight;
 use crate::fixed::dense::{COLUMNS, ROWS, Rate, Sums, padded, panel_len};
 
 #[cfg(tinyfold_dsp)]
-global_asm!(include_str!("dense_dsp.s"), options(raw));
+dsp_asm!("dense_dsp.s");
 #[cfg(tinyfold_thumb2)]
 global_asm!(include_str!("dense_thumb2.s"), options(raw));
 #[cfg(tinyfold_thumb1)]

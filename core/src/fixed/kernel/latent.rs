@@ -6,7 +6,7 @@ use core::arch::global_asm;
 use crate::fixed::Weight;
 
 #[cfg(tinyfold_dsp)]
-global_asm!(include_str!("latent_dsp.s"), options(raw));
+dsp_asm!("latent_dsp.s");
 global_asm!(include_str!("correct_thumb2.s"), options(raw));
 
 /// Sets the 2 D sums of a pass over `count` records, at least one.

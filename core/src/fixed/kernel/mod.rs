@@ -1,6 +1,17 @@
 //! What the target computes in assembly, with the bits of the portable code.
 #![allow(unsafe_code)]
 
+/// Assembles a file that needs the DSP extension, which the generic v8-M does not know.
+#[cfg(tinyfold_dsp)]
+macro_rules! dsp_asm {
+    ($file:literal) => {
+        #[cfg(not(tinyfold_v8m))]
+        core::arch::global_asm!(include_str!($file), options(raw));
+        #[cfg(tinyfold_v8m)]
+        core::arch::global_asm!(".cpu cortex-m33", include_str!($file), options(raw));
+    };
+}
+
 mod dense;
 #[cfg(not(tinyfold_thumb1))]
 mod latent;
@@ -10,7 +21,3 @@ pub(super) use dense::Prepared;
 pub(super) use latent::correct;
 #[cfg(tinyfold_dsp)]
 pub(super) use latent::pass;
-
-// The generic v8-M does not know the DSP extension.
-#[cfg(all(tinyfold_dsp, tinyfold_v8m))]
-core::arch::global_asm!(".cpu cortex-m33");
