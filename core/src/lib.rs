@@ -52,8 +52,7 @@
 mod activation;
 mod error;
 pub mod fixed;
-#[cfg(tinyfold_fpu)]
-mod kernel;
+pub mod kernel;
 mod latent;
 mod linear;
 mod network;
