@@ -88,8 +88,7 @@ impl<T: Scalar> View<'_, T> {
     /// One pass over the records: phi = phi(b + U z + B x), then s += Vᵀ phi and y += C phi.
     #[inline(never)]
     fn latent_pass<A: MultiplyAdd>(&self, z: &[T], x: &[T], s: &mut [T], y: &mut [T]) {
-        let Settings { activation, variant, .. } = self.settings;
-        let done = match (activation, z.len()) {
+        let done = match (self.settings.activation, z.len()) {
             (Activation::Relu, 1) => self.relu_pass::<A, 1>(z, x, s, y),
             (Activation::Relu, 2) => self.relu_pass::<A, 2>(z, x, s, y),
             (Activation::Relu, 3) => self.relu_pass::<A, 3>(z, x, s, y),
@@ -98,6 +97,34 @@ impl<T: Scalar> View<'_, T> {
         if done || self.blocks::<A>(z, x, s, y) {
             return;
         }
+        match (z.len() + x.len(), s.len() + y.len()) {
+            (2, 2) if !T::PARTS => self.small_pass::<A, 2>(z, x, s, y),
+            (4, 4) if !T::PARTS => self.small_pass::<A, 4>(z, x, s, y),
+            (6, 6) if !T::PARTS => self.small_pass::<A, 6>(z, x, s, y),
+            (8, 8) if !T::PARTS => self.small_pass::<A, 8>(z, x, s, y),
+            _ => self.any_pass::<A>(z, x, s, y),
+        }
+    }
+
+    /// The pass with R + I = R + O = K: what it reads and what it sums stay in registers.
+    #[inline(always)]
+    fn small_pass<A: MultiplyAdd, const K: usize>(&self, z: &[T], x: &[T], s: &mut [T], y: &mut [T]) {
+        let Settings { activation, variant, .. } = self.settings;
+        let (mut zx, mut sy) = ([T::ZERO; K], [T::ZERO; K]);
+        zx.iter_mut().zip(z.iter().chain(x)).for_each(|(to, &from)| *to = from);
+        sy.iter_mut().zip(s.iter().chain(y.iter())).for_each(|(to, &from)| *to = from);
+        for record in self.layer.chunks_exact(2 * K + 1) {
+            let Some((&bias, weights)) = record.split_first() else { break };
+            let [read, write] = weights.as_chunks::<K>().0 else { break };
+            let phi = activation.value(add_dot::<T, A>(bias, read, &zx), variant);
+            add_column::<T, A>(&mut sy, write, phi);
+        }
+        s.iter_mut().chain(y).zip(sy).for_each(|(to, from)| *to = from);
+    }
+
+    #[inline(always)]
+    fn any_pass<A: MultiplyAdd>(&self, z: &[T], x: &[T], s: &mut [T], y: &mut [T]) {
+        let Settings { activation, variant, .. } = self.settings;
         let Shape { rank, inputs, .. } = self.shape;
         for record in self.layer.chunks_exact(self.shape.record().max(1)) {
             let Some((&bias, record)) = record.split_first() else { break };
@@ -125,7 +152,7 @@ impl<T: Scalar> View<'_, T> {
         const UNITS: usize = 32;
         let Settings { activation, variant, .. } = self.settings;
         let (reads, writes, record) = (z.len() + x.len(), s.len() + y.len(), self.shape.record());
-        if reads > WIDEST || writes > WIDEST {
+        if !T::PARTS || reads > WIDEST || writes > WIDEST {
             return false;
         }
         let (mut zx, mut sums) = ([T::ZERO; WIDEST], [T::ZERO; WIDEST]);

@@ -49,10 +49,24 @@
 #![no_std]
 #![deny(unsafe_code)]
 
+/// Assembly from a file, for the assembler's idea of the target: a generic Cortex-M4F has no FPU to it, a
+/// generic v8-M neither that nor the DSP extension.
+#[cfg(not(tinyfold_portable))]
+macro_rules! assembly {
+    ($file:literal) => {
+        #[cfg(all(tinyfold_fpu, not(tinyfold_v8m)))]
+        core::arch::global_asm!(".fpu fpv4-sp-d16", include_str!($file), options(raw));
+        #[cfg(all(tinyfold_fpu, tinyfold_v8m))]
+        core::arch::global_asm!(".cpu cortex-m33", include_str!($file), options(raw));
+        #[cfg(not(tinyfold_fpu))]
+        core::arch::global_asm!(include_str!($file), options(raw));
+    };
+}
+
 mod activation;
 mod error;
 pub mod fixed;
-pub mod kernel;
+mod kernel;
 mod latent;
 mod linear;
 mod network;

@@ -282,6 +282,25 @@ impl<'a, T: Scalar> View<'a, T> {
         }
     }
 
+    /// One dense product alone: p = b + W h + B x, without state.
+    ///
+    /// h and p have n words, x has I.
+    ///
+    /// # Errors
+    /// A length that does not fit; a network of low rank, which has no such product.
+    pub fn pre_activations(&self, h: &[T], x: &[T], p: &mut [T]) -> Result<(), Error> {
+        let Shape { neurons, rank, inputs, .. } = self.shape;
+        exactly(Field::Rank, 0, rank)?;
+        exactly(Field::Neurons, neurons, h.len())?;
+        exactly(Field::Inputs, inputs, x.len())?;
+        exactly(Field::Buffer, neurons, p.len())?;
+        match self.settings.arithmetic {
+            Arithmetic::Separate => rows::<T, Separate>(self.layer, h, x, p),
+            Arithmetic::Fused => rows::<T, Fused>(self.layer, h, x, p),
+        }
+        Ok(())
+    }
+
     /// h' = keep h + alpha phi(b + W h + B x).
     #[inline(always)]
     fn dense_rate<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {

@@ -1,13 +1,11 @@
 //! The assembly of cores with an FPU, with the bits of the portable kernels.
 #![allow(unsafe_code)]
 
-use core::arch::global_asm;
-
 use super::{Kernels, WIDEST};
 use crate::linear::PANEL_ROWS;
 use crate::scalar::Arithmetic;
 
-global_asm!(include_str!("float.s"), options(raw));
+assembly!("float.s");
 
 /// panels, h, n, x, I, p, number of panels.
 type Matvec = unsafe extern "C" fn(*const f32, *const f32, usize, *const f32, usize, *mut f32, usize);
@@ -56,6 +54,8 @@ fn hold(records: &[f32], count: usize, record: usize, end: usize) -> bool {
 }
 
 impl Kernels for f32 {
+    const PARTS: bool = true;
+
     #[inline(always)]
     fn matvec(arithmetic: Arithmetic, panels: &[f32], h: &[f32], x: &[f32], p: &mut [f32]) -> bool {
         let count = p.len() / PANEL_ROWS;

@@ -3,7 +3,6 @@
 @ products of several columns before their sums, so that no sum waits for its product.
 
     .syntax unified
-    .fpu fpv4-sp-d16
     .thumb
 
 .macro product kind, weight, x

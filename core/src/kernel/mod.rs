@@ -5,7 +5,7 @@ pub(crate) mod float;
 
 use crate::linear::{PANEL_ROWS, panel};
 use crate::network::CopyChecked;
-use crate::scalar::{Arithmetic, Fused, MultiplyAdd, Scalar, Separate};
+use crate::scalar::{Arithmetic, MultiplyAdd, Scalar};
 
 /// Most words that [`Kernels::read`] and [`Kernels::write`] use of a record.
 pub(crate) const WIDEST: usize = 8;
@@ -14,7 +14,7 @@ pub(crate) const WIDEST: usize = 8;
 /// such kernel.
 #[doc(hidden)]
 pub trait Kernels: Sized {
-    /// Whole panels: see [`matvec`].
+    /// Pre-activations of whole panels: see [`rows`].
     #[inline(always)]
     fn matvec(_: Arithmetic, _panels: &[Self], _h: &[Self], _x: &[Self], _p: &mut [Self]) -> bool {
         false
@@ -29,6 +29,8 @@ pub trait Kernels: Sized {
     ) -> bool {
         false
     }
+    /// Whether [`Kernels::read`] and [`Kernels::write`] do anything.
+    const PARTS: bool = false;
     /// p = b + w z of as many units as fill `p`, for the words b and w (`width` of them) of their records,
     /// which come with their length.
     #[inline(always)]
@@ -53,32 +55,8 @@ pub trait Kernels: Sized {
 impl Kernels for f32 {}
 impl Kernels for f64 {}
 
-/// Pre-activations of a dense layer: p = b + W h + B x, every sum in ascending order from its bias.
-///
-/// | | |
-/// |---|---|
-/// | `panels` | the columns b, W, B of every eight rows, see [`PANEL_ROWS`]: ceil(n / 8) · 8 · (1 + n + I) |
-/// | `h` | n |
-/// | `x` | I |
-/// | `p` | n; any number of leading rows |
-///
-/// Rows that `panels` does not hold keep their value.
-///
-/// ```
-/// use tinyfold_core::{Arithmetic, kernel};
-/// let panels = [[1.0; 8], [2.0; 8], [3.0; 8]];
-/// let mut p = [0.0; 5];
-/// kernel::matvec(Arithmetic::Separate, panels.as_flattened(), &[10.0], &[100.0], &mut p);
-/// assert_eq!(p, [321.0; 5]);
-/// ```
-pub fn matvec<T: Scalar>(arithmetic: Arithmetic, panels: &[T], h: &[T], x: &[T], p: &mut [T]) {
-    match arithmetic {
-        Arithmetic::Separate => rows::<T, Separate>(panels, h, x, p),
-        Arithmetic::Fused => rows::<T, Fused>(panels, h, x, p),
-    }
-}
-
-/// [`matvec`] in one arithmetic.
+/// Pre-activations of as many rows as `p` has: p = b + W h + B x by `panels` of 1 + n + I columns, every sum in
+/// ascending order from its bias. Rows that `panels` does not hold keep their value.
 #[inline(always)]
 pub(crate) fn rows<T: Scalar, A: MultiplyAdd>(panels: &[T], h: &[T], x: &[T], p: &mut [T]) {
     let columns = 1 + h.len() + x.len();

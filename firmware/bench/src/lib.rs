@@ -23,7 +23,7 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 use tinyfold_app::{Failure, Sink};
 use tinyfold_core::fixed::{self, Weight};
-use tinyfold_core::{Activation, Error, Expected, Field, Number, State, Variant, View, wire};
+use tinyfold_core::{Activation, Error, Expected, Field, Number, Shape, State, Variant, View, wire};
 
 /// Ticks between two marks around a piece of work.
 pub trait Clock {
@@ -48,6 +48,8 @@ pub enum Kernel {
     Step = 1,
     /// phi of the model's activation on every word; the second of two runs is counted. Output: phi.
     Activation = 2,
+    /// The product p = b + W h + B x of a dense network; the second of two runs is counted. Output: p.
+    Product = 3,
 }
 
 const MAGIC: u32 = u32::from_le_bytes(*b"TFBN");
@@ -73,6 +75,9 @@ pub fn run(
         (Kernel::Step, Number::I16) => bench.fixed_step::<i16>(model, words, cast_slice_mut(memory)),
         (Kernel::Step, Number::I8) => bench.fixed_step::<i8>(model, words, cast_slice_mut(memory)),
         (Kernel::Activation, Number::F32) => bench.activation(model, words, cast_slice_mut(memory)),
+        (Kernel::Product, Number::F32) => bench.product(model, words, cast_slice_mut(memory)),
+        (Kernel::Product, Number::I16) => bench.fixed_product::<i16>(model, words, cast_slice_mut(memory)),
+        (Kernel::Product, Number::I8) => bench.fixed_product::<i8>(model, words, cast_slice_mut(memory)),
         _ => Err(Failure::Model(Error {
             field: Field::Number,
             expected: Expected::Exactly(Number::F32 as u64),
@@ -90,7 +95,7 @@ fn read(request: &[u8]) -> Result<(Kernel, &[u32]), Error> {
     if magic != MAGIC {
         return refuse(Field::Magic, Expected::Exactly(MAGIC.into()), magic);
     }
-    let kernels = [Kernel::Step, Kernel::Activation];
+    let kernels = [Kernel::Step, Kernel::Activation, Kernel::Product];
     match (kernels.into_iter().find(|&known| known as u32 == kernel), rest.get(..length as usize)) {
         (Some(kernel), Some(words)) => Ok((kernel, words)),
         (None, _) => refuse(Field::Version, Expected::Between(1, kernels.len() as u64), kernel),
@@ -101,6 +106,15 @@ fn read(request: &[u8]) -> Result<(Kernel, &[u32]), Error> {
 /// Runs `work` on every chunk of `words`: what the last one took.
 fn last<C: Clock>(words: &[u32], width: usize, clock: &mut C, mut work: impl FnMut(&[u32])) -> Ticks {
     words.chunks_exact(width.max(1)).fold(Ticks::default(), |_, chunk| clock.measure(|| work(chunk)))
+}
+
+/// Memory or samples too short.
+fn too_small(need: usize, found: usize) -> Failure {
+    Failure::Trial(Error {
+        field: Field::State,
+        expected: Expected::AtLeast(need as u64),
+        found: found as u64,
+    })
 }
 
 struct Bench<'a, C> {
@@ -151,16 +165,63 @@ impl<C: Clock> Bench<'_, C> {
             }
         }
         let settings = wire::read_prefix::<f32>(model).map_err(Failure::Model)?.view.settings();
-        let found = memory.len() as u64;
-        let to = memory.get_mut(..words.len()).ok_or(Failure::Trial(Error {
-            field: Field::State,
-            expected: Expected::AtLeast(words.len() as u64),
-            found,
-        }))?;
+        let found = memory.len();
+        let to = memory.get_mut(..words.len()).ok_or(too_small(words.len(), found))?;
         let counted = last(&[0, 0], 1, self.clock, |_| {
             activate(settings.activation, settings.variant, cast_slice(words), to);
         });
         self.finish(counted, [cast_slice(to), &[]])
+    }
+
+    fn product(&mut self, model: &[u8], words: &[u32], memory: &mut [f32]) -> Result<(), Failure> {
+        #[inline(never)]
+        fn product(view: &View<'_, f32>, h: &[f32], x: &[f32], p: &mut [f32]) -> Result<(), Error> {
+            view.pre_activations(h, x, p)
+        }
+        let view = wire::read_prefix(model).map_err(Failure::Model)?.view;
+        let n = view.shape().neurons;
+        let (h, x) = words.split_at_checked(n).ok_or(too_small(n, words.len()))?;
+        let found = memory.len();
+        let p = memory.get_mut(..n).ok_or(too_small(n, found))?;
+        let mut outcome = Ok(());
+        let counted = last(&[0, 0], 1, self.clock, |_| {
+            outcome = product(&view, cast_slice(h), cast_slice(x), p);
+        });
+        outcome.map_err(Failure::Trial)?;
+        self.finish(counted, [cast_slice(p), &[]])
+    }
+
+    fn fixed_product<W: Weight>(
+        &mut self,
+        model: &[u8],
+        words: &[u32],
+        memory: &mut [i32],
+    ) -> Result<(), Failure> {
+        #[inline(never)]
+        fn product<W: Weight>(
+            view: &fixed::View<'_, W>,
+            vector: fixed::Vector<'_>,
+            p: &mut [i32],
+        ) -> Result<(), Error> {
+            let Shape { neurons, inputs, .. } = view.shape();
+            fixed::dense::<W>(view.sections()[0], neurons + inputs, vector, view.settings().accumulator, p)
+        }
+        let view = wire::fixed::read_prefix::<W>(model).map_err(Failure::Model)?.view;
+        let (Shape { neurons, inputs, .. }, settings) = (view.shape(), view.settings());
+        let found = memory.len();
+        let (p, rest) = memory.split_at_mut_checked(neurons).ok_or(too_small(neurons, found))?;
+        let length = fixed::Vector::words(neurons + inputs);
+        let room = rest.get_mut(..length).ok_or(too_small(neurons + length, found))?;
+        let rates: &[i32] = cast_slice(words);
+        let mut outcome = Ok(());
+        let mut counted = Ticks::default();
+        for _ in 0..2 {
+            let mut vector = fixed::Vector::new(settings.rates, room);
+            vector.fill(0, 0, rates.iter().copied());
+            counted = self.clock.measure(|| outcome = product(&view, vector, p));
+        }
+        outcome.map_err(Failure::Trial)?;
+        self.finish(counted, [cast_slice(p), &[]])
     }
 
     fn finish(&mut self, counted: Ticks, output: [&[u32]; 2]) -> Result<(), Failure> {

@@ -56,6 +56,8 @@ enum Work {
     Step { leak: f64 },
     /// phi alone.
     Activation,
+    /// The product W h of a dense network without inputs, alone.
+    Product,
 }
 
 /// A row of the list.
@@ -79,8 +81,10 @@ const ALL: &[Number] =
 
 #[rustfmt::skip]
 const ROWS: &[Row] = &[
+    Row { kernel: "product", work: Work::Product, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: ALL },
     Row { kernel: "dense-relu", work: STEP, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: ALL },
-    Row { kernel: "dense-tanh", work: STEP, phi: Activation::Tanh, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32, Number::I16] },
+    Row { kernel: "dense-tanh-libm", work: STEP, phi: Activation::Tanh, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "dense-tanh", work: STEP, phi: Activation::Tanh, variant: Variant::Rational, ranks: DENSE, numbers: &[Number::F32, Number::I16] },
     Row { kernel: "dense-tanh-micromath", work: STEP, phi: Activation::Tanh, variant: Variant::Micromath, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "low-rank-relu", work: STEP, phi: Activation::Relu, variant: Variant::Libm, ranks: RANKS, numbers: &[Number::F32, Number::I16] },
     Row { kernel: "low-rank-relu", work: STEP, phi: Activation::Relu, variant: Variant::Libm, ranks: &[2], numbers: &[Number::F32Fused, Number::I8] },
@@ -89,9 +93,11 @@ const ROWS: &[Row] = &[
     Row { kernel: "linear", work: Work::Activation, phi: Activation::Linear, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "relu", work: Work::Activation, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "clipped", work: Work::Activation, phi: CLIPPED, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
-    Row { kernel: "tanh", work: Work::Activation, phi: Activation::Tanh, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "tanh", work: Work::Activation, phi: Activation::Tanh, variant: Variant::Rational, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "tanh-libm", work: Work::Activation, phi: Activation::Tanh, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "tanh-micromath", work: Work::Activation, phi: Activation::Tanh, variant: Variant::Micromath, ranks: DENSE, numbers: &[Number::F32] },
-    Row { kernel: "sigmoid", work: Work::Activation, phi: SIGMOID, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "sigmoid", work: Work::Activation, phi: SIGMOID, variant: Variant::Rational, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "sigmoid-libm", work: Work::Activation, phi: SIGMOID, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "sigmoid-micromath", work: Work::Activation, phi: SIGMOID, variant: Variant::Micromath, ranks: DENSE, numbers: &[Number::F32] },
 ];
 
@@ -171,7 +177,7 @@ impl Case {
     #[must_use]
     pub const fn operation(&self) -> &'static str {
         match self.work {
-            Work::Step { .. } => "multiply-add",
+            Work::Step { .. } | Work::Product => "multiply-add",
             Work::Activation => "element",
         }
     }
@@ -188,6 +194,7 @@ impl Case {
         let kernel = match self.work {
             Work::Step { .. } => 1,
             Work::Activation => 2,
+            Work::Product => 3,
         };
         [u32::from_le_bytes(*b"TFBN"), kernel, self.words.len() as u32]
             .iter()
@@ -211,6 +218,30 @@ impl Row {
                 (memory, operations) = (ELEMENTS, ELEMENTS);
                 expected = points.iter().map(phi).collect();
                 words = points.into_iter().map(f32::to_bits).collect();
+            }
+            (Work::Product, Number::F32 | Number::F32Fused) => {
+                let network = self.float(neurons, rank, number, 1.0, rng);
+                let count = neurons;
+                let hx: Vec<f32> = (0..count).map(|_| rng.random_range(-1.0_f64..1.0) as f32).collect();
+                model = model::export::<f32>(&network)?;
+                let mut p = vec![0.0; neurons];
+                let (h, x) = hx.split_at(neurons);
+                let view = model::read::<f32>(&model, self.kernel)?.view;
+                view.pre_activations(h, x, &mut p).map_err(|error| model::refused(self.kernel, error))?;
+                expected = p.into_iter().map(f32::to_bits).collect();
+                words = hx.into_iter().map(f32::to_bits).collect();
+                (memory, operations) = (neurons, neurons * count);
+            }
+            (Work::Product, _) => {
+                let network = self.fixed(neurons, rank, number, 1.0, rng);
+                let (count, bits) = (neurons, network.settings.rates.bits());
+                let most = (1 << (bits - 1)) - 1;
+                let rates: Vec<i32> = (0..count).map(|_| rng.random_range(-most..=most)).collect();
+                model = network.export()?;
+                expected =
+                    fixed::product(&model, &rates, self.kernel)?.into_iter().map(|p| p as u32).collect();
+                words = rates.into_iter().map(|rate| rate as u32).collect();
+                (memory, operations) = (neurons + count.next_multiple_of(4), neurons * count);
             }
             (Work::Step { leak }, Number::F32 | Number::F32Fused) => {
                 let network = self.float(neurons, rank, number, leak, rng);
@@ -242,18 +273,24 @@ impl Row {
         Ok(Case { kernel, neurons, rank, number, operations, model, memory, expected, words, work })
     }
 
+    /// Outputs and inputs of a network of this rank; a product alone is one of n × n.
+    const fn channels(&self, rank: usize) -> (usize, usize) {
+        let channels = if rank == 0 { CHANNELS } else { rank };
+        (channels, if matches!(self.work, Work::Product) { 0 } else { channels })
+    }
+
     fn float(&self, n: usize, rank: usize, number: Number, leak: f64, rng: &mut ChaCha8Rng) -> Network {
         // Sums of n products of numbers below 1 stay below 1.
         let mut matrix = |rows: usize, columns: usize| {
             Mat::from_fn(rows, columns, |_, _| rng.random_range(-0.5..0.5) / n as f64)
         };
-        let channels = if rank == 0 { CHANNELS } else { rank };
+        let (channels, inputs) = self.channels(rank);
         let recurrence = if rank == 0 {
             Recurrence::Dense(matrix(n, n))
         } else {
             Recurrence::LowRank { u: matrix(n, rank), v: matrix(n, rank) }
         };
-        let mut network = Network::plain(self.phi, recurrence, matrix(n, channels), matrix(channels, n));
+        let mut network = Network::plain(self.phi, recurrence, matrix(n, inputs), matrix(channels, n));
         network.bias = (0..n).map(|i| alternating(i).into()).collect();
         network.alpha = leak;
         network.variant = self.variant;
@@ -263,8 +300,8 @@ impl Row {
     }
 
     fn fixed(&self, n: usize, rank: usize, number: Number, leak: f64, rng: &mut ChaCha8Rng) -> FixedNetwork {
-        let channels = if rank == 0 { CHANNELS } else { rank };
-        let shape = Shape { neurons: n, rank, inputs: channels, outputs: channels };
+        let (channels, inputs) = self.channels(rank);
+        let shape = Shape { neurons: n, rank, inputs, outputs: channels };
         let narrow = matches!(number, Number::I8 | Number::I8I16);
         // Rows of W sum to less than 2^16 of 16 bits, or 2^8 of 8: sums of 32 bits cannot overflow.
         let most = if narrow { 1.max(200 / n as i16) } else { 30_000 / n as i16 };
@@ -272,7 +309,7 @@ impl Row {
             |count: usize| -> Vec<i16> { (0..count).map(|_| rng.random_range(-most..=most)).collect() };
         let (first, second) =
             if rank == 0 { (weights(n * n), Vec::new()) } else { (weights(n * rank), weights(n * rank)) };
-        let (input, readout) = (weights(n * channels), weights(channels * n));
+        let (input, readout) = (weights(n * inputs), weights(channels * n));
         let sums = rank + channels;
         let layers = if rank == 0 {
             Layers::Dense { w: first, output_scale: vec![ONE; channels], output_bias: vec![0; channels] }
@@ -303,11 +340,11 @@ impl Row {
             scale,
             bias: (0..n).map(|i| i32::from(alternating(i)) * ONE).collect(),
             readout,
-            input_scaling: vec![Input { center: 0, multiplier: 1, shift: 0, unit: 1.0 }; channels],
+            input_scaling: vec![Input { center: 0, multiplier: 1, shift: 0, unit: 1.0 }; inputs],
             output_units: vec![1.0; channels],
             initial: Vec::new(),
             carried_units: vec![1.0; shape.carried_len(settings.form, settings.leaky())],
-            inputs: (0..channels).map(|k| Channel::plain(format!("x{k}"))).collect(),
+            inputs: (0..inputs).map(|k| Channel::plain(format!("x{k}"))).collect(),
             outputs: (0..channels).map(|k| Channel::plain(format!("y{k}"))).collect(),
             task: None,
         }

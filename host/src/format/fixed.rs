@@ -4,7 +4,7 @@ use std::iter::zip;
 
 use faer::Mat;
 use tinyfold_core::fixed::pack::{Input, Matrices, Readout, pack};
-use tinyfold_core::fixed::{Accumulator, Settings, View, Weight, section_lens};
+use tinyfold_core::fixed::{Accumulator, Settings, Vector, View, Weight, dense, section_lens};
 use tinyfold_core::pack::Weights;
 use tinyfold_core::wire::fixed as wire;
 use tinyfold_core::{Number, Shape};
@@ -423,4 +423,28 @@ fn run_as<W: Weight>(bytes: &ModelBytes, raw: &[i32], place: &str) -> Result<Tra
         trace.carried.extend(state.carried());
     }
     Ok(trace)
+}
+
+/// p of the dense product of a model alone, for the rates of its n neurons and I inputs.
+///
+/// # Errors
+/// Not a dense model of fixed point, or another number of rates; `place` names it in the message.
+pub fn product(bytes: &ModelBytes, rates: &[i32], place: &str) -> Result<Vec<i32>> {
+    match bytes.number().map_err(|error| refused(place, error))? {
+        Number::I8 => product_as::<i8>(bytes, rates, place),
+        _ => product_as::<i16>(bytes, rates, place),
+    }
+}
+
+fn product_as<W: Weight>(bytes: &ModelBytes, rates: &[i32], place: &str) -> Result<Vec<i32>> {
+    let refused = |error| refused(place, error);
+    let view = wire::read::<W>(bytes.bytes()).map_err(refused)?.view;
+    let (Shape { neurons, inputs, .. }, settings) = (view.shape(), view.settings());
+    let mut memory = vec![0; Vector::words(neurons + inputs)];
+    let mut vector = Vector::new(settings.rates, &mut memory);
+    vector.fill(0, 0, rates.iter().copied());
+    let mut p = vec![0; neurons];
+    dense::<W>(view.sections()[0], neurons + inputs, vector, settings.accumulator, &mut p)
+        .map_err(refused)?;
+    Ok(p)
 }

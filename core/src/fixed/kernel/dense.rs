@@ -1,18 +1,16 @@
 //! Dense products in assembly.
 
-use core::arch::global_asm;
-
 #[cfg(tinyfold_dsp)]
 use crate::fixed::Rates;
 use crate::fixed::Weight;
 use crate::fixed::dense::{COLUMNS, ROWS, Rate, Sums, padded, panel_len};
 
 #[cfg(tinyfold_dsp)]
-global_asm!(include_str!("dense_dsp.s"), options(raw));
+assembly!("dense_dsp.s");
 #[cfg(tinyfold_thumb2)]
-global_asm!(include_str!("dense_thumb2.s"), options(raw));
+assembly!("dense_thumb2.s");
 #[cfg(tinyfold_thumb1)]
-global_asm!(include_str!("dense_thumb1.s"), options(raw));
+assembly!("dense_thumb1.s");
 
 /// What a kernel reads besides the panels; the assembly knows its layout.
 #[repr(C)]

@@ -1,13 +1,11 @@
 //! Low-rank passes and corrections in assembly.
 
-use core::arch::global_asm;
-
 #[cfg(tinyfold_dsp)]
 use crate::fixed::Weight;
 
 #[cfg(tinyfold_dsp)]
-global_asm!(include_str!("latent_dsp.s"), options(raw));
-global_asm!(include_str!("correct_thumb2.s"), options(raw));
+assembly!("latent_dsp.s");
+assembly!("correct_thumb2.s");
 
 /// Sets the 2 D sums of a pass over `count` records, at least one.
 #[cfg(tinyfold_dsp)]

@@ -10,7 +10,3 @@ pub(super) use dense::Prepared;
 pub(super) use latent::correct;
 #[cfg(tinyfold_dsp)]
 pub(super) use latent::pass;
-
-// The generic v8-M does not know the DSP extension.
-#[cfg(all(tinyfold_dsp, tinyfold_v8m))]
-core::arch::global_asm!(".cpu cortex-m33");
