@@ -60,6 +60,27 @@ impl<T: Scalar> Activation<T> {
         }
     }
 
+    /// phi of every element, in place. One loop for each function: to choose inside costs more than most.
+    #[inline(always)]
+    pub(crate) fn apply(self, elements: &mut [T], variant: Variant) {
+        fn each<E: Copy>(elements: &mut [E], phi: impl Fn(E) -> E) {
+            for element in elements {
+                *element = phi(*element);
+            }
+        }
+        match (self, variant) {
+            (Self::Linear, _) => {}
+            (Self::Relu, _) => {
+                // Loaded and stored four at a time.
+                let (fours, rest) = elements.as_chunks_mut::<4>();
+                each(fours, |four| four.map(T::relu));
+                each(rest, T::relu);
+            }
+            (Self::Tanh, Variant::Rational) => each(elements, |p| p.tanh(Variant::Rational)),
+            _ => each(elements, |p| self.value(p, variant)),
+        }
+    }
+
     /// phi'(p), with the closed-interval rule of the table above.
     #[inline]
     #[must_use]

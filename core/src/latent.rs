@@ -8,6 +8,7 @@
 //! scratch for the next step, so a step is one pass over the neurons.
 
 use crate::activation::Activation;
+use crate::kernel::WIDEST;
 use crate::linear::{add_column, add_dot};
 use crate::network::{CopyChecked, Settings, State, View};
 use crate::scalar::{MultiplyAdd, Scalar};
@@ -87,58 +88,93 @@ impl<T: Scalar> View<'_, T> {
     /// One pass over the records: phi = phi(b + U z + B x), then s += Vᵀ phi and y += C phi.
     #[inline(never)]
     fn latent_pass<A: MultiplyAdd>(&self, z: &[T], x: &[T], s: &mut [T], y: &mut [T]) {
-        let Settings { activation, variant, .. } = self.settings;
-        let phi = |p| activation.value(p, variant);
-        let Shape { rank, inputs, outputs, .. } = self.shape;
-        match (rank + inputs, rank + outputs) {
-            (2, 2) => self.small_pass::<A, 2>(z, x, s, y, phi),
-            (4, 4) => self.small_pass::<A, 4>(z, x, s, y, phi),
-            (6, 6) => self.small_pass::<A, 6>(z, x, s, y, phi),
-            (8, 8) => self.small_pass::<A, 8>(z, x, s, y, phi),
-            _ => self.any_pass::<A>(z, x, s, y, phi),
+        let done = match (self.settings.activation, z.len()) {
+            (Activation::Relu, 1) => self.relu_pass::<A, 1>(z, x, s, y),
+            (Activation::Relu, 2) => self.relu_pass::<A, 2>(z, x, s, y),
+            (Activation::Relu, 3) => self.relu_pass::<A, 3>(z, x, s, y),
+            _ => false,
+        };
+        if done || self.blocks::<A>(z, x, s, y) {
+            return;
+        }
+        match (z.len() + x.len(), s.len() + y.len()) {
+            (2, 2) if !T::PARTS => self.small_pass::<A, 2>(z, x, s, y),
+            (4, 4) if !T::PARTS => self.small_pass::<A, 4>(z, x, s, y),
+            (6, 6) if !T::PARTS => self.small_pass::<A, 6>(z, x, s, y),
+            (8, 8) if !T::PARTS => self.small_pass::<A, 8>(z, x, s, y),
+            _ => self.any_pass::<A>(z, x, s, y),
         }
     }
 
     /// The pass with R + I = R + O = K: what it reads and what it sums stay in registers.
     #[inline(always)]
-    fn small_pass<A: MultiplyAdd, const K: usize>(
-        &self,
-        z: &[T],
-        x: &[T],
-        s: &mut [T],
-        y: &mut [T],
-        phi: impl Fn(T) -> T,
-    ) {
+    fn small_pass<A: MultiplyAdd, const K: usize>(&self, z: &[T], x: &[T], s: &mut [T], y: &mut [T]) {
+        let Settings { activation, variant, .. } = self.settings;
         let (mut zx, mut sy) = ([T::ZERO; K], [T::ZERO; K]);
         zx.iter_mut().zip(z.iter().chain(x)).for_each(|(to, &from)| *to = from);
         sy.iter_mut().zip(s.iter().chain(y.iter())).for_each(|(to, &from)| *to = from);
         for record in self.layer.chunks_exact(2 * K + 1) {
             let Some((&bias, weights)) = record.split_first() else { break };
             let [read, write] = weights.as_chunks::<K>().0 else { break };
-            let phi = phi(add_dot::<T, A>(bias, read, &zx));
+            let phi = activation.value(add_dot::<T, A>(bias, read, &zx), variant);
             add_column::<T, A>(&mut sy, write, phi);
         }
         s.iter_mut().chain(y).zip(sy).for_each(|(to, from)| *to = from);
     }
 
     #[inline(always)]
-    fn any_pass<A: MultiplyAdd>(&self, z: &[T], x: &[T], s: &mut [T], y: &mut [T], phi: impl Fn(T) -> T) {
+    fn any_pass<A: MultiplyAdd>(&self, z: &[T], x: &[T], s: &mut [T], y: &mut [T]) {
+        let Settings { activation, variant, .. } = self.settings;
         let Shape { rank, inputs, .. } = self.shape;
-        let mut records = self.layer;
-        while let Some((record, rest)) = records.split_at_checked(self.shape.record()) {
+        for record in self.layer.chunks_exact(self.shape.record().max(1)) {
             let Some((&bias, record)) = record.split_first() else { break };
             let (u, record) = record.split_at_checked(rank).unwrap_or_default();
             let (b, record) = record.split_at_checked(inputs).unwrap_or_default();
             let (v, c) = record.split_at_checked(rank).unwrap_or_default();
-            let phi = phi(add_dot::<T, A>(add_dot::<T, A>(bias, u, z), b, x));
+            let phi = activation.value(add_dot::<T, A>(add_dot::<T, A>(bias, u, z), b, x), variant);
             add_column::<T, A>(s, v, phi);
             add_column::<T, A>(y, c, phi);
-            records = rest;
         }
     }
 
+    /// The pass with R = I = O = D by the target's kernel; `false` if there is none for these sizes.
     #[inline(always)]
-    fn leak_all<A: MultiplyAdd>(&self, old: &mut [T], new: &[T]) {
+    fn relu_pass<A: MultiplyAdd, const D: usize>(&self, z: &[T], x: &[T], s: &mut [T], y: &mut [T]) -> bool {
+        match (z.try_into(), x.try_into(), s.try_into(), y.try_into()) {
+            (Ok(z), Ok(x), Ok(s), Ok(y)) => T::relu_pass::<D>(A::ARITHMETIC, self.layer, (z, x), (s, y)),
+            _ => false,
+        }
+    }
+
+    /// The pass by the target's kernels, some units at a time; `false` if there are none for these sizes.
+    #[inline(always)]
+    fn blocks<A: MultiplyAdd>(&self, z: &[T], x: &[T], s: &mut [T], y: &mut [T]) -> bool {
+        const UNITS: usize = 32;
+        let Settings { activation, variant, .. } = self.settings;
+        let (reads, writes, record) = (z.len() + x.len(), s.len() + y.len(), self.shape.record());
+        if !T::PARTS || reads > WIDEST || writes > WIDEST {
+            return false;
+        }
+        let (mut zx, mut sums) = ([T::ZERO; WIDEST], [T::ZERO; WIDEST]);
+        zx.iter_mut().zip(z.iter().chain(x)).for_each(|(to, &from)| *to = from);
+        sums.iter_mut().zip(s.iter().chain(y.iter())).for_each(|(to, &from)| *to = from);
+        let mut p = [T::ZERO; UNITS];
+        for records in self.layer.chunks((UNITS * record).max(1)) {
+            let phi = p.get_mut(..records.len() / record.max(1)).unwrap_or_default();
+            if !T::read(A::ARITHMETIC, (records, record), reads, &zx, phi) {
+                return false;
+            }
+            activation.apply(phi, variant);
+            let records = records.get(1 + reads..).unwrap_or_default();
+            T::write(A::ARITHMETIC, (records, record), writes, phi, &mut sums);
+        }
+        s.iter_mut().chain(y).zip(sums).for_each(|(to, from)| *to = from);
+        true
+    }
+
+    /// old = keep old + alpha new.
+    #[inline(always)]
+    pub(crate) fn leak_all<A: MultiplyAdd>(&self, old: &mut [T], new: &[T]) {
         for (old, &new) in old.iter_mut().zip(new) {
             *old = self.settings.leak::<A>(*old, new);
         }

@@ -66,7 +66,6 @@ macro_rules! assembly {
 mod activation;
 mod error;
 pub mod fixed;
-#[cfg(tinyfold_fpu)]
 mod kernel;
 mod latent;
 mod linear;

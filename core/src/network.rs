@@ -3,7 +3,8 @@
 
 use crate::activation::Activation;
 use crate::error::{Error, Expected, Field, between, exactly};
-use crate::linear::{PANEL_ROWS, add_column, panel, readout};
+use crate::kernel::rows;
+use crate::linear::{PANEL_ROWS, add_column, readout};
 use crate::scalar::{Arithmetic, Fused, MultiplyAdd, Scalar, Separate, Variant};
 use crate::shape::{Form, Shape};
 
@@ -294,98 +295,35 @@ impl<'a, T: Scalar> View<'a, T> {
         exactly(Field::Inputs, inputs, x.len())?;
         exactly(Field::Buffer, neurons, p.len())?;
         match self.settings.arithmetic {
-            Arithmetic::Separate => self.product::<Separate>(h, x, p),
-            Arithmetic::Fused => self.product::<Fused>(h, x, p),
+            Arithmetic::Separate => rows::<T, Separate>(self.layer, h, x, p),
+            Arithmetic::Fused => rows::<T, Fused>(self.layer, h, x, p),
         }
         Ok(())
-    }
-
-    fn product<A: MultiplyAdd>(&self, h: &[T], x: &[T], p: &mut [T]) {
-        let (done, layer) = self.whole_panels::<A>(h, x, p);
-        let mut rest = p.iter_mut().skip(done);
-        self.dense_panels::<A>(layer, h, x, |p| {
-            p.into_iter().zip(rest.by_ref()).for_each(|(p, place)| *place = p);
-        });
-    }
-
-    /// Fills `rows` with the pre-activations of as many whole panels as fit, if the target has a kernel; how
-    /// many rows that was, and the other panels.
-    #[inline(always)]
-    fn whole_panels<A: MultiplyAdd>(&self, h: &[T], x: &[T], rows: &mut [T]) -> (usize, &[T]) {
-        let whole = rows.len() / PANEL_ROWS * PANEL_ROWS;
-        let rows = rows.get_mut(..whole).unwrap_or_default();
-        let done = if T::matvec(A::ARITHMETIC, self.layer, h, x, rows) { whole } else { 0 };
-        (done, self.layer.get(done * self.shape.columns()..).unwrap_or_default())
-    }
-
-    /// Calls `each` with the pre-activations of every panel of `layer`.
-    #[inline(always)]
-    fn dense_panels<A: MultiplyAdd>(
-        &self,
-        layer: &[T],
-        h: &[T],
-        x: &[T],
-        mut each: impl FnMut([T; PANEL_ROWS]),
-    ) {
-        let mut rest = layer.as_chunks().0;
-        while let Some((block, next)) = rest.split_at_checked(self.shape.columns()) {
-            if block.is_empty() {
-                break;
-            }
-            let mut p = [T::ZERO; PANEL_ROWS];
-            if !T::matvec(A::ARITHMETIC, block.as_flattened(), h, x, &mut p) {
-                p = panel::<T, A>(block, h, x);
-            }
-            each(p);
-            rest = next;
-        }
     }
 
     /// h' = keep h + alpha phi(b + W h + B x).
     #[inline(always)]
     fn dense_rate<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
-        let Settings { activation, variant, .. } = self.settings;
-        {
-            let h: &[T] = state.carried;
-            let (done, layer) = self.whole_panels::<A>(h, state.input, state.scratch);
-            let (rows, rest) = state.scratch.split_at_mut_checked(done).unwrap_or_default();
-            match activation {
-                Activation::Relu => self.leak_rows::<A>(rows, h, T::relu),
-                phi => self.leak_rows::<A>(rows, h, |p| phi.value(p, variant)),
-            }
-            let mut rest = h.iter().skip(done).zip(rest);
-            self.dense_panels::<A>(layer, h, state.input, |p| {
-                for (p, (&old, new)) in p.into_iter().zip(rest.by_ref()) {
-                    *new = self.settings.leak::<A>(old, activation.value(p, variant));
-                }
-            });
-        }
-        core::mem::swap(&mut state.carried, &mut state.scratch);
-    }
-
-    /// Pre-activations to rates, in place: h' = keep h + alpha phi(p).
-    #[inline(always)]
-    fn leak_rows<A: MultiplyAdd>(&self, rows: &mut [T], old: &[T], phi: impl Fn(T) -> T) {
+        rows::<T, A>(self.layer, state.carried, state.input, state.scratch);
+        self.settings.activation.apply(state.scratch, self.settings.variant);
         if self.settings.leaky() {
-            for (row, &old) in rows.iter_mut().zip(old) {
-                *row = self.settings.leak::<A>(old, phi(*row));
-            }
+            self.leak_all::<A>(state.carried, state.scratch);
         } else {
-            for row in rows {
-                *row = phi(*row);
-            }
+            core::mem::swap(&mut state.carried, &mut state.scratch);
         }
     }
 
     /// a' = keep a + alpha (b + W phi(a) + B x); scratch holds phi(a).
     #[inline(always)]
     fn dense_current<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
-        let mut rows = state.carried.iter_mut();
-        self.dense_panels::<A>(self.layer, state.scratch, state.input, |p| {
-            for (p, a) in p.into_iter().zip(rows.by_ref()) {
-                *a = self.settings.leak::<A>(*a, p);
-            }
-        });
+        // Some panels at a time: their pre-activations are all that there is no other place for.
+        const ROWS: usize = 4 * PANEL_ROWS;
+        let panels = self.layer.chunks((ROWS * self.shape.columns()).max(1));
+        for (panels, a) in panels.zip(state.carried.chunks_mut(ROWS)) {
+            let mut p = [T::ZERO; ROWS];
+            rows::<T, A>(panels, state.scratch, state.input, p.get_mut(..a.len()).unwrap_or_default());
+            self.leak_all::<A>(a, &p);
+        }
     }
 
     /// Current form: fills the scratch with what the next step needs of phi(a).
@@ -393,9 +331,8 @@ impl<'a, T: Scalar> View<'a, T> {
     fn rates<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
         if self.shape.is_dense() {
             let Settings { activation, variant, .. } = self.settings;
-            for (phi, &a) in state.scratch.iter_mut().zip(state.carried.iter()) {
-                *phi = activation.value(a, variant);
-            }
+            state.scratch.copy_from_slice_checked(state.carried);
+            activation.apply(state.scratch, variant);
         } else {
             self.latent_rates::<A>(state);
         }

@@ -3,6 +3,7 @@
 use core::fmt::Debug;
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
+use crate::kernel::Kernels;
 use crate::rational;
 
 /// A floating-point number type of a network: `f32` on chips, `f64` where the chip or the host has it.
@@ -19,6 +20,7 @@ pub trait Scalar:
     + Div<Output = Self>
     + Neg<Output = Self>
     + bytemuck::Pod
+    + Kernels
 {
     /// Positive zero.
     const ZERO: Self;
@@ -51,24 +53,6 @@ pub trait Scalar:
     fn from_f64(x: f64) -> Self;
     /// The same value in f64, which holds every value of both types.
     fn to_f64(self) -> f64;
-    /// Pre-activations by the target's own kernel: see `linear.rs`. `false` if there is none.
-    #[doc(hidden)]
-    #[inline(always)]
-    fn matvec(_: Arithmetic, _panels: &[Self], _h: &[Self], _x: &[Self], _p: &mut [Self]) -> bool {
-        false
-    }
-    /// The pass of a low-rank ReLU network with R = I = O = D by the target's own kernel: see `latent.rs`.
-    /// `false` if there is none.
-    #[doc(hidden)]
-    #[inline(always)]
-    fn relu_pass<const D: usize>(
-        _: Arithmetic,
-        _records: &[Self],
-        _zx: (&[Self; D], &[Self; D]),
-        _sy: (&mut [Self; D], &mut [Self; D]),
-    ) -> bool {
-        false
-    }
 }
 
 /// The number type of a model, as its bytes name it.
@@ -149,10 +133,7 @@ impl MultiplyAdd for Fused {
 }
 
 macro_rules! scalar {
-    (
-        $T:ident, $Bits:ident, $number:expr, $sign:expr, $infinity:expr,
-        $fma:path, $exp:path, $tanh:path, $rational:ident, {$($kernels:item)*}
-    ) => {
+    ($T:ident, $Bits:ident, $number:expr, $sign:expr, $fma:path, $exp:path, $tanh:path, $rational:ident) => {
         impl Scalar for $T {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -180,21 +161,24 @@ macro_rules! scalar {
             #[inline(always)]
             fn relu(self) -> Self {
                 let bits = self.to_bits();
-                // Sign bit set and not NaN: one unsigned comparison. NaN of either sign must stay
-                // NaN, because x86 and Arm produce NaN with opposite signs.
-                if bits ^ $sign <= $infinity { 0.0 } else { self }
+                // As signed integers, −0 to −infinity come first and NaN of both signs after them: NaN must
+                // stay NaN, because x86 and Arm produce NaN with opposite signs.
+                let inactive = bits as $Bits <= Self::NEG_INFINITY.to_bits() as $Bits;
+                Self::from_bits(if inactive { 0 } else { bits })
             }
             #[inline(always)]
             fn clipped(self, lo: Self, hi: Self) -> Self {
-                // As a signed integer in the order of the numbers; its own inverse.
-                let order = |bits: $Bits| bits ^ ((bits >> ($Bits::BITS - 1)) & $Bits::MAX);
-                let key = |x: Self| order(x.to_bits() as $Bits);
-                // NaN lies outside of both intervals, which may wrap.
-                let (x, lo, hi) = (key(self), key(lo), key(hi));
-                let from = |first: $Bits, x: $Bits| x.wrapping_sub(first).cast_unsigned();
-                let (least, most) = (key(Self::NEG_INFINITY), key(Self::INFINITY));
-                let x = if from(least, x) < from(least, lo) { lo } else { x };
-                let x = if from(hi, x).wrapping_sub(1) < from(hi, most) { hi } else { x };
+                // Bits as a signed integer in the order of the numbers; its own inverse.
+                let order =
+                    |bits: $Bits| bits ^ ((bits >> ($Bits::BITS - 1)).cast_unsigned() >> 1).cast_signed();
+                let [x, lo, hi, least, most] = [self, lo, hi, Self::NEG_INFINITY, Self::INFINITY]
+                    .map(|x| order(x.to_bits().cast_signed()));
+                // x in [first, end); NaN is in neither interval: before the one, after the other.
+                let within = |x: $Bits, first: $Bits, end: $Bits| {
+                    x.wrapping_sub(first).cast_unsigned() < end.wrapping_sub(first).cast_unsigned()
+                };
+                let x = if within(x, least, lo) { lo } else { x };
+                let x = if within(x, hi, most.wrapping_add(1)) { hi } else { x };
                 Self::from_bits(order(x).cast_unsigned())
             }
             #[inline(always)]
@@ -217,45 +201,17 @@ macro_rules! scalar {
             fn to_f64(self) -> f64 {
                 self as f64
             }
-            $($kernels)*
         }
     };
 }
 
 #[cfg(tinyfold_fpu)]
-use crate::kernel::fma as fmaf;
+use crate::kernel::float::fma as fmaf;
 #[cfg(not(tinyfold_fpu))]
 use libm::fmaf;
 
-scalar!(f32, i32, Number::F32, 1u32 << 31, 0x7f80_0000, fmaf, libm::expf, libm::tanhf, rational, {
-    #[cfg(tinyfold_fpu)]
-    #[inline(always)]
-    fn matvec(arithmetic: Arithmetic, panels: &[f32], h: &[f32], x: &[f32], p: &mut [f32]) -> bool {
-        crate::kernel::matvec(arithmetic, panels, h, x, p)
-    }
-    #[cfg(tinyfold_fpu)]
-    #[inline(always)]
-    fn relu_pass<const D: usize>(
-        arithmetic: Arithmetic,
-        records: &[f32],
-        zx: (&[f32; D], &[f32; D]),
-        sy: (&mut [f32; D], &mut [f32; D]),
-    ) -> bool {
-        crate::kernel::relu_pass(arithmetic, records, zx, sy)
-    }
-});
-scalar!(
-    f64,
-    i64,
-    Number::F64,
-    1u64 << 63,
-    0x7ff0_0000_0000_0000,
-    libm::fma,
-    libm::exp,
-    libm::tanh,
-    precise,
-    {}
-);
+scalar!(f32, i32, Number::F32, 1u32 << 31, fmaf, libm::expf, libm::tanhf, rational);
+scalar!(f64, i64, Number::F64, 1u64 << 63, libm::fma, libm::exp, libm::tanh, precise);
 
 /// What stands for [`rational`] in f64.
 mod precise {

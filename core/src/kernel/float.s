@@ -114,6 +114,7 @@
     .endif
 .endm
 
+@ s0 += words by s16.., products ahead of sums by one: no sum follows the sum it needs.
 .macro unit_1 kind
     vldmia r0!, {s0-s4}
     product \kind, s1, s16; product \kind, s2, s17
@@ -126,8 +127,10 @@
 
 .macro unit_2 kind
     vldmia r0!, {s0-s8}
-    product \kind, s1, s16; product \kind, s2, s17; product \kind, s3, s18; product \kind, s4, s19
-    sum \kind, s0, s1, s16; sum \kind, s0, s2, s17; sum \kind, s0, s3, s18; sum \kind, s0, s4, s19
+    product \kind, s1, s16; product \kind, s2, s17
+    sum \kind, s0, s1, s16; product \kind, s3, s18
+    sum \kind, s0, s2, s17; product \kind, s4, s19
+    sum \kind, s0, s3, s18; sum \kind, s0, s4, s19
     skip_inactive \kind, 1f
     product \kind, s5, s0; product \kind, s6, s0; product \kind, s7, s0; product \kind, s8, s0
     sum \kind, s20, s5, s0; sum \kind, s21, s6, s0; sum \kind, s22, s7, s0; sum \kind, s23, s8, s0
@@ -136,9 +139,11 @@
 
 .macro unit_3 kind
     vldmia r0!, {s0-s12}
-    product \kind, s1, s16; product \kind, s2, s17; product \kind, s3, s18; product \kind, s4, s19
-    product \kind, s5, s20; product \kind, s6, s21
-    sum \kind, s0, s1, s16; sum \kind, s0, s2, s17; sum \kind, s0, s3, s18; sum \kind, s0, s4, s19
+    product \kind, s1, s16; product \kind, s2, s17
+    sum \kind, s0, s1, s16; product \kind, s3, s18
+    sum \kind, s0, s2, s17; product \kind, s4, s19
+    sum \kind, s0, s3, s18; product \kind, s5, s20
+    sum \kind, s0, s4, s19; product \kind, s6, s21
     sum \kind, s0, s5, s20; sum \kind, s0, s6, s21
     skip_inactive \kind, 1f
     product \kind, s7, s0; product \kind, s8, s0; product \kind, s9, s0; product \kind, s10, s0
@@ -161,17 +166,23 @@
     vldmia r2, {\s0-\s}
     mov r12, #0
     movt r12, #0xff80
-    lsrs r1, r1, #1
-    bcc 2f
+    subs r1, r1, #4
+    blo 4f
+3:
     unit_\d \kind
-    cmp r1, #0
-    beq 3f
-2:
     unit_\d \kind
+    unit_\d \kind
+    unit_\d \kind
+    subs r1, r1, #4
+    bhs 3b
+4:
+    adds r1, r1, #4
+    beq 6f
+5:
     unit_\d \kind
     subs r1, r1, #1
-    bne 2b
-3:
+    bne 5b
+6:
     ldr r2, [sp, #56]
     vstmia r2, {\s0-\s}
     vstmia r4, {\y0-\y}
@@ -185,6 +196,100 @@
     relu_pass 2, fused, s17, s18, s19, s20, s21, s22, s23
     relu_pass 3, separate, s18, s19, s21, s22, s24, s25, s27
     relu_pass 3, fused, s18, s19, s21, s22, s24, s25, s27
+
+@ ---- Low rank, any activation ----
+
+@ Goes on in the loop of \body for the width in r4, 1 to 8.
+.macro widths body, kind
+    subs r4, r4, #1
+    tbb [pc, r4]
+.Lwidths_\body\()_\kind:
+    .irp width, 1, 2, 3, 4, 5, 6, 7, 8
+    .byte (.L\body\()_\kind\()_\width - .Lwidths_\body\()_\kind) / 2
+    .endr
+    .irp width, 1, 2, 3, 4, 5, 6, 7, 8
+.L\body\()_\kind\()_\width:
+    \body \kind, \width
+    .endr
+.endm
+
+.macro read kind, width
+1:
+    vldmia r0, {s0-s\width}
+    .irp k, 1, 2, 3, 4, 5, 6, 7, 8
+    .if \k <= \width
+    product \kind, s\k, s1\k
+    .endif
+    .endr
+    .irp k, 1, 2, 3, 4, 5, 6, 7, 8
+    .if \k <= \width
+    sum \kind, s0, s\k, s1\k
+    .endif
+    .endr
+    add r0, r0, r5
+    vstmia r3!, {s0}
+    subs r1, r1, #1
+    bne 1b
+    b 9f
+.endm
+
+.macro write kind, width
+1:
+    ldr r6, [r2], #4
+    lsls r7, r6, #1
+    beq 2f
+    vldmia r0, {s1-s\width}
+    vmov s0, r6
+    .irp k, 1, 2, 3, 4, 5, 6, 7, 8
+    .if \k <= \width
+    product \kind, s\k, s0
+    .endif
+    .endr
+    .irp k, 1, 2, 3, 4, 5, 6, 7, 8
+    .if \k <= \width
+    sum \kind, s1\k, s\k, s0
+    .endif
+    .endr
+2:
+    add r0, r0, r5
+    subs r1, r1, #1
+    bne 1b
+    b 9f
+.endm
+
+.macro low_rank kind
+@ p of units: b + w z of the words b, w of a record.
+@ r0 records, r1 their number (at least one), r2 z (eight words), r3 p; on the stack words of w (1 to 8) and
+@ bytes from record to record.
+    entry tinyfold_read_\kind
+    push {r4-r7}
+    vpush {s16-s18}
+    ldrd r4, r5, [sp, #28]
+    vldmia r2, {s11-s18}
+    widths read, \kind
+9:
+    vpop {s16-s18}
+    pop {r4-r7}
+    bx lr
+
+@ sums += w phi of units, those with phi = 0 left out.
+@ r0 w of the first record, r1 number of records (at least one), r2 phi, r3 sums (eight words, read and
+@ written); on the stack words of w (1 to 8) and bytes from record to record.
+    entry tinyfold_write_\kind
+    push {r4-r7}
+    vpush {s16-s18}
+    ldrd r4, r5, [sp, #28]
+    vldmia r3, {s11-s18}
+    widths write, \kind
+9:
+    vstmia r3, {s11-s18}
+    vpop {s16-s18}
+    pop {r4-r7}
+    bx lr
+.endm
+
+    low_rank separate
+    low_rank fused
 
 @ ---- One number ----
 

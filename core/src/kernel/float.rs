@@ -1,0 +1,142 @@
+//! The assembly of cores with an FPU, with the bits of the portable kernels.
+#![allow(unsafe_code)]
+
+use super::{Kernels, WIDEST};
+use crate::linear::PANEL_ROWS;
+use crate::scalar::Arithmetic;
+
+assembly!("float.s");
+
+/// panels, h, n, x, I, p, number of panels.
+type Matvec = unsafe extern "C" fn(*const f32, *const f32, usize, *const f32, usize, *mut f32, usize);
+/// records, their number, z or phi, p or sums, words of a record that are used, bytes of a record.
+type Part = unsafe extern "C" fn(*const f32, usize, *const f32, *mut f32, usize, usize);
+/// records, their number, z, x, s, y.
+type ReluPass = unsafe extern "C" fn(*const f32, usize, *const f32, *const f32, *mut f32, *mut f32);
+
+/// Kernels of one signature.
+macro_rules! kernels {
+    ($arguments:tt $($name:ident)*) => {
+        unsafe extern "C" { $(fn $name $arguments;)* }
+    };
+}
+
+kernels! {
+    (_: *const f32, _: *const f32, _: usize, _: *const f32, _: usize, _: *mut f32, _: usize)
+    tinyfold_matvec_separate tinyfold_matvec_fused
+}
+
+kernels! {
+    (_: *const f32, _: usize, _: *const f32, _: *const f32, _: *mut f32, _: *mut f32)
+    tinyfold_relu_pass_1_separate tinyfold_relu_pass_2_separate tinyfold_relu_pass_3_separate
+    tinyfold_relu_pass_1_fused tinyfold_relu_pass_2_fused tinyfold_relu_pass_3_fused
+}
+
+kernels! {
+    (_: *const f32, _: usize, _: *const f32, _: *mut f32, _: usize, _: usize)
+    tinyfold_read_separate tinyfold_read_fused tinyfold_write_separate tinyfold_write_fused
+}
+
+unsafe extern "C" {
+    fn tinyfold_fma(a: f32, b: f32, c: f32) -> f32;
+}
+
+/// a b + c, rounded once.
+#[inline(always)]
+pub(crate) fn fma(a: f32, b: f32, c: f32) -> f32 {
+    // SAFETY: the function touches no memory and no register that a call may not.
+    unsafe { tinyfold_fma(a, b, c) }
+}
+
+/// Whether `count` records of `record` words, the last one cut after `end` words, are in `records`.
+fn hold(records: &[f32], count: usize, record: usize, end: usize) -> bool {
+    count > 0 && end <= record && records.len() >= (count - 1) * record + end
+}
+
+impl Kernels for f32 {
+    const PARTS: bool = true;
+
+    #[inline(always)]
+    fn matvec(arithmetic: Arithmetic, panels: &[f32], h: &[f32], x: &[f32], p: &mut [f32]) -> bool {
+        let count = p.len() / PANEL_ROWS;
+        if count == 0 || panels.len() < count * PANEL_ROWS * (1 + h.len() + x.len()) {
+            return false;
+        }
+        let kernel: Matvec = match arithmetic {
+            Arithmetic::Separate => tinyfold_matvec_separate,
+            Arithmetic::Fused => tinyfold_matvec_fused,
+        };
+        // SAFETY: `panels` holds `count` panels of 1 + n + I columns, `p` eight words for each of them; the
+        // kernel reads n words of `h` and I of `x` and writes nothing but `p`.
+        unsafe { kernel(panels.as_ptr(), h.as_ptr(), h.len(), x.as_ptr(), x.len(), p.as_mut_ptr(), count) };
+        true
+    }
+
+    #[inline(always)]
+    fn relu_pass<const D: usize>(
+        arithmetic: Arithmetic,
+        records: &[f32],
+        (z, x): (&[f32; D], &[f32; D]),
+        (s, y): (&mut [f32; D], &mut [f32; D]),
+    ) -> bool {
+        let kernel: ReluPass = match (D, arithmetic) {
+            (1, Arithmetic::Separate) => tinyfold_relu_pass_1_separate,
+            (1, Arithmetic::Fused) => tinyfold_relu_pass_1_fused,
+            (2, Arithmetic::Separate) => tinyfold_relu_pass_2_separate,
+            (2, Arithmetic::Fused) => tinyfold_relu_pass_2_fused,
+            (3, Arithmetic::Separate) => tinyfold_relu_pass_3_separate,
+            (3, Arithmetic::Fused) => tinyfold_relu_pass_3_fused,
+            _ => return false,
+        };
+        let count = records.len() / (1 + 4 * D);
+        if count == 0 {
+            return false;
+        }
+        // SAFETY: `records` holds `count` records of 1 + 4 D words; z, x, s and y have D words each, of which
+        // the kernel writes s and y.
+        unsafe { kernel(records.as_ptr(), count, z.as_ptr(), x.as_ptr(), s.as_mut_ptr(), y.as_mut_ptr()) };
+        true
+    }
+
+    #[inline(always)]
+    fn read(
+        arithmetic: Arithmetic,
+        (records, record): (&[f32], usize),
+        width: usize,
+        z: &[f32; WIDEST],
+        p: &mut [f32],
+    ) -> bool {
+        if !(1..=WIDEST).contains(&width) || !hold(records, p.len(), record, 1 + width) {
+            return false;
+        }
+        let kernel: Part = match arithmetic {
+            Arithmetic::Separate => tinyfold_read_separate,
+            Arithmetic::Fused => tinyfold_read_fused,
+        };
+        // SAFETY: `records` holds 1 + `width` words every `record` words, as many times as `p` has words, at
+        // least one; `width` is 1 to 8. The kernel writes `p` only.
+        unsafe { kernel(records.as_ptr(), p.len(), z.as_ptr(), p.as_mut_ptr(), width, 4 * record) };
+        true
+    }
+
+    #[inline(always)]
+    fn write(
+        arithmetic: Arithmetic,
+        (records, record): (&[f32], usize),
+        width: usize,
+        phi: &[f32],
+        sums: &mut [f32; WIDEST],
+    ) -> bool {
+        if !(1..=WIDEST).contains(&width) || !hold(records, phi.len(), record, width) {
+            return false;
+        }
+        let kernel: Part = match arithmetic {
+            Arithmetic::Separate => tinyfold_write_separate,
+            Arithmetic::Fused => tinyfold_write_fused,
+        };
+        // SAFETY: `records` holds `width` words every `record` words, as many times as `phi` has words, at least
+        // one; `width` is 1 to 8. The kernel writes the eight words of `sums` only.
+        unsafe { kernel(records.as_ptr(), phi.len(), phi.as_ptr(), sums.as_mut_ptr(), width, 4 * record) };
+        true
+    }
+}
