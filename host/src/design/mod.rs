@@ -4,6 +4,7 @@ pub mod compress;
 pub mod exact;
 mod groups;
 mod nnls;
+pub mod quantise;
 mod refit;
 
 use faer::Mat;
