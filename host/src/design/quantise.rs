@@ -5,11 +5,12 @@
 //!
 //! - Rows of U that are parallel share one direction of small integers, so they stay parallel; the scale r_i of
 //!   a row has 32 bits.
-//! - ReLU is positively homogeneous: a unit's V_i and C_i are rounded on a scale of their own, which joins r_i.
-//! - The even part sum_i r_i \[V_i; C_i\] |U_i zeta| is linear in r. The r nearest to the unrounded ones for which
+//! - ReLU is positively homogeneous: a unit's V_i is rounded on a scale of its own, which joins r_i.
+//! - The even part sum_i r_i V_i |U_i zeta| is linear in r. The r nearest to the unrounded ones for which
 //!   it vanishes over a dense set of directions is a linear least-squares problem; where the rows fall into groups,
 //!   as in an exact design, it vanishes to rounding.
-//! - The odd part is a matrix. The correction M of 32 bits makes M times it exactly Gamma, and S Gamma for y.
+//! - The odd part is a matrix. The correction M of 32 bits makes M times it exactly Gamma.
+//! - y = S z' for an integrator: M reads outputs from the latent as well, and C is not stored (it is 0).
 //!
 //! Source: conditions of Fanthomme & Monasson 2021, section 3; rounding as `tinyfold_core::fixed` defines it.
 
@@ -65,15 +66,14 @@ pub fn quantise(network: &Network, number: Number, range: f64) -> Result<Quantis
     let most = if number == Number::I8 { 127.0 } else { 32_767.0 };
 
     let directions = shared_directions(&u, budget);
-    let read = Mat::from_fn(n, 2 * d, |i, k| if k < d { v[(i, k)] } else { network.readout[(k - d, i)] });
-    // Columns of V and of C are first made of one size, so that neither is rounded away.
-    let sizes: Vec<f64> = (0..2 * d).map(|k| read.col(k).norm_max().max(f64::MIN_POSITIVE)).collect();
+    // Columns of V are first made of one size, so that none is rounded away.
+    let sizes: Vec<f64> = (0..d).map(|k| v.col(k).norm_max().max(f64::MIN_POSITIVE)).collect();
     let mut scale = Vec::with_capacity(n);
-    let mut weights = Mat::<f64>::zeros(n, 2 * d);
+    let mut weights = Mat::<f64>::zeros(n, d);
     for i in 0..n {
-        let largest = (0..2 * d).map(|k| (read[(i, k)] / sizes[k]).abs()).fold(0.0, f64::max);
-        for k in 0..2 * d {
-            weights[(i, k)] = (read[(i, k)] / sizes[k] / largest.max(f64::MIN_POSITIVE) * most).round();
+        let largest = (0..d).map(|k| (v[(i, k)] / sizes[k]).abs()).fold(0.0, f64::max);
+        for k in 0..d {
+            weights[(i, k)] = (v[(i, k)] / sizes[k] / largest.max(f64::MIN_POSITIVE) * most).round();
         }
         let length = directions.row(i).norm_l2();
         scale.push(u.row(i).norm_l2() / length.max(f64::MIN_POSITIVE) * largest);
@@ -173,7 +173,7 @@ fn sphere(d: usize, count: usize) -> Vec<Vec<f64>> {
         .collect()
 }
 
-/// The scales nearest to `scale`, relatively, for which sum_i r_i \[V_i; C_i\] |U_i zeta| is least.
+/// The scales nearest to `scale`, relatively, for which sum_i r_i V_i |U_i zeta| is least.
 fn without_even_part(directions: &Mat<f64>, weights: &Mat<f64>, scale: &[f64], d: usize) -> Vec<f64> {
     let n = scale.len();
     let points = sphere(d, DIRECTIONS.min(if d == 1 { 1 } else { DIRECTIONS }));
@@ -220,40 +220,28 @@ fn assemble(
     let half = if network.activation == Activation::Relu { 0.5 } else { 1.0 };
     // The odd part in integers, H: s = H (z + x), for scales r in units of 2^-32.
     let odd = |r: &[f64]| {
-        Mat::from_fn(sums, d, |k, j| {
+        Mat::from_fn(d, d, |k, j| {
             let sum: f64 = (0..n).map(|i| r[i] * weights[(i, k)] * unit * directions[(i, j)] * unit).sum();
             half * sum * (-64.0_f64).exp2()
         })
     };
     // z and x at full scale must leave every sum within 31 bits, and r within its 31.
     let reach =
-        (0..sums).map(|k| 2.0 * odd(scale).row(k).iter().map(|h| h.abs()).sum::<f64>()).fold(0.0, f64::max);
+        (0..d).map(|k| 2.0 * odd(scale).row(k).iter().map(|h| h.abs()).sum::<f64>()).fold(0.0, f64::max);
     let largest = scale.iter().copied().fold(0.0, f64::max);
     let factor = (0.9 / reach).min(2_147_483_000.0 / largest);
     let r: Vec<i32> = scale.iter().map(|r| (r * factor).round() as i32).collect();
     let h = odd(&r.iter().map(|&r| f64::from(r)).collect::<Vec<f64>>());
 
     let z_unit = range / 31.0_f64.exp2();
-    let block = |first: usize| Mat::from_fn(d, d, |j, k| h[(first + j, k)]);
-    let inverse = |block: Mat<f64>| -> Result<Mat<f64>> {
-        let svd = block.svd().map_err(|_| singular())?;
-        if svd.S()[d - 1] < 1e-6 * svd.S()[0] {
-            return Err(singular());
-        }
-        Ok(block.partial_piv_lu().inverse())
-    };
-    let (from_v, from_c) = (inverse(block(0))?, inverse(block(d)));
-    let mut correction = Mat::<f64>::zeros(sums, sums);
-    for j in 0..d {
-        for k in 0..d {
-            correction[(j, k)] = task.decays[j] * from_v[(j, k)];
-            // An output has units of scale times those of z: y = S Gamma (z + x).
-            match &from_c {
-                Ok(from_c) => correction[(d + j, d + k)] = task.decays[j] * from_c[(j, k)],
-                Err(_) => correction[(d + j, k)] = task.decays[j] * from_v[(j, k)],
-            }
-        }
+    let svd = h.svd().map_err(|_| singular())?;
+    if svd.S()[d - 1] < 1e-6 * svd.S()[0] {
+        return Err(singular());
     }
+    let inverse = h.partial_piv_lu().inverse();
+    // An output has units of scale times those of z, so that its row is the one of z.
+    let correction =
+        Mat::from_fn(sums, sums, |j, k| if k < d { task.decays[j % d] * inverse[(j % d, k)] } else { 0.0 });
     let shift: Vec<i32> =
         (0..sums).map(|j| (29 - correction.row(j).norm_max().log2().ceil() as i32).clamp(0, 62)).collect();
     let matrix: Vec<i32> = (0..sums * sums)
@@ -267,11 +255,11 @@ fn assemble(
         .map(|j| ((0..sums).map(|k| correction[(j, k)]).sum::<f64>() * lost).round() as i32)
         .collect();
 
-    let integers = |matrix: &Mat<f64>, from: usize, to: usize| -> Vec<i16> {
-        (0..n).flat_map(|i| (from..to).map(move |k| matrix[(i, k)] as i16)).collect()
+    let integers = |matrix: &Mat<f64>| {
+        (0..n).flat_map(|i| (0..d).map(move |k| matrix[(i, k)] as i16)).collect::<Vec<i16>>()
     };
     let shape = Shape { neurons: n, rank: d, inputs: d, outputs: d };
-    let u = integers(directions, 0, d);
+    let u = integers(directions);
     let mut fixed = FixedNetwork {
         number,
         shape,
@@ -282,12 +270,12 @@ fn assemble(
                 _ => Activation::Relu,
             })
         },
-        layers: Layers::LowRank { u: u.clone(), v: integers(weights, 0, d), matrix, shift, bias },
+        layers: Layers::LowRank { u: u.clone(), v: integers(weights), matrix, shift, bias },
         input: u,
         // 2 D products and the scale round down as well.
         bias: r.iter().map(|&r| mulh(2 * d as i32, r) / 2 + 1).collect(),
         scale: r,
-        readout: (0..d).flat_map(|o| (0..n).map(move |i| weights[(i, d + o)] as i16)).collect(),
+        readout: vec![0; d * n],
         input_scaling: network
             .inputs
             .iter()
