@@ -12,6 +12,9 @@ use tinyfold_core::Number;
 
 const STEPS: usize = 10_000;
 
+/// Errors on Gaussian inputs and on the recording of the chip's integers and of naive rounding; drift.
+type Errors = ([f64; 2], [f64; 2], f64);
+
 fn task(channels: usize) -> Integration {
     let decay = |c: usize| 0.99 + 0.005 * c as f64 / (channels - 1).max(1) as f64;
     Integration { decays: (0..channels).map(decay).collect(), scales: vec![1.0; channels] }
@@ -55,7 +58,7 @@ fn error(network: &tinyfold::format::fixed::FixedNetwork, x: &[f64], task: &Inte
 fn integrators_of_16_and_8_bits_integrate() {
     for channels in [2, 3] {
         for (number, bound) in [(Number::I16, 1e-4), (Number::I8, 1e-2)] {
-            let results: Vec<([f64; 2], [f64; 2], f64)> = (0..100_u64)
+            let results: Vec<Errors> = (0..100_u64)
                 .into_par_iter()
                 .map(|seed| {
                     let (network, task) = (design(channels, seed), task(channels));
@@ -73,9 +76,7 @@ fn integrators_of_16_and_8_bits_integrate() {
                     ([ours(gaussian), ours(recording)], [naive(gaussian), naive(recording)], quantised.drift)
                 })
                 .collect();
-            let worst = |pick: &dyn Fn(&([f64; 2], [f64; 2], f64)) -> f64| {
-                results.iter().map(pick).fold(0.0, f64::max)
-            };
+            let worst = |pick: &dyn Fn(&Errors) -> f64| results.iter().map(pick).fold(0.0, f64::max);
             let (gaussian, recording) = (worst(&|r| r.0[0]), worst(&|r| r.0[1]));
             println!(
                 "D = {channels}, {number:?}, worst of 100 seeds: Gaussian {gaussian:.1e}, recording {recording:.1e}, drift {:.1e}; naive rounding {:.1e}, {:.1e}",
