@@ -89,6 +89,17 @@ fn document() -> PathBuf {
 }
 
 #[test]
+fn the_readme_holds_what_the_command_prints() {
+    let (counts, baseline) = (everything(), Baseline::load(&baseline::file()).expect("benches/baseline.tsv"));
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let written = table::read_part(&readme).expect("README.md");
+    if baseline.compiler == counts.compiler {
+        let expected = table::part_for(&readme, counts).expect("README.md");
+        assert_eq!(written, expected, "write it again: tinyfold bench --write README.md");
+    }
+}
+
+#[test]
 fn the_document_holds_what_the_command_prints() {
     let (counts, written) = (everything(), table::read_part(&document()).expect("docs/benchmarks.md"));
     if written.contains(&counts.compiler) {

@@ -7,6 +7,8 @@ use crate::{Error, Result};
 
 /// The line of a document before the machine-made part.
 pub const BEGIN: &str = "<!-- made by: tinyfold bench --write -->";
+/// The line before a summary, where a document wants no more.
+pub const BEGIN_SUMMARY: &str = "<!-- made by: tinyfold bench --write, in short -->";
 /// The line after it.
 pub const END: &str = "<!-- end of what tinyfold bench made -->";
 
@@ -111,6 +113,51 @@ pub fn markdown(counts: &Counts) -> String {
     text
 }
 
+/// What an embedded engineer asks first: the product at n = 64 (32 on the M0), and a whole step at rank 2.
+#[must_use]
+pub fn summary(counts: &Counts) -> String {
+    let mut chips: Vec<&str> = counts.rows.iter().map(|row| row.on.as_str()).collect();
+    chips.dedup();
+    let size = |chip: &str| if chip == "qemu-m0" { 32 } else { 64 };
+    let heads: Vec<String> = chips.iter().map(|chip| format!("{chip}, n = {}", size(chip))).collect();
+    let mut text =
+        format!("| kernel | number | {} |\n|---|---|{}\n", heads.join(" | "), "---|".repeat(chips.len()));
+    for (kernel, rank, name) in
+        [("product", 0, "matrix-vector product"), ("low-rank-relu", 2, "step at rank 2")]
+    {
+        let mut numbers: Vec<&str> = Vec::new();
+        for row in counts.rows.iter().filter(|row| row.kernel == kernel && row.rank == rank) {
+            if !numbers.contains(&row.number.as_str()) {
+                numbers.push(&row.number);
+            }
+        }
+        for number in numbers {
+            let cells: Vec<String> = chips
+                .iter()
+                .map(|&chip| {
+                    let wanted = |row: &&Row| {
+                        (row.kernel.as_str(), row.rank, row.number.as_str()) == (kernel, rank, number)
+                            && row.on == chip
+                            && row.n == size(chip)
+                    };
+                    counts.rows.iter().find(wanted).map_or("-".into(), cell)
+                })
+                .collect();
+            text += &format!("| {name} | {number} | {} |\n", cells.join(" | "));
+        }
+    }
+    text
+}
+
+/// The part of a document that these counts make: a summary where its line asks for one.
+///
+/// # Errors
+/// The file, or a file without the two lines.
+pub fn part_for(path: &Path, counts: &Counts) -> Result<String> {
+    let text = std::fs::read_to_string(path).map_err(Error::file(path, "read"))?;
+    Ok(if text.contains(BEGIN_SUMMARY) { summary(counts) } else { markdown(counts) })
+}
+
 /// What is between the two lines of a document.
 ///
 /// # Errors
@@ -133,7 +180,10 @@ pub fn write_part(path: &Path, part: &str) -> Result<()> {
 
 fn split<'a>(path: &Path, text: &'a str) -> Result<[&'a str; 3]> {
     let missing = || Error::input(path.display().to_string(), format!("lines {BEGIN} and {END}"), "none");
-    let begin = text.find(BEGIN).ok_or_else(missing)? + BEGIN.len() + 1;
+    let begin = [BEGIN, BEGIN_SUMMARY]
+        .iter()
+        .find_map(|line| Some(text.find(line)? + line.len() + 1))
+        .ok_or_else(missing)?;
     let end = text.find(END).filter(|&end| end >= begin).ok_or_else(missing)?;
     Ok([&text[..begin], &text[begin..end], &text[end..]])
 }

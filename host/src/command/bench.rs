@@ -37,9 +37,9 @@ pub struct Args {
     /// The baseline; default: that of the source tree.
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
-    /// Write the table into this Markdown file, between its two marker lines.
+    /// Write the table into these Markdown files, between their two marker lines.
     #[arg(long, value_name = "FILE")]
-    write: Option<PathBuf>,
+    write: Vec<PathBuf>,
 }
 
 /// Runs the command.
@@ -59,8 +59,8 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         say!("{}", table::text(&counts).trim_end());
     }
-    if let Some(path) = &args.write {
-        table::write_part(path, &table::markdown(&counts))?;
+    for path in &args.write {
+        table::write_part(path, &table::part_for(path, &counts)?)?;
     }
     let path = args.baseline.clone().unwrap_or_else(baseline::file);
     if let Some(reason) = &args.accept {
