@@ -23,7 +23,7 @@
 use bytemuck::{cast_slice, cast_slice_mut};
 use tinyfold_app::{Failure, Sink};
 use tinyfold_core::fixed::{self, Weight};
-use tinyfold_core::{Activation, Error, Expected, Field, Number, Shape, State, Variant, View, wire};
+use tinyfold_core::{Error, Expected, Field, Number, Shape, State, View, wire};
 
 /// Ticks between two marks around a piece of work.
 pub trait Clock {
