@@ -60,9 +60,10 @@ impl<T: Scalar> Activation<T> {
         }
     }
 
-    /// phi of every element, in place. One loop for each function: to choose inside costs more than most.
-    #[inline(always)]
-    pub(crate) fn apply(self, elements: &mut [T], variant: Variant) {
+    /// phi of every element, in place.
+    // One loop for each function: to choose inside costs more than most.
+    #[inline(never)]
+    pub fn apply(self, elements: &mut [T], variant: Variant) {
         fn each<E: Copy>(elements: &mut [E], phi: impl Fn(E) -> E) {
             for element in elements {
                 *element = phi(*element);

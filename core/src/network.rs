@@ -3,8 +3,8 @@
 
 use crate::activation::Activation;
 use crate::error::{Error, Expected, Field, between, exactly};
-use crate::kernel::rows;
-use crate::linear::{PANEL_ROWS, add_column, readout};
+use crate::kernel::{read_out, rows};
+use crate::linear::PANEL_ROWS;
 use crate::scalar::{Arithmetic, Fused, MultiplyAdd, Scalar, Separate, Variant};
 use crate::shape::{Form, Shape};
 
@@ -262,16 +262,7 @@ impl<'a, T: Scalar> View<'a, T> {
         }
         state.y.copy_from_slice_checked(self.readout_bias);
         let phi: &[T] = if self.settings.form == Form::Rate { state.carried } else { state.scratch };
-        match self.shape.outputs {
-            1 => readout::<T, A, 1>(state.y, self.readout, phi),
-            2 => readout::<T, A, 2>(state.y, self.readout, phi),
-            3 => readout::<T, A, 3>(state.y, self.readout, phi),
-            outputs => {
-                for (column, &phi) in self.readout.chunks_exact(outputs.max(1)).zip(phi) {
-                    add_column::<T, A>(state.y, column, phi);
-                }
-            }
-        }
+        read_out::<T, A>(self.readout, phi, state.y);
         self.give_output(state.output, state.y);
     }
 

@@ -55,7 +55,8 @@ fn every_case_is_counted_on_every_chip_or_left_out_with_a_reason() {
         assert!(row.instructions > 0 && row.stack > 0 && row.ram >= 2048, "{row:?}");
         let modelled = !matches!(row.on.as_str(), "qemu-m7" | "qemu-m33");
         assert_eq!(row.cycles.is_some(), modelled, "{row:?}");
-        assert!(row.cycles.is_none_or(|cycles| cycles > row.instructions), "{row:?}");
+        // IT folds into the instruction before it.
+        assert!(row.cycles.is_none_or(|cycles| 10 * cycles > 9 * row.instructions), "{row:?}");
     }
     // A step costs more with more units, and leak is not free.
     let find = |kernel: &str, n: usize| {

@@ -13,7 +13,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tinyfold::design::exact::{Spec, exact};
 use tinyfold::format::model;
-use tinyfold::network::{Activation, Arithmetic, Form, Network, Recurrence};
+use tinyfold::network::{Activation, Arithmetic, Form, Network, Recurrence, Variant};
 use tinyfold::task::{Integration, synthetic};
 use tinyfold::verify::firmware::Image;
 use tinyfold::verify::qemu::{CHIPS, Qemu};
@@ -43,19 +43,42 @@ fn every_suite_case_is_bit_equal_on_every_chip() {
     }
 }
 
+/// Weights at the ends of the number range: 1 makes sums subnormal, 2 makes the state overflow to infinity and
+/// NaN, 3 puts −0 and the smallest subnormal among the weights, 4 lets sums underflow to +0 and −0; 0 changes
+/// nothing.
+fn extreme(network: &mut Network, kind: usize) {
+    let change = |k: usize, w: f64| match (kind, k % 5) {
+        (1, _) => w * 1e-21,
+        (2, _) => w * 1e12,
+        (4, _) => w * 1e-24,
+        (3, 1) => -0.0,
+        (3, 3) => 2_f64.powi(-149),
+        _ => w,
+    };
+    let all = |m: &Mat<f64>| Mat::from_fn(m.nrows(), m.ncols(), |i, j| change(i + 3 * j, m[(i, j)]));
+    network.recurrence = match &network.recurrence {
+        Recurrence::Dense(w) => Recurrence::Dense(all(w)),
+        Recurrence::LowRank { u, v } => Recurrence::LowRank { u: all(u), v: all(v) },
+    };
+    (network.input, network.readout) = (all(&network.input), all(&network.readout));
+    network.bias.iter_mut().enumerate().for_each(|(k, b)| *b = change(k, *b));
+}
+
 /// Any network: its sizes, what it computes, and the seed of its weights and samples.
 fn any_case() -> impl Strategy<Value = Case> {
-    let shape = (1..40_usize, 0..5_usize, 0..5_usize, 1..6_usize)
+    let shape = (1..40_usize, 0..6_usize, 0..6_usize, 1..10_usize)
         .prop_map(|(neurons, rank, inputs, outputs)| Shape { neurons, rank, inputs: inputs.max(1), outputs });
     let choices = (0..5_usize, any::<bool>(), any::<bool>(), any::<bool>(), 0..7_usize, 0.05..1.0_f64);
-    (shape, choices, any::<u64>()).prop_map(|(shape, choices, seed)| {
+    let float =
+        (0..5_usize, prop::sample::select(&[Variant::Rational, Variant::Libm, Variant::Micromath][..]));
+    (shape, choices, float, any::<u64>()).prop_map(|(shape, choices, (kind, variant), seed)| {
         let (activation, current, fused, wide, number, alpha) = choices;
         let form = if current { Form::Current } else { Form::Rate };
         // Half of the networks have no leak.
         let alpha = if alpha > 0.5 { 1.0 } else { alpha };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let samples = case::samples(8 * shape.inputs, &mut rng);
-        let name = format!("{shape:?}, activation {activation}, {form:?}, fused {fused}, wide {wide}, number {number}, alpha {alpha}, seed {seed}");
+        let name = format!("{shape:?}, activation {activation}, {form:?}, fused {fused}, wide {wide}, number {number}, alpha {alpha}, {variant:?}, extreme {kind}, seed {seed}");
         if number < 3 {
             let activations = [
                 Activation::Linear,
@@ -67,6 +90,8 @@ fn any_case() -> impl Strategy<Value = Case> {
             let mut network = case::random_network(activations[activation], shape, &mut rng);
             (network.form, network.alpha) = (form, alpha);
             network.arithmetic = if fused { Arithmetic::Fused } else { Arithmetic::Separate };
+            network.variant = variant;
+            extreme(&mut network, kind);
             network.initial = network.rest();
             return Case::of_network(name, network, samples).expect("exports");
         }

@@ -3,7 +3,7 @@
 #[cfg(tinyfold_fpu)]
 pub(crate) mod float;
 
-use crate::linear::{PANEL_ROWS, panel};
+use crate::linear::{PANEL_ROWS, add_column, panel, readout};
 use crate::network::CopyChecked;
 use crate::scalar::{Arithmetic, MultiplyAdd, Scalar};
 
@@ -72,5 +72,30 @@ pub(crate) fn rows<T: Scalar, A: MultiplyAdd>(panels: &[T], h: &[T], x: &[T], p:
             all = panel::<T, A>(block, h, x);
         }
         p.copy_from_slice_checked(&all);
+    }
+}
+
+/// y += C phi by the columns of C.
+#[inline(always)]
+pub(crate) fn read_out<T: Scalar, A: MultiplyAdd>(columns: &[T], phi: &[T], y: &mut [T]) {
+    let outputs = y.len();
+    // In separate arithmetic the compiler does as well for few outputs, without a call.
+    if T::PARTS && outputs <= WIDEST && (outputs > 3 || A::ARITHMETIC == Arithmetic::Fused) {
+        let mut sums = [T::ZERO; WIDEST];
+        sums.copy_from_slice_checked(y);
+        if T::write(A::ARITHMETIC, (columns, outputs), outputs, phi, &mut sums) {
+            y.copy_from_slice_checked(&sums);
+            return;
+        }
+    }
+    match outputs {
+        1 => readout::<T, A, 1>(y, columns, phi),
+        2 => readout::<T, A, 2>(y, columns, phi),
+        3 => readout::<T, A, 3>(y, columns, phi),
+        _ => {
+            for (column, &phi) in columns.chunks_exact(outputs.max(1)).zip(phi) {
+                add_column::<T, A>(y, column, phi);
+            }
+        }
     }
 }
