@@ -6,7 +6,7 @@ use faer::Mat;
 use serde::Serialize;
 
 use super::{EVALUATION_STEPS, TaskArgs, say};
-use crate::design::exact::{Spec, exact};
+use crate::design::exact::{Spec, exact, paired};
 use crate::format::arrays::{ArrayFile, list};
 use crate::format::network::{self, names};
 use crate::network::{Channel, Network, Recurrence};
@@ -38,6 +38,10 @@ pub struct Args {
     /// Decoders C, D × n: likewise, `C` or `decoders`.
     #[arg(long)]
     decoders: Option<PathBuf>,
+    /// Choose encoders and decoders, too, so that neurons form pairs with opposite rows: smaller n, and rounding
+    /// to few bits costs nothing.
+    #[arg(long, conflicts_with_all = ["encoders", "decoders"])]
+    pairs: bool,
     /// Write W as one n × n matrix instead of U and V.
     #[arg(long)]
     dense: bool,
@@ -96,7 +100,7 @@ pub fn run(args: &Args) -> Result<()> {
         decoder,
         task,
     };
-    let design = exact(&spec)?;
+    let design = if args.pairs { paired(&spec)? } else { exact(&spec)? };
     let mut made = if args.dense { design.dense() } else { design.network.clone() };
     if let Some(data) = &data {
         made.inputs.clone_from(&data.inputs);

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::say;
+use crate::Result;
 use crate::format::{self, model, network};
 use crate::network::{Arithmetic, Variant};
-use crate::{Error, Result};
 
 /// Writes a network as the bytes of a chip model (.tfld).
 #[derive(clap::Args)]
@@ -49,9 +49,7 @@ pub fn run(args: &Args) -> Result<()> {
     let bytes =
         if args.number == "f64" { model::export::<f64>(&network)? } else { model::export::<f32>(&network)? };
     let out = args.out.clone().unwrap_or_else(|| args.network.with_extension("tfld"));
-    if out.extension().is_none_or(|ending| ending != "tfld") {
-        return Err(Error::input("--out", "a file name ending in .tfld", out.display().to_string()));
-    }
+    model::check_name(&out)?;
     format::write_atomic(&out, bytes.bytes())?;
     say!("{}: {} bytes", out.display(), bytes.bytes().len());
     Ok(())

@@ -4,9 +4,10 @@ use faer::linalg::solvers::SolveLstsq;
 use faer::{Mat, Side};
 use serde::Serialize;
 
+use super::probe::{Errors, Probe, STEPS};
 use super::refit::refit;
 use crate::network::{Form, Network, Recurrence};
-use crate::task::{Integration, relative_rmse, synthetic};
+use crate::task::{Integration, synthetic};
 use crate::{Error, Result, simulate};
 
 /// How U and V were found.
@@ -28,22 +29,6 @@ impl std::fmt::Display for Method {
             Self::Weighted => "activity-weighted SVD",
             Self::Refit => "refit",
         })
-    }
-}
-
-/// Relative RMSE against the targets of the task; against the original network when it has none.
-/// Infinite, in JSON null, when the network diverges.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Errors {
-    /// On 10 000 steps of N(0, 1) inputs that the fit has not seen.
-    pub gaussian: f64,
-    /// On the inputs given; as `gaussian` when there are none.
-    pub inputs: f64,
-}
-
-impl Errors {
-    fn worst(self) -> f64 {
-        self.gaussian.max(self.inputs)
     }
 }
 
@@ -71,8 +56,6 @@ pub struct Compression {
     pub original: Errors,
 }
 
-/// Steps of every roll-out.
-const STEPS: usize = 10_000;
 /// Samples of the manifold for the fit; each is used with both signs.
 const SAMPLES: usize = 1500;
 /// How strongly a refit holds V small; the best is kept.
@@ -273,37 +256,4 @@ fn low_rank(dense: &Network, u: Mat<f64>, v: Mat<f64>, input: Mat<f64>) -> Netwo
     network.recurrence = Recurrence::LowRank { u, v };
     network.initial = words[..network.carried()].to_vec();
     network
-}
-
-/// Inputs with the outputs that are wanted for them.
-struct Probe {
-    outputs: usize,
-    runs: Vec<(Vec<f64>, Vec<f64>)>,
-}
-
-impl Probe {
-    fn new(network: &Network, inputs: &[f64]) -> Self {
-        let width = network.input.ncols();
-        let mut signals = vec![synthetic::gaussian(STEPS, width, 13)];
-        if !inputs.is_empty() {
-            signals.push(inputs.iter().copied().cycle().take(STEPS * width).collect());
-        }
-        let wanted = |x: Vec<f64>| {
-            let y = match &network.task {
-                Some(task) => task.targets(&x),
-                None => simulate::run(network, &x, false).outputs,
-            };
-            (x, y)
-        };
-        Self { outputs: network.readout.nrows(), runs: signals.into_iter().map(wanted).collect() }
-    }
-
-    fn errors(&self, network: &Network) -> Errors {
-        let rmse: Vec<f64> = self
-            .runs
-            .iter()
-            .map(|(x, y)| relative_rmse(&simulate::run(network, x, false).outputs, y, self.outputs))
-            .collect();
-        Errors { gaussian: rmse[0], inputs: *rmse.last().expect("one run at least") }
-    }
 }

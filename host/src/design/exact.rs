@@ -117,6 +117,66 @@ pub fn exact(spec: &Spec) -> Result<Design> {
     }
 }
 
+/// The exact integrator of `spec` from pairs of neurons with opposite rows, where encoders and decoders are free:
+/// U = [K; -K], V = [L; -L], K random, Lᵀ K = Gamma with least |L|, C = S Vᵀ, the least E with Vᵀ E = I.
+///
+/// phi(p) - phi(-p) = p for a ReLU, so each pair is linear and the even part vanishes term by term: rounding a pair
+/// alike keeps that. y = S z at every step.
+///
+/// # Errors
+/// An activation other than ReLU, an odd n or one below 2 D, encoders or decoders that are given; decays and scales as
+/// [`exact`].
+///
+/// ```
+/// use tinyfold::design::exact::{Spec, paired};
+/// use tinyfold::network::Activation;
+/// use tinyfold::task::Integration;
+///
+/// let task = Integration { decays: vec![0.99], scales: vec![1.0] };
+/// let spec = Spec { neurons: 2, task, activation: Activation::Relu, seed: 0, encoder: None, decoder: None };
+/// assert!(paired(&spec)?.residual < 1e-12);
+/// # Ok::<(), tinyfold::Error>(())
+/// ```
+pub fn paired(spec: &Spec) -> Result<Design> {
+    check(spec)?;
+    let Spec { neurons, task, activation, .. } = spec;
+    let channels = task.channels();
+    if *activation != Activation::Relu {
+        let found = crate::format::network::names::activation(*activation).0;
+        return Err(Error::input("activation", "relu (pairs are for it)", found));
+    }
+    if spec.encoder.is_some() || spec.decoder.is_some() {
+        let expected = "none: pairs choose their own encoders and decoders";
+        return Err(Error::input("encoders and decoders", expected, "some"));
+    }
+    if *neurons < 2 * channels || !neurons.is_multiple_of(2) {
+        let expected = format!("an even number of at least {} neurons for pairs", 2 * channels);
+        return Err(Error::input("n", expected, neurons.to_string()));
+    }
+    let half = neurons / 2;
+    let (k, _) = random_frozen(half, channels, spec.seed);
+    let singular = || Error::Numeric {
+        what: "pairs".into(),
+        reason: "directions drawn from this seed are dependent; try another".into(),
+    };
+    let gamma = diagonal(&task.decays);
+    let l = least_norm(&k.transpose().to_owned(), &gamma).ok_or_else(singular)?;
+    let mirror = |m: &Mat<f64>| {
+        Mat::from_fn(*neurons, channels, |i, j| if i < half { m[(i, j)] } else { -m[(i - half, j)] })
+    };
+    let (u, v) = (mirror(&k), mirror(&l));
+    let c = diagonal(&task.scales) * v.transpose();
+    let identity = Mat::identity(channels, channels);
+    let e = least_norm(&v.transpose().to_owned(), &identity).ok_or_else(singular)?;
+    let residual = largest(&(v.transpose() * &u - faer::Scale(2.0) * &gamma))
+        .max(largest(&(v.transpose() * &e - identity)));
+    let noise_gain = noise_gain(&u, &v, &c);
+    let mut network = Network::plain(*activation, Recurrence::LowRank { u: u.clone(), v }, u, c);
+    network.encoder = Some(e);
+    network.task = Some(task.clone());
+    Ok(Design { network, residual, noise_gain })
+}
+
 fn check(spec: &Spec) -> Result<()> {
     let Spec { neurons, task, .. } = spec;
     if !matches!(spec.activation, Activation::Linear | Activation::Relu) {

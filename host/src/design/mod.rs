@@ -4,8 +4,11 @@ pub mod compress;
 pub mod exact;
 mod groups;
 mod nnls;
+mod probe;
 pub mod quantise;
 mod refit;
+
+pub use probe::Errors;
 
 use faer::Mat;
 use rand::SeedableRng;

@@ -89,6 +89,17 @@ impl ModelBytes {
     }
 }
 
+/// Refuses a name for a chip model that no other command would take for one.
+///
+/// # Errors
+/// A name that does not end in .tfld.
+pub fn check_name(path: &Path) -> Result<()> {
+    if path.extension().is_some_and(|ending| ending == "tfld") {
+        return Ok(());
+    }
+    Err(Error::input("--out", "a file name ending in .tfld", path.display().to_string()))
+}
+
 /// The sizes of a network.
 #[must_use]
 pub fn shape_of(network: &Network) -> Shape {
