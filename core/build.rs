@@ -1,7 +1,8 @@
 //! Names the instructions of the target, which stable Rust does not tell.
 
 fn main() {
-    let target = std::env::var("TARGET").unwrap_or_default();
+    let portable = std::env::var_os("CARGO_FEATURE_PORTABLE").is_some();
+    let target = if portable { String::new() } else { std::env::var("TARGET").unwrap_or_default() };
     let (arch, float) = (target.split('-').next().unwrap_or_default(), target.ends_with("eabihf"));
     let kernels = match arch {
         "thumbv7em" => "dsp",

@@ -17,7 +17,7 @@ fn everything() -> &'static Counts {
     static COUNTS: OnceLock<Counts> = OnceLock::new();
     COUNTS.get_or_init(|| {
         let cases = case::cases(&[], &[]).expect("the list exports");
-        let chips = CHIPS.map(|chip| Bench::new(chip.name).expect("toolchain and QEMU are there"));
+        let chips = CHIPS.map(|chip| Bench::new(chip.name, false).expect("toolchain and QEMU are there"));
         count(&cases, &chips, &ProgressBar::hidden()).expect("every case runs, checked")
     })
 }
@@ -26,7 +26,7 @@ fn everything() -> &'static Counts {
 fn counting_thrice_gives_the_same_number() {
     let cases = case::cases(&["low-rank-relu".into(), "tanh".into()], &[16, 128]).expect("in the list");
     for name in ["qemu-m0", "qemu-m4f", "qemu-m7"] {
-        let bench = Bench::new(name).expect("toolchain and QEMU are there");
+        let bench = Bench::new(name, false).expect("toolchain and QEMU are there");
         for case in cases.iter().filter(|case| bench.left_out(case).is_none()).step_by(5) {
             let first = bench.count(case).expect("runs");
             for _ in 0..2 {
@@ -36,10 +36,27 @@ fn counting_thrice_gives_the_same_number() {
     }
 }
 
+/// Counting checks the bits, so assembly and portable Rust agree.
+#[test]
+fn portable_rust_gives_the_bits_of_assembly_within_its_bound() {
+    let cases = case::cases(&["product".into(), "low-rank-relu".into()], &[64]).expect("in the list");
+    let (assembly, portable) = [false, true].map(|portable| Bench::new("qemu-m4f", portable)).into();
+    let (assembly, portable) = (assembly.expect("toolchain and QEMU"), portable.expect("toolchain and QEMU"));
+    let mut per_product = Vec::new();
+    for case in &cases {
+        let slower = portable.count(case).expect("runs").instructions;
+        let faster = assembly.count(case).expect("runs").instructions;
+        assert!(case.kernel != "product" || slower > faster, "{}", case.name());
+        per_product.push(slower as f64 / (64.0 * 64.0));
+    }
+    println!("portable f32 product: {:.2} instructions per multiply-add", per_product[0]);
+    assert!(per_product[0] <= 3.3, "{}", cases[0].name());
+}
+
 #[test]
 fn a_chip_that_computes_other_bits_is_not_counted() {
     let mut cases = case::cases(&["low-rank-relu".into()], &[16]).expect("in the list");
-    let bench = Bench::new("qemu-m4f").expect("toolchain and QEMU are there");
+    let bench = Bench::new("qemu-m4f", false).expect("toolchain and QEMU are there");
     let case = &mut cases[0];
     *case.expected.last_mut().expect("words") ^= 1;
     let error = bench.count(case).expect_err("another bit").to_string();

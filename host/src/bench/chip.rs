@@ -54,18 +54,19 @@ pub struct Bench {
 }
 
 impl Bench {
-    /// Builds the bench image of the chip of this name.
+    /// Builds the bench image of the chip of this name; `portable`: without assembly.
     ///
     /// # Errors
     /// An unknown name, with the known ones; [`Error::Missing`] without QEMU or a toolchain.
-    pub fn new(name: &str) -> Result<Self> {
+    pub fn new(name: &str, portable: bool) -> Result<Self> {
         let traits = TRAITS.iter().find(|traits| traits.name == name);
         let (Some(traits), Some(chip)) = (traits, CHIPS.into_iter().find(|chip| chip.name == name)) else {
             let known = CHIPS.map(|chip| chip.name).join(", ");
             return Err(Error::input("--on", format!("chips among {known}"), name));
         };
         present()?;
-        let image = Image::build_binary(name, chip.target, &format!("{name}-bench"), &["bench"])?;
+        let features: &[&str] = if portable { &["bench", "portable"] } else { &["bench"] };
+        let image = Image::build_binary(name, chip.target, &format!("{name}-bench"), features)?;
         let bytes = std::fs::read(&image.path).map_err(Error::file(&image.path, "read"))?;
         let program = Program::read(&bytes, &image.path.display().to_string())?;
         Ok(Self { chip, image, program, traits })

@@ -24,6 +24,9 @@ pub struct Args {
     /// Sizes n; default: all. Activations are counted over 128 elements.
     #[arg(short, value_delimiter = ',')]
     n: Vec<usize>,
+    /// Build the images without assembly, from portable Rust alone.
+    #[arg(long, conflicts_with_all = ["check", "accept", "write"])]
+    portable: bool,
     /// Print JSON: {schema, compiler, models, rows: [{kernel, n, rank, number, on, instructions, ...}], left_out}.
     #[arg(long)]
     json: bool,
@@ -49,7 +52,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let cases = case::cases(&args.kernel, &args.n)?;
     let complete = args.kernel.is_empty() && args.n.is_empty();
-    let chips = args.on.iter().map(|name| Bench::new(name)).collect::<Result<Vec<Bench>>>()?;
+    let chips = args.on.iter().map(|name| Bench::new(name, args.portable)).collect::<Result<Vec<Bench>>>()?;
     let bar = ProgressBar::new(0).with_style(
         ProgressStyle::with_template("{bar:40} {pos}/{len} counts {elapsed}").expect("a valid template"),
     );

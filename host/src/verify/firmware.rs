@@ -62,6 +62,8 @@ impl Image {
                 remedy,
             });
         }
+        // Images of other features have the same name.
+        let folder = firmware.join(if features.contains(&"portable") { "target/portable" } else { "target" });
         let missing = || Error::Missing {
             what: "a compiler for Cortex-M or its emulator".into(),
             remedy: REMEDY.into(),
@@ -69,6 +71,8 @@ impl Image {
         let output = Command::new(&script)
             .args(["cargo", "build", "--release", "--locked", "--target", target, "-p", board])
             .args(["--bin", binary, "--features", &features.join(",")])
+            .arg("--target-dir")
+            .arg(&folder)
             .current_dir(&firmware)
             .stdin(Stdio::null())
             .output()
@@ -84,7 +88,7 @@ impl Image {
                 reason.collect::<Vec<&str>>().join("\n")
             )));
         }
-        Self::read(&firmware.join("target").join(target).join("release").join(binary))
+        Self::read(&folder.join(target).join("release").join(binary))
     }
 
     /// Reads an ELF file.
