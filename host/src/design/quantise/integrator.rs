@@ -321,8 +321,7 @@ fn without_even_part(directions: &Mat<f64>, weights: &Mat<f64>, scale: &[f64]) -
         if row < points.len() * sums { -(0..n).map(|i| even[(row, i)]).sum::<f64>() } else { 0.0 }
     });
     // As little pull towards the unrounded scales as keeps every scale positive.
-    let mut pull = 1e-9;
-    loop {
+    for pull in (-9..9).map(|exponent| 10.0_f64.powi(exponent)) {
         let system =
             Mat::from_fn(points.len() * sums + n, n, |row, i| match row.checked_sub(points.len() * sums) {
                 None => even[(row, i)],
@@ -333,8 +332,8 @@ fn without_even_part(directions: &Mat<f64>, weights: &Mat<f64>, scale: &[f64]) -
         if change.norm_max() < MOST_CHANGE {
             return (0..n).map(|i| scale[i] * (1.0 + change[(i, 0)])).collect();
         }
-        pull *= 10.0;
     }
+    scale.to_vec()
 }
 
 fn singular() -> Error {
