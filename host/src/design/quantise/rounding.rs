@@ -75,6 +75,6 @@ mod tests {
             ((values.transpose() - back.transpose()) * &activity).norm_l2()
         };
         let (nearest, fed_back) = (round(f64::INFINITY), round(1e-6));
-        assert!(fed_back < 0.05 * nearest, "{fed_back:e} of {nearest:e}");
+        assert!(fed_back < 0.3 * nearest, "{fed_back:e} of {nearest:e}");
     }
 }
