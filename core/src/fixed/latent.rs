@@ -49,7 +49,24 @@ impl<W: Weight> View<'_, W> {
         correct(self.readout, &sums, 0, &mut new);
         match (carried.first_chunk_mut::<D>(), new.first_chunk::<D>(), new.last_chunk::<D>()) {
             (Some(z), Some(new_z), Some(new_y)) if !self.settings.leaky() => (*z, *y) = (*new_z, *new_y),
-            _ => carry(&self.settings, D, &new, carried, y),
+            _ => self.leaky_square::<D, E>(&new, carried, y),
+        }
+    }
+
+    /// The carried z and y of a leaky network of R = I = O = `D`, and its output.
+    #[inline(always)]
+    fn leaky_square<const D: usize, const E: usize>(
+        &self,
+        new: &[i32; E],
+        carried: &mut [i32],
+        y: &mut [i32; D],
+    ) {
+        let Some(words) = carried.first_chunk_mut::<E>() else { return };
+        for (word, &new) in words.iter_mut().zip(new) {
+            *word = self.settings.leak(*word, new);
+        }
+        if let Some(last) = words.last_chunk::<D>() {
+            *y = *last;
         }
     }
 
@@ -109,6 +126,7 @@ impl<W: Weight> View<'_, W> {
             (4, 3) => self.small_sums::<4, 3>(z, x, sums),
             (4, 4) => self.small_sums::<4, 4>(z, x, sums),
             (6, 6) => self.small_sums::<6, 6>(z, x, sums),
+            (8, 8) => self.small_sums::<8, 8>(z, x, sums),
             _ => self.any_sums(z, x, sums),
         }
     }

@@ -7,7 +7,7 @@
 //! | [`mulw`]`(a, w)` | a w / 2^16, w a weight of 16 bits | down | always fits |
 //! | [`mulh`]`(a, r)` | a r / 2^32 | down | always fits |
 //! | sums of products | exact, in 32 bits, or in 64 and shifted | down, by the shift | wraps: a model must keep its sums in range |
-//! | [`leak`] | (keep old + alpha new) / 2^31 | to nearest, half up | saturates |
+//! | [`leak`] | (keep old + alpha new) / 2^31 | to nearest, half up | cannot overflow |
 //! | correction | bias + sum_k M_jk s_k / 2^shift, in 64 bits | to nearest, half up | saturates |
 //! | input | (raw - center) m / 2^shift, in 64 bits | to nearest, half up | saturates |
 //! | rate | phi / 2^rate_shift, in 16 or 8 bits | to nearest, half up | saturates; 8 bits: from -127 |
@@ -147,6 +147,7 @@ pub const fn saturate(x: i64) -> i32 {
 #[inline(always)]
 #[must_use]
 pub const fn leak(keep: u32, alpha: u32, old: i32, new: i32) -> i32 {
-    // Unless keep is 0, both fit 31 bits.
-    if keep == 0 { new } else { round_shift(mul(keep as i32, old) + mul(alpha as i32, new), 31) }
+    // Unless keep is 0, both fit 31 bits; a mean of two words needs no saturation.
+    let sum = mul(keep as i32, old).wrapping_add(mul(alpha as i32, new));
+    if keep == 0 { new } else { (sum.wrapping_add(1 << 30) >> 31) as i32 }
 }
