@@ -14,6 +14,14 @@ pub enum Field {
     Length,
     /// CRC-32.
     Checksum,
+    /// Position and size of a flash bank.
+    Bank,
+    /// CRC-32 of a bank's commit record.
+    Commit,
+    /// CRC-32 of a bank's payload.
+    Payload,
+    /// Kind and words of an optimiser.
+    Optimiser,
     /// Number type.
     Number,
     /// Rate or current form.
@@ -60,6 +68,8 @@ pub enum Field {
     State,
     /// The buffer to write into.
     Buffer,
+    /// Rate, decay or epsilon of an optimiser; found is which.
+    Rate,
 }
 
 /// What would have been right.
@@ -123,6 +133,10 @@ impl fmt::Display for Field {
             Self::Version => "format version",
             Self::Length => "length in bytes",
             Self::Checksum => "checksum",
+            Self::Bank => "bank",
+            Self::Commit => "checksum of the commit record",
+            Self::Payload => "checksum of the payload",
+            Self::Optimiser => "optimiser",
             Self::Number => "number type",
             Self::Form => "form",
             Self::Arithmetic => "arithmetic",
@@ -146,6 +160,7 @@ impl fmt::Display for Field {
             Self::Samples => "samples",
             Self::State => "state memory in words",
             Self::Buffer => "buffer",
+            Self::Rate => "learning rate, decay or epsilon",
         })
     }
 }
@@ -167,7 +182,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, expected, found } = self;
         match (field, expected) {
-            (Field::Magic | Field::Checksum, Expected::Exactly(value)) => {
+            (Field::Magic | Field::Checksum | Field::Commit | Field::Payload, Expected::Exactly(value)) => {
                 write!(f, "{field}: expected {value:#010x}, found {found:#010x}")
             }
             (_, Expected::Finite | Expected::Utf8) => {

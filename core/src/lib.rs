@@ -14,7 +14,7 @@
 //! | alpha | leak, in (0, 1] | |
 //!
 //! Reading order: [`Shape`], [`View`] and [`State`] (`network.rs`), `latent.rs`, `linear.rs`,
-//! [`pack`], [`wire`]; then [`fixed`], the same networks in integers.
+//! [`pack`], [`wire`]; then [`learn`] and [`bank`], and [`fixed`], the same networks in integers.
 //!
 //! ```
 //! use tinyfold_core::pack::{Matrices, Weights, pack};
@@ -64,10 +64,12 @@ macro_rules! assembly {
 }
 
 mod activation;
+pub mod bank;
 mod error;
 pub mod fixed;
 mod kernel;
 mod latent;
+pub mod learn;
 mod linear;
 mod network;
 mod owned;

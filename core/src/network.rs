@@ -236,7 +236,7 @@ impl<'a, T: Scalar> View<'a, T> {
         status
     }
 
-    fn take_input(&self, state: &mut State<'_, T>, x: &[T]) -> Status {
+    pub(crate) fn take_input(&self, state: &mut State<'_, T>, x: &[T]) -> Status {
         let mut held = 0;
         let mut raw = x.iter();
         for (x, &[center, gain]) in state.input.iter_mut().zip(self.input_scaling) {

@@ -43,6 +43,15 @@ pub trait Scalar:
     /// `min(max(self, lo), hi)` on the bits, in the order of numbers with −0 below +0: any NaN stays NaN.
     #[must_use]
     fn clipped(self, lo: Self, hi: Self) -> Self;
+    /// The square root, correctly rounded.
+    #[must_use]
+    fn sqrt(self) -> Self;
+    /// e^self by `libm`.
+    #[must_use]
+    fn exp(self) -> Self;
+    /// The natural logarithm by `libm`.
+    #[must_use]
+    fn ln(self) -> Self;
     /// Neither infinite nor NaN.
     fn is_finite(self) -> bool;
     /// True for +0 and −0, by the bits.
@@ -133,7 +142,7 @@ impl MultiplyAdd for Fused {
 }
 
 macro_rules! scalar {
-    ($T:ident, $Bits:ident, $number:expr, $sign:expr, $fma:path, $exp:path, $tanh:path, $rational:ident) => {
+    ($T:ident, $Bits:ident, $number:expr, $sign:expr, $fma:path, [$exp:path, $tanh:path, $ln:path, $sqrt:path], $rational:ident) => {
         impl Scalar for $T {
             const ZERO: Self = 0.0;
             const ONE: Self = 1.0;
@@ -181,6 +190,18 @@ macro_rules! scalar {
                 let x = if within(x, hi, most.wrapping_add(1)) { hi } else { x };
                 Self::from_bits(order(x).cast_unsigned())
             }
+            #[inline]
+            fn sqrt(self) -> Self {
+                $sqrt(self)
+            }
+            #[inline]
+            fn exp(self) -> Self {
+                far($exp, self)
+            }
+            #[inline]
+            fn ln(self) -> Self {
+                $ln(self)
+            }
             #[inline(always)]
             fn is_finite(self) -> bool {
                 self.is_finite()
@@ -210,8 +231,24 @@ use crate::kernel::float::fma as fmaf;
 #[cfg(not(tinyfold_fpu))]
 use libm::fmaf;
 
-scalar!(f32, i32, Number::F32, 1u32 << 31, fmaf, libm::expf, libm::tanhf, rational);
-scalar!(f64, i64, Number::F64, 1u64 << 63, libm::fma, libm::exp, libm::tanh, precise);
+scalar!(
+    f32,
+    i32,
+    Number::F32,
+    1u32 << 31,
+    fmaf,
+    [libm::expf, libm::tanhf, libm::logf, libm::sqrtf],
+    rational
+);
+scalar!(
+    f64,
+    i64,
+    Number::F64,
+    1u64 << 63,
+    libm::fma,
+    [libm::exp, libm::tanh, libm::log, libm::sqrt],
+    precise
+);
 
 /// What stands for [`rational`] in f64.
 mod precise {

@@ -53,15 +53,16 @@ pub fn write<W: Weight>(view: &View<'_, W>, metadata: &str, out: &mut [u8]) -> R
         settings.rate_shift.into(),
     ];
     let [layer, readout, scaling, initial] = view.sections();
-    let sections: [&[&[u8]]; 6] = [
-        &[cast_slice(&words)],
-        &[cast_slice(layer)],
-        &[cast_slice(readout)],
-        &[cast_slice(scaling)],
-        &[cast_slice(initial)],
-        &[metadata.as_bytes()],
+    let sections = [
+        [cast_slice(layer), &[]],
+        [cast_slice(readout), &[]],
+        [cast_slice(scaling), &[]],
+        [cast_slice(initial), &[]],
+        [metadata.as_bytes(), &[]],
     ];
-    layout::<W>(&shape, metadata.len()).write(W::NUMBER, tags, &shape, sections, out)
+    layout::<W>(&shape, metadata.len())
+        .pieces(W::NUMBER, tags, &shape, cast_slice(&words), sections)
+        .copy_to(out)
 }
 
 /// Reads the model that fills `bytes`, in place; they must be aligned for 32-bit words.

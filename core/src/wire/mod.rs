@@ -29,7 +29,11 @@
 //! order of a sum, an activation's arithmetic. Readers refuse every other version.
 
 pub mod fixed;
+pub mod learned;
+mod pieces;
 pub mod trial;
+
+pub use pieces::Pieces;
 
 use bytemuck::{cast_slice, try_cast_slice};
 use crc::{CRC_32_ISO_HDLC, Crc};
@@ -52,7 +56,7 @@ pub const ALIGNMENT: usize = 16;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"TFLD");
 const CHECKSUM_LEN: usize = 4;
-const CHECKSUM: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+pub(crate) const CHECKSUM: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 /// alpha, 1 - alpha, two parameters of the activation.
 const SETTINGS_LEN: usize = 4;
 
@@ -106,67 +110,32 @@ pub fn length(shape: &Shape, number: Number, metadata: &str) -> usize {
 /// # Errors
 /// [`Field::Buffer`]: `out` is too short.
 pub fn write<T: Scalar>(view: &View<'_, T>, metadata: &str, out: &mut [u8]) -> Result<usize, Error> {
-    let (shape, settings) = (view.shape(), view.settings());
-    let layout = Layout::of(&shape, T::NUMBER, metadata.len());
-    let (activation, parameters) = tag(settings.activation, T::ZERO);
-    let tags = [settings.form as u8, settings.arithmetic as u8, activation, settings.variant as u8];
-    let [layer, readout_bias, readout, input_scaling, output_scaling, initial] = view.sections();
-    let settings = [settings.alpha, settings.keep, parameters[0], parameters[1]];
-    let sections: [&[&[u8]]; 6] = [
-        &[cast_slice(&settings)],
-        &[cast_slice(layer)],
-        &[cast_slice(readout_bias), cast_slice(readout)],
-        &[cast_slice(input_scaling), cast_slice(output_scaling)],
-        &[cast_slice(initial)],
-        &[metadata.as_bytes()],
-    ];
-    layout.write(T::NUMBER, tags, &shape, sections, out)
+    pieces(view, metadata).copy_to(out)
 }
 
-impl Layout {
-    /// Writes header, sections and checksum: `tags` are those of bytes 7 to 10.
-    fn write(
-        &self,
-        number: Number,
-        tags: [u8; 4],
-        shape: &Shape,
-        sections: [&[&[u8]]; 6],
-        out: &mut [u8],
-    ) -> Result<usize, Error> {
-        let (need, found) = (self.checksum + CHECKSUM_LEN, out.len());
-        let too_short = Error::new(Field::Buffer, Expected::AtLeast(need as u64), found as u64);
-        let (out, _) = out.split_at_mut_checked(need).ok_or(too_short)?;
-        let (body, checksum) = out.split_at_mut_checked(self.checksum).ok_or(too_short)?;
-        body.fill(0);
-        let mut put = |at: usize, bytes: &[u8]| {
-            if let Some(place) = body.get_mut(at..).and_then(|rest| rest.get_mut(..bytes.len())) {
-                place.copy_from_slice(bytes);
-            }
-        };
-        put(0, &MAGIC.to_le_bytes());
-        put(4, &VERSION.to_le_bytes());
-        put(6, &[number as u8]);
-        put(7, &tags);
-        for (k, size) in [shape.neurons, shape.rank, shape.inputs, shape.outputs].into_iter().enumerate() {
-            put(12 + 2 * k, &(size as u16).to_le_bytes());
-        }
-        put(20, &(need as u32).to_le_bytes());
-        for (k, offset) in self.sections.into_iter().enumerate() {
-            put(24 + 4 * k, &(offset as u32).to_le_bytes());
-        }
-        let [.., metadata] = sections;
-        put(48, &(metadata.iter().map(|part| part.len()).sum::<usize>() as u32).to_le_bytes());
-        for (mut at, parts) in self.sections.into_iter().zip(sections) {
-            for part in parts {
-                put(at, part);
-                at += part.len();
-            }
-        }
-        for (byte, value) in checksum.iter_mut().zip(CHECKSUM.checksum(body).to_le_bytes()) {
-            *byte = value;
-        }
-        Ok(need)
-    }
+/// The bytes that [`write()`] writes, piece by piece.
+#[must_use]
+pub fn pieces<'a, T: Scalar>(view: &View<'a, T>, metadata: &'a str) -> Pieces<'a> {
+    let (shape, settings) = (view.shape(), view.settings());
+    let (activation, parameters) = tag(settings.activation, T::ZERO);
+    let tags = [settings.form as u8, settings.arithmetic as u8, activation, settings.variant as u8];
+    let [layer, readout_bias, readout, input_scaling, output_scaling, initial] =
+        view.sections().map(cast_slice::<T, u8>);
+    let settings = [settings.alpha, settings.keep, parameters[0], parameters[1]];
+    let sections = [
+        [layer, &[]],
+        [readout_bias, readout],
+        [input_scaling, output_scaling],
+        [initial, &[]],
+        [metadata.as_bytes(), &[]],
+    ];
+    Layout::of(&shape, T::NUMBER, metadata.len()).pieces(
+        T::NUMBER,
+        tags,
+        &shape,
+        cast_slice(&settings),
+        sections,
+    )
 }
 
 /// Reads the model that fills `bytes`, in place.

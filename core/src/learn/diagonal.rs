@@ -1,0 +1,194 @@
+//! Influences that stay with their neuron: SnAp-1 and RFLO.
+
+use crate::error::Error;
+use crate::linear::PANEL_ROWS;
+use crate::network::{State, Status, View};
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+
+use super::dense::{Cell, padded, steepest};
+use super::memory::squares;
+use super::online::Rule;
+use super::optimiser::{Nothing, Optimiser};
+use super::params::{Groups, Params};
+
+/// What carries a neuron's influence on itself to the next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Influence {
+    /// SnAp-1: j_i = keep + D_i W_ii, the diagonal of J.
+    Snap1,
+    /// RFLO: j_i = keep.
+    Rflo,
+}
+
+/// SnAp-1 and RFLO: exact RTRL with all influences but those of a neuron's weights on itself left out.
+///
+/// M'_ij = j_i M_ij + D_i (1, h, x)_j; dL/d\[b | W | B\]_ij = q_i M'_ij; dL/dC = dL/dy hᵀ.
+///
+/// M is n × (1 + n + I), packed like the layer; j as in [`Influence`]; D = alpha phi'(p); q = Cᵀ dL/dy.
+///
+/// Memory: [`Diagonal::memory_len`] words, n (1 + n + I) of them M. Multiply-adds a step beyond the forward one:
+/// 3 n (1 + n + I) + 2 O n + O(n). Sources: SnAp-1: Menick et al. 2021 (ICLR), section 3.1, the diagonal case;
+/// RFLO: Murray 2019 (eLife 8:e43299), eq. 6 to 8 with Bᵀ = C, and the network's own phi in the readout.
+#[derive(Debug)]
+pub struct Diagonal<'m, T> {
+    cell: Cell<'m, T>,
+    kind: Influence,
+    influence: &'m mut [T],
+    /// j, by rows.
+    carry: &'m mut [T],
+    /// An upper bound of the norm of each row of M: it grows as M can.
+    most: &'m mut [T],
+    size: T,
+}
+
+impl<'m, T: Scalar> Diagonal<'m, T> {
+    /// Words of memory for a network of this shape.
+    #[must_use]
+    pub const fn memory_len(shape: &Shape) -> usize {
+        Cell::<T>::memory_len(shape) + shape.layer_len() + 2 * padded(shape)
+    }
+
+    /// A rule in `memory`, at rest.
+    ///
+    /// # Errors
+    /// A network of low rank, memory too short.
+    pub fn new(
+        params: &Params<'_, T>,
+        groups: Groups,
+        kind: Influence,
+        memory: &'m mut [T],
+    ) -> Result<Self, Error> {
+        let shape = params.shape();
+        let (cell, mut memory) = Cell::new(params, groups, memory, Self::memory_len(&shape))?;
+        let influence = memory.cut(shape.layer_len());
+        let (carry, most) = (memory.cut(padded(&shape)), memory.cut(padded(&shape)));
+        Ok(Self { cell, kind, influence, carry, most, size: T::ZERO })
+    }
+
+    /// SnAp-1: see [`Diagonal::new`].
+    ///
+    /// # Errors
+    /// As [`Diagonal::new`].
+    pub fn snap1(params: &Params<'_, T>, groups: Groups, memory: &'m mut [T]) -> Result<Self, Error> {
+        Self::new(params, groups, Influence::Snap1, memory)
+    }
+
+    /// RFLO: see [`Diagonal::new`].
+    ///
+    /// # Errors
+    /// As [`Diagonal::new`].
+    pub fn rflo(params: &Params<'_, T>, groups: Groups, memory: &'m mut [T]) -> Result<Self, Error> {
+        Self::new(params, groups, Influence::Rflo, memory)
+    }
+
+    /// One pass over M and the weights.
+    #[inline(always)]
+    fn pass<O: Optimiser<T>>(&mut self, params: &mut Params<'_, T>, optimiser: &mut O, scale: T, last: bool) {
+        let shape = params.shape();
+        let runs = self.cell.runs(&shape);
+        let words = PANEL_ROWS * shape.columns();
+        let panels = params.layer_mut().chunks_exact_mut(words).zip(self.influence.chunks_exact_mut(words));
+        let rows = self.cell.q.as_chunks::<PANEL_ROWS>().0.iter();
+        let rows = rows.zip(self.cell.slope.as_chunks().0).zip(self.carry.as_chunks().0);
+        for (((panel, influence), ((q, slope), carry)), number) in panels.zip(rows).zip(0..) {
+            let q = q.map(|q| q * scale);
+            let (slope, carry): ([T; PANEL_ROWS], [T; PANEL_ROWS]) = (*slope, *carry);
+            let panel = panel.as_chunks_mut::<PANEL_ROWS>().0;
+            let influence = influence.as_chunks_mut::<PANEL_ROWS>().0;
+            for run in runs.clone() {
+                let first = number * shape.columns() + run.start;
+                let inputs = self.cell.presynaptic.get(run.clone()).unwrap_or_default();
+                let influence = influence.get_mut(run.clone()).unwrap_or_default();
+                let columns = panel.get_mut(run).unwrap_or_default();
+                for (((column, influence), &a), at) in
+                    columns.iter_mut().zip(influence).zip(inputs).zip(first..)
+                {
+                    for row in 0..PANEL_ROWS {
+                        let m = carry[row] * influence[row] + slope[row] * a;
+                        if last {
+                            influence[row] = m;
+                        }
+                        column[row] = optimiser.word(PANEL_ROWS * at + row, column[row], q[row] * m);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl<T: Scalar> Rule<T> for Diagonal<'_, T> {
+    fn forward(&mut self, view: &View<'_, T>, state: &mut State<'_, T>, x: &[T]) -> Status {
+        let status = self.cell.forward(view, state, x);
+        let (keep, columns) = (view.settings.keep, view.shape.columns());
+        let rows = self.carry.iter_mut().zip(self.cell.slope.iter());
+        match self.kind {
+            Influence::Rflo => rows.for_each(|(carry, _)| *carry = keep),
+            Influence::Snap1 => {
+                for ((carry, &slope), i) in rows.zip(0..) {
+                    let at = (i / PANEL_ROWS * columns + 1 + i) * PANEL_ROWS + i % PANEL_ROWS;
+                    let own = view.layer.get(at).copied().unwrap_or(T::ZERO);
+                    *carry = keep + slope * own;
+                }
+            }
+        }
+        let drive = self.cell.drive.sqrt();
+        let rows = self.carry.iter().zip(self.cell.slope.iter());
+        for (most, (&carry, &slope)) in self.most.iter_mut().zip(rows) {
+            *most = size(carry) * *most + size(slope) * drive;
+        }
+        self.size = squares(self.most) + self.cell.drive;
+        status
+    }
+
+    fn error(&mut self) -> &mut [T] {
+        self.cell.error
+    }
+
+    fn prepare(&mut self, view: &View<'_, T>, state: &State<'_, T>) -> T {
+        self.cell.back(view);
+        let rows = self.cell.q.iter().zip(self.most.iter());
+        let bound = rows.fold(T::ZERO, |sum, (&q, &most)| sum + (q * most) * (q * most));
+        bound + self.cell.readout_bound(state)
+    }
+
+    fn visit<O: Optimiser<T>>(
+        &mut self,
+        params: &mut Params<'_, T>,
+        state: &State<'_, T>,
+        optimiser: &mut O,
+        scale: T,
+        last: bool,
+    ) {
+        if last {
+            self.pass(params, optimiser, scale, true);
+        } else {
+            self.pass(params, optimiser, scale, false);
+        }
+        self.cell.visit_readout(params, state, optimiser, scale);
+    }
+
+    fn advance(&mut self, params: &mut Params<'_, T>, _: &State<'_, T>) {
+        self.pass(params, &mut Nothing, T::ZERO, true);
+    }
+
+    fn size(&self) -> T {
+        self.size
+    }
+
+    fn reset(&mut self) {
+        self.influence.fill(T::ZERO);
+        self.most.fill(T::ZERO);
+        self.size = T::ZERO;
+    }
+
+    fn lever(&self, view: &View<'_, T>) -> T {
+        steepest(&view.settings)
+    }
+}
+
+/// |x|.
+fn size<T: Scalar>(x: T) -> T {
+    if x < T::ZERO { -x } else { x }
+}

@@ -1,0 +1,646 @@
+//! Exact real-time recurrent learning in the latent of a network of rank R.
+
+use crate::error::Field;
+use crate::error::{Error, exactly};
+use crate::linear::{add_column, add_dot};
+use crate::network::{CopyChecked, State, Status, View};
+use crate::scalar::{Arithmetic, Fused, MultiplyAdd, Scalar, Separate};
+use crate::shape::Shape;
+
+use super::dense::{phi, relu, steepest};
+use super::memory::{Memory, dot, squares};
+use super::online::Rule;
+use super::optimiser::{Nothing, Optimiser};
+use super::params::{Groups, Params};
+use crate::Activation;
+
+/// What the input weights B depend on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Tie<'e, T> {
+    /// B = U, with I = R: inputs enter the latent as they are, as in the exact designs.
+    Recurrent,
+    /// B = U Vᵀ E, with E (n × I, row-major): the network of Fanthomme & Monasson 2021.
+    Encoder(&'e [T]),
+}
+
+/// Exact RTRL of a network of rank R: its whole past is in the R latent variables, so influences are n R² numbers
+/// instead of n³.
+///
+/// With p = b + U z + B x, phi = phi(p), D = diag(phi'(p)), J = keep I + alpha Vᵀ D U, G = Cᵀ D U and P = dz/dtheta:
+///
+/// dL/dtheta = gᵀ P + a_i d for theta in b_i, U_i, B_i; gᵀ P for V_i; dL/dC_io = e_o phi_i,
+/// P' = J P + alpha V_i phi'_i d, and P' = J P + alpha phi_i 1_r for V_ir,
+///
+/// e = dL/dy, g = Gᵀ e, a_i = phi'_i C_i · e; d is 1, z_j or x_l. A [`Tie`] is differentiated as well: d = z_j + (M x)_j
+/// for U_ij, with M = I or Vᵀ E, and P + (E_i · x) 1_r in place of P for V_ir. A leaky output carries dy/dtheta too:
+/// Q' = keep Q + alpha (dy/dtheta of this step), dL/dtheta = eᵀ Q'.
+///
+/// Memory: [`LatentRtrl::memory_len`] words; n R (2 R) of them are P for U and V. Multiply-adds a step beyond the
+/// forward one: n R (R + O) for J and G, then (R + 1)² or so for each parameter: 2 n R³ + O(n R²) for U and V.
+/// Source: Williams & Zipser 1989 for the recursion; for rank R it closes because dh/dtheta enters through Vᵀ alone.
+#[derive(Debug)]
+pub struct LatentRtrl<'m, T> {
+    groups: Groups,
+    tie: Option<Tie<'m, T>>,
+    error: &'m mut [T],
+    /// phi, phi' and a, n each.
+    phi: &'m mut [T],
+    slope: &'m mut [T],
+    back: &'m mut [T],
+    /// z + M x before the step, R.
+    zeta: &'m mut [T],
+    /// M, R × I.
+    mix: &'m mut [T],
+    /// J, R × R.
+    jacobian: &'m mut [T],
+    /// G, O × R.
+    gain: &'m mut [T],
+    /// g, R.
+    g: &'m mut [T],
+    /// A small difference of states, R, and the same after a step.
+    probe: &'m mut [T],
+    next: &'m mut [T],
+    /// P: R words for every learning word of a record but C.
+    influence: &'m mut [T],
+    /// Q of a leaky network: O words for each of these, one for each of C, c.
+    outputs: &'m mut [T],
+    /// ‖P‖² (and ‖Q‖²), ‖z‖² + ‖x‖² + 1, ‖phi‖².
+    size: T,
+    drive: T,
+    active: T,
+    growth: Growth<T>,
+}
+
+/// Mean growth of a difference of states, in windows of 64 steps.
+#[derive(Clone, Copy, Debug)]
+struct Growth<T> {
+    steps: u32,
+    last: Option<T>,
+}
+
+/// Learning words of a record that move z.
+const fn entries(shape: &Shape, groups: Groups) -> usize {
+    let Groups { recurrent, back, input, bias, .. } = groups;
+    bias as usize + (recurrent as usize + back as usize) * shape.rank + input as usize * shape.inputs
+}
+
+impl<'m, T: Scalar> LatentRtrl<'m, T> {
+    /// Words of memory for a network of this shape, `leaky` if alpha < 1.
+    #[must_use]
+    pub const fn memory_len(shape: &Shape, groups: Groups, leaky: bool) -> usize {
+        let Shape { neurons, rank, inputs, outputs } = *shape;
+        let small = outputs + rank * (4 + inputs + rank + outputs);
+        let carried = if leaky { neurons * outputs * (entries(shape, groups) + 1) + outputs } else { 0 };
+        small + 3 * neurons + neurons * entries(shape, groups) * rank + carried
+    }
+
+    /// A rule in `memory`, at rest; B is a parameter of its own.
+    ///
+    /// # Errors
+    /// A dense network, memory too short.
+    pub fn new(params: &Params<'_, T>, groups: Groups, memory: &'m mut [T]) -> Result<Self, Error> {
+        let shape = params.shape();
+        let Shape { neurons, rank, inputs, outputs } = shape;
+        if rank == 0 {
+            return Err(Error::new(Field::Rank, crate::Expected::AtLeast(1), 0));
+        }
+        let leaky = params.view().settings.leaky();
+        let mut memory = Memory::new(memory, Self::memory_len(&shape, groups, leaky))?;
+        let error = memory.cut(outputs);
+        let [phi, slope, back] = [(); 3].map(|()| memory.cut(neurons));
+        let [zeta, g, probe, next] = [(); 4].map(|()| memory.cut(rank));
+        let mix = memory.cut(rank * inputs);
+        let (jacobian, gain) = (memory.cut(rank * rank), memory.cut(outputs * rank));
+        let entries = entries(&shape, groups);
+        let influence = memory.cut(neurons * entries * rank);
+        let outputs = memory.cut(if leaky { neurons * outputs * (entries + 1) + outputs } else { 0 });
+        let growth = Growth { steps: 0, last: None };
+        let mut rule = Self {
+            groups,
+            tie: None,
+            error,
+            phi,
+            slope,
+            back,
+            zeta,
+            mix,
+            jacobian,
+            gain,
+            g,
+            probe,
+            next,
+            influence,
+            outputs,
+            size: T::ZERO,
+            drive: T::ZERO,
+            active: T::ZERO,
+            growth,
+        };
+        rule.reset();
+        Ok(rule)
+    }
+
+    /// The same with B tied; B is set to what `tie` says, here and after every update.
+    ///
+    /// # Errors
+    /// As [`LatentRtrl::new`]; I other than R or E of another length.
+    pub fn tied(
+        params: &mut Params<'_, T>,
+        groups: Groups,
+        tie: Tie<'m, T>,
+        memory: &'m mut [T],
+    ) -> Result<Self, Error> {
+        let shape = params.shape();
+        match tie {
+            Tie::Recurrent => exactly(Field::Inputs, shape.rank, shape.inputs)?,
+            Tie::Encoder(encoder) => exactly(Field::Buffer, shape.neurons * shape.inputs, encoder.len())?,
+        }
+        let mut rule = Self::new(params, Groups { input: false, ..groups }, memory)?;
+        rule.tie = Some(tie);
+        rule.fill_input(params);
+        Ok(rule)
+    }
+
+    /// M = Vᵀ E of a tie to encoders.
+    fn fill_mix(&mut self, layer: &[T], shape: Shape) {
+        let Some(Tie::Encoder(encoder)) = self.tie else { return };
+        let Shape { rank, inputs, .. } = shape;
+        self.mix.fill(T::ZERO);
+        for (record, e) in layer.chunks_exact(shape.record()).zip(encoder.chunks_exact(inputs.max(1))) {
+            let v = record.get(1 + rank + inputs..).unwrap_or_default();
+            for (row, &v) in self.mix.chunks_exact_mut(inputs.max(1)).zip(v) {
+                add_column::<T, Separate>(row, e, v);
+            }
+        }
+    }
+
+    /// Sets B to what the tie says.
+    fn fill_input(&mut self, params: &mut Params<'_, T>) {
+        let shape = params.shape();
+        let Shape { rank, inputs, .. } = shape;
+        let Some(tie) = self.tie else { return };
+        self.fill_mix(params.layer_mut(), shape);
+        for record in params.layer_mut().chunks_exact_mut(shape.record()) {
+            let (u, rest) =
+                record.get_mut(1..).unwrap_or_default().split_at_mut_checked(rank).unwrap_or_default();
+            let b = rest.get_mut(..inputs).unwrap_or_default();
+            match tie {
+                Tie::Recurrent => b.copy_from_slice_checked(u),
+                Tie::Encoder(_) => {
+                    b.fill(T::ZERO);
+                    for (row, &u) in self.mix.chunks_exact(inputs.max(1)).zip(u.iter()) {
+                        add_column::<T, Separate>(b, row, u);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The step of [`View::step`], with phi, phi', J and G.
+    fn run<A: MultiplyAdd>(&mut self, view: &View<'_, T>, state: &mut State<'_, T>) {
+        let Shape { rank, inputs, outputs, .. } = view.shape;
+        let settings = view.settings;
+        state.scratch.fill(T::ZERO);
+        state.y.copy_from_slice_checked(view.readout_bias);
+        let (z, carried_y) = state.carried.split_at_mut_checked(rank).unwrap_or_default();
+        self.zeta.copy_from_slice_checked(z);
+        let (s, y) = (&mut *state.scratch, &mut *state.y);
+        let kept = (&mut *self.phi, &mut *self.slope);
+        if !(rank == inputs
+            && rank == outputs
+            && match rank {
+                1 => {
+                    square_pass::<T, A, 1, 1>(view, (z, state.input), (s, y, self.jacobian, self.gain), kept)
+                }
+                2 => {
+                    square_pass::<T, A, 2, 4>(view, (z, state.input), (s, y, self.jacobian, self.gain), kept)
+                }
+                3 => {
+                    square_pass::<T, A, 3, 9>(view, (z, state.input), (s, y, self.jacobian, self.gain), kept)
+                }
+                _ => false,
+            })
+        {
+            self.jacobian.fill(T::ZERO);
+            self.gain.fill(T::ZERO);
+            let kept = (&mut *self.phi, &mut *self.slope);
+            pass::<T, A>(view, z, state.input, (s, y, self.jacobian, self.gain), kept);
+        }
+        self.drive = squares(z) + squares(state.input) + T::ONE;
+        self.active = squares(self.phi);
+        for (row, diagonal) in self.jacobian.chunks_exact_mut(rank.max(1)).zip(0..) {
+            for (j, column) in row.iter_mut().zip(0..) {
+                *j = settings.alpha * *j + if column == diagonal { settings.keep } else { T::ZERO };
+            }
+        }
+        view.leak_all::<A>(z, state.scratch);
+        if settings.leaky() {
+            view.leak_all::<A>(carried_y, state.y);
+            view.give_output(state.output, carried_y);
+        } else {
+            view.give_output(state.output, state.y);
+        }
+    }
+
+    /// v = J v, and its growth once every 64 steps.
+    fn grow(&mut self) {
+        const SIXTY_FOURTH: u32 = 6;
+        for (next, row) in self.next.iter_mut().zip(self.jacobian.chunks_exact(self.probe.len().max(1))) {
+            *next = dot(row, self.probe);
+        }
+        self.probe.copy_from_slice_checked(self.next);
+        self.growth.steps += 1;
+        if self.growth.steps < 1 << SIXTY_FOURTH {
+            return;
+        }
+        let length = squares(self.probe).sqrt();
+        self.growth.last = Some((0..SIXTY_FOURTH).fold(length, |x, _| x.sqrt()));
+        self.start_probe(length);
+    }
+
+    /// A probe of length 1 along itself, or along all axes if there is nothing of it.
+    fn start_probe(&mut self, length: T) {
+        self.growth.steps = 0;
+        let tiny = T::from_f64(1e-30);
+        if length > tiny && length <= T::ONE / tiny {
+            self.probe.iter_mut().for_each(|v| *v = *v / length);
+        }
+        // What fades away must not hide what grows.
+        let axes = T::ONE / T::from_f64(self.probe.len() as f64).sqrt();
+        let rest = T::from_f64(1e-3) * axes;
+        for v in self.probe.iter_mut() {
+            let good = v.is_finite() && length > tiny && length <= T::ONE / tiny;
+            *v = if good { *v + rest } else { axes };
+        }
+    }
+
+    /// Gradient and transport of all words of the records, with arrays for J, zeta and g where R is small.
+    #[inline(always)]
+    fn sweep<O: Optimiser<T>, J: AsRef<[T]>, V: AsRef<[T]>>(
+        &mut self,
+        params: &mut Params<'_, T>,
+        input: &[T],
+        optimiser: &mut O,
+        (jacobian, zeta, g): (J, V, V),
+        (scale, last): (T, bool),
+        mut next: impl AsMut<[T]>,
+    ) {
+        let (jacobian, zeta, g, next) = (jacobian.as_ref(), zeta.as_ref(), g.as_ref(), next.as_mut());
+        let (shape, settings) = (params.shape(), params.view().settings);
+        let Shape { inputs, outputs, .. } = shape;
+        let (record, rank, groups) = (shape.record(), g.len(), self.groups);
+        let mut influence = self.influence.chunks_exact_mut(rank.max(1));
+        let mut carried = Carried {
+            words: self.outputs.chunks_exact_mut(outputs.max(1)),
+            gain: self.gain,
+            error: self.error,
+            leak: [settings.keep, settings.alpha],
+            last,
+            size: T::ZERO,
+        };
+        let leaky = settings.leaky();
+        let mut size = T::ZERO;
+        let neurons = self.phi.iter().zip(self.slope.iter()).zip(self.back.iter());
+        let records = params.layer_mut().chunks_exact_mut(record).zip((0..).step_by(record));
+        for (((words, first), ((&phi, &slope), &a)), neuron) in records.zip(neurons).zip(0..) {
+            let (head, rest) = words.split_at_mut_checked(1 + rank + inputs).unwrap_or_default();
+            let (v, c) = rest.split_at_mut_checked(rank).unwrap_or_default();
+            let (a, steep) = (a * scale, settings.alpha * slope);
+            // A word of b, U or B: what it does to this step is d along V_i and C_i.
+            let mut enter = |word: &mut T, at: usize, d: T| {
+                let Some(p) = influence.next() else { return };
+                let gradient = if leaky {
+                    scale * carried.gradient(p, |o, _| c.get(o).map_or(T::ZERO, |&c| c * slope * d))
+                } else {
+                    dot(p, g) + a * d
+                };
+                if last {
+                    let along = steep * d;
+                    size =
+                        size + transport(jacobian, p, next, |next| add_column::<T, Separate>(next, v, along));
+                }
+                *word = optimiser.word(at, *word, gradient);
+            };
+            let (b, head) = head.split_at_mut_checked(1).unwrap_or_default();
+            let (u, input_weights) = head.split_at_mut_checked(rank).unwrap_or_default();
+            if groups.bias {
+                b.iter_mut().for_each(|b| enter(b, first, T::ONE));
+            }
+            if groups.recurrent {
+                for ((u, &zeta), at) in u.iter_mut().zip(zeta).zip(first + 1..) {
+                    enter(u, at, zeta);
+                }
+            }
+            if groups.input {
+                for ((b, &x), at) in input_weights.iter_mut().zip(input).zip(first + 1 + rank..) {
+                    enter(b, at, x);
+                }
+            }
+            if groups.back {
+                let place = first + 1 + rank + inputs;
+                if let Some(Tie::Encoder(encoder)) = self.tie {
+                    let e = encoder.get(neuron * inputs..).and_then(|e| e.get(..inputs)).unwrap_or_default();
+                    let xi = dot(e, input);
+                    let direct = settings.alpha * phi - settings.keep * xi;
+                    for (v, r) in v.iter_mut().zip(0..) {
+                        let Some(p) = influence.next() else { break };
+                        if let Some(p) = p.get_mut(r).filter(|_| last) {
+                            *p = *p + xi;
+                        }
+                        let unseen = if last { T::ZERO } else { xi };
+                        let of = |row: &[T]| unseen * row.get(r).copied().unwrap_or(T::ZERO);
+                        let gradient = if leaky {
+                            scale * carried.gradient(p, |_, row| of(row))
+                        } else {
+                            dot(p, g) + of(g)
+                        };
+                        if last {
+                            size = size + transport(jacobian, p, next, |next| add_at(next, r, direct));
+                        }
+                        *v = optimiser.word(place + r, *v, gradient);
+                    }
+                } else {
+                    let direct = settings.alpha * phi;
+                    for (v, r) in v.iter_mut().zip(0..) {
+                        let Some(p) = influence.next() else { break };
+                        let gradient =
+                            if leaky { scale * carried.gradient(p, |_, _| T::ZERO) } else { dot(p, g) };
+                        if last {
+                            size = size + transport(jacobian, p, next, |next| add_at(next, r, direct));
+                        }
+                        *v = optimiser.word(place + r, *v, gradient);
+                    }
+                }
+            }
+            if groups.readout && leaky {
+                let places = first + 1 + 2 * rank + inputs..;
+                for ((c, (seen, e)), at) in c.iter_mut().zip(carried.own(phi)).zip(places) {
+                    *c = optimiser.word(at, *c, scale * e * seen);
+                }
+            } else if groups.readout && !(O::SPARSE && phi.is_zero()) {
+                let places = first + 1 + 2 * rank + inputs..;
+                for ((c, &e), at) in c.iter_mut().zip(self.error.iter()).zip(places) {
+                    *c = optimiser.word(at, *c, scale * e * phi);
+                }
+            }
+        }
+        if groups.output_bias {
+            let (c, _, first) = params.readout_mut();
+            if leaky {
+                for ((c, (seen, e)), at) in c.iter_mut().zip(carried.own(T::ONE)).zip(first..) {
+                    *c = optimiser.word(at, *c, scale * e * seen);
+                }
+            } else {
+                for ((c, &e), at) in c.iter_mut().zip(self.error.iter()).zip(first..) {
+                    *c = optimiser.word(at, *c, scale * e);
+                }
+            }
+        }
+        if last {
+            self.size = size + carried.size;
+        }
+    }
+
+    /// [`LatentRtrl::sweep`] with arrays where there are some.
+    fn visit_records<O: Optimiser<T>>(
+        &mut self,
+        params: &mut Params<'_, T>,
+        input: &[T],
+        optimiser: &mut O,
+        how: (T, bool),
+    ) {
+        // What is only read goes to the stack, where R is not small to memory of its own.
+        macro_rules! small {
+            ($rank:literal, $square:literal) => {
+                if let (Some(&j), Some(&zeta), Some(&g)) = (
+                    self.jacobian.first_chunk::<$square>(),
+                    self.zeta.first_chunk::<$rank>(),
+                    self.g.first_chunk::<$rank>(),
+                ) {
+                    self.sweep(params, input, optimiser, (j, zeta, g), how, [T::ZERO; $rank]);
+                }
+            };
+        }
+        match self.g.len() {
+            1 => small!(1, 1),
+            2 => small!(2, 4),
+            3 => small!(3, 9),
+            _ => {
+                let [j, zeta, g, next] =
+                    [&mut self.jacobian, &mut self.zeta, &mut self.g, &mut self.next].map(core::mem::take);
+                self.sweep(params, input, optimiser, (&*j, &*zeta, &*g), how, &mut *next);
+                (self.jacobian, self.zeta, self.g, self.next) = (j, zeta, g, next);
+            }
+        }
+    }
+}
+
+/// dy/dtheta of a leaky network.
+struct Carried<'a, T> {
+    words: core::slice::ChunksExactMut<'a, T>,
+    gain: &'a [T],
+    error: &'a [T],
+    /// keep, alpha.
+    leak: [T; 2],
+    last: bool,
+    size: T,
+}
+
+impl<T: Scalar> Carried<'_, T> {
+    /// eᵀ Q' of the next word, Q' = keep Q + alpha (G p + direct(o, row o of G)).
+    fn gradient(&mut self, p: &[T], direct: impl Fn(usize, &[T]) -> T) -> T {
+        let [keep, alpha] = self.leak;
+        let mut gradient = T::ZERO;
+        let words = self.words.next().unwrap_or_default().iter_mut();
+        let rows = self.gain.chunks_exact(p.len().max(1));
+        for (((q, row), &e), o) in words.zip(rows).zip(self.error).zip(0..) {
+            let new = keep * *q + alpha * (dot(row, p) + direct(o, row));
+            gradient = gradient + e * new;
+            if self.last {
+                *q = new;
+                self.size = self.size + new * new;
+            }
+        }
+        gradient
+    }
+
+    /// Q' and e of C_io for every o, or of c with `phi` = 1.
+    fn own(&mut self, phi: T) -> impl Iterator<Item = (T, T)> {
+        let ([keep, alpha], last) = (self.leak, self.last);
+        let words = self.words.next().unwrap_or_default().iter_mut();
+        words.zip(self.error).map(move |(q, &e)| {
+            let new = keep * *q + alpha * phi;
+            if last {
+                *q = new;
+            }
+            (new, e)
+        })
+    }
+}
+
+/// p = J p and what `add` adds; its squared size.
+#[inline(always)]
+fn transport<T: Scalar>(jacobian: &[T], p: &mut [T], next: &mut [T], add: impl Fn(&mut [T])) -> T {
+    for (next, row) in next.iter_mut().zip(jacobian.chunks_exact(p.len().max(1))) {
+        *next = dot(row, p);
+    }
+    add(next);
+    p.copy_from_slice_checked(next);
+    squares(p)
+}
+
+#[inline(always)]
+fn add_at<T: Scalar>(words: &mut [T], at: usize, x: T) {
+    if let Some(word) = words.get_mut(at) {
+        *word = *word + x;
+    }
+}
+
+/// [`pass`] with R = I = O = `D`, in registers; `DD` is `D`². `false` if a slice is too short.
+#[inline(always)]
+fn square_pass<T: Scalar, A: MultiplyAdd, const D: usize, const DD: usize>(
+    view: &View<'_, T>,
+    (z, x): (&[T], &[T]),
+    (s, y, jacobian, gain): (&mut [T], &mut [T], &mut [T], &mut [T]),
+    kept: (&mut [T], &mut [T]),
+) -> bool {
+    let (Some(z), Some(x), Some(from)) = (z.first_chunk::<D>(), x.first_chunk::<D>(), y.first_chunk::<D>())
+    else {
+        return false;
+    };
+    let (mut new_s, mut new_y, mut j, mut g) = ([T::ZERO; D], *from, [T::ZERO; DD], [T::ZERO; DD]);
+    pass::<T, A>(view, z, x, (&mut new_s, &mut new_y, &mut j, &mut g), kept);
+    s.copy_from_slice_checked(&new_s);
+    y.copy_from_slice_checked(&new_y);
+    jacobian.copy_from_slice_checked(&j);
+    gain.copy_from_slice_checked(&g);
+    true
+}
+
+/// One pass over the records: s += Vᵀ phi, y += C phi, J += Vᵀ D U, G += Cᵀ D U; phi and phi' are kept.
+#[inline(always)]
+fn pass<T: Scalar, A: MultiplyAdd>(
+    view: &View<'_, T>,
+    z: &[T],
+    x: &[T],
+    (s, y, jacobian, gain): (&mut [T], &mut [T], &mut [T], &mut [T]),
+    (kept_phi, kept_slope): (&mut [T], &mut [T]),
+) {
+    let (rank, inputs) = (z.len(), x.len());
+    let relu_only = view.settings.activation == Activation::Relu;
+    let records = view.layer.chunks_exact(1 + 2 * rank + inputs + y.len());
+    for ((record, kept_phi), kept_slope) in records.zip(kept_phi).zip(kept_slope) {
+        let Some((&bias, record)) = record.split_first() else { break };
+        let (u, record) = record.split_at_checked(rank).unwrap_or_default();
+        let (b, record) = record.split_at_checked(inputs).unwrap_or_default();
+        let (v, c) = record.split_at_checked(rank).unwrap_or_default();
+        let p = add_dot::<T, A>(add_dot::<T, A>(bias, u, z), b, x);
+        let (value, slope) = if relu_only { relu(p) } else { phi(&view.settings, p) };
+        (*kept_phi, *kept_slope) = (value, slope);
+        // An inactive unit adds nothing.
+        if value.is_zero() && slope.is_zero() {
+            continue;
+        }
+        add_column::<T, A>(s, v, value);
+        add_column::<T, A>(y, c, value);
+        for (row, &v) in jacobian.chunks_exact_mut(rank.max(1)).zip(v) {
+            add_column::<T, Separate>(row, u, v * slope);
+        }
+        for (row, &c) in gain.chunks_exact_mut(rank.max(1)).zip(c) {
+            add_column::<T, Separate>(row, u, c * slope);
+        }
+    }
+}
+
+impl<T: Scalar> Rule<T> for LatentRtrl<'_, T> {
+    fn forward(&mut self, view: &View<'_, T>, state: &mut State<'_, T>, x: &[T]) -> Status {
+        let status = view.take_input(state, x);
+        match view.settings.arithmetic {
+            Arithmetic::Separate => self.run::<Separate>(view, state),
+            Arithmetic::Fused => self.run::<Fused>(view, state),
+        }
+        match self.tie {
+            None => {}
+            Some(Tie::Recurrent) => add_column::<T, Separate>(self.zeta, state.input, T::ONE),
+            Some(Tie::Encoder(_)) => {
+                self.fill_mix(view.layer, view.shape);
+                for (zeta, row) in self.zeta.iter_mut().zip(self.mix.chunks_exact(view.shape.inputs.max(1))) {
+                    *zeta = *zeta + dot(row, state.input);
+                }
+            }
+        }
+        self.grow();
+        status
+    }
+
+    fn error(&mut self) -> &mut [T] {
+        self.error
+    }
+
+    fn prepare(&mut self, view: &View<'_, T>, _: &State<'_, T>) -> T {
+        let Shape { rank, inputs, .. } = view.shape;
+        self.g.fill(T::ZERO);
+        for (row, &e) in self.gain.chunks_exact(rank.max(1)).zip(self.error.iter()) {
+            add_column::<T, Separate>(self.g, row, e);
+        }
+        let units = self.back.iter_mut().zip(self.slope.iter());
+        for ((a, &slope), record) in units.zip(view.layer.chunks_exact(view.shape.record())) {
+            let c = record.get(1 + 2 * rank + inputs..).unwrap_or_default();
+            *a = if slope.is_zero() { T::ZERO } else { slope * dot(c, self.error) };
+        }
+        // (u + v + w)² <= 3 (u² + v² + w²), by parts of the gradient; an input of a tie enters through zeta.
+        let (e, g) = (squares(self.error), squares(self.g));
+        let reach = match self.tie {
+            Some(Tie::Encoder(encoder)) => squares(encoder),
+            _ => T::ONE,
+        };
+        let direct = squares(self.back) * (self.drive + squares(self.zeta));
+        T::from_f64(3.0) * ((g + e) * self.size + direct + g * self.drive * reach)
+            + e * (self.active + T::ONE)
+    }
+
+    fn visit<O: Optimiser<T>>(
+        &mut self,
+        params: &mut Params<'_, T>,
+        state: &State<'_, T>,
+        optimiser: &mut O,
+        scale: T,
+        last: bool,
+    ) {
+        self.visit_records(params, state.input, optimiser, (scale, last));
+        if last && self.tie.is_some() {
+            self.fill_input(params);
+        }
+    }
+
+    fn advance(&mut self, params: &mut Params<'_, T>, state: &State<'_, T>) {
+        self.visit_records(params, state.input, &mut Nothing, (T::ZERO, true));
+    }
+
+    fn size(&self) -> T {
+        self.size + self.drive + self.active
+    }
+
+    fn reset(&mut self) {
+        self.influence.fill(T::ZERO);
+        self.outputs.fill(T::ZERO);
+        self.size = T::ZERO;
+        self.growth.last = None;
+        self.start_probe(T::ZERO);
+    }
+
+    fn lever(&self, view: &View<'_, T>) -> T {
+        let Shape { rank, inputs, .. } = view.shape;
+        let mut sum = T::ZERO;
+        for record in view.layer.chunks_exact(view.shape.record()) {
+            sum = sum + squares(record.get(1..=rank).unwrap_or_default());
+            sum = sum
+                + squares(record.get(1 + rank + inputs..).and_then(|v| v.get(..rank)).unwrap_or_default());
+        }
+        steepest(&view.settings) * sum.sqrt()
+    }
+
+    fn growth(&self) -> Option<T> {
+        self.growth.last
+    }
+}

@@ -1,0 +1,50 @@
+//! Cutting lent memory into parts.
+
+use crate::error::{Error, Expected, Field, exactly};
+use crate::network::View;
+use crate::scalar::Scalar;
+
+/// Memory that was lent, cut from the front.
+pub(crate) struct Memory<'m, T>(&'m mut [T]);
+
+impl<'m, T: Scalar> Memory<'m, T> {
+    /// The first `words` of `memory`, all zero.
+    pub(crate) fn new(memory: &'m mut [T], words: usize) -> Result<Self, Error> {
+        let found = memory.len();
+        let too_short = Error::new(Field::Buffer, Expected::AtLeast(words as u64), found as u64);
+        let memory = memory.get_mut(..words).ok_or(too_short)?;
+        memory.fill(T::ZERO);
+        Ok(Self(memory))
+    }
+
+    /// The next `words`.
+    pub(crate) fn cut(&mut self, words: usize) -> &'m mut [T] {
+        let (part, rest) = core::mem::take(&mut self.0).split_at_mut_checked(words).unwrap_or_default();
+        self.0 = rest;
+        part
+    }
+}
+
+/// Refuses a network of low rank.
+pub(crate) fn dense<T: Scalar>(view: &View<'_, T>) -> Result<(), Error> {
+    exactly(Field::Rank, 0, view.shape().rank)
+}
+
+/// Σ x².
+#[inline(always)]
+pub(crate) fn squares<T: Scalar>(x: &[T]) -> T {
+    let (fours, rest) = x.as_chunks::<4>();
+    let mut sum = T::ZERO;
+    for &[a, b, c, d] in fours {
+        sum = sum + a * a + b * b + c * c + d * d;
+    }
+    rest.iter().fold(sum, |sum, &x| sum + x * x)
+}
+
+/// Σ a_k b_k, ascending from the first product.
+#[inline(always)]
+pub(crate) fn dot<T: Scalar>(a: &[T], b: &[T]) -> T {
+    let mut products = a.iter().zip(b);
+    let first = products.next().map_or(T::ZERO, |(&a, &b)| a * b);
+    products.fold(first, |sum, (&a, &b)| sum + a * b)
+}
