@@ -32,7 +32,13 @@ static BYTES: &[u8] = include_bytes!("reference/online_learning.npz");
 
 impl Case {
     fn all() -> impl Iterator<Item = Self> {
-        CASES.into_iter().map(|(name, activation, loss, alpha)| Self { name, activation, loss, alpha, bytes: BYTES })
+        CASES.into_iter().map(|(name, activation, loss, alpha)| Self {
+            name,
+            activation,
+            loss,
+            alpha,
+            bytes: BYTES,
+        })
     }
 
     fn array(&self, name: &str) -> ArrayD<f64> {
@@ -41,7 +47,8 @@ impl Case {
     }
 
     fn shape(&self) -> Shape {
-        let [neurons, inputs, outputs] = [self.array("b").len(), self.array("X").shape()[1], self.array("bout").len()];
+        let [neurons, inputs, outputs] =
+            [self.array("b").len(), self.array("X").shape()[1], self.array("bout").len()];
         Shape { neurons, rank: 0, inputs, outputs }
     }
 
@@ -180,7 +187,11 @@ fn worst_of(case: &Case, run: &Run, expected: &Array3<f64>) -> f64 {
         worst = worst.max(relative(layer.iter().map(|&at| gradient[at]), &expected.index_axis(Axis(0), t)));
         worst = worst.max(relative(out.iter().map(|&at| gradient[at]), &readout.index_axis(Axis(0), t)));
     }
-    for (found, name) in [(&run.losses.iter().map(|&l| vec![l]).collect::<Vec<_>>(), "loss"), (&run.states, "a"), (&run.outputs, "z")] {
+    for (found, name) in [
+        (&run.losses.iter().map(|&l| vec![l]).collect::<Vec<_>>(), "loss"),
+        (&run.states, "a"),
+        (&run.outputs, "z"),
+    ] {
         worst = worst.max(relative(found.concat(), &case.array(name)));
     }
     worst
@@ -205,16 +216,8 @@ fn rules<T: Scalar>(case: &Case) -> Vec<(&'static str, &'static str, Run)> {
     let b0: Vec<T> = case.layer("uoro_B0").iter().map(number).collect();
     vec![
         ("RTRL", "rtrl_step", rtrl::<T>(case)),
-        (
-            "SnAp-1",
-            "snap1_step",
-            run::<T, _>(case, diagonal, |p, m| Diagonal::snap1(p, all, m), |_, _| {}),
-        ),
-        (
-            "RFLO",
-            "rflo_step",
-            run::<T, _>(case, diagonal, |p, m| Diagonal::rflo(p, all, m), |_, _| {}),
-        ),
+        ("SnAp-1", "snap1_step", run::<T, _>(case, diagonal, |p, m| Diagonal::snap1(p, all, m), |_, _| {})),
+        ("RFLO", "rflo_step", run::<T, _>(case, diagonal, |p, m| Diagonal::rflo(p, all, m), |_, _| {})),
         (
             "UORO",
             "uoro_step",
@@ -277,8 +280,7 @@ fn e_prop_is_the_error_times_a_presynaptic_trace() {
     for case in Case::all() {
         let shape = case.shape();
         let words = Eprop::<f64>::memory_len(&shape);
-        let run: Run =
-            run::<f64, _>(&case, words, |p, m| Eprop::new(p, Groups::ALL, m), |_, _| {});
+        let run: Run = run::<f64, _>(&case, words, |p, m| Eprop::new(p, Groups::ALL, m), |_, _| {});
         let array2 = |name: &str| -> Array2<f64> { case.array(name).into_dimensionality().expect("2-D") };
         let (a, q, x) = (array2("a"), array2("q"), array2("X"));
         let a0: Array1<f64> = case.array("a0").into_dimensionality().expect("1-D");
@@ -330,7 +332,8 @@ fn rls_solves_the_normal_equations() {
         let (steps, n) = a.dim();
         let r = faer::Mat::from_fn(steps, n + 1, |t, j| if j < n { a[(t, j)] } else { 1.0 });
         let (wout, bout) = (case.array("Wout"), case.array("bout"));
-        let start = faer::Mat::from_fn(n + 1, shape.outputs, |j, o| if j < n { wout[[o, j]] } else { bout[[o]] });
+        let start =
+            faer::Mat::from_fn(n + 1, shape.outputs, |j, o| if j < n { wout[[o, j]] } else { bout[[o]] });
         let wanted = faer::Mat::from_fn(steps, shape.outputs, |t, o| y[[t, o]]);
         let system = r.transpose() * &r + faer::Scale(ridge) * faer::Mat::<f64>::identity(n + 1, n + 1);
         let right = r.transpose() * &wanted + faer::Scale(ridge) * &start;
@@ -345,6 +348,7 @@ fn rls_solves_the_normal_equations() {
 
 #[test]
 fn the_oracle_is_where_the_readme_says() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/README.md"));
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/README.md"));
     assert!(readme.expect("a README").contains("online_learning.npz"));
 }

@@ -55,8 +55,9 @@ pub struct LatentRtrl<'m, T> {
     jacobian: &'m mut [T],
     /// G, O × R.
     gain: &'m mut [T],
-    /// g, R.
+    /// g, R, and the same times what an optimiser asks for.
     g: &'m mut [T],
+    scaled: &'m mut [T],
     /// A small difference of states, R, and the same after a step.
     probe: &'m mut [T],
     next: &'m mut [T],
@@ -89,7 +90,7 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
     #[must_use]
     pub const fn memory_len(shape: &Shape, groups: Groups, leaky: bool) -> usize {
         let Shape { neurons, rank, inputs, outputs } = *shape;
-        let small = outputs + rank * (4 + inputs + rank + outputs);
+        let small = outputs + rank * (5 + inputs + rank + outputs);
         let carried = if leaky { neurons * outputs * (entries(shape, groups) + 1) + outputs } else { 0 };
         small + 3 * neurons + neurons * entries(shape, groups) * rank + carried
     }
@@ -108,7 +109,7 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
         let mut memory = Memory::new(memory, Self::memory_len(&shape, groups, leaky))?;
         let error = memory.cut(outputs);
         let [phi, slope, back] = [(); 3].map(|()| memory.cut(neurons));
-        let [zeta, g, probe, next] = [(); 4].map(|()| memory.cut(rank));
+        let [zeta, g, scaled, probe, next] = [(); 5].map(|()| memory.cut(rank));
         let mix = memory.cut(rank * inputs);
         let (jacobian, gain) = (memory.cut(rank * rank), memory.cut(outputs * rank));
         let entries = entries(&shape, groups);
@@ -127,6 +128,7 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
             jacobian,
             gain,
             g,
+            scaled,
             probe,
             next,
             influence,
@@ -407,7 +409,7 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
         params: &mut Params<'_, T>,
         input: &[T],
         optimiser: &mut O,
-        how: (T, bool),
+        (scale, last): (T, bool),
     ) {
         // What is only read goes to the stack, where R is not small to memory of its own.
         macro_rules! small {
@@ -417,7 +419,8 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
                     self.zeta.first_chunk::<$rank>(),
                     self.g.first_chunk::<$rank>(),
                 ) {
-                    self.sweep(params, input, optimiser, (j, zeta, g), how, [T::ZERO; $rank]);
+                    let g = g.map(|g| g * scale);
+                    self.sweep(params, input, optimiser, (j, zeta, g), (scale, last), [T::ZERO; $rank]);
                 }
             };
         }
@@ -426,10 +429,12 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
             2 => small!(2, 4),
             3 => small!(3, 9),
             _ => {
+                self.scaled.iter_mut().zip(self.g.iter()).for_each(|(scaled, &g)| *scaled = g * scale);
                 let [j, zeta, g, next] =
-                    [&mut self.jacobian, &mut self.zeta, &mut self.g, &mut self.next].map(core::mem::take);
-                self.sweep(params, input, optimiser, (&*j, &*zeta, &*g), how, &mut *next);
-                (self.jacobian, self.zeta, self.g, self.next) = (j, zeta, g, next);
+                    [&mut self.jacobian, &mut self.zeta, &mut self.scaled, &mut self.next]
+                        .map(core::mem::take);
+                self.sweep(params, input, optimiser, (&*j, &*zeta, &*g), (scale, last), &mut *next);
+                (self.jacobian, self.zeta, self.scaled, self.next) = (j, zeta, g, next);
             }
         }
     }

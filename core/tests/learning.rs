@@ -1,0 +1,409 @@
+//! Learners that meet anything: noise, spikes, NaN, infinities, laws, limits.
+
+use tinyfold_core::learn::{
+    Adam, Dale, Diagonal, Eprop, Groups, Guard, LatentRtrl, Learner, Limits, Lms, Loss, Momentum, Online,
+    Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro, Update,
+};
+use tinyfold_core::pack::{Matrices, Weights, pack};
+use tinyfold_core::{Activation, PANEL_ROWS, Scalar, Settings, Shape};
+
+/// Uniform in [-1, 1), from a seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 40) as f32 / (1_u32 << 23) as f32 - 1.0
+    }
+
+    fn list<T: Scalar>(&mut self, count: usize, scale: f64) -> Vec<T> {
+        (0..count).map(|_| T::from_f64(scale * f64::from(self.next()))).collect()
+    }
+
+    /// Noise, now and then a spike or no number at all.
+    fn rough(&mut self) -> f32 {
+        let x = self.next();
+        match (self.0 >> 20) % 300 {
+            0 => f32::NAN,
+            1 => f32::INFINITY,
+            2 => f32::NEG_INFINITY,
+            3 => 1e30 * x,
+            4 => 1e6 * x,
+            5 => f32::MAX * x,
+            _ => x,
+        }
+    }
+}
+
+/// Packed words of a random network.
+fn words<T: Scalar>(shape: Shape, seed: u64) -> Vec<T> {
+    let Shape { neurons: n, rank, inputs, outputs } = shape;
+    let mut random = Random(seed);
+    let scale = 1.0 / (n as f64).sqrt();
+    let (w, v) = (random.list(n * if rank == 0 { n } else { rank }, scale), random.list(n * rank, scale));
+    let matrices = Matrices {
+        weights: if rank == 0 { Weights::Dense(&w) } else { Weights::LowRank { u: &w, v: &v } },
+        input: &random.list::<T>(n * inputs, 1.0),
+        bias: &random.list::<T>(n, 0.2),
+        readout: &random.list::<T>(outputs * n, scale),
+        output_bias: &random.list::<T>(outputs, 0.2),
+        scaling: &vec![[T::ZERO, T::ONE]; inputs + outputs],
+        initial: &[],
+    };
+    let mut words = vec![T::ZERO; shape.parameter_len()];
+    pack(&shape, &matrices, &mut words).expect("right sizes");
+    words
+}
+
+const DENSE: Shape = Shape { neurons: 10, rank: 0, inputs: 2, outputs: 3 };
+const LATENT: Shape = Shape { neurons: 10, rank: 2, inputs: 2, outputs: 2 };
+
+/// Steps a learner on rough signals; every word stays finite.
+fn survives<L: Learner<f32>>(name: &str, learner: &mut L, shape: Shape, leaky: bool, steps: usize) {
+    let mut words = words::<f32>(shape, 3);
+    let settings = settings(Activation::Relu, leaky);
+    let mut params = Params::new(shape, settings, &mut words).expect("good numbers");
+    let mut memory = vec![0.0; shape.state_len()];
+    let mut state = params.view().state(&mut memory).expect("enough");
+    let mut random = Random(17);
+    for step in 0..steps {
+        let x: Vec<f32> = (0..shape.inputs).map(|_| random.rough()).collect();
+        let target: Vec<f32> = (0..shape.outputs).map(|_| random.rough()).collect();
+        let outcome = learner.step(&mut params, &mut state, &x, (step % 3 != 0).then_some(&target));
+        if outcome.update == Update::Done {
+            assert!(outcome.loss.is_finite(), "{name}, step {step}");
+        }
+        if step % 997 == 0 || step + 1 == steps {
+            assert!(params.words().iter().all(|word| word.is_finite()), "{name}, step {step}");
+        }
+    }
+    let counts = learner.counts();
+    assert!(counts.held > 0 && counts.bad_targets > 0 && counts.updates > 0, "{name}: {counts:?}");
+    println!("{name}: {counts:?}");
+}
+
+fn settings<T: Scalar>(activation: Activation<T>, leaky: bool) -> Settings<T> {
+    let [alpha, keep] = if leaky { [0.3, 0.7] } else { [1.0, 0.0] }.map(T::from_f64);
+    Settings { alpha, keep, ..Settings::new(activation) }
+}
+
+/// Every optimiser with a rule that `make` makes.
+fn every_optimiser<R: Rule<f32>>(
+    name: &str,
+    shape: Shape,
+    leaky: bool,
+    make: impl Fn(&Params<'_, f32>) -> R,
+) {
+    let mut start = words::<f32>(shape, 3);
+    let count = start.len();
+    let params = Params::new(shape, settings(Activation::Relu, leaky), &mut start).expect("good numbers");
+    let rule = || make(&params);
+    let steps = 20_000;
+    let sgd = Sgd::new(1e-2).expect("in range");
+    let mut learner = Online::new(rule(), sgd, Loss::Square);
+    survives(&format!("{name}, SGD"), &mut learner, shape, leaky, steps);
+    let mut learner = Online::new(rule(), sgd.clipped(1.0), Loss::CrossEntropy).trusting(0.1);
+    survives(&format!("{name}, SGD clipped, cross-entropy"), &mut learner, shape, leaky, steps);
+    let mut memory = vec![0.0; count];
+    let momentum = Momentum::new(1e-2, 0.9, count, &mut memory).expect("enough");
+    let mut learner = Online::new(rule(), momentum, Loss::Square).trusting(0.5);
+    survives(&format!("{name}, momentum"), &mut learner, shape, leaky, steps);
+    let mut memory = vec![0.0; 2 * count];
+    let adam = Adam::new(1e-2, [0.9, 0.999], 1e-8, count, &mut memory).expect("enough").clipped(1.0);
+    let mut learner = Online::new(rule(), adam, Loss::Square);
+    survives(&format!("{name}, Adam"), &mut learner, shape, leaky, steps);
+}
+
+fn lend(words: usize) -> &'static mut [f32] {
+    Box::leak(vec![f32::NAN; words].into_boxed_slice())
+}
+
+#[test]
+fn every_rule_and_optimiser_survives_rough_signals() {
+    let all = Groups::ALL;
+    for leaky in [false, true] {
+        every_optimiser("RTRL", DENSE, leaky, |p| {
+            Rtrl::new(p, all, lend(Rtrl::<f32>::memory_len(&DENSE))).unwrap()
+        });
+        every_optimiser("SnAp-1", DENSE, leaky, |p| {
+            Diagonal::snap1(p, all, lend(Diagonal::<f32>::memory_len(&DENSE))).unwrap()
+        });
+        every_optimiser("RFLO", DENSE, leaky, |p| {
+            Diagonal::rflo(p, all, lend(Diagonal::<f32>::memory_len(&DENSE))).unwrap()
+        });
+        every_optimiser("e-prop", DENSE, leaky, |p| {
+            Eprop::new(p, all, lend(Eprop::<f32>::memory_len(&DENSE))).unwrap()
+        });
+        every_optimiser("UORO", DENSE, leaky, |p| {
+            Uoro::new(p, all, 5, lend(Uoro::<f32>::memory_len(&DENSE))).unwrap()
+        });
+        every_optimiser("BPTT", DENSE, leaky, |p| {
+            Tbptt::new(p, all, 7, lend(Tbptt::<f32>::memory_len(&DENSE, 7))).unwrap()
+        });
+        every_optimiser("LMS", DENSE, leaky, |p| {
+            Lms::new(p, all, lend(Lms::<f32>::memory_len(&DENSE))).unwrap()
+        });
+        every_optimiser("RLS", DENSE, leaky, |p| {
+            Rls::new(p, all, 1.0, 0.999, lend(Rls::<f32>::memory_len(&DENSE))).unwrap()
+        });
+        every_optimiser("latent RTRL", LATENT, leaky, |p| {
+            LatentRtrl::new(p, all, lend(LatentRtrl::<f32>::memory_len(&LATENT, all, leaky))).unwrap()
+        });
+    }
+}
+
+#[test]
+fn a_million_rough_steps_leave_every_weight_finite() {
+    let all = Groups::ALL;
+    let mut start = words::<f32>(LATENT, 3);
+    let params = Params::new(LATENT, settings(Activation::Relu, false), &mut start).expect("good numbers");
+    let rule =
+        LatentRtrl::new(&params, all, lend(LatentRtrl::<f32>::memory_len(&LATENT, all, false))).unwrap();
+    let learner = Online::new(rule, Sgd::new(3e-3).unwrap(), Loss::Square).trusting(0.05);
+    let limits = Limits { state: 1e4, loss: 1e4, growth: 1.0, every: 500 };
+    let mut guard = Guard::new(learner, limits, &params, lend(LATENT.parameter_len())).expect("enough");
+    survives("guarded latent RTRL", &mut guard, LATENT, false, 1_000_000);
+    assert!(guard.counts().restored > 0);
+}
+
+/// Parts that do not learn keep their bits, under every rule.
+#[test]
+fn frozen_parts_keep_their_bits() {
+    for rank in [0, 2] {
+        let shape = Shape { rank, ..LATENT };
+        let names = ["recurrent", "back", "input", "bias", "readout", "output bias"];
+        for frozen in 0..6 {
+            let mut chosen = [true; 6];
+            chosen[frozen] = false;
+            let [recurrent, back, input, bias, readout, output_bias] = chosen;
+            let groups = Groups { recurrent, back, input, bias, readout, output_bias };
+            let before = words::<f32>(shape, 8);
+            let mut after = before.clone();
+            let mut params = Params::new(shape, settings(Activation::Tanh, false), &mut after).expect("good");
+            let mut memory = vec![0.0; shape.state_len()];
+            let mut state = params.view().state(&mut memory).expect("enough");
+            let mut random = Random(4);
+            let sgd = Sgd::new(0.05).expect("in range");
+            if rank == 0 {
+                let rule =
+                    Diagonal::snap1(&params, groups, lend(Diagonal::<f32>::memory_len(&shape))).unwrap();
+                let mut learner = Online::new(rule, sgd, Loss::Square);
+                for _ in 0..50 {
+                    learner.step(&mut params, &mut state, &random.list(2, 1.0), Some(&random.list(2, 1.0)));
+                }
+            } else {
+                let words = LatentRtrl::<f32>::memory_len(&shape, groups, false);
+                let mut learner =
+                    Online::new(LatentRtrl::new(&params, groups, lend(words)).unwrap(), sgd, Loss::Square);
+                for _ in 0..50 {
+                    learner.step(&mut params, &mut state, &random.list(2, 1.0), Some(&random.list(2, 1.0)));
+                }
+            }
+            // Which words changed: those of a network packed with 1 in the frozen part and 0 elsewhere are the same.
+            let of = |part: usize| {
+                let n = shape.neurons;
+                let one = |at: usize, count: usize| vec![if at == part { 1.0_f32 } else { 0.0 }; count];
+                let (u, v) = (one(0, n * rank.max(n * usize::from(rank == 0))), one(1, n * rank));
+                let matrices = Matrices {
+                    weights: if rank == 0 { Weights::Dense(&u) } else { Weights::LowRank { u: &u, v: &v } },
+                    input: &one(2, n * 2),
+                    bias: &one(3, n),
+                    readout: &one(4, n * 2),
+                    output_bias: &one(5, 2),
+                    scaling: &[[0.0, 1.0]; 4],
+                    initial: &[],
+                };
+                let mut marks = vec![0.0; shape.parameter_len()];
+                pack(&shape, &matrices, &mut marks).expect("right sizes");
+                marks
+            };
+            let learned = params.words();
+            for part in 0..6 {
+                let changed = of(part)
+                    .iter()
+                    .zip(learned.iter().zip(&before))
+                    .take(shape.layer_len() + shape.readout_len())
+                    .any(|(&mark, (a, b))| mark == 1.0 && a.to_bits() != b.to_bits());
+                let expected = part != frozen && !(part == 1 && rank == 0);
+                assert_eq!(changed, expected, "rank {rank}, {} frozen: {}", names[frozen], names[part]);
+            }
+        }
+    }
+}
+
+/// W[i, j] of packed words.
+fn weight(shape: &Shape, words: &[f32], i: usize, j: usize) -> f32 {
+    if shape.is_dense() {
+        let columns = 1 + shape.neurons + shape.inputs;
+        return words[(i / PANEL_ROWS * columns + 1 + j) * PANEL_ROWS + i % PANEL_ROWS];
+    }
+    let record = shape.layer_len() / shape.neurons;
+    let (u, v) = (i * record + 1, j * record + 1 + shape.rank + shape.inputs);
+    (0..shape.rank).map(|r| words[u + r] * words[v + r]).sum()
+}
+
+#[test]
+fn dales_law_is_kept() {
+    for rank in [0, 2] {
+        let shape = Shape { rank, ..LATENT };
+        let mut words = words::<f32>(shape, 8);
+        let mut params = Params::new(shape, settings(Activation::Relu, false), &mut words).expect("good");
+        let signs: Vec<f32> = (0..shape.neurons).map(|i| if i % 4 == 3 { -1.0 } else { 1.0 }).collect();
+        let dale = Dale::new(&shape, &signs).expect("signs");
+        let mut memory = vec![0.0; shape.state_len()];
+        let mut state = params.view().state(&mut memory).expect("enough");
+        let mut random = Random(4);
+        let groups = Groups::ALL;
+        let sgd = Sgd::new(0.05).expect("in range");
+        let mut dense;
+        let mut latent;
+        let learner: &mut dyn Learner<f32> = if rank == 0 {
+            dense = Online::new(Eprop::new(&params, groups, lend(500)).unwrap(), sgd, Loss::Square);
+            &mut dense
+        } else {
+            latent = Online::new(LatentRtrl::new(&params, groups, lend(500)).unwrap(), sgd, Loss::Square);
+            &mut latent
+        };
+        for _ in 0..200 {
+            learner.step(&mut params, &mut state, &random.list(2, 1.0), Some(&random.list(2, 1.0)));
+            dale.project(&mut params);
+            for j in 0..shape.neurons {
+                for i in 0..shape.neurons {
+                    let w = weight(&shape, params.words(), i, j);
+                    assert!(w * signs[j] >= 0.0, "rank {rank}, W[{i}, {j}] = {w}");
+                }
+            }
+        }
+    }
+}
+
+/// A step under clipping has exactly the length of rate times clip, for every rule that sweeps twice.
+#[test]
+fn clipping_scales_to_the_exact_norm() {
+    let encoder = Random(9).list::<f64>(LATENT.neurons * LATENT.inputs, 0.5);
+    for tied in [false, true] {
+        for leaky in [false, true] {
+            let groups = Groups { input: !tied, ..Groups::ALL };
+            let length = LatentRtrl::<f64>::memory_len(&LATENT, groups, leaky);
+            let step = |clip: Option<f64>| {
+                let mut words = words::<f64>(LATENT, 3);
+                let mut params =
+                    Params::new(LATENT, settings(Activation::Tanh, leaky), &mut words).expect("good");
+                let mut memory = vec![0.0; length];
+                let rule = if tied {
+                    LatentRtrl::tied(&mut params, groups, Tie::Encoder(&encoder), &mut memory).unwrap()
+                } else {
+                    LatentRtrl::new(&params, groups, &mut memory).unwrap()
+                };
+                let mut state_memory = vec![0.0; LATENT.state_len()];
+                let mut state = params.view().state(&mut state_memory).expect("enough");
+                let sgd = Sgd::new(1e-3).expect("in range");
+                let mut learner = Online::new(
+                    rule,
+                    if let Some(clip) = clip { sgd.clipped(clip) } else { sgd },
+                    Loss::Square,
+                );
+                let mut random = Random(5);
+                for _ in 0..6 {
+                    learner.step(&mut params, &mut state, &random.list(2, 1.0), None);
+                }
+                let before = params.words().to_vec();
+                learner.step(&mut params, &mut state, &random.list(2, 1.0), Some(&random.list(2, 1.0)));
+                let Shape { rank, inputs, outputs, .. } = LATENT;
+                let record = 1 + 2 * rank + inputs + outputs;
+                let follows = |at: usize| {
+                    let inside =
+                        at < LATENT.layer_len() && (1 + rank..1 + rank + inputs).contains(&(at % record));
+                    tied && inside
+                };
+                let moved = params.words().iter().zip(&before).enumerate().filter(|(at, _)| !follows(*at));
+                moved.map(|(_, (a, b))| (a - b) * (a - b)).sum::<f64>().sqrt() / 1e-3
+            };
+            let whole = step(None);
+            let clipped = step(Some(0.1 * whole));
+            assert!((clipped / whole - 0.1).abs() < 1e-9, "tied {tied}, leaky {leaky}: {clipped} of {whole}");
+        }
+    }
+}
+
+/// A network made to grow is found out by the growth of differences, and set back.
+#[test]
+fn the_guard_takes_back_what_would_blow_up() {
+    let mut words = words::<f64>(LATENT, 3);
+    let good = words.clone();
+    let mut params = Params::new(LATENT, settings(Activation::Linear, false), &mut words).expect("good");
+    let mut memory = vec![0.0; LatentRtrl::<f64>::memory_len(&LATENT, Groups::ALL, false)];
+    let rule = LatentRtrl::new(&params, Groups::ALL, &mut memory).unwrap();
+    let learner = Online::new(rule, Sgd::new(1e-9).unwrap(), Loss::Square);
+    let limits = Limits { state: 1e3, loss: 1e6, growth: 1.0, every: 1_000_000 };
+    let mut copy = vec![0.0; LATENT.parameter_len()];
+    let mut guard = Guard::new(learner, limits, &params, &mut copy).expect("enough");
+    let mut state_memory = vec![0.0; LATENT.state_len()];
+    let mut state = params.view().state(&mut state_memory).expect("enough");
+    let louder: Vec<f64> =
+        good.iter().enumerate().map(|(at, &w)| if at < LATENT.layer_len() { 8.0 * w } else { w }).collect();
+    params.set(&louder).expect("finite");
+    let mut random = Random(5);
+    let mut restored = None;
+    for step in 0..300 {
+        let outcome = guard.step(&mut params, &mut state, &random.list(2, 1.0), Some(&random.list(2, 1.0)));
+        if outcome.update == Update::Restored {
+            restored = restored.or(Some(step));
+        }
+    }
+    assert!(restored.is_some_and(|step| step < 130), "{restored:?}");
+    let distance = params.words().iter().zip(&good).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+    assert!(distance < 1e-3, "{distance}");
+    assert!(state.carried().iter().all(|z| z.abs() < 1e3));
+}
+
+/// No step of a trusting learner moves the map from state to state by more than it may.
+#[test]
+fn a_trust_region_bounds_the_change_of_the_map() {
+    let most = 1e-3;
+    let mut words = words::<f64>(LATENT, 3);
+    let mut params = Params::new(LATENT, settings(Activation::Linear, false), &mut words).expect("good");
+    let mut memory = vec![0.0; LatentRtrl::<f64>::memory_len(&LATENT, Groups::ALL, false)];
+    let rule = LatentRtrl::new(&params, Groups::ALL, &mut memory).unwrap();
+    let mut learner = Online::new(rule, Sgd::new(10.0).unwrap(), Loss::Square).trusting(most);
+    let mut state_memory = vec![0.0; LATENT.state_len()];
+    let mut state = params.view().state(&mut state_memory).expect("enough");
+    let map = |params: &Params<'_, f64>| {
+        let Shape { neurons, rank, inputs, .. } = LATENT;
+        let record = LATENT.layer_len() / neurons;
+        let mut map = vec![0.0; rank * rank];
+        for words in params.words()[..LATENT.layer_len()].chunks_exact(record) {
+            let (u, v) = (&words[1..=rank], &words[1 + rank + inputs..][..rank]);
+            (0..rank * rank).for_each(|k| map[k] += v[k / rank] * u[k % rank]);
+        }
+        map
+    };
+    let mut random = Random(5);
+    let mut largest = 0.0_f64;
+    for _ in 0..200 {
+        let before = map(&params);
+        learner.step(&mut params, &mut state, &random.list(2, 1.0), Some(&random.list(2, 1.0)));
+        let change = map(&params).iter().zip(&before).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
+        largest = largest.max(change);
+    }
+    // To first order: the second is (step length)² / 2.
+    assert!(largest <= 1.01 * most && largest > 1e-3 * most, "{largest}");
+}
+
+/// One word less than a rule says is too little, and what it says is enough.
+#[test]
+fn memory_is_what_is_said() {
+    let mut words = words::<f32>(LATENT, 3);
+    let params = Params::new(LATENT, settings(Activation::Relu, false), &mut words).expect("good");
+    let length = LatentRtrl::<f32>::memory_len(&LATENT, Groups::RECURRENT, false);
+    assert_eq!(length, 2 + 2 * (5 + 2 + 2 + 2) + 3 * 10 + 2 * 10 * 2 * 2);
+    assert!(LatentRtrl::new(&params, Groups::RECURRENT, &mut vec![0.0; length]).is_ok());
+    let error =
+        LatentRtrl::new(&params, Groups::RECURRENT, &mut vec![0.0; length - 1]).expect_err("too little");
+    assert_eq!(error.to_string(), format!("buffer: expected at least {length}, found {}", length - 1));
+    let error = Rtrl::new(&params, Groups::ALL, &mut [0.0; 9]).expect_err("of low rank");
+    assert_eq!(error.to_string(), "rank R: expected 0, found 2");
+    let mut tape = [0.0; 4];
+    assert_eq!(Tape(&mut tape).word(1, 2.0, 3.0), 2.0);
+    assert_eq!(tape[1], 3.0);
+}
