@@ -310,7 +310,7 @@ const LEARNING: fn(Tied) -> Vec<usize> =
     |tie| (0..6).filter(|&part| !(part == 2 && tie != Tied::No)).collect();
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn gradients_are_those_of_backpropagation(problem in problems()) {

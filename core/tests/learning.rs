@@ -267,10 +267,10 @@ fn dales_law_is_kept() {
         for _ in 0..200 {
             learner.step(&mut params, &mut state, &random.list(2, 1.0), Some(&random.list(2, 1.0)));
             dale.project(&mut params);
-            for j in 0..shape.neurons {
+            for (j, sign) in signs.iter().enumerate() {
                 for i in 0..shape.neurons {
                     let w = weight(&shape, params.words(), i, j);
-                    assert!(w * signs[j] >= 0.0, "rank {rank}, W[{i}, {j}] = {w}");
+                    assert!(w * sign >= 0.0, "rank {rank}, W[{i}, {j}] = {w}");
                 }
             }
         }

@@ -184,8 +184,8 @@ fn worst_of(case: &Case, run: &Run, expected: &Array3<f64>) -> f64 {
     let mut worst = 0.0_f64;
     assert_eq!(run.gradients.len(), expected.shape()[0]);
     for (t, gradient) in run.gradients.iter().enumerate() {
-        worst = worst.max(relative(layer.iter().map(|&at| gradient[at]), &expected.index_axis(Axis(0), t)));
-        worst = worst.max(relative(out.iter().map(|&at| gradient[at]), &readout.index_axis(Axis(0), t)));
+        worst = worst.max(relative(layer.iter().map(|&at| gradient[at]), expected.index_axis(Axis(0), t)));
+        worst = worst.max(relative(out.iter().map(|&at| gradient[at]), readout.index_axis(Axis(0), t)));
     }
     for (found, name) in [
         (&run.losses.iter().map(|&l| vec![l]).collect::<Vec<_>>(), "loss"),

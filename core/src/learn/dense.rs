@@ -80,9 +80,9 @@ impl<'m, T: Scalar> Cell<'m, T> {
 
     /// q = Cᵀ dL/dy.
     pub(crate) fn back(&mut self, view: &View<'_, T>) {
-        match self.error {
-            &mut [error] => columns(view.readout, self.q, |&[c]: &[T; 1]| c * error),
-            &mut [first, second] => {
+        match *self.error {
+            [error] => columns(view.readout, self.q, |&[c]: &[T; 1]| c * error),
+            [first, second] => {
                 columns(view.readout, self.q, |&[c, d]: &[T; 2]| c * first + d * second);
             }
             _ => {
@@ -182,10 +182,10 @@ pub(crate) fn readout<T: Scalar, O: Optimiser<T>>(
     }
     if groups.readout {
         let first = first + error.len();
-        match error {
-            &[a] => outer(columns, [scale * a], h, optimiser, first),
-            &[a, b] => outer(columns, [scale * a, scale * b], h, optimiser, first),
-            &[a, b, c] => outer(columns, [scale * a, scale * b, scale * c], h, optimiser, first),
+        match *error {
+            [a] => outer(columns, [scale * a], h, optimiser, first),
+            [a, b] => outer(columns, [scale * a, scale * b], h, optimiser, first),
+            [a, b, c] => outer(columns, [scale * a, scale * b, scale * c], h, optimiser, first),
             _ => {
                 let columns = columns.chunks_exact_mut(error.len().max(1));
                 for ((column, &h), at) in columns.zip(h).zip((first..).step_by(error.len().max(1))) {
@@ -225,7 +225,9 @@ fn dense_step<T: Scalar, A: MultiplyAdd>(view: &View<'_, T>, state: &mut State<'
         for (h, phi) in state.carried.iter_mut().zip(state.scratch.iter_mut()) {
             (*h, *phi) = (settings.leak::<A>(*h, *phi), *h);
         }
-        slope.iter_mut().for_each(|slope| *slope = settings.alpha * *slope);
+        for slope in slope {
+            *slope = settings.alpha * *slope;
+        }
     } else {
         core::mem::swap(&mut state.carried, &mut state.scratch);
     }
@@ -288,7 +290,9 @@ pub(crate) fn steepest<T: Scalar>(settings: &Settings<T>) -> T {
 /// Jᵀ v: keep v_j + Σ_i W_ij D_i v_i, with `f` = D v by rows.
 pub(crate) fn transposed<T: Scalar>(view: &View<'_, T>, f: &[T], v: &mut [T]) {
     let shape = view.shape;
-    v.iter_mut().for_each(|v| *v = view.settings.keep * *v);
+    for v in v.iter_mut() {
+        *v = view.settings.keep * *v;
+    }
     let panels = view.layer.chunks_exact(PANEL_ROWS * shape.columns());
     for (panel, f) in panels.zip(f.as_chunks::<PANEL_ROWS>().0) {
         let columns = panel.as_chunks::<PANEL_ROWS>().0.get(1..).unwrap_or_default();

@@ -1,10 +1,10 @@
 //! The last good parameters, taken back when learning goes wrong.
 
-use crate::error::Field;
-use crate::error::{Error, exactly};
-use crate::network::{State, View};
+use crate::error::Error;
+use crate::network::{CopyChecked, State, View};
 use crate::scalar::Scalar;
 
+use super::memory::room;
 use super::online::{Counts, Learner, Outcome, Update, count};
 use super::params::Params;
 
@@ -52,16 +52,8 @@ impl<'m, L, T: Scalar> Guard<'m, L, T> {
         memory: &'m mut [T],
     ) -> Result<Self, Error> {
         let words = params.words();
-        let found = memory.len();
-        let good = memory.get_mut(..words.len());
-        let good = match good {
-            Some(good) => good,
-            None => {
-                exactly(Field::Buffer, words.len(), found)?;
-                &mut []
-            }
-        };
-        good.iter_mut().zip(words).for_each(|(good, &word)| *good = word);
+        let good = room(memory, words.len())?;
+        good.copy_from_slice_checked(words);
         Ok(Self { learner, limits, good, mean: T::ZERO, steps: 0, restored: 0 })
     }
 
@@ -96,7 +88,7 @@ impl<L: Learner<T>, T: Scalar> Learner<T> for Guard<'_, L, T> {
             self.steps += 1;
             if self.steps >= self.limits.every {
                 self.steps = 0;
-                self.good.iter_mut().zip(params.words()).for_each(|(good, &word)| *good = word);
+                self.good.copy_from_slice_checked(params.words());
             }
             return outcome;
         }
@@ -130,5 +122,5 @@ impl<L: Learner<T>, T: Scalar> Learner<T> for Guard<'_, L, T> {
 /// The initial state.
 fn start_anew<T: Scalar>(view: &View<'_, T>, state: &mut State<'_, T>) {
     state.carried.fill(T::ZERO);
-    state.carried.iter_mut().zip(view.initial()).for_each(|(word, &initial)| *word = initial);
+    state.carried.copy_from_slice_checked(view.initial());
 }

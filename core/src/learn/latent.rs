@@ -326,7 +326,9 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
             let (b, head) = head.split_at_mut_checked(1).unwrap_or_default();
             let (u, input_weights) = head.split_at_mut_checked(rank).unwrap_or_default();
             if groups.bias {
-                b.iter_mut().for_each(|b| enter(b, first, T::ONE));
+                for b in b {
+                    enter(b, first, T::ONE);
+                }
             }
             if groups.recurrent {
                 for ((u, &zeta), at) in u.iter_mut().zip(zeta).zip(first + 1..) {

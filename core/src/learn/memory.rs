@@ -10,9 +10,7 @@ pub(crate) struct Memory<'m, T>(&'m mut [T]);
 impl<'m, T: Scalar> Memory<'m, T> {
     /// The first `words` of `memory`, all zero.
     pub(crate) fn new(memory: &'m mut [T], words: usize) -> Result<Self, Error> {
-        let found = memory.len();
-        let too_short = Error::new(Field::Buffer, Expected::AtLeast(words as u64), found as u64);
-        let memory = memory.get_mut(..words).ok_or(too_short)?;
+        let memory = room(memory, words)?;
         memory.fill(T::ZERO);
         Ok(Self(memory))
     }
@@ -23,6 +21,13 @@ impl<'m, T: Scalar> Memory<'m, T> {
         self.0 = rest;
         part
     }
+}
+
+/// The first `words` of `memory`.
+pub(crate) fn room<T>(memory: &mut [T], words: usize) -> Result<&mut [T], Error> {
+    let found = memory.len();
+    let too_short = Error::new(Field::Buffer, Expected::AtLeast(words as u64), found as u64);
+    memory.get_mut(..words).ok_or(too_short)
 }
 
 /// Refuses a network of low rank.

@@ -187,7 +187,8 @@ impl<T: Scalar, R: Rule<T>, O: Optimiser<T>> Learner<T> for Online<R, O, T> {
         } else {
             self.update(params, state)
         };
-        if !(self.rule.size() <= T::from_f64(LARGEST * LARGEST)) {
+        let small = self.rule.size() <= T::from_f64(LARGEST * LARGEST);
+        if !small {
             self.rule.reset();
             count(&mut self.counts.resets, 1);
             if restart(&params.view(), state) {

@@ -3,6 +3,8 @@
 use crate::error::{Error, Expected, Field};
 use crate::scalar::Scalar;
 
+use super::memory::room;
+
 /// Takes the gradient of every learning parameter exactly once a step, in ascending packed order, and gives the
 /// new word. No buffer holds a gradient.
 ///
@@ -88,12 +90,6 @@ fn decay<T: Scalar>(beta: T) -> Result<T, Error> {
 /// The largest rate: with gradients below [`LARGEST`](super::LARGEST), no step reaches half a unit in the last
 /// place of the largest number, so no word can leave the finite ones.
 const FASTEST: f64 = 1024.0;
-
-fn room<T>(memory: &mut [T], words: usize) -> Result<&mut [T], Error> {
-    let found = memory.len();
-    let too_short = Error::new(Field::Buffer, Expected::AtLeast(words as u64), found as u64);
-    memory.get_mut(..words).ok_or(too_short)
-}
 
 impl<T: Scalar> Sgd<T> {
     /// `rate` in (0, 1024].

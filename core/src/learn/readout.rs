@@ -162,7 +162,7 @@ impl<T: Scalar> Rule<T> for Rls<'_, T> {
         let (factor, back) = (T::ONE / divisor, T::ONE / self.forget);
         // k_i k_j is the same as k_j k_i: P stays symmetric to the bit. Rounding may still have made it
         // indefinite: then the divisor tells.
-        self.trace = if divisor >= self.forget { T::ZERO } else { T::ZERO / T::ZERO };
+        self.trace = if divisor >= self.forget { T::ZERO } else { T::from_f64(f64::NAN) };
         for (i, row) in self.inverse.chunks_exact_mut(regressors.max(1)).enumerate() {
             let ki = self.k.get(i).copied().unwrap_or(T::ZERO);
             for (p, &kj) in row.iter_mut().zip(self.k.iter()) {

@@ -44,7 +44,9 @@ impl<'a, T: Scalar> Dale<'a, T> {
             for panel in params.layer_mut().chunks_exact_mut(PANEL_ROWS * shape.columns()) {
                 let columns = panel.as_chunks_mut::<PANEL_ROWS>().0.get_mut(1..).unwrap_or_default();
                 for (column, &sign) in columns.iter_mut().zip(self.signs) {
-                    column.iter_mut().for_each(|word| positive(word, sign));
+                    for word in column {
+                        positive(word, sign);
+                    }
                 }
             }
         } else {
