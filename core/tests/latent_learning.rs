@@ -207,9 +207,8 @@ impl Problem {
         }
         // Through the tie, from B to U and V.
         if self.tie == Tied::Recurrent {
-            for k in 0..n * rank {
-                g[0][k] += g[2][k];
-            }
+            let [u, _, b, ..] = &mut g;
+            u.iter_mut().zip(b).for_each(|(u, b)| *u += *b);
         }
         if self.tie == Tied::Encoder {
             for r in 0..rank {

@@ -69,7 +69,7 @@ fn every_case_is_counted_on_every_chip_or_left_out_with_a_reason() {
     let cases = case::cases(&[], &[]).expect("the list exports");
     assert_eq!(counts.rows.len() + counts.left_out.len(), cases.len() * CHIPS.len());
     for row in &counts.rows {
-        assert!(row.instructions > 0 && row.stack > 0 && row.ram >= 2048, "{row:?}");
+        assert!(row.instructions > 0 && row.stack > 0 && row.ram > 0, "{row:?}");
         let modelled = !matches!(row.on.as_str(), "qemu-m7" | "qemu-m33");
         assert_eq!(row.cycles.is_some(), modelled, "{row:?}");
         // IT folds into the instruction before it.

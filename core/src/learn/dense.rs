@@ -127,7 +127,6 @@ impl<'m, T: Scalar> Cell<'m, T> {
     }
 
     /// Hands out the gradient scale · f_i a_j of [b | W | B], f by rows and a by columns.
-    #[inline(always)]
     pub(crate) fn visit_outer<O: Optimiser<T>>(
         &self,
         params: &mut Params<'_, T>,
@@ -137,24 +136,37 @@ impl<'m, T: Scalar> Cell<'m, T> {
     ) {
         let shape = params.shape();
         let runs = self.runs(&shape);
-        let panels = params.layer_mut().chunks_exact_mut(PANEL_ROWS * shape.columns());
+        let panels = params.layer_mut().chunks_exact_mut((PANEL_ROWS * shape.columns()).max(1));
         for ((panel, f), number) in panels.zip(f.as_chunks::<PANEL_ROWS>().0).zip(0..) {
             let f = f.map(|f| f * scale);
-            let panel = panel.as_chunks_mut::<PANEL_ROWS>().0;
             for run in runs.clone() {
                 let first = number * shape.columns() + run.start;
                 let a = a.get(run.clone()).unwrap_or_default();
-                let columns = panel.get_mut(run).unwrap_or_default();
-                for ((column, &a), at) in columns.iter_mut().zip(a).zip(first..) {
-                    if O::SPARSE && a.is_zero() {
-                        continue;
-                    }
-                    for ((word, &f), row) in column.iter_mut().zip(&f).zip(0..) {
-                        *word = optimiser.word(PANEL_ROWS * at + row, *word, f * a);
-                    }
-                }
+                let columns = panel.as_chunks_mut::<PANEL_ROWS>().0.get_mut(run).unwrap_or_default();
+                outer_panel(columns, f, a, optimiser, first);
             }
         }
+    }
+}
+
+/// The gradient f_i a_j of consecutive columns of a panel, the first of which is number `first` of all.
+#[inline(never)]
+fn outer_panel<T: Scalar, O: Optimiser<T>>(
+    columns: &mut [[T; PANEL_ROWS]],
+    f: [T; PANEL_ROWS],
+    a: &[T],
+    optimiser: &mut O,
+    first: usize,
+) {
+    for ((column, &a), at) in columns.iter_mut().zip(a).zip((PANEL_ROWS * first..).step_by(PANEL_ROWS)) {
+        if O::SPARSE && a.is_zero() {
+            continue;
+        }
+        let mut new = *column;
+        for ((word, f), at) in new.iter_mut().zip(f).zip(at..) {
+            *word = optimiser.word(at, *word, f * a);
+        }
+        *column = new;
     }
 }
 
@@ -293,7 +305,7 @@ pub(crate) fn transposed<T: Scalar>(view: &View<'_, T>, f: &[T], v: &mut [T]) {
     for v in v.iter_mut() {
         *v = view.settings.keep * *v;
     }
-    let panels = view.layer.chunks_exact(PANEL_ROWS * shape.columns());
+    let panels = view.layer.chunks_exact((PANEL_ROWS * shape.columns()).max(1));
     for (panel, f) in panels.zip(f.as_chunks::<PANEL_ROWS>().0) {
         let columns = panel.as_chunks::<PANEL_ROWS>().0.get(1..).unwrap_or_default();
         for (column, v) in columns.iter().zip(v.iter_mut().take(shape.neurons)) {

@@ -88,7 +88,7 @@ impl<'m, T: Scalar> Diagonal<'m, T> {
     fn pass<O: Optimiser<T>>(&mut self, params: &mut Params<'_, T>, optimiser: &mut O, scale: T, last: bool) {
         let shape = params.shape();
         let runs = self.cell.runs(&shape);
-        let words = PANEL_ROWS * shape.columns();
+        let words = (PANEL_ROWS * shape.columns()).max(1);
         let panels = params.layer_mut().chunks_exact_mut(words).zip(self.influence.chunks_exact_mut(words));
         let rows = self.cell.q.as_chunks::<PANEL_ROWS>().0.iter();
         let rows = rows.zip(self.cell.slope.as_chunks().0).zip(self.carry.as_chunks().0);

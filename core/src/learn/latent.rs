@@ -7,7 +7,7 @@ use crate::network::{CopyChecked, State, Status, View};
 use crate::scalar::{Arithmetic, Fused, MultiplyAdd, Scalar, Separate};
 use crate::shape::Shape;
 
-use super::dense::{phi, relu, steepest};
+use super::dense::{phi, steepest};
 use super::memory::{Memory, dot, squares};
 use super::online::Rule;
 use super::optimiser::{Nothing, Optimiser};
@@ -168,7 +168,8 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
         let Some(Tie::Encoder(encoder)) = self.tie else { return };
         let Shape { rank, inputs, .. } = shape;
         self.mix.fill(T::ZERO);
-        for (record, e) in layer.chunks_exact(shape.record()).zip(encoder.chunks_exact(inputs.max(1))) {
+        for (record, e) in layer.chunks_exact(shape.record().max(1)).zip(encoder.chunks_exact(inputs.max(1)))
+        {
             let v = record.get(1 + rank + inputs..).unwrap_or_default();
             for (row, &v) in self.mix.chunks_exact_mut(inputs.max(1)).zip(v) {
                 add_column::<T, Separate>(row, e, v);
@@ -182,7 +183,7 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
         let Shape { rank, inputs, .. } = shape;
         let Some(tie) = self.tie else { return };
         self.fill_mix(params.layer_mut(), shape);
-        for record in params.layer_mut().chunks_exact_mut(shape.record()) {
+        for record in params.layer_mut().chunks_exact_mut(shape.record().max(1)) {
             let (u, rest) =
                 record.get_mut(1..).unwrap_or_default().split_at_mut_checked(rank).unwrap_or_default();
             let b = rest.get_mut(..inputs).unwrap_or_default();
@@ -206,30 +207,17 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
         state.y.copy_from_slice_checked(view.readout_bias);
         let (z, carried_y) = state.carried.split_at_mut_checked(rank).unwrap_or_default();
         self.zeta.copy_from_slice_checked(z);
-        let (s, y) = (&mut *state.scratch, &mut *state.y);
+        let zx = (&*z, &*state.input);
+        let sums = (&mut *state.scratch, &mut *state.y, &mut *self.jacobian, &mut *self.gain);
         let kept = (&mut *self.phi, &mut *self.slope);
-        if !(rank == inputs
-            && rank == outputs
-            && match rank {
-                1 => {
-                    square_pass::<T, A, 1, 1>(view, (z, state.input), (s, y, self.jacobian, self.gain), kept)
-                }
-                2 => {
-                    square_pass::<T, A, 2, 4>(view, (z, state.input), (s, y, self.jacobian, self.gain), kept)
-                }
-                3 => {
-                    square_pass::<T, A, 3, 9>(view, (z, state.input), (s, y, self.jacobian, self.gain), kept)
-                }
-                _ => false,
-            })
-        {
-            self.jacobian.fill(T::ZERO);
-            self.gain.fill(T::ZERO);
-            let kept = (&mut *self.phi, &mut *self.slope);
-            pass::<T, A>(view, z, state.input, (s, y, self.jacobian, self.gain), kept);
-        }
+        let square = settings.activation == Activation::Relu && rank == inputs && rank == outputs;
+        self.active = match rank {
+            1 if square => square_pass::<T, A, 1>(view, zx, sums, kept),
+            2 if square => square_pass::<T, A, 2>(view, zx, sums, kept),
+            3 if square => square_pass::<T, A, 3>(view, zx, sums, kept),
+            _ => pass::<T, A>(view, zx, sums, kept),
+        };
         self.drive = squares(z) + squares(state.input) + T::ONE;
-        self.active = squares(self.phi);
         for (row, diagonal) in self.jacobian.chunks_exact_mut(rank.max(1)).zip(0..) {
             for (j, column) in row.iter_mut().zip(0..) {
                 *j = settings.alpha * *j + if column == diagonal { settings.keep } else { T::ZERO };
@@ -276,21 +264,21 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
         }
     }
 
-    /// Gradient and transport of all words of the records, with arrays for J, zeta and g where R is small.
-    #[inline(always)]
-    fn sweep<O: Optimiser<T>, J: AsRef<[T]>, V: AsRef<[T]>>(
+    /// Gradient and transport of all words of the records, for any sizes, leak and tie.
+    #[inline(never)]
+    fn sweep<O: Optimiser<T>>(
         &mut self,
         params: &mut Params<'_, T>,
         input: &[T],
         optimiser: &mut O,
-        (jacobian, zeta, g): (J, V, V),
         (scale, last): (T, bool),
-        mut next: impl AsMut<[T]>,
     ) {
-        let (jacobian, zeta, g, next) = (jacobian.as_ref(), zeta.as_ref(), g.as_ref(), next.as_mut());
+        self.scaled.iter_mut().zip(self.g.iter()).for_each(|(scaled, &g)| *scaled = g * scale);
+        let (jacobian, zeta, g) = (&*self.jacobian, &*self.zeta, &*self.scaled);
+        let next = &mut *self.next;
         let (shape, settings) = (params.shape(), params.view().settings);
         let Shape { inputs, outputs, .. } = shape;
-        let (record, rank, groups) = (shape.record(), g.len(), self.groups);
+        let (record, rank, groups) = (shape.record().max(1), g.len(), self.groups);
         let mut influence = self.influence.chunks_exact_mut(rank.max(1));
         let mut carried = Carried {
             words: self.outputs.chunks_exact_mut(outputs.max(1)),
@@ -388,56 +376,133 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
                 }
             }
         }
-        if groups.output_bias {
+        if groups.output_bias && leaky {
             let (c, _, first) = params.readout_mut();
-            if leaky {
-                for ((c, (seen, e)), at) in c.iter_mut().zip(carried.own(T::ONE)).zip(first..) {
-                    *c = optimiser.word(at, *c, scale * e * seen);
-                }
-            } else {
-                for ((c, &e), at) in c.iter_mut().zip(self.error.iter()).zip(first..) {
-                    *c = optimiser.word(at, *c, scale * e);
-                }
+            for ((c, (seen, e)), at) in c.iter_mut().zip(carried.own(T::ONE)).zip(first..) {
+                *c = optimiser.word(at, *c, scale * e * seen);
             }
         }
         if last {
             self.size = size + carried.size;
         }
+        if !leaky {
+            self.visit_output_bias(params, optimiser, scale);
+        }
     }
 
-    /// [`LatentRtrl::sweep`] with arrays where there are some.
-    fn visit_records<O: Optimiser<T>>(
+    fn visit_output_bias<O: Optimiser<T>>(&self, params: &mut Params<'_, T>, optimiser: &mut O, scale: T) {
+        if self.groups.output_bias {
+            let (c, _, first) = params.readout_mut();
+            for ((c, &e), at) in c.iter_mut().zip(self.error.iter()).zip(first..) {
+                *c = optimiser.word(at, *c, scale * e);
+            }
+        }
+    }
+
+    /// [`LatentRtrl::sweep`] for R = I = O = `D` without leak and encoders, with arrays that stay in registers; with
+    /// `UV` for U and V alone;
+    /// `false` if a slice is too short.
+    #[inline(never)]
+    fn square_sweep<O: Optimiser<T>, const D: usize, const UV: bool>(
         &mut self,
         params: &mut Params<'_, T>,
         input: &[T],
         optimiser: &mut O,
         (scale, last): (T, bool),
-    ) {
-        // What is only read goes to the stack, where R is not small to memory of its own.
-        macro_rules! small {
-            ($rank:literal, $square:literal) => {
-                if let (Some(&j), Some(&zeta), Some(&g)) = (
-                    self.jacobian.first_chunk::<$square>(),
-                    self.zeta.first_chunk::<$rank>(),
-                    self.g.first_chunk::<$rank>(),
-                ) {
-                    let g = g.map(|g| g * scale);
-                    self.sweep(params, input, optimiser, (j, zeta, g), (scale, last), [T::ZERO; $rank]);
+    ) -> bool {
+        let (Some(zeta), Some(x), Some(g), Some(e), Some(&jacobian)) = (
+            self.zeta.first_chunk::<D>(),
+            input.first_chunk::<D>(),
+            self.g.first_chunk::<D>(),
+            self.error.first_chunk::<D>(),
+            self.jacobian.as_chunks::<D>().0.first_chunk::<D>(),
+        ) else {
+            return false;
+        };
+        let (zeta, x, g, e) = (*zeta, *x, g.map(|g| g * scale), e.map(|e| e * scale));
+        let groups = if UV { Groups::RECURRENT } else { self.groups };
+        let mut influence = self.influence.as_chunks_mut::<D>().0.iter_mut();
+        let mut size = T::ZERO;
+        let neurons = self.phi.iter().zip(self.slope.iter()).zip(self.back.iter());
+        let records = params.layer_mut().chunks_exact_mut(1 + 4 * D);
+        for ((record, ((&phi, &slope), &a)), first) in records.zip(neurons).zip((0..).step_by(1 + 4 * D)) {
+            let Some((bias, rest)) = record.split_first_mut() else { break };
+            let Some((u, rest)) = rest.split_first_chunk_mut::<D>() else { break };
+            let Some((b, rest)) = rest.split_first_chunk_mut::<D>() else { break };
+            let Some((v, rest)) = rest.split_first_chunk_mut::<D>() else { break };
+            let Some(c) = rest.first_chunk_mut::<D>() else { break };
+            let a = a * scale;
+            let along = v.map(|v| v * slope);
+            let mut enter = |word: &mut T, at: usize, d: T| {
+                let Some(p) = influence.next() else { return };
+                let gradient = dot(p, &g) + a * d;
+                if last {
+                    let new = jacobian.map(|row| dot(&row, p));
+                    p.iter_mut().zip(new.iter().zip(&along)).for_each(|(p, (&new, &v))| *p = new + v * d);
+                    size = p.iter().fold(size, |size, &p| size + p * p);
                 }
+                *word = optimiser.word(at, *word, gradient);
             };
-        }
-        match self.g.len() {
-            1 => small!(1, 1),
-            2 => small!(2, 4),
-            3 => small!(3, 9),
-            _ => {
-                self.scaled.iter_mut().zip(self.g.iter()).for_each(|(scaled, &g)| *scaled = g * scale);
-                let [j, zeta, g, next] =
-                    [&mut self.jacobian, &mut self.zeta, &mut self.scaled, &mut self.next]
-                        .map(core::mem::take);
-                self.sweep(params, input, optimiser, (&*j, &*zeta, &*g), (scale, last), &mut *next);
-                (self.jacobian, self.zeta, self.scaled, self.next) = (j, zeta, g, next);
+            if groups.bias {
+                enter(bias, first, T::ONE);
             }
+            if groups.recurrent {
+                for ((u, &zeta), at) in u.iter_mut().zip(&zeta).zip(first + 1..) {
+                    enter(u, at, zeta);
+                }
+            }
+            if groups.input {
+                for ((b, &x), at) in b.iter_mut().zip(&x).zip(first + 1 + D..) {
+                    enter(b, at, x);
+                }
+            }
+            if groups.back {
+                for (v, r) in v.iter_mut().zip(0..) {
+                    let Some(p) = influence.next() else { break };
+                    let gradient = dot(p, &g);
+                    if last {
+                        *p = jacobian.map(|row| dot(&row, p));
+                        add_at(p, r, phi);
+                        size = p.iter().fold(size, |size, &p| size + p * p);
+                    }
+                    *v = optimiser.word(first + 1 + 2 * D + r, *v, gradient);
+                }
+            }
+            if groups.readout && !(O::SPARSE && phi.is_zero()) {
+                for ((c, &e), at) in c.iter_mut().zip(&e).zip(first + 1 + 3 * D..) {
+                    *c = optimiser.word(at, *c, e * phi);
+                }
+            }
+        }
+        if last {
+            self.size = size;
+        }
+        self.visit_output_bias(params, optimiser, scale);
+        true
+    }
+
+    /// The fastest sweep that there is.
+    fn visit_records<O: Optimiser<T>>(
+        &mut self,
+        params: &mut Params<'_, T>,
+        input: &[T],
+        optimiser: &mut O,
+        how: (T, bool),
+    ) {
+        let Shape { rank, inputs, outputs, .. } = params.shape();
+        let simple = !params.view().settings.leaky() && !matches!(self.tie, Some(Tie::Encoder(_)));
+        let done = match (rank, self.groups == Groups::RECURRENT) {
+            _ if !simple || rank != inputs || rank != outputs => false,
+            (1, true) => self.square_sweep::<O, 1, true>(params, input, optimiser, how),
+            (2, true) => self.square_sweep::<O, 2, true>(params, input, optimiser, how),
+            (3, true) => self.square_sweep::<O, 3, true>(params, input, optimiser, how),
+            (1, _) => self.square_sweep::<O, 1, false>(params, input, optimiser, how),
+            (2, _) => self.square_sweep::<O, 2, false>(params, input, optimiser, how),
+            (3, _) => self.square_sweep::<O, 3, false>(params, input, optimiser, how),
+            _ => false,
+        };
+        if !done {
+            self.sweep(params, input, optimiser, how);
         }
     }
 }
@@ -503,47 +568,92 @@ fn add_at<T: Scalar>(words: &mut [T], at: usize, x: T) {
     }
 }
 
-/// [`pass`] with R = I = O = `D`, in registers; `DD` is `D`². `false` if a slice is too short.
-#[inline(always)]
-fn square_pass<T: Scalar, A: MultiplyAdd, const D: usize, const DD: usize>(
+/// [`pass`] with R = I = O = `D` and ReLU, in registers.
+#[inline(never)]
+fn square_pass<T: Scalar, A: MultiplyAdd, const D: usize>(
     view: &View<'_, T>,
     (z, x): (&[T], &[T]),
     (s, y, jacobian, gain): (&mut [T], &mut [T], &mut [T], &mut [T]),
-    kept: (&mut [T], &mut [T]),
-) -> bool {
-    let (Some(z), Some(x), Some(from)) = (z.first_chunk::<D>(), x.first_chunk::<D>(), y.first_chunk::<D>())
+    (phis, slopes): (&mut [T], &mut [T]),
+) -> T {
+    let (Some(&z), Some(&x), Some(y)) =
+        (z.first_chunk::<D>(), x.first_chunk::<D>(), y.first_chunk_mut::<D>())
     else {
-        return false;
+        return T::ZERO;
     };
-    let (mut new_s, mut new_y, mut j, mut g) = ([T::ZERO; D], *from, [T::ZERO; DD], [T::ZERO; DD]);
-    pass::<T, A>(view, z, x, (&mut new_s, &mut new_y, &mut j, &mut g), kept);
+    let (mut new_s, mut new_y, mut j, mut g) = ([T::ZERO; D], *y, [[T::ZERO; D]; D], [[T::ZERO; D]; D]);
+    let units = phis.iter_mut().zip(slopes);
+    let mut squared = T::ZERO;
+    for (record, (kept_phi, kept_slope)) in view.layer.chunks_exact(1 + 4 * D).zip(units) {
+        let Some((&bias, rest)) = record.split_first() else { break };
+        let Some((u, rest)) = rest.split_first_chunk::<D>() else { break };
+        let Some((b, rest)) = rest.split_first_chunk::<D>() else { break };
+        let Some((v, rest)) = rest.split_first_chunk::<D>() else { break };
+        let Some(c) = rest.first_chunk::<D>() else { break };
+        let p = add_dot::<T, A>(add_dot::<T, A>(bias, u, &z), b, &x);
+        // An inactive unit adds nothing; the slope of an active one is 1.
+        if p < T::ZERO {
+            (*kept_phi, *kept_slope) = (T::ZERO, T::ZERO);
+            continue;
+        }
+        let value = p.relu();
+        (*kept_phi, *kept_slope) = (value, T::ONE);
+        squared = squared + value * value;
+        add_column::<T, A>(&mut new_s, v, value);
+        add_column::<T, A>(&mut new_y, c, value);
+        for (row, &v) in j.iter_mut().zip(v) {
+            row.iter_mut().zip(u).for_each(|(j, &u)| *j = *j + v * u);
+        }
+        for (row, &c) in g.iter_mut().zip(c) {
+            row.iter_mut().zip(u).for_each(|(g, &u)| *g = *g + c * u);
+        }
+    }
     s.copy_from_slice_checked(&new_s);
-    y.copy_from_slice_checked(&new_y);
-    jacobian.copy_from_slice_checked(&j);
-    gain.copy_from_slice_checked(&g);
-    true
+    *y = new_y;
+    jacobian.copy_from_slice_checked(j.as_flattened());
+    gain.copy_from_slice_checked(g.as_flattened());
+    squared
 }
 
-/// One pass over the records: s += Vᵀ phi, y += C phi, J += Vᵀ D U, G += Cᵀ D U; phi and phi' are kept.
+/// a_i = phi'_i C_i · e, C being at `first` of every record. Returns |a|².
 #[inline(always)]
+fn back<'a, T: Scalar, const O: usize>(
+    view: &View<'_, T>,
+    first: usize,
+    units: impl Iterator<Item = (&'a mut T, &'a T)>,
+    dot: impl Fn(&[T; O]) -> T,
+) -> T {
+    let mut squared = T::ZERO;
+    for ((a, &slope), record) in units.zip(view.layer.chunks_exact(view.shape.record().max(1))) {
+        let c = record.get(first..).and_then(|c| c.first_chunk());
+        *a = slope * c.map_or(T::ZERO, &dot);
+        squared = squared + *a * *a;
+    }
+    squared
+}
+
+/// One pass over the records: s += Vᵀ phi, y += C phi, J = Vᵀ D U, G = Cᵀ D U; phi and phi' are kept. Returns |phi|².
+#[inline(never)]
 fn pass<T: Scalar, A: MultiplyAdd>(
     view: &View<'_, T>,
-    z: &[T],
-    x: &[T],
+    (z, x): (&[T], &[T]),
     (s, y, jacobian, gain): (&mut [T], &mut [T], &mut [T], &mut [T]),
-    (kept_phi, kept_slope): (&mut [T], &mut [T]),
-) {
+    (phis, slopes): (&mut [T], &mut [T]),
+) -> T {
+    jacobian.fill(T::ZERO);
+    gain.fill(T::ZERO);
+    let mut squared = T::ZERO;
     let (rank, inputs) = (z.len(), x.len());
-    let relu_only = view.settings.activation == Activation::Relu;
-    let records = view.layer.chunks_exact(1 + 2 * rank + inputs + y.len());
-    for ((record, kept_phi), kept_slope) in records.zip(kept_phi).zip(kept_slope) {
+    let records = view.layer.chunks_exact((1 + 2 * rank + inputs + y.len()).max(1));
+    for (record, (kept_phi, kept_slope)) in records.zip(phis.iter_mut().zip(slopes)) {
         let Some((&bias, record)) = record.split_first() else { break };
         let (u, record) = record.split_at_checked(rank).unwrap_or_default();
         let (b, record) = record.split_at_checked(inputs).unwrap_or_default();
         let (v, c) = record.split_at_checked(rank).unwrap_or_default();
         let p = add_dot::<T, A>(add_dot::<T, A>(bias, u, z), b, x);
-        let (value, slope) = if relu_only { relu(p) } else { phi(&view.settings, p) };
+        let (value, slope) = phi(&view.settings, p);
         (*kept_phi, *kept_slope) = (value, slope);
+        squared = squared + value * value;
         // An inactive unit adds nothing.
         if value.is_zero() && slope.is_zero() {
             continue;
@@ -557,6 +667,7 @@ fn pass<T: Scalar, A: MultiplyAdd>(
             add_column::<T, Separate>(row, u, c * slope);
         }
     }
+    squared
 }
 
 impl<T: Scalar> Rule<T> for LatentRtrl<'_, T> {
@@ -590,18 +701,26 @@ impl<T: Scalar> Rule<T> for LatentRtrl<'_, T> {
         for (row, &e) in self.gain.chunks_exact(rank.max(1)).zip(self.error.iter()) {
             add_column::<T, Separate>(self.g, row, e);
         }
+        let first = 1 + 2 * rank + inputs;
         let units = self.back.iter_mut().zip(self.slope.iter());
-        for ((a, &slope), record) in units.zip(view.layer.chunks_exact(view.shape.record())) {
-            let c = record.get(1 + 2 * rank + inputs..).unwrap_or_default();
-            *a = if slope.is_zero() { T::ZERO } else { slope * dot(c, self.error) };
-        }
+        let a = match *self.error {
+            [e] => back(view, first, units, |&[c]: &[T; 1]| c * e),
+            [e, f] => back(view, first, units, |&[c, d]: &[T; 2]| c * e + d * f),
+            [e, f, g] => back(view, first, units, |&[c, d, h]: &[T; 3]| c * e + d * f + h * g),
+            _ => {
+                for ((a, &slope), record) in units.zip(view.layer.chunks_exact(view.shape.record().max(1))) {
+                    *a = slope * dot(record.get(first..).unwrap_or_default(), self.error);
+                }
+                squares(self.back)
+            }
+        };
         // (u + v + w)² <= 3 (u² + v² + w²), by parts of the gradient; an input of a tie enters through zeta.
         let (e, g) = (squares(self.error), squares(self.g));
         let reach = match self.tie {
             Some(Tie::Encoder(encoder)) => squares(encoder),
             _ => T::ONE,
         };
-        let direct = squares(self.back) * (self.drive + squares(self.zeta));
+        let direct = a * (self.drive + squares(self.zeta));
         T::from_f64(3.0) * ((g + e) * self.size + direct + g * self.drive * reach)
             + e * (self.active + T::ONE)
     }
@@ -639,7 +758,7 @@ impl<T: Scalar> Rule<T> for LatentRtrl<'_, T> {
     fn lever(&self, view: &View<'_, T>) -> T {
         let Shape { rank, inputs, .. } = view.shape;
         let mut sum = T::ZERO;
-        for record in view.layer.chunks_exact(view.shape.record()) {
+        for record in view.layer.chunks_exact(view.shape.record().max(1)) {
             sum = sum + squares(record.get(1..=rank).unwrap_or_default());
             sum = sum
                 + squares(record.get(1 + rank + inputs..).and_then(|v| v.get(..rank)).unwrap_or_default());

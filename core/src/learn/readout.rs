@@ -199,7 +199,7 @@ impl<T: Scalar> Rule<T> for Rls<'_, T> {
         let regressors = self.k.len();
         self.inverse.fill(T::ZERO);
         let start = T::ONE / self.ridge;
-        self.inverse.iter_mut().step_by(regressors + 1).for_each(|p| *p = start);
+        self.inverse.iter_mut().step_by((regressors + 1).max(1)).for_each(|p| *p = start);
         (self.trace, self.drive) = (start, T::ZERO);
     }
 }

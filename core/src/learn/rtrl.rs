@@ -55,17 +55,18 @@ impl<'m, T: Scalar> Rtrl<'m, T> {
     /// M' = J M + D ⊗ (1, h, x), and its size.
     fn transport(&mut self, view: &View<'_, T>) {
         let Shape { neurons, .. } = view.shape;
-        let (columns, keep) = (view.shape.columns(), view.settings.keep);
+        let (columns, keep) = (view.shape.columns().max(1), view.settings.keep);
         self.size = T::ZERO;
         let runs = self.cell.runs(&view.shape);
         let learns = |column: usize| runs.iter().any(|run| run.contains(&column));
-        for (column, influence) in self.influence.chunks_exact_mut(PANEL_ROWS * neurons).enumerate() {
+        for (column, influence) in self.influence.chunks_exact_mut((PANEL_ROWS * neurons).max(1)).enumerate()
+        {
             let (panel, column) = (column / columns, column % columns);
             if !learns(column) {
                 continue;
             }
             let a = self.cell.presynaptic.get(column).copied().unwrap_or(T::ZERO);
-            for (influence, row) in influence.chunks_exact_mut(neurons).zip(PANEL_ROWS * panel..) {
+            for (influence, row) in influence.chunks_exact_mut(neurons.max(1)).zip(PANEL_ROWS * panel..) {
                 if row >= neurons {
                     break;
                 }
@@ -82,7 +83,7 @@ impl<'m, T: Scalar> Rtrl<'m, T> {
 
 /// next = W m.
 fn times<T: Scalar>(view: &View<'_, T>, m: &[T], next: &mut [T]) {
-    let panels = view.layer.chunks_exact(PANEL_ROWS * view.shape.columns());
+    let panels = view.layer.chunks_exact((PANEL_ROWS * view.shape.columns()).max(1));
     for (panel, next) in panels.zip(next.as_chunks_mut::<PANEL_ROWS>().0) {
         let columns = panel.as_chunks::<PANEL_ROWS>().0.get(1..).unwrap_or_default();
         let mut sums = [T::ZERO; PANEL_ROWS];
@@ -123,10 +124,10 @@ impl<T: Scalar> Rule<T> for Rtrl<'_, T> {
         let runs = self.cell.runs(&shape);
         self.next.iter_mut().zip(self.cell.q.iter()).for_each(|(next, &q)| *next = scale * q);
         let words = params.layer_mut().as_chunks_mut::<PANEL_ROWS>().0;
-        let influence = self.influence.chunks_exact(PANEL_ROWS * shape.neurons);
+        let influence = self.influence.chunks_exact((PANEL_ROWS * shape.neurons).max(1));
         for ((words, influence), number) in words.iter_mut().zip(influence).zip(0..) {
-            if runs.iter().any(|run| run.contains(&(number % shape.columns()))) {
-                let rows = words.iter_mut().zip(influence.chunks_exact(shape.neurons));
+            if runs.iter().any(|run| run.contains(&(number % shape.columns().max(1)))) {
+                let rows = words.iter_mut().zip(influence.chunks_exact(shape.neurons.max(1)));
                 for ((word, influence), row) in rows.zip(0..) {
                     let gradient = super::memory::dot(influence, self.next);
                     *word = optimiser.word(PANEL_ROWS * number + row, *word, gradient);

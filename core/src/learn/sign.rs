@@ -41,7 +41,7 @@ impl<'a, T: Scalar> Dale<'a, T> {
             }
         };
         if shape.is_dense() {
-            for panel in params.layer_mut().chunks_exact_mut(PANEL_ROWS * shape.columns()) {
+            for panel in params.layer_mut().chunks_exact_mut((PANEL_ROWS * shape.columns()).max(1)) {
                 let columns = panel.as_chunks_mut::<PANEL_ROWS>().0.get_mut(1..).unwrap_or_default();
                 for (column, &sign) in columns.iter_mut().zip(self.signs) {
                     for word in column {
@@ -51,7 +51,8 @@ impl<'a, T: Scalar> Dale<'a, T> {
             }
         } else {
             let Shape { rank, inputs, .. } = shape;
-            for (record, &sign) in params.layer_mut().chunks_exact_mut(shape.record()).zip(self.signs) {
+            for (record, &sign) in params.layer_mut().chunks_exact_mut(shape.record().max(1)).zip(self.signs)
+            {
                 record.iter_mut().skip(1).take(rank).for_each(|word| positive(word, T::ONE));
                 record.iter_mut().skip(1 + rank + inputs).take(rank).for_each(|word| positive(word, sign));
             }

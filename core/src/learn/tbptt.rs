@@ -126,7 +126,7 @@ impl<T: Scalar> Rule<T> for Tbptt<'_, T> {
         _: bool,
     ) {
         let shape = params.shape();
-        let (columns, rows) = (shape.columns(), padded(&shape));
+        let (columns, rows) = (shape.columns().max(1), padded(&shape));
         let runs = self.cell.runs(&shape);
         for (words, number) in params.layer_mut().as_chunks_mut::<PANEL_ROWS>().0.iter_mut().zip(0..) {
             let (panel, column) = (number / columns, number % columns);

@@ -85,8 +85,8 @@ impl<'m, T: Scalar> Uoro<'m, T> {
 
     /// next = J A.
     fn carry(&mut self, view: &View<'_, T>) {
-        let (columns, keep) = (view.shape.columns(), view.settings.keep);
-        let panels = view.layer.chunks_exact(PANEL_ROWS * columns);
+        let (columns, keep) = (view.shape.columns().max(1), view.settings.keep);
+        let panels = view.layer.chunks_exact((PANEL_ROWS * columns).max(1));
         for (panel, next) in panels.zip(self.next.as_chunks_mut::<PANEL_ROWS>().0) {
             let mut sums = [T::ZERO; PANEL_ROWS];
             let columns = panel.as_chunks::<PANEL_ROWS>().0.get(1..).unwrap_or_default();
@@ -119,7 +119,7 @@ impl<T: Scalar> Rule<T> for Uoro<'_, T> {
         let rows = self.next.iter_mut().zip(self.signs.iter()).zip(self.cell.slope.iter());
         rows.for_each(|((f, &sign), &slope)| *f = sign * slope / second);
         let shrink = T::ONE / first;
-        let panels = self.b.chunks_exact_mut(PANEL_ROWS * view.shape.columns());
+        let panels = self.b.chunks_exact_mut((PANEL_ROWS * view.shape.columns()).max(1));
         self.size = T::ZERO;
         for (panel, f) in panels.zip(self.next.as_chunks::<PANEL_ROWS>().0) {
             let columns = panel.as_chunks_mut::<PANEL_ROWS>().0.iter_mut();
@@ -156,7 +156,7 @@ impl<T: Scalar> Rule<T> for Uoro<'_, T> {
         let runs = self.cell.runs(&shape);
         let columns = params.layer_mut().as_chunks_mut::<PANEL_ROWS>().0.iter_mut();
         for ((column, b), number) in columns.zip(self.b.as_chunks::<PANEL_ROWS>().0).zip(0..) {
-            if runs.iter().any(|run| run.contains(&(number % shape.columns()))) {
+            if runs.iter().any(|run| run.contains(&(number % shape.columns().max(1)))) {
                 for ((word, &b), row) in column.iter_mut().zip(b).zip(0..) {
                     *word = optimiser.word(PANEL_ROWS * number + row, *word, factor * b);
                 }

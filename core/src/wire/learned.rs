@@ -1,6 +1,6 @@
 //! What was learned, as bytes: a whole model, then, if there is one, the state of the optimiser.
 //!
-//! The model comes first and is like any other: whatever reads models ([`read_prefix`](super::read_prefix), the
+//! The model comes first and is like any other: whatever reads models ([`read_prefix`], the
 //! host, a chip's loader) reads it unchanged, and the version of its format is not touched. The state follows
 //! at the next 16-byte boundary, little-endian:
 //!

@@ -20,6 +20,13 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+// A Cortex-M0, told by what it cannot do, has no flash for all of them.
+#[cfg(target_has_atomic = "32")]
+mod learn;
+
+#[cfg(target_has_atomic = "32")]
+pub use learn::Learning;
+
 use bytemuck::{cast_slice, cast_slice_mut};
 use tinyfold_app::{Failure, Sink};
 use tinyfold_core::fixed::{self, Weight};
@@ -50,6 +57,9 @@ pub enum Kernel {
     Activation = 2,
     /// The product p = b + W h + B x of a dense network; the second of two runs is counted. Output: p.
     Product = 3,
+    /// Steps of a learner: the number of a `Learning`, then samples and targets (T × (I + O)); the last
+    /// step is counted. Output: outputs, all packed words.
+    Learn = 4,
 }
 
 const MAGIC: u32 = u32::from_le_bytes(*b"TFBN");
@@ -75,6 +85,8 @@ pub fn run(
         (Kernel::Step, Number::I16) => bench.fixed_step::<i16>(model, words, cast_slice_mut(memory)),
         (Kernel::Step, Number::I8) => bench.fixed_step::<i8>(model, words, cast_slice_mut(memory)),
         (Kernel::Activation, Number::F32) => bench.activation(model, words, cast_slice_mut(memory)),
+        #[cfg(target_has_atomic = "32")]
+        (Kernel::Learn, Number::F32) => bench.learn(model, words, cast_slice_mut(memory)),
         (Kernel::Product, Number::F32) => bench.product(model, words, cast_slice_mut(memory)),
         (Kernel::Product, Number::I16) => bench.fixed_product::<i16>(model, words, cast_slice_mut(memory)),
         (Kernel::Product, Number::I8) => bench.fixed_product::<i8>(model, words, cast_slice_mut(memory)),
@@ -95,7 +107,7 @@ fn read(request: &[u8]) -> Result<(Kernel, &[u32]), Error> {
     if magic != MAGIC {
         return refuse(Field::Magic, Expected::Exactly(MAGIC.into()), magic);
     }
-    let kernels = [Kernel::Step, Kernel::Activation, Kernel::Product];
+    let kernels = [Kernel::Step, Kernel::Activation, Kernel::Product, Kernel::Learn];
     match (kernels.into_iter().find(|&known| known as u32 == kernel), rest.get(..length as usize)) {
         (Some(kernel), Some(words)) => Ok((kernel, words)),
         (None, _) => refuse(Field::Version, Expected::Between(1, kernels.len() as u64), kernel),

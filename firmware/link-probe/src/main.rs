@@ -8,10 +8,16 @@
 
 use core::hint::black_box;
 
+use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
+use tinyfold_core::bank::{Banks, Mapped};
 use tinyfold_core::fixed::{self, Weight};
+use tinyfold_core::learn::{
+    Adam, Dale, Diagonal, Eprop, Groups, Guard, LatentRtrl, Learner, Limits, Lms, Loss, Momentum, Online,
+    Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro,
+};
 use tinyfold_core::pack::{Matrices, Weights, pack};
-use tinyfold_core::wire::{self, trial};
-use tinyfold_core::{Scalar, Shape};
+use tinyfold_core::wire::{self, learned, trial};
+use tinyfold_core::{Scalar, Settings, Shape, State};
 
 unsafe extern "C" {
     fn tinyfold_core_must_not_panic() -> !;
@@ -30,6 +36,9 @@ pub extern "C" fn _start() -> ! {
     every_call::<f64>();
     every_fixed_call::<i16>();
     every_fixed_call::<i8>();
+    every_learner::<f32>();
+    every_learner::<f64>();
+    every_bank();
     #[cfg(feature = "deliberate-panic")]
     assert!(black_box(0) == 1);
     loop {}
@@ -101,4 +110,118 @@ fn every_fixed_call<W: Weight>() {
         initial: sample,
     };
     black_box(fixed::pack::pack(&shape, &matrices, black_box(&mut [])).is_ok());
+}
+
+fn every_learner<T: Scalar>() {
+    let (words, memory): (&mut [T], &mut [T]) = black_box((&mut [], &mut []));
+    let shape = black_box(Shape { neurons: 1, rank: 1, inputs: 1, outputs: 1 });
+    let settings: Settings<T> = black_box(Settings::new(tinyfold_core::Activation::Relu));
+    let Ok(mut params) = Params::new(shape, settings, words) else { return };
+    let Ok(mut state) = params.view().state(memory) else { return };
+    let (params, state) = (&mut params, &mut state);
+    let groups = black_box(Groups::ALL);
+    if let Ok(dale) = Dale::new(&shape, lend()) {
+        dale.project(params);
+    }
+    black_box(params.set(lend()).is_ok());
+    optimisers(Rtrl::new(params, groups, lend()), params, state);
+    optimisers(Diagonal::snap1(params, groups, lend()), params, state);
+    optimisers(Diagonal::rflo(params, groups, lend()), params, state);
+    optimisers(Eprop::new(params, groups, lend()), params, state);
+    optimisers(Uoro::new(params, groups, black_box(1), lend()), params, state);
+    optimisers(Tbptt::new(params, groups, black_box(1), lend()), params, state);
+    optimisers(Lms::new(params, groups, lend()), params, state);
+    optimisers(Rls::new(params, groups, black_box(T::ONE), black_box(T::ONE), lend()), params, state);
+    optimisers(LatentRtrl::new(params, groups, lend()), params, state);
+    optimisers(LatentRtrl::tied(params, groups, black_box(Tie::Encoder(lend())), lend()), params, state);
+}
+
+fn lend<T>() -> &'static mut [T] {
+    black_box(&mut [])
+}
+
+fn optimisers<T: Scalar, R: Rule<T>>(
+    rule: Result<R, tinyfold_core::Error>,
+    params: &mut Params<'_, T>,
+    state: &mut State<'_, T>,
+) {
+    let Ok(rule) = rule else { return };
+    let one = black_box(T::ONE);
+    match black_box(0) {
+        0 => learner(rule, Sgd::new(one).map(|sgd| sgd.clipped(one)), params, state),
+        1 => learner(rule, Momentum::new(one, one, black_box(1), lend()), params, state),
+        2 => learner(rule, Adam::new(one, [one; 2], one, black_box(1), lend()), params, state),
+        _ => learner(rule, Ok(Tape(lend())), params, state),
+    }
+}
+
+fn learner<T: Scalar, R: Rule<T>, O: Optimiser<T>>(
+    rule: R,
+    optimiser: Result<O, tinyfold_core::Error>,
+    params: &mut Params<'_, T>,
+    state: &mut State<'_, T>,
+) {
+    let (Ok(optimiser), one) = (optimiser, black_box(T::ONE)) else { return };
+    let learner = Online::new(rule, optimiser, black_box(Loss::Square)).trusting(one);
+    let limits = Limits { state: one, loss: one, growth: one, every: black_box(1) };
+    let Ok(mut guard) = Guard::new(learner, limits, params, lend()) else { return };
+    black_box(guard.step(params, state, lend(), black_box(Some(lend()))));
+    black_box(guard.counts());
+    guard.reset();
+}
+
+/// A flash that fails by itself, not in core.
+struct Flash(&'static mut [u8]);
+
+impl ErrorType for Flash {
+    type Error = NorFlashErrorKind;
+}
+
+impl ReadNorFlash for Flash {
+    const READ_SIZE: usize = 1;
+
+    fn read(&mut self, _: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
+        bytes.fill(black_box(0));
+        black_box(Ok(()))
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl NorFlash for Flash {
+    const WRITE_SIZE: usize = 4;
+    const ERASE_SIZE: usize = 4096;
+
+    fn erase(&mut self, _: u32, _: u32) -> Result<(), NorFlashErrorKind> {
+        black_box(Ok(()))
+    }
+
+    fn write(&mut self, _: u32, _: &[u8]) -> Result<(), NorFlashErrorKind> {
+        black_box(Ok(()))
+    }
+}
+
+impl Mapped for Flash {
+    fn bytes(&self) -> &[u8] {
+        self.0
+    }
+}
+
+fn every_bank() {
+    let Ok(mut banks) = Banks::new(Flash(lend()), black_box(0..4096), black_box(4096..8192)) else { return };
+    if let Ok(Some(record)) = banks.latest() {
+        black_box(banks.read(&record, black_box(0), lend()).is_ok());
+        let payload = banks.payload(&record);
+        if let Ok(found) = learned::read::<f32>(payload) {
+            black_box(learned::copy_words(&found.model.view, lend()).is_ok());
+            if let Ok(pieces) = learned::pieces(&found.model.view, found.model.metadata, found.memory) {
+                let mut other = Banks::new(Flash(lend()), black_box(0..4096), black_box(4096..8192));
+                if let Ok(other) = &mut other {
+                    black_box(other.store(pieces.iter()).is_ok());
+                }
+            }
+        }
+    }
 }

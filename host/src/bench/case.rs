@@ -11,6 +11,7 @@ use tinyfold_core::fixed::pack::Input;
 use tinyfold_core::fixed::{Accumulator, Rates, Settings};
 use tinyfold_core::{Number as Tag, Shape};
 
+use super::learn::Learning;
 use crate::Result;
 use crate::format::fixed::{self, FixedNetwork, Layers};
 use crate::format::model::{self, ModelBytes, shape_of};
@@ -58,6 +59,8 @@ enum Work {
     Activation,
     /// The product W h of a dense network without inputs, alone.
     Product,
+    /// A learning step.
+    Learn(Learning),
 }
 
 /// A row of the list.
@@ -90,6 +93,10 @@ const ROWS: &[Row] = &[
     Row { kernel: "low-rank-relu", work: STEP, phi: Activation::Relu, variant: Variant::Libm, ranks: &[2], numbers: &[Number::F32Fused, Number::I8] },
     Row { kernel: "low-rank-relu-leak", work: LEAKY, phi: Activation::Relu, variant: Variant::Libm, ranks: RANKS, numbers: &[Number::F32] },
     Row { kernel: "low-rank-relu-leak", work: LEAKY, phi: Activation::Relu, variant: Variant::Libm, ranks: &[2], numbers: &[Number::I16] },
+    Row { kernel: "learn-latent-rtrl", work: Work::Learn(Learning::Latent), phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
+    Row { kernel: "learn-eprop-lms", work: Work::Learn(Learning::Eprop), phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "learn-snap1", work: Work::Learn(Learning::Snap1), phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "learn-lms-update", work: Work::Learn(Learning::Lms), phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "linear", work: Work::Activation, phi: Activation::Linear, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "relu", work: Work::Activation, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "clipped", work: Work::Activation, phi: CLIPPED, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
@@ -177,9 +184,15 @@ impl Case {
     #[must_use]
     pub const fn operation(&self) -> &'static str {
         match self.work {
-            Work::Step { .. } | Work::Product => "multiply-add",
+            Work::Step { .. } | Work::Product | Work::Learn(_) => "multiply-add",
             Work::Activation => "element",
         }
+    }
+
+    /// Whether it is a learning step.
+    #[must_use]
+    pub const fn learns(&self) -> bool {
+        matches!(self.work, Work::Learn(_))
     }
 
     /// Whether it needs a fused multiply-add.
@@ -195,6 +208,7 @@ impl Case {
             Work::Step { .. } => 1,
             Work::Activation => 2,
             Work::Product => 3,
+            Work::Learn(_) => 4,
         };
         [u32::from_le_bytes(*b"TFBN"), kernel, self.words.len() as u32]
             .iter()
@@ -242,6 +256,16 @@ impl Row {
                     fixed::product(&model, &rates, self.kernel)?.into_iter().map(|p| p as u32).collect();
                 words = rates.into_iter().map(|rate| rate as u32).collect();
                 (memory, operations) = (neurons + count.next_multiple_of(4), neurons * count);
+            }
+            (Work::Learn(learning), _) => {
+                let network = self.float(neurons, rank, number, 1.0, rng);
+                let shape = shape_of(&network);
+                let count = STEPS * (shape.inputs + shape.outputs);
+                let samples: Vec<f32> = (0..count).map(|_| rng.random_range(-1.0_f64..1.0) as f32).collect();
+                model = model::export::<f32>(&network)?;
+                expected = learning.answer(&model, &samples, self.kernel)?;
+                words = std::iter::once(learning as u32).chain(samples.iter().map(|x| x.to_bits())).collect();
+                (memory, operations) = (learning.memory(&shape), shape.multiply_adds());
             }
             (Work::Step { leak }, Number::F32 | Number::F32Fused) => {
                 let network = self.float(neurons, rank, number, leak, rng);

@@ -18,18 +18,17 @@ struct Traits {
     model: Option<Model>,
     /// Whether it multiplies and adds f32 in one instruction.
     fused: bool,
+    /// Words of memory that the bench image lends a kernel: `WORDS` of `firmware/bench/image.rs`.
+    words: usize,
 }
 
 const TRAITS: [Traits; CHIPS.len()] = [
-    Traits { name: "qemu-m0", clock: 16e6, model: Some(Model::M0), fused: false },
-    Traits { name: "qemu-m3", clock: 25e6, model: Some(Model::M3), fused: false },
-    Traits { name: "qemu-m4f", clock: 25e6, model: Some(Model::M4), fused: true },
-    Traits { name: "qemu-m7", clock: 25e6, model: None, fused: true },
-    Traits { name: "qemu-m33", clock: 20e6, model: None, fused: true },
+    Traits { name: "qemu-m0", clock: 16e6, model: Some(Model::M0), fused: false, words: 512 },
+    Traits { name: "qemu-m3", clock: 25e6, model: Some(Model::M3), fused: false, words: 13_824 },
+    Traits { name: "qemu-m4f", clock: 25e6, model: Some(Model::M4), fused: true, words: 13_824 },
+    Traits { name: "qemu-m7", clock: 25e6, model: None, fused: true, words: 13_824 },
+    Traits { name: "qemu-m33", clock: 20e6, model: None, fused: true, words: 13_824 },
 ];
-
-/// Words of memory that the bench image lends a kernel: `WORDS` of `firmware/bench/image.rs`.
-const MEMORY: usize = 512;
 
 /// What was counted for a case on a chip.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +71,12 @@ impl Bench {
         Ok(Self { chip, image, program, traits })
     }
 
+    /// Bytes of static RAM of the image with just the memory that a case takes.
+    #[must_use]
+    pub fn ram(&self, case: &Case) -> u64 {
+        self.image.static_ram + 4 * case.memory as u64 - 4 * self.traits.words as u64
+    }
+
     /// The model of its cycles.
     #[must_use]
     pub const fn model(&self) -> Option<Model> {
@@ -85,8 +90,12 @@ impl Bench {
         if model > room {
             return Some(format!("the model takes {model} bytes, the flash has {room} for it"));
         }
-        if case.memory > MEMORY {
-            return Some(format!("the state takes {} words, the RAM has {MEMORY} for it", case.memory));
+        let words = self.traits.words;
+        if case.memory > words {
+            return Some(format!("it takes {} words of RAM, the image has {words} for it", case.memory));
+        }
+        if case.learns() && words < 1024 {
+            return Some("the flash of the bench image has no room for learners".into());
         }
         if case.fused() && !self.traits.fused {
             return Some("no instruction for it: the same by software is never the better choice".into());

@@ -8,6 +8,7 @@
 pub mod baseline;
 pub mod case;
 pub mod chip;
+pub mod learn;
 pub mod table;
 pub mod thumb;
 pub mod timing;
@@ -50,7 +51,7 @@ pub struct Row {
     pub flash: u64,
     /// Bytes of the model.
     pub model: u64,
-    /// Bytes of static RAM of the bench image, 2048 of them lent to the kernel.
+    /// Bytes of static RAM of the bench image with as much memory as the case needs.
     pub ram: u64,
     /// Most bytes of stack of the whole image.
     pub stack: u32,
@@ -144,7 +145,7 @@ fn row(bench: &Bench, case: &Case) -> Result<Row> {
         cycles_per_mac: count.cycles.map(per),
         flash: bench.image.flash,
         model: case.model.bytes().len() as u64,
-        ram: bench.image.static_ram,
+        ram: bench.ram(case),
         stack: count.stack,
     })
 }

@@ -76,11 +76,13 @@ pub fn markdown(counts: &Counts) -> String {
             || "no model of its cycles".into(),
             |model| format!("c: modelled cycles per multiply-add ({})", model.model),
         );
-        let Row { flash, ram, .. } = rows[0];
+        let flash = rows[0].flash;
+        let ram = |fold: fn(u64, u64) -> u64| rows.iter().map(|row| row.ram).reduce(fold).unwrap_or(0);
+        let (least, most) = (ram(u64::min), ram(u64::max));
         let stack = rows.iter().map(|row| row.stack).max().unwrap_or(0);
         text += &format!(
             "\n### {chip}\n\nInstructions of a step (i: per multiply-add; {cycles}). Image {flash} bytes of flash, \
-             {ram} of static RAM, worst stack {stack}; models come on top.\n\n"
+             {least} to {most} of static RAM by the case, worst stack {stack}; models come on top.\n\n"
         );
         let head: Vec<String> = sizes.iter().map(|n| format!("n = {n}")).collect();
         text += &format!("| kernel | R | number | {} |\n", head.join(" | "));
