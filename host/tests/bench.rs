@@ -85,7 +85,10 @@ fn every_case_is_counted_on_every_chip_or_left_out_with_a_reason() {
     assert!(find("low-rank-relu", 16) < find("low-rank-relu", 32));
     assert!(find("low-rank-relu", 64) < find("low-rank-relu-leak", 64));
     for left in &counts.left_out {
-        assert!(left.case.contains("fused"), "{left:?}");
+        // Learners and their memory need flash and RAM that small chips have not.
+        let no_room =
+            left.case.starts_with("learn-") && (left.on == "qemu-m0" || left.case.contains("n = 128"));
+        assert!(left.case.contains("fused") || no_room, "{left:?}");
     }
 }
 

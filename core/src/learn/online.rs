@@ -156,6 +156,11 @@ impl<R, O, T: Scalar> Online<R, O, T> {
         Self { trust: Some(most), ..self }
     }
 
+    /// Sets the trust region, for steps that get smaller: see [`Online::trusting`].
+    pub fn trust(&mut self, most: T) {
+        self.trust = Some(most);
+    }
+
     /// The optimiser.
     pub const fn optimiser(&self) -> &O {
         &self.optimiser
