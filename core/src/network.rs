@@ -41,6 +41,12 @@ impl<T: Scalar> Settings<T> {
         }
     }
 
+    /// Whether phi is 0 for many units.
+    #[inline(always)]
+    pub(crate) fn sparse(&self) -> bool {
+        matches!(self.activation, Activation::Relu | Activation::Clipped { .. })
+    }
+
     /// Whether anything of the old state is kept.
     #[inline(always)]
     pub(crate) fn leaky(&self) -> bool {
@@ -286,8 +292,8 @@ impl<'a, T: Scalar> View<'a, T> {
         exactly(Field::Inputs, inputs, x.len())?;
         exactly(Field::Buffer, neurons, p.len())?;
         match self.settings.arithmetic {
-            Arithmetic::Separate => rows::<T, Separate>(self.layer, h, x, p),
-            Arithmetic::Fused => rows::<T, Fused>(self.layer, h, x, p),
+            Arithmetic::Separate => rows::<T, Separate>(self.layer, h, x, p, false),
+            Arithmetic::Fused => rows::<T, Fused>(self.layer, h, x, p, false),
         }
         Ok(())
     }
@@ -295,7 +301,8 @@ impl<'a, T: Scalar> View<'a, T> {
     /// h' = keep h + alpha phi(b + W h + B x).
     #[inline(always)]
     fn dense_rate<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
-        rows::<T, A>(self.layer, state.carried, state.input, state.scratch);
+        let sparse = self.settings.sparse() && !self.settings.leaky();
+        rows::<T, A>(self.layer, state.carried, state.input, state.scratch, sparse);
         self.settings.activation.apply(state.scratch, self.settings.variant);
         if self.settings.leaky() {
             self.leak_all::<A>(state.carried, state.scratch);
@@ -312,7 +319,8 @@ impl<'a, T: Scalar> View<'a, T> {
         let panels = self.layer.chunks((ROWS * self.shape.columns()).max(1));
         for (panels, a) in panels.zip(state.carried.chunks_mut(ROWS)) {
             let mut p = [T::ZERO; ROWS];
-            rows::<T, A>(panels, state.scratch, state.input, p.get_mut(..a.len()).unwrap_or_default());
+            let p_a = p.get_mut(..a.len()).unwrap_or_default();
+            rows::<T, A>(panels, state.scratch, state.input, p_a, self.settings.sparse());
             self.leak_all::<A>(a, &p);
         }
     }

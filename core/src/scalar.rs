@@ -37,6 +37,12 @@ pub trait Scalar:
     /// Hyperbolic tangent by the chosen implementation.
     #[must_use]
     fn tanh(self, variant: Variant) -> Self;
+    /// |self|.
+    #[must_use]
+    fn abs(self) -> Self;
+    /// Whether ReLU lets it through: all but negative numbers and −0.
+    #[must_use]
+    fn active(self) -> bool;
     /// `max(self, 0)` on the bits: negative numbers and both zeros give +0, any NaN stays NaN.
     #[must_use]
     fn relu(self) -> Self;
@@ -168,12 +174,18 @@ macro_rules! scalar {
                 }
             }
             #[inline(always)]
-            fn relu(self) -> Self {
-                let bits = self.to_bits();
+            fn abs(self) -> Self {
+                self.abs()
+            }
+            #[inline(always)]
+            fn active(self) -> bool {
                 // As signed integers, −0 to −infinity come first and NaN of both signs after them: NaN must
                 // stay NaN, because x86 and Arm produce NaN with opposite signs.
-                let inactive = bits as $Bits <= Self::NEG_INFINITY.to_bits() as $Bits;
-                Self::from_bits(if inactive { 0 } else { bits })
+                self.to_bits() as $Bits > Self::NEG_INFINITY.to_bits() as $Bits
+            }
+            #[inline(always)]
+            fn relu(self) -> Self {
+                Self::from_bits(if self.active() { self.to_bits() } else { 0 })
             }
             #[inline(always)]
             fn clipped(self, lo: Self, hi: Self) -> Self {

@@ -1,6 +1,8 @@
 //! The assembly of cores with an FPU, with the bits of the portable kernels.
 #![allow(unsafe_code)]
 
+use core::ops::Range;
+
 use super::{Kernels, WIDEST};
 use crate::linear::PANEL_ROWS;
 use crate::scalar::Arithmetic;
@@ -23,7 +25,7 @@ macro_rules! kernels {
 
 kernels! {
     (_: *const f32, _: *const f32, _: usize, _: *const f32, _: usize, _: *mut f32, _: usize)
-    tinyfold_matvec_separate tinyfold_matvec_fused
+    tinyfold_matvec_separate tinyfold_matvec_fused tinyfold_matvec_sparse
 }
 
 kernels! {
@@ -38,6 +40,21 @@ kernels! {
 }
 
 unsafe extern "C" {
+    /// columns, a, their number, f, bytes of a panel, bits of the scale, pairs of panels.
+    fn tinyfold_rank_one(_: *mut f32, _: *const f32, _: usize, _: *const f32, _: usize, _: u32, _: usize);
+    /// w, m, a, number of columns, carry, slope, q, bits of the scale, bytes of a panel, panels.
+    fn tinyfold_diagonal(
+        _: *mut f32,
+        _: *mut f32,
+        _: *const f32,
+        _: usize,
+        _: *const f32,
+        _: *const f32,
+        _: *const f32,
+        _: u32,
+        _: usize,
+        _: usize,
+    );
     fn tinyfold_fma(a: f32, b: f32, c: f32) -> f32;
 }
 
@@ -51,6 +68,11 @@ pub(crate) fn fma(a: f32, b: f32, c: f32) -> f32 {
 /// Whether `count` records of `record` words, the last one cut after `end` words, are in `records`.
 fn hold(records: &[f32], count: usize, record: usize, end: usize) -> bool {
     count > 0 && end <= record && records.len() >= (count - 1) * record + end
+}
+
+/// Whether the columns `run` are in `a` and in panels of `columns` columns, and `panels` of these in `w`.
+fn inside(run: &Range<usize>, a: &[f32], columns: usize, w: &[f32], panels: usize) -> bool {
+    run.end <= columns && run.end <= a.len() && w.len() >= panels * PANEL_ROWS * columns
 }
 
 impl Kernels for f32 {
@@ -69,6 +91,76 @@ impl Kernels for f32 {
         // SAFETY: `panels` holds `count` panels of 1 + n + I columns, `p` eight words for each of them; the
         // kernel reads n words of `h` and I of `x` and writes nothing but `p`.
         unsafe { kernel(panels.as_ptr(), h.as_ptr(), h.len(), x.as_ptr(), x.len(), p.as_mut_ptr(), count) };
+        true
+    }
+
+    #[inline(always)]
+    fn matvec_sparse(panels: &[f32], h: &[f32], x: &[f32], p: &mut [f32]) -> usize {
+        let pairs = p.len() / (2 * PANEL_ROWS);
+        if pairs == 0 || panels.len() < 2 * pairs * PANEL_ROWS * (1 + h.len() + x.len()) {
+            return 0;
+        }
+        let (n, inputs) = (h.len(), x.len());
+        // SAFETY: as for `matvec`, with twice as many panels as `pairs`.
+        unsafe {
+            tinyfold_matvec_sparse(panels.as_ptr(), h.as_ptr(), n, x.as_ptr(), inputs, p.as_mut_ptr(), pairs);
+        }
+        2 * pairs
+    }
+
+    #[inline(always)]
+    fn rank_one(
+        w: &mut [f32],
+        columns: usize,
+        run: &Range<usize>,
+        (f, a): (&[f32], &[f32]),
+        scale: f32,
+    ) -> usize {
+        let pairs = f.len() / (2 * PANEL_ROWS);
+        if pairs == 0 || run.is_empty() || !inside(run, a, columns, w, 2 * pairs) {
+            return 0;
+        }
+        // SAFETY: `w` holds `pairs` pairs of panels of `columns` columns, `f` sixteen words for each of them,
+        // `a` a word for each column of the run, which is not empty and ends within a panel.
+        unsafe {
+            let first = w.as_mut_ptr().add(PANEL_ROWS * run.start);
+            let (a, bytes) = (a.as_ptr().add(run.start), 4 * PANEL_ROWS * columns);
+            tinyfold_rank_one(first, a, run.len(), f.as_ptr(), bytes, scale.to_bits(), pairs);
+        }
+        2 * pairs
+    }
+
+    #[inline(always)]
+    fn diagonal(
+        [w, m]: [&mut [f32]; 2],
+        columns: usize,
+        run: &Range<usize>,
+        [carry, slope, q]: [&[f32]; 3],
+        a: &[f32],
+        scale: f32,
+    ) -> bool {
+        let rows = q.len().min(slope.len()).min(carry.len());
+        let panels = rows / PANEL_ROWS;
+        if panels == 0 || !inside(run, a, columns, w, panels) || !inside(run, a, columns, m, panels) {
+            return false;
+        }
+        let bytes = 4 * PANEL_ROWS * columns;
+        for half in [0, PANEL_ROWS / 2] {
+            if run.is_empty() {
+                break;
+            }
+            // SAFETY: `w` and `m` hold `panels` panels of `columns` columns, of which the kernel takes the
+            // columns of the run, which is not empty and ends within a panel and `a`, and four rows of eight;
+            // carry, slope and q hold eight words for every panel.
+            unsafe {
+                let first = PANEL_ROWS * run.start + half;
+                let [w, m] = [w.as_mut_ptr().add(first), m.as_mut_ptr().add(first)];
+                let rows = [carry, slope, q].map(|rows| rows.as_ptr().add(half));
+                let [carry, slope, q] = rows;
+                let a = a.as_ptr().add(run.start);
+                tinyfold_diagonal(w, m, a, run.len(), carry, slope, q, scale.to_bits(), bytes, panels);
+            }
+        }
         true
     }
 

@@ -97,6 +97,166 @@
     matvec separate
     matvec fused
 
+@ The same in separate arithmetic for two panels at once, columns times 0 left out: no sum is ever -0, so they
+@ add nothing.
+@ r0 panels, r1 h, r2 n, r3 x; on the stack I, p, pairs of panels (at least one).
+
+@ s0..s7 += eight rows at \panel, times s16.
+.macro column panel
+    vldmia \panel!, {s17-s24}
+    product separate, s17, s16; product separate, s18, s16; product separate, s19, s16
+    product separate, s20, s16; product separate, s21, s16; product separate, s22, s16
+    product separate, s23, s16; product separate, s24, s16
+.endm
+
+@ r10 columns (none to all), times what r9 points to.
+.macro nonzero_columns
+    cmp r10, #0
+    beq 3f
+    b 2f
+1:
+    adds r0, #32
+    adds r8, #32
+    subs r10, #1
+    beq 3f
+2:
+    ldr r11, [r9], #4
+    lsls r12, r11, #1
+    beq 1b
+    vmov s16, r11
+    column r0
+    vadd.f32 s0, s0, s17; vadd.f32 s1, s1, s18; vadd.f32 s2, s2, s19; vadd.f32 s3, s3, s20
+    vadd.f32 s4, s4, s21; vadd.f32 s5, s5, s22; vadd.f32 s6, s6, s23; vadd.f32 s7, s7, s24
+    column r8
+    vadd.f32 s8, s8, s17; vadd.f32 s9, s9, s18; vadd.f32 s10, s10, s19; vadd.f32 s11, s11, s20
+    vadd.f32 s12, s12, s21; vadd.f32 s13, s13, s22; vadd.f32 s14, s14, s23; vadd.f32 s15, s15, s24
+    subs r10, #1
+    bne 2b
+3:
+.endm
+
+    entry tinyfold_matvec_sparse
+    push {r4-r11, lr}
+    vpush {s16-s24}
+    add r4, sp, #72
+    ldm r4, {r4-r6}
+    adds r7, r2, r4
+    adds r7, #1
+    lsls r7, r7, #5
+4:
+    adds r8, r0, r7
+    vldmia r0!, {s0-s7}
+    vldmia r8!, {s8-s15}
+    mov r9, r1
+    mov r10, r2
+    nonzero_columns
+    mov r9, r3
+    mov r10, r4
+    nonzero_columns
+    mov r0, r8
+    vstmia r5!, {s0-s15}
+    subs r6, #1
+    bne 4b
+    vpop {s16-s24}
+    pop {r4-r11, pc}
+
+@ ---- Learning ----
+
+@ w -= (scale f) a of pairs of panels: f by rows, a by columns; columns with a = 0 are left as they are.
+@ r0 first column, r1 a, r2 number of columns (at least one), r3 f; on the stack bytes of a panel, scale, pairs
+@ (at least one).
+
+@ Eight rows at \panel -= s16 times the rows from \f on.
+.macro rank_one_column panel, f0, f1, f2, f3, f4, f5, f6, f7
+    vldmia \panel, {s17-s24}
+    vmul.f32 s25, \f0, s16; vmul.f32 s26, \f1, s16; vmul.f32 s27, \f2, s16; vmul.f32 s28, \f3, s16
+    vsub.f32 s17, s17, s25; vsub.f32 s18, s18, s26; vsub.f32 s19, s19, s27; vsub.f32 s20, s20, s28
+    vmul.f32 s25, \f4, s16; vmul.f32 s26, \f5, s16; vmul.f32 s27, \f6, s16; vmul.f32 s28, \f7, s16
+    vsub.f32 s21, s21, s25; vsub.f32 s22, s22, s26; vsub.f32 s23, s23, s27; vsub.f32 s24, s24, s28
+    vstmia \panel!, {s17-s24}
+.endm
+
+    entry tinyfold_rank_one
+    push {r4-r11}
+    vpush {s16-s28}
+    add r4, sp, #84
+    ldm r4, {r4, r5, r6}
+4:
+    vmov s16, r5
+    vldmia r3!, {s0-s15}
+    .irp k, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+    vmul.f32 s\k, s\k, s16
+    .endr
+    mov r7, r0
+    adds r8, r0, r4
+    mov r9, r1
+    mov r10, r2
+    b 2f
+1:
+    adds r7, #32
+    adds r8, #32
+    subs r10, #1
+    beq 3f
+2:
+    ldr r11, [r9], #4
+    lsls r12, r11, #1
+    beq 1b
+    vmov s16, r11
+    rank_one_column r7, s0, s1, s2, s3, s4, s5, s6, s7
+    rank_one_column r8, s8, s9, s10, s11, s12, s13, s14, s15
+    subs r10, #1
+    bne 2b
+3:
+    add r0, r0, r4, lsl #1
+    subs r6, #1
+    bne 4b
+    vpop {s16-s28}
+    pop {r4-r11}
+    bx lr
+
+@ m = carry m + slope a and w -= (scale q) m of four rows of panels: SnAp-1 and its like.
+@ r0 w of the first column, r1 m of the first column, r2 a, r3 number of columns (at least one); on the stack
+@ carry, slope, q, scale, bytes of a panel, number of panels (at least one).
+    entry tinyfold_diagonal
+    push {r4-r11, lr}
+    vpush {s16-s24}
+    add r4, sp, #72
+    ldm r4, {r4-r9}
+2:
+    vldmia r4, {s0-s3}
+    vldmia r5, {s4-s7}
+    vldmia r6, {s8-s11}
+    vmov s12, r7
+    vmul.f32 s8, s8, s12; vmul.f32 s9, s9, s12; vmul.f32 s10, s10, s12; vmul.f32 s11, s11, s12
+    mov r10, r2
+    mov r11, r3
+    mov r12, r0
+    mov lr, r1
+1:
+    vldmia lr, {s13-s16}
+    vldmia r10!, {s12}
+    vmul.f32 s13, s0, s13; vmul.f32 s14, s1, s14; vmul.f32 s15, s2, s15; vmul.f32 s16, s3, s16
+    vmul.f32 s17, s4, s12; vmul.f32 s18, s5, s12; vmul.f32 s19, s6, s12; vmul.f32 s20, s7, s12
+    vldmia r12, {s21-s24}
+    vadd.f32 s13, s13, s17; vadd.f32 s14, s14, s18; vadd.f32 s15, s15, s19; vadd.f32 s16, s16, s20
+    vmul.f32 s17, s8, s13; vmul.f32 s18, s9, s14; vmul.f32 s19, s10, s15; vmul.f32 s20, s11, s16
+    vstmia lr, {s13-s16}
+    vsub.f32 s21, s21, s17; vsub.f32 s22, s22, s18; vsub.f32 s23, s23, s19; vsub.f32 s24, s24, s20
+    add lr, #32
+    vstmia r12, {s21-s24}
+    add r12, #32
+    subs r11, #1
+    bne 1b
+    add r0, r8
+    add r1, r8
+    adds r4, #32
+    adds r5, #32
+    adds r6, #32
+    subs r9, #1
+    bne 2b
+    vpop {s16-s24}
+    pop {r4-r11, pc}
+
 @ ---- Low rank ----
 
 @ One pass of a ReLU network with R = I = O = D over its records (b, U, B, V, C): p = b + U z + B x, then

@@ -3,6 +3,8 @@
 #[cfg(tinyfold_fpu)]
 pub(crate) mod float;
 
+use core::ops::Range;
+
 use crate::linear::{PANEL_ROWS, add_column, panel, readout};
 use crate::network::CopyChecked;
 use crate::scalar::{Arithmetic, MultiplyAdd, Scalar};
@@ -17,6 +19,37 @@ pub trait Kernels: Sized {
     /// Pre-activations of whole panels: see [`rows`].
     #[inline(always)]
     fn matvec(_: Arithmetic, _panels: &[Self], _h: &[Self], _x: &[Self], _p: &mut [Self]) -> bool {
+        false
+    }
+    /// As [`Kernels::matvec`] in separate arithmetic, for vectors with many zeros: how many panels, from the
+    /// first, were done.
+    #[inline(always)]
+    fn matvec_sparse(_panels: &[Self], _h: &[Self], _x: &[Self], _p: &mut [Self]) -> usize {
+        0
+    }
+    /// W −= (scale f) aᵀ for the columns `run` of panels of `columns` columns, those with a = 0 left out; f by
+    /// rows, a by columns, both of the whole matrix: how many panels, from the first, were done.
+    #[inline(always)]
+    fn rank_one(
+        _w: &mut [Self],
+        _columns: usize,
+        _run: &Range<usize>,
+        _fa: (&[Self], &[Self]),
+        _scale: Self,
+    ) -> usize {
+        0
+    }
+    /// M = diag(carry) M + slope aᵀ, then W −= diag(scale q) M, for the columns `run` of panels of `columns`
+    /// columns; carry, slope, q by rows, a by columns.
+    #[inline(always)]
+    fn diagonal(
+        _wm: [&mut [Self]; 2],
+        _columns: usize,
+        _run: &Range<usize>,
+        _carry_slope_q: [&[Self]; 3],
+        _a: &[Self],
+        _scale: Self,
+    ) -> bool {
         false
     }
     /// The pass of a low-rank ReLU network with R = I = O = D: see `latent.rs`.
@@ -56,17 +89,32 @@ impl Kernels for f32 {}
 impl Kernels for f64 {}
 
 /// Pre-activations of as many rows as `p` has: p = b + W h + B x by `panels` of 1 + n + I columns, every sum in
-/// ascending order from its bias. Rows that `panels` does not hold keep their value.
+/// ascending order from its bias. Rows that `panels` does not hold keep their value. `sparse`: h has many zeros.
 #[inline(always)]
-pub(crate) fn rows<T: Scalar, A: MultiplyAdd>(panels: &[T], h: &[T], x: &[T], p: &mut [T]) {
+pub(crate) fn rows<T: Scalar, A: MultiplyAdd>(panels: &[T], h: &[T], x: &[T], p: &mut [T], sparse: bool) {
     let columns = 1 + h.len() + x.len();
     // Whole panels go straight to their place.
-    let whole = p.len() / PANEL_ROWS * PANEL_ROWS;
-    let (straight, _) = p.split_at_mut_checked(whole).unwrap_or_default();
-    let done = if T::matvec(A::ARITHMETIC, panels, h, x, straight) { whole } else { 0 };
-    let panels = panels.get(done * columns..).unwrap_or_default().as_chunks().0;
-    let (_, p) = p.split_at_mut_checked(done).unwrap_or_default();
-    for (block, p) in panels.chunks_exact(columns.max(1)).zip(p.chunks_mut(PANEL_ROWS)) {
+    let whole = p.len() / PANEL_ROWS;
+    let few = sparse && A::ARITHMETIC == Arithmetic::Separate;
+    let mut done = if few { T::matvec_sparse(panels, h, x, p) } else { 0 };
+    if done < whole {
+        let rest = panels.get(done * PANEL_ROWS * columns..).unwrap_or_default();
+        let straight = p.get_mut(done * PANEL_ROWS..whole * PANEL_ROWS).unwrap_or_default();
+        if T::matvec(A::ARITHMETIC, rest, h, x, straight) {
+            done = whole;
+        }
+    }
+    if done * PANEL_ROWS < p.len() {
+        let panels = panels.get(done * PANEL_ROWS * columns..).unwrap_or_default();
+        rest::<T, A>(panels, h, x, p.get_mut(done * PANEL_ROWS..).unwrap_or_default());
+    }
+}
+
+/// As [`rows`], panel by panel.
+#[inline(always)]
+fn rest<T: Scalar, A: MultiplyAdd>(panels: &[T], h: &[T], x: &[T], p: &mut [T]) {
+    let panels = panels.as_chunks().0;
+    for (block, p) in panels.chunks_exact((1 + h.len() + x.len()).max(1)).zip(p.chunks_mut(PANEL_ROWS)) {
         let mut all = [T::ZERO; PANEL_ROWS];
         if !T::matvec(A::ARITHMETIC, block.as_flattened(), h, x, &mut all) {
             all = panel::<T, A>(block, h, x);

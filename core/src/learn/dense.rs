@@ -23,6 +23,11 @@ pub(crate) const fn padded(shape: &Shape) -> usize {
     panels(shape.neurons) * PANEL_ROWS
 }
 
+/// Columns of a panel, rounded up to what [`squares`] takes at once.
+pub(crate) const fn whole(shape: &Shape) -> usize {
+    shape.columns().next_multiple_of(4)
+}
+
 /// Error, slopes and inputs of one step of a dense network. Rows beyond n stay 0.
 #[derive(Debug)]
 pub(crate) struct Cell<'m, T> {
@@ -31,9 +36,9 @@ pub(crate) struct Cell<'m, T> {
     pub error: &'m mut [T],
     /// D.
     pub slope: &'m mut [T],
-    /// q.
+    /// q, or D q.
     pub q: &'m mut [T],
-    /// (1, h, x) in the order of a panel's columns.
+    /// (1, h, x) in the order of a panel's columns, and zeros.
     pub presynaptic: &'m mut [T],
     /// ‖(1, h, x)‖².
     pub drive: T,
@@ -42,7 +47,7 @@ pub(crate) struct Cell<'m, T> {
 impl<'m, T: Scalar> Cell<'m, T> {
     /// Words of memory.
     pub(crate) const fn memory_len(shape: &Shape) -> usize {
-        shape.outputs + 2 * padded(shape) + shape.columns()
+        shape.outputs + 2 * padded(shape) + whole(shape)
     }
 
     /// A cell in memory of the length above, and the rest of `words`.
@@ -57,7 +62,7 @@ impl<'m, T: Scalar> Cell<'m, T> {
         let mut memory = Memory::new(memory, words)?;
         let error = memory.cut(shape.outputs);
         let [slope, q] = [memory.cut(padded(&shape)), memory.cut(padded(&shape))];
-        let presynaptic = memory.cut(shape.columns());
+        let presynaptic = memory.cut(whole(&shape));
         Ok((Self { groups, error, slope, q, presynaptic, drive: T::ZERO }, memory))
     }
 
@@ -80,16 +85,36 @@ impl<'m, T: Scalar> Cell<'m, T> {
 
     /// q = Cᵀ dL/dy.
     pub(crate) fn back(&mut self, view: &View<'_, T>) {
+        self.weigh(view, |q, _| q);
+    }
+
+    /// D q in the place of q; its squared norm.
+    pub(crate) fn back_through(&mut self, view: &View<'_, T>) -> T {
+        let mut sum = T::ZERO;
+        self.weigh(view, |q, slope| {
+            let f = q * slope;
+            sum = sum + f * f;
+            f
+        });
+        sum
+    }
+
+    /// Fills q with what `of` makes of each neuron's error and slope.
+    #[inline(always)]
+    fn weigh(&mut self, view: &View<'_, T>, mut of: impl FnMut(T, T) -> T) {
+        let rows = self.q.iter_mut().zip(self.slope.iter());
         match *self.error {
-            [error] => columns(view.readout, self.q, |&[c]: &[T; 1]| c * error),
-            [first, second] => {
-                columns(view.readout, self.q, |&[c, d]: &[T; 2]| c * first + d * second);
+            [a] => {
+                let columns = view.readout.as_chunks().0;
+                rows.zip(columns).for_each(|((q, &slope), &[c])| *q = of(c * a, slope));
+            }
+            [a, b] => {
+                let columns = view.readout.as_chunks().0;
+                rows.zip(columns).for_each(|((q, &slope), &[c, d])| *q = of(c * a + d * b, slope));
             }
             _ => {
                 let columns = view.readout.chunks_exact(self.error.len().max(1));
-                for (q, column) in self.q.iter_mut().zip(columns) {
-                    *q = dot(column, self.error);
-                }
+                rows.zip(columns).for_each(|((q, &slope), column)| *q = of(dot(column, self.error), slope));
             }
         }
     }
@@ -135,16 +160,37 @@ impl<'m, T: Scalar> Cell<'m, T> {
         scale: T,
     ) {
         let shape = params.shape();
-        let runs = self.runs(&shape);
-        let panels = params.layer_mut().chunks_exact_mut((PANEL_ROWS * shape.columns()).max(1));
-        for ((panel, f), number) in panels.zip(f.as_chunks::<PANEL_ROWS>().0).zip(0..) {
-            let f = f.map(|f| f * scale);
-            for run in runs.clone() {
-                let first = number * shape.columns() + run.start;
-                let a = a.get(run.clone()).unwrap_or_default();
-                let columns = panel.as_chunks_mut::<PANEL_ROWS>().0.get_mut(run).unwrap_or_default();
-                outer_panel(columns, f, a, optimiser, first);
+        let (runs, columns) = (self.runs(&shape), shape.columns());
+        let mut done = 0;
+        if O::SUBTRACTS {
+            for run in &runs {
+                // The same panels of every run that is not empty.
+                done = T::rank_one(params.layer_mut(), columns, run, (f, a), scale).max(done);
             }
+        }
+        if done < panels(shape.neurons) {
+            outer_panels(params.layer_mut(), (columns, &runs), (f, a), optimiser, (scale, done));
+        }
+    }
+}
+
+/// The gradient scale · f_i a_j of the columns `runs` of panels of `columns` columns, but for the first `done`.
+#[inline(never)]
+fn outer_panels<T: Scalar, O: Optimiser<T>>(
+    layer: &mut [T],
+    (columns, runs): (usize, &[Range<usize>]),
+    (f, a): (&[T], &[T]),
+    optimiser: &mut O,
+    (scale, done): (T, usize),
+) {
+    let panels = layer.chunks_exact_mut((PANEL_ROWS * columns).max(1));
+    for ((panel, f), number) in panels.zip(f.as_chunks::<PANEL_ROWS>().0).zip(0..).skip(done) {
+        let f = f.map(|f| f * scale);
+        for run in runs {
+            let first = number * columns + run.start;
+            let a = a.get(run.clone()).unwrap_or_default();
+            let columns = panel.as_chunks_mut::<PANEL_ROWS>().0.get_mut(run.clone()).unwrap_or_default();
+            outer_panel(columns, f, a, optimiser, first);
         }
     }
 }
@@ -167,13 +213,6 @@ fn outer_panel<T: Scalar, O: Optimiser<T>>(
             *word = optimiser.word(at, *word, f * a);
         }
         *column = new;
-    }
-}
-
-#[inline(always)]
-fn columns<T: Copy, const O: usize>(columns: &[T], q: &mut [T], dot: impl Fn(&[T; O]) -> T) {
-    for (q, column) in q.iter_mut().zip(columns.as_chunks::<O>().0) {
-        *q = dot(column);
     }
 }
 
@@ -231,7 +270,8 @@ fn outer<T: Scalar, O: Optimiser<T>, const N: usize>(
 /// The step of a dense network of rate form. The scratch holds the old h afterwards, `slope` D.
 fn dense_step<T: Scalar, A: MultiplyAdd>(view: &View<'_, T>, state: &mut State<'_, T>, slope: &mut [T]) {
     let settings = view.settings;
-    rows::<T, A>(view.layer, state.carried, state.input, state.scratch);
+    let sparse = settings.sparse() && !settings.leaky();
+    rows::<T, A>(view.layer, state.carried, state.input, state.scratch, sparse);
     activate(&settings, state.scratch, slope);
     if settings.leaky() {
         for (h, phi) in state.carried.iter_mut().zip(state.scratch.iter_mut()) {
@@ -269,10 +309,10 @@ pub(crate) fn activate<T: Scalar>(settings: &Settings<T>, p: &mut [T], slope: &m
     }
 }
 
-/// phi(p) and phi'(p) of the ReLU.
+/// phi(p) and phi'(p) of the ReLU; −0, which only a fused sum can be, counts as inactive.
 #[inline(always)]
 pub(crate) fn relu<T: Scalar>(p: T) -> (T, T) {
-    (p.relu(), if p >= T::ZERO { T::ONE } else { T::ZERO })
+    (p.relu(), if p.active() { T::ONE } else { T::ZERO })
 }
 
 /// phi(p) and phi'(p), of smooth functions from the value.
@@ -296,7 +336,7 @@ pub(crate) fn steepest<T: Scalar>(settings: &Settings<T>) -> T {
         Activation::Sigmoid { slope, .. } => slope * T::from_f64(0.25),
         _ => T::ONE,
     };
-    settings.alpha * if most < T::ZERO { -most } else { most }
+    settings.alpha * most.abs()
 }
 
 /// Jᵀ v: keep v_j + Σ_i W_ij D_i v_i, with `f` = D v by rows.

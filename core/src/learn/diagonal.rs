@@ -7,7 +7,6 @@ use crate::scalar::Scalar;
 use crate::shape::Shape;
 
 use super::dense::{Cell, padded, steepest};
-use super::memory::squares;
 use super::online::Rule;
 use super::optimiser::{Nothing, Optimiser};
 use super::params::{Groups, Params};
@@ -86,25 +85,35 @@ impl<'m, T: Scalar> Diagonal<'m, T> {
     /// One pass over M and the weights.
     #[inline(always)]
     fn pass<O: Optimiser<T>>(&mut self, params: &mut Params<'_, T>, optimiser: &mut O, scale: T, last: bool) {
-        let shape = params.shape();
-        let runs = self.cell.runs(&shape);
-        let words = (PANEL_ROWS * shape.columns()).max(1);
+        let (shape, a) = (params.shape(), &*self.cell.presynaptic);
+        let (runs, all) = (self.cell.runs(&shape), shape.columns());
+        let rows = [&*self.carry, self.cell.slope, self.cell.q];
+        if last && O::SUBTRACTS {
+            let mut done = true;
+            for run in &runs {
+                let words = [params.layer_mut(), &mut *self.influence];
+                done = done && T::diagonal(words, all, run, rows, a, scale);
+            }
+            if done {
+                return;
+            }
+        }
+        let words = (PANEL_ROWS * all).max(1);
         let panels = params.layer_mut().chunks_exact_mut(words).zip(self.influence.chunks_exact_mut(words));
-        let rows = self.cell.q.as_chunks::<PANEL_ROWS>().0.iter();
-        let rows = rows.zip(self.cell.slope.as_chunks().0).zip(self.carry.as_chunks().0);
-        for (((panel, influence), ((q, slope), carry)), number) in panels.zip(rows).zip(0..) {
+        let [carry, slope, q] = rows.map(|rows| rows.as_chunks::<PANEL_ROWS>().0.iter());
+        for (((panel, influence), ((carry, slope), q)), number) in
+            panels.zip(carry.zip(slope).zip(q)).zip(0..)
+        {
             let q = q.map(|q| q * scale);
-            let (slope, carry): ([T; PANEL_ROWS], [T; PANEL_ROWS]) = (*slope, *carry);
+            let (slope, carry) = (*slope, *carry);
             let panel = panel.as_chunks_mut::<PANEL_ROWS>().0;
             let influence = influence.as_chunks_mut::<PANEL_ROWS>().0;
-            for run in runs.clone() {
-                let first = number * shape.columns() + run.start;
-                let inputs = self.cell.presynaptic.get(run.clone()).unwrap_or_default();
+            for run in &runs {
+                let inputs = a.get(run.clone()).unwrap_or_default();
                 let influence = influence.get_mut(run.clone()).unwrap_or_default();
-                let columns = panel.get_mut(run).unwrap_or_default();
-                for (((column, influence), &a), at) in
-                    columns.iter_mut().zip(influence).zip(inputs).zip(first..)
-                {
+                let columns = panel.get_mut(run.clone()).unwrap_or_default();
+                let words = columns.iter_mut().zip(influence).zip(inputs);
+                for (((column, influence), &a), at) in words.zip(number * all + run.start..) {
                     for row in 0..PANEL_ROWS {
                         let m = carry[row] * influence[row] + slope[row] * a;
                         if last {
@@ -121,24 +130,27 @@ impl<'m, T: Scalar> Diagonal<'m, T> {
 impl<T: Scalar> Rule<T> for Diagonal<'_, T> {
     fn forward(&mut self, view: &View<'_, T>, state: &mut State<'_, T>, x: &[T]) -> Status {
         let status = self.cell.forward(view, state, x);
-        let (keep, columns) = (view.settings.keep, view.shape.columns());
-        let rows = self.carry.iter_mut().zip(self.cell.slope.iter());
-        match self.kind {
-            Influence::Rflo => rows.for_each(|(carry, _)| *carry = keep),
-            Influence::Snap1 => {
-                for ((carry, &slope), i) in rows.zip(0..) {
-                    let at = (i / PANEL_ROWS * columns + 1 + i) * PANEL_ROWS + i % PANEL_ROWS;
-                    let own = view.layer.get(at).copied().unwrap_or(T::ZERO);
-                    *carry = keep + slope * own;
-                }
+        let (keep, drive) = (view.settings.keep, self.cell.drive.sqrt());
+        let panels = view.layer.chunks_exact((PANEL_ROWS * view.shape.columns()).max(1));
+        let rows = self.cell.slope.as_chunks::<PANEL_ROWS>().0.iter();
+        let rows = rows.zip(self.carry.as_chunks_mut::<PANEL_ROWS>().0);
+        let rows = rows.zip(self.most.as_chunks_mut::<PANEL_ROWS>().0);
+        let mut size = self.cell.drive;
+        for ((panel, ((slope, carry), most)), number) in panels.zip(rows).zip(0..) {
+            // W_ii of row r is in column 1 + 8 number + r.
+            let own = panel.get(PANEL_ROWS * (1 + PANEL_ROWS * number)..).unwrap_or_default();
+            let own = own.iter().step_by(PANEL_ROWS + 1);
+            let mut own = own.copied().chain(core::iter::repeat(T::ZERO));
+            for ((&slope, carry), most) in slope.iter().zip(carry).zip(most) {
+                *carry = match self.kind {
+                    Influence::Rflo => keep,
+                    Influence::Snap1 => keep + slope * own.next().unwrap_or(T::ZERO),
+                };
+                *most = carry.abs() * *most + slope.abs() * drive;
+                size = size + *most * *most;
             }
         }
-        let drive = self.cell.drive.sqrt();
-        let rows = self.carry.iter().zip(self.cell.slope.iter());
-        for (most, (&carry, &slope)) in self.most.iter_mut().zip(rows) {
-            *most = size(carry) * *most + size(slope) * drive;
-        }
-        self.size = squares(self.most) + self.cell.drive;
+        self.size = size;
         status
     }
 
@@ -186,9 +198,4 @@ impl<T: Scalar> Rule<T> for Diagonal<'_, T> {
     fn lever(&self, view: &View<'_, T>) -> T {
         steepest(&view.settings)
     }
-}
-
-/// |x|.
-fn size<T: Scalar>(x: T) -> T {
-    if x < T::ZERO { -x } else { x }
 }

@@ -5,7 +5,7 @@ use crate::network::{State, Status, View};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
 
-use super::dense::{Cell, padded, steepest};
+use super::dense::{Cell, steepest, whole};
 use super::memory::squares;
 use super::online::Rule;
 use super::optimiser::Optimiser;
@@ -26,8 +26,6 @@ use super::params::{Groups, Params};
 pub struct Eprop<'m, T> {
     cell: Cell<'m, T>,
     trace: &'m mut [T],
-    /// q D, by rows.
-    f: &'m mut [T],
     size: T,
 }
 
@@ -35,7 +33,7 @@ impl<'m, T: Scalar> Eprop<'m, T> {
     /// Words of memory for a network of this shape.
     #[must_use]
     pub const fn memory_len(shape: &Shape) -> usize {
-        Cell::<T>::memory_len(shape) + shape.columns() + padded(shape)
+        Cell::<T>::memory_len(shape) + whole(shape)
     }
 
     /// A rule in `memory`, at rest.
@@ -45,8 +43,8 @@ impl<'m, T: Scalar> Eprop<'m, T> {
     pub fn new(params: &Params<'_, T>, groups: Groups, memory: &'m mut [T]) -> Result<Self, Error> {
         let shape = params.shape();
         let (cell, mut memory) = Cell::new(params, groups, memory, Self::memory_len(&shape))?;
-        let (trace, f) = (memory.cut(shape.columns()), memory.cut(padded(&shape)));
-        Ok(Self { cell, trace, f, size: T::ZERO })
+        let trace = memory.cut(whole(&shape));
+        Ok(Self { cell, trace, size: T::ZERO })
     }
 }
 
@@ -71,11 +69,7 @@ impl<T: Scalar> Rule<T> for Eprop<'_, T> {
     }
 
     fn prepare(&mut self, view: &View<'_, T>, state: &State<'_, T>) -> T {
-        self.cell.back(view);
-        for ((f, &q), &slope) in self.f.iter_mut().zip(self.cell.q.iter()).zip(self.cell.slope.iter()) {
-            *f = q * slope;
-        }
-        squares(self.f) * self.size + self.cell.readout_bound(state)
+        self.cell.back_through(view) * self.size + self.cell.readout_bound(state)
     }
 
     fn visit<O: Optimiser<T>>(
@@ -86,7 +80,7 @@ impl<T: Scalar> Rule<T> for Eprop<'_, T> {
         scale: T,
         _: bool,
     ) {
-        self.cell.visit_outer(params, (self.f, self.trace), optimiser, scale);
+        self.cell.visit_outer(params, (self.cell.q, self.trace), optimiser, scale);
         self.cell.visit_readout(params, state, optimiser, scale);
     }
 

@@ -14,6 +14,9 @@ pub trait Optimiser<T: Scalar> {
     /// Whether a gradient of 0 changes neither the word nor the optimiser: a rule may then leave it out.
     const SPARSE: bool;
 
+    /// Whether [`Optimiser::word`] is `word − gradient` and does nothing else: kernels may then do the same.
+    const SUBTRACTS: bool = false;
+
     /// A step begins. What the error is to be multiplied by.
     fn begin(&mut self) -> T {
         T::ONE
@@ -172,6 +175,7 @@ impl<'m, T: Scalar> Adam<'m, T> {
 
 impl<T: Scalar> Optimiser<T> for Sgd<T> {
     const SPARSE: bool = true;
+    const SUBTRACTS: bool = true;
 
     #[inline(always)]
     fn begin(&mut self) -> T {
