@@ -22,6 +22,8 @@ pub enum Field {
     Payload,
     /// Kind and words of an optimiser.
     Optimiser,
+    /// Rule, loss and what learns.
+    Rule,
     /// Number type.
     Number,
     /// Rate or current form.
@@ -137,6 +139,7 @@ impl fmt::Display for Field {
             Self::Commit => "checksum of the commit record",
             Self::Payload => "checksum of the payload",
             Self::Optimiser => "optimiser",
+            Self::Rule => "rule",
             Self::Number => "number type",
             Self::Form => "form",
             Self::Arithmetic => "arithmetic",

@@ -49,7 +49,8 @@ impl<T: Scalar> Settings<T> {
 
     /// Whether anything of the old state is kept.
     #[inline(always)]
-    pub(crate) fn leaky(&self) -> bool {
+    #[must_use]
+    pub fn leaky(&self) -> bool {
         !self.keep.is_zero()
     }
 

@@ -1,58 +1,29 @@
 //! Learners that meet anything: noise, spikes, NaN, infinities, laws, limits.
 
 use tinyfold_core::learn::{
-    Adam, Dale, Diagonal, Eprop, Groups, Guard, LatentRtrl, Learner, Limits, Lms, Loss, Momentum, Online,
-    Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro, Update,
+    Adam, Dale, Diagonal, Eprop, Groups, Guard, LatentRls, LatentRtrl, Learner, Limits, Lms, Loss, Momentum,
+    Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro, Update,
 };
 use tinyfold_core::pack::{Matrices, Weights, pack};
-use tinyfold_core::{Activation, PANEL_ROWS, Scalar, Settings, Shape};
+use tinyfold_core::{Activation, PANEL_ROWS, Shape};
 
-/// Uniform in [-1, 1), from a seed.
-struct Random(u64);
+#[path = "common/learners.rs"]
+mod learners;
 
-impl Random {
-    fn next(&mut self) -> f32 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 40) as f32 / (1_u32 << 23) as f32 - 1.0
+use learners::{Random, lend, settings, words};
+
+/// Noise, now and then a spike or no number at all.
+fn rough(random: &mut Random) -> f32 {
+    let x = random.next();
+    match (random.0 >> 20) % 300 {
+        0 => f32::NAN,
+        1 => f32::INFINITY,
+        2 => f32::NEG_INFINITY,
+        3 => 1e30 * x,
+        4 => 1e6 * x,
+        5 => f32::MAX * x,
+        _ => x,
     }
-
-    fn list<T: Scalar>(&mut self, count: usize, scale: f64) -> Vec<T> {
-        (0..count).map(|_| T::from_f64(scale * f64::from(self.next()))).collect()
-    }
-
-    /// Noise, now and then a spike or no number at all.
-    fn rough(&mut self) -> f32 {
-        let x = self.next();
-        match (self.0 >> 20) % 300 {
-            0 => f32::NAN,
-            1 => f32::INFINITY,
-            2 => f32::NEG_INFINITY,
-            3 => 1e30 * x,
-            4 => 1e6 * x,
-            5 => f32::MAX * x,
-            _ => x,
-        }
-    }
-}
-
-/// Packed words of a random network.
-fn words<T: Scalar>(shape: Shape, seed: u64) -> Vec<T> {
-    let Shape { neurons: n, rank, inputs, outputs } = shape;
-    let mut random = Random(seed);
-    let scale = 1.0 / (n as f64).sqrt();
-    let (w, v) = (random.list(n * if rank == 0 { n } else { rank }, scale), random.list(n * rank, scale));
-    let matrices = Matrices {
-        weights: if rank == 0 { Weights::Dense(&w) } else { Weights::LowRank { u: &w, v: &v } },
-        input: &random.list::<T>(n * inputs, 1.0),
-        bias: &random.list::<T>(n, 0.2),
-        readout: &random.list::<T>(outputs * n, scale),
-        output_bias: &random.list::<T>(outputs, 0.2),
-        scaling: &vec![[T::ZERO, T::ONE]; inputs + outputs],
-        initial: &[],
-    };
-    let mut words = vec![T::ZERO; shape.parameter_len()];
-    pack(&shape, &matrices, &mut words).expect("right sizes");
-    words
 }
 
 const DENSE: Shape = Shape { neurons: 10, rank: 0, inputs: 2, outputs: 3 };
@@ -67,8 +38,8 @@ fn survives<L: Learner<f32>>(name: &str, learner: &mut L, shape: Shape, leaky: b
     let mut state = params.view().state(&mut memory).expect("enough");
     let mut random = Random(17);
     for step in 0..steps {
-        let x: Vec<f32> = (0..shape.inputs).map(|_| random.rough()).collect();
-        let target: Vec<f32> = (0..shape.outputs).map(|_| random.rough()).collect();
+        let x: Vec<f32> = (0..shape.inputs).map(|_| rough(&mut random)).collect();
+        let target: Vec<f32> = (0..shape.outputs).map(|_| rough(&mut random)).collect();
         let outcome = learner.step(&mut params, &mut state, &x, (step % 3 != 0).then_some(&target));
         if outcome.update == Update::Done {
             assert!(outcome.loss.is_finite(), "{name}, step {step}");
@@ -80,11 +51,6 @@ fn survives<L: Learner<f32>>(name: &str, learner: &mut L, shape: Shape, leaky: b
     let counts = learner.counts();
     assert!(counts.held > 0 && counts.bad_targets > 0 && counts.updates > 0, "{name}: {counts:?}");
     println!("{name}: {counts:?}");
-}
-
-fn settings<T: Scalar>(activation: Activation<T>, leaky: bool) -> Settings<T> {
-    let [alpha, keep] = if leaky { [0.3, 0.7] } else { [1.0, 0.0] }.map(T::from_f64);
-    Settings { alpha, keep, ..Settings::new(activation) }
 }
 
 /// Every optimiser with a rule that `make` makes.
@@ -112,10 +78,6 @@ fn every_optimiser<R: Rule<f32>>(
     let adam = Adam::new(1e-2, [0.9, 0.999], 1e-8, count, &mut memory).expect("enough").clipped(1.0);
     let mut learner = Online::new(rule(), adam, Loss::Square);
     survives(&format!("{name}, Adam"), &mut learner, shape, leaky, steps);
-}
-
-fn lend(words: usize) -> &'static mut [f32] {
-    Box::leak(vec![f32::NAN; words].into_boxed_slice())
 }
 
 #[test]
@@ -150,6 +112,9 @@ fn every_rule_and_optimiser_survives_rough_signals() {
             LatentRtrl::new(p, all, lend(LatentRtrl::<f32>::memory_len(&LATENT, all, leaky))).unwrap()
         });
     }
+    every_optimiser("latent RLS", LATENT, false, |p| {
+        LatentRls::new(p, all, 1.0, 0.99, lend(LatentRls::<f32>::memory_len(&LATENT, all))).unwrap()
+    });
 }
 
 #[test]
@@ -164,6 +129,11 @@ fn a_million_rough_steps_leave_every_weight_finite() {
     let mut guard = Guard::new(learner, limits, &params, lend(LATENT.parameter_len())).expect("enough");
     survives("guarded latent RTRL", &mut guard, LATENT, false, 1_000_000);
     assert!(guard.counts().restored > 0);
+
+    let rule = LatentRls::new(&params, all, 1.0, 0.99, lend(LatentRls::<f32>::memory_len(&LATENT, all)));
+    let learner = Online::new(rule.unwrap(), Sgd::new(1.0).unwrap(), Loss::Square);
+    let mut guard = Guard::new(learner, limits, &params, lend(LATENT.parameter_len())).expect("enough");
+    survives("guarded latent RLS", &mut guard, LATENT, false, 1_000_000);
 }
 
 /// Parts that do not learn keep their bits, under every rule.

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod adapt;
 pub mod bench;
 pub mod command;
 pub mod design;

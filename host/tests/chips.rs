@@ -196,10 +196,10 @@ fn the_image_says_what_is_wrong_with_its_flash() {
 }
 
 /// `cargo build` in firmware/ with the toolchain that the script finds.
-fn build(target: &str, package: &str, more: &[&str]) -> Output {
+fn build(target: &str, package: &str, profile: &str, more: &[&str]) -> Output {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     Command::new(tree.join("scripts/embedded-toolchain"))
-        .args(["cargo", "build", "--release", "--locked", "-p", package, "--target", target])
+        .args(["cargo", "build", "--profile", profile, "--locked", "-p", package, "--target", target])
         .args(more)
         .current_dir(tree.join("firmware"))
         .output()
@@ -207,17 +207,18 @@ fn build(target: &str, package: &str, more: &[&str]) -> Output {
 }
 
 fn link_probe(target: &str, features: &[&str]) -> Output {
-    build(target, "link-probe", features)
+    build(target, "link-probe", "probe", features)
 }
 
 /// The board image links, and an image with logs gives the same result as one without.
 #[test]
 fn boards_build_and_logs_do_not_change_the_result() {
-    let board = build("thumbv7em-none-eabihf", "nrf52840", &[]);
+    let board = build("thumbv7em-none-eabihf", "nrf52840", "release", &[]);
     assert!(board.status.success(), "{}", String::from_utf8_lossy(&board.stderr));
 
     let chip = CHIPS[1];
-    let logging = build(chip.target, chip.name, &["--features", "log", "--target-dir", "target/log"]);
+    let logging =
+        build(chip.target, chip.name, "release", &["--features", "log", "--target-dir", "target/log"]);
     assert!(logging.status.success(), "{}", String::from_utf8_lossy(&logging.stderr));
     let samples = synthetic::gaussian(3, 2, 0).iter().map(|&x| x as f32).collect();
     let case = Case::of_network("logs", integrator(32), samples).expect("exports");

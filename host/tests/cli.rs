@@ -148,3 +148,59 @@ fn every_help_has_an_example() {
         );
     }
 }
+
+#[test]
+fn what_a_chip_learned_goes_there_and_back() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |args: &str| {
+        let output = tinyfold(folder.path(), &args.split_whitespace().collect::<Vec<&str>>());
+        assert!(output.status.success(), "{args}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    run("adapt zero --samples 2000 --out learned.safetensors");
+    let text = run("export learned.safetensors --bank 65536 --out banks.bin");
+    assert_eq!(text, "banks.bin: 65536 bytes of flash, 1 record\n");
+    let text = run("fetch banks.bin --out fetched.safetensors");
+    assert_eq!(text, "fetched.safetensors: record 1 of banks.bin; n = 32, rank 1\n");
+    run("fetch banks.bin --out fetched.tfld");
+    run("export learned.safetensors --out learned.tfld");
+    let read = |name: &str| std::fs::read(folder.path().join(name)).expect("was written");
+    assert_eq!(read("fetched.safetensors"), read("learned.safetensors"));
+    assert_eq!(read("fetched.tfld"), read("learned.tfld"));
+
+    // A flipped bit in the only record.
+    let mut flipped = read("banks.bin");
+    flipped[100] ^= 4;
+    let fetch = &["fetch", "banks.bin", "--out", "x.tfld"][..];
+    refused(
+        &[("banks.bin", &flipped)],
+        fetch,
+        "banks.bin: expected a whole record in one of the banks, found none",
+    );
+    refused(
+        &[("banks.bin", &flipped[..9000])],
+        fetch,
+        "banks.bin: expected a multiple of 8192 bytes, twice the erase block, up to 4 GB, found 9000 bytes",
+    );
+    refused(
+        &[("n.safetensors", &read("learned.safetensors"))],
+        &["export", "n.safetensors", "--bank", "100", "--out", "b.bin"],
+        "--bank: expected a multiple of 8192 bytes, twice the erase block, up to 4 GB, found 100 bytes",
+    );
+}
+
+#[test]
+fn lessons_that_cannot_be() {
+    let adapt = |args: &str, message: &str| {
+        let args: Vec<&str> = args.split_whitespace().collect();
+        refused(&[], &[&["adapt"], &args[..]].concat(), message);
+    };
+    let on = "--on: expected core, qemu-m3, qemu-m4f, qemu-m7 or qemu-m33, which learn, found qemu-m0";
+    adapt("zero --on qemu-m0", on);
+    adapt("zero --channels 0", "--channels: expected at least 1, found 0");
+    adapt("zero --decays 1.5", "decays: expected numbers in (0, 1), found 1.5");
+    adapt("zero --neurons 0", "neurons: expected at least D = 1, and D at least 1, found 0");
+    adapt("drift --samples 100", "samples: expected a multiple of 1000, found 100");
+    adapt("drift --every 0", "every: expected at least 1, found 0");
+    adapt("drift --decay 0.2", "decay after the drift: expected a number in (0, 1), found 1.15");
+}

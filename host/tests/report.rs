@@ -5,10 +5,12 @@ use std::process::Command;
 
 use faer::Mat;
 use indicatif::ProgressBar;
+use tinyfold::adapt::{drift, zero};
 use tinyfold::design::exact::{Spec, exact};
 use tinyfold::manifold::LARGEST;
 use tinyfold::network::{Activation, Channel, Recurrence};
 use tinyfold::report::build::{TRACE, by_channel, describe, first_shown, raw_samples, source};
+use tinyfold::report::learning::{Learning, Zero};
 use tinyfold::report::{self, ChipReport, Report, SCHEMA};
 use tinyfold::task::recording::{GYROSCOPE, bundled};
 use tinyfold::task::{Dataset, Integration, Recording, synthetic};
@@ -97,6 +99,7 @@ fn report_of(networks: &[(&str, Network)], data: &Dataset) -> Report {
             stack: 1376,
         }],
         missing: None,
+        learning: None,
         recording: source,
         task,
     }
@@ -230,6 +233,55 @@ fn figures_are_svg_that_scales_and_png() {
         let width = u32::from_be_bytes(png[16..20].try_into().expect("4 bytes"));
         assert!(width > 1500, "{name}: {width} pixels");
     }
+}
+
+/// A drift on this host, with an integrator that learned from nothing.
+fn learning() -> Learning {
+    let settings = drift::Settings { decays: vec![0.95], samples: 4000, ..drift::Settings::default() };
+    let mut learning = Learning::of_drift(&settings, &gaussian(500, &["x"]), None).expect("learns");
+    let settings = zero::Settings { samples: 2000, ..zero::Settings::of_channels(1) };
+    learning.zero.push(Zero::of(&settings, None).expect("learns").0);
+    learning
+}
+
+#[test]
+fn what_was_learned_is_a_chapter() {
+    let mut report = demo(2);
+    let mut learned = learning();
+    learned.on = "qemu-m4f".into();
+    learned.findings.adapting.before = 0.0123;
+    learned.findings.adapting.recovered = Some(1750);
+    learned.findings.frozen.recovered = None;
+    learned.zero[0].error = 0.0456;
+    learned.zero[0].cost.words = 98_765;
+    report.learning = Some(learned.clone());
+    let (folder, page) = written(&report);
+    assert!(report::read(folder.path()).expect("is read back") == report, "a number changed on its way");
+    for text in [
+        "<h2>Learning on the chip</h2>",
+        "Error over windows of 250 samples on qemu-m4f. At sample 2\u{202f}000",
+        "has an error of 1.2\u{a0}% before and is back within 2 × of that 1\u{202f}750 samples later",
+        "the frozen one beside it never does",
+        "n = 32, D = 1",
+        "4.6\u{a0}%",
+        "98\u{202f}765",
+    ] {
+        assert!(page.contains(text), "{text}");
+    }
+    well_formed(&text(&folder.path().join("figures/drift.svg")));
+
+    // Without recovery, without bounds.
+    learned.findings.adapting.recovered = None;
+    learned.findings.frozen.after = f64::NAN;
+    learned.findings.adapting.windows[3] = f64::INFINITY;
+    report.learning = Some(learned.clone());
+    let (folder, page) = written(&report);
+    assert!(page.contains("does not come back within 2 × of that") && page.contains("ends at diverged"));
+    assert!(!text(&folder.path().join("figures/drift.svg")).contains("NaN"));
+    learned.findings.adapting.windows.pop();
+    report.learning = Some(learned);
+    let error = report::write(folder.path(), &report).expect_err("windows are missing").to_string();
+    assert!(error.contains("learning.findings.adapting.windows: expected 16, found 15"), "{error}");
 }
 
 #[test]

@@ -10,6 +10,7 @@ use super::params::Params;
 
 /// What a [`Guard`] tolerates.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Limits<T> {
     /// Largest size of a carried word.
     pub state: T,
@@ -112,6 +113,10 @@ impl<L: Learner<T>, T: Scalar> Learner<T> for Guard<'_, L, T> {
 
     fn restart(&mut self) {
         self.learner.restart();
+    }
+
+    fn trust(&mut self, most: T) {
+        self.learner.trust(most);
     }
 
     fn growth(&self) -> Option<T> {

@@ -199,6 +199,16 @@ impl<'m, T: Scalar> LatentRtrl<'m, T> {
         }
     }
 
+    /// J, R × R.
+    pub(crate) const fn jacobian(&self) -> &[T] {
+        self.jacobian
+    }
+
+    /// G, O × R.
+    pub(crate) const fn gain(&self) -> &[T] {
+        self.gain
+    }
+
     /// The step of [`View::step`], with phi, phi', J and G.
     fn run<A: MultiplyAdd>(&mut self, view: &View<'_, T>, state: &mut State<'_, T>) {
         let Shape { rank, inputs, outputs, .. } = view.shape;

@@ -23,6 +23,13 @@ impl<'m, T: Scalar> Memory<'m, T> {
     }
 }
 
+impl<'m, T> Memory<'m, T> {
+    /// All that is left.
+    pub(crate) fn rest(self) -> &'m mut [T] {
+        self.0
+    }
+}
+
 /// The first `words` of `memory`.
 pub(crate) fn room<T>(memory: &mut [T], words: usize) -> Result<&mut [T], Error> {
     let found = memory.len();

@@ -6,6 +6,7 @@
 //! | rule | gradient | words, dense n, m = 1 + n + I | multiply-adds a step |
 //! |---|---|---|---|
 //! | [`LatentRtrl`] | exact, rank R | n R (1 + 2 R + I) and small ones | 2 n R³ + O(n R²) for U and V |
+//! | [`LatentRls`] | exact, D × D maps, second order | R³ + K² + small ones, K = R² + O² + O | 2 n R (R + O) + 2 O K² |
 //! | [`Rtrl`] | exact, dense | n² m | n³ m |
 //! | [`Diagonal`] | SnAp-1, RFLO | n m | 3 n m |
 //! | [`Eprop`] | presynaptic trace | m | n m |
@@ -59,11 +60,13 @@ mod diagonal;
 mod eprop;
 mod guard;
 mod latent;
+mod latent_rls;
 mod loss;
 mod memory;
 mod online;
 mod optimiser;
 mod params;
+mod plan;
 mod readout;
 mod rtrl;
 mod sign;
@@ -74,10 +77,12 @@ pub use diagonal::{Diagonal, Influence};
 pub use eprop::Eprop;
 pub use guard::{Guard, Limits};
 pub use latent::{LatentRtrl, Tie};
+pub use latent_rls::LatentRls;
 pub use loss::Loss;
 pub use online::{Counts, Learner, Online, Outcome, Rule, Update};
 pub use optimiser::{Adam, Momentum, Optimiser, Sgd, Tape};
 pub use params::{Groups, Params};
+pub use plan::{KINDS, Kind, Plan};
 pub use readout::{Lms, Rls};
 pub use rtrl::Rtrl;
 pub use sign::Dale;

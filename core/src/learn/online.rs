@@ -5,6 +5,7 @@ use crate::scalar::Scalar;
 
 use super::LARGEST;
 use super::loss::Loss;
+use super::memory::squares;
 use super::optimiser::{Norm, Optimiser};
 use super::params::Params;
 
@@ -125,6 +126,9 @@ pub trait Learner<T: Scalar> {
     /// Forgets the past of rule and optimiser: for parameters that were replaced.
     fn restart(&mut self);
 
+    /// Sets the trust region from now on ([`Online::trusting`]), where there can be one.
+    fn trust(&mut self, most: T);
+
     /// As [`Rule::growth`].
     fn growth(&self) -> Option<T> {
         None
@@ -138,13 +142,14 @@ pub struct Online<R, O, T> {
     optimiser: O,
     loss: Loss,
     trust: Option<T>,
+    normalised: bool,
     counts: Counts,
 }
 
 impl<R, O, T: Scalar> Online<R, O, T> {
     /// Joins the three.
     pub fn new(rule: R, optimiser: O, loss: Loss) -> Self {
-        Self { rule, optimiser, loss, trust: None, counts: Counts::default() }
+        Self { rule, optimiser, loss, trust: None, normalised: false, counts: Counts::default() }
     }
 
     /// With a trust region: no step changes the Jacobian of the state's map by more than `most` in the
@@ -156,9 +161,13 @@ impl<R, O, T: Scalar> Online<R, O, T> {
         Self { trust: Some(most), ..self }
     }
 
-    /// Sets the trust region, for steps that get smaller: see [`Online::trusting`].
-    pub fn trust(&mut self, most: T) {
-        self.trust = Some(most);
+    /// With normalised steps: the gradient is divided by 1 + ‖dy/dtheta‖² as the rule's bound of it has it, so
+    /// that with a rate up to 2, SGD never overshoots the target of the step that it learns from (to first
+    /// order), however strong the influences grow. Normalised LMS for any parameter (Haykin, Adaptive
+    /// Filter Theory, ch. 6, with 1 in the denominator).
+    #[must_use]
+    pub fn normalised(self, yes: bool) -> Self {
+        Self { normalised: yes, ..self }
     }
 
     /// The optimiser.
@@ -216,6 +225,10 @@ impl<T: Scalar, R: Rule<T>, O: Optimiser<T>> Learner<T> for Online<R, O, T> {
         self.optimiser.reset();
     }
 
+    fn trust(&mut self, most: T) {
+        self.trust = Some(most);
+    }
+
     fn growth(&self) -> Option<T> {
         self.rule.growth()
     }
@@ -237,10 +250,14 @@ impl<T: Scalar, R: Rule<T>, O: Optimiser<T>> Online<R, O, T> {
             self.rule.visit(params, state, &mut norm, T::ONE, false);
             scale = at_most(norm.0.sqrt(), clip);
         }
+        if self.normalised {
+            let error = squares(self.rule.error());
+            // An error of 0 has no gradient.
+            scale = scale * if error.is_zero() { T::ONE } else { error / (error + bound) };
+        }
         if let (Some(trust), Some(reach)) = (self.trust, self.optimiser.reach()) {
-            let length = bound.sqrt() * reach * self.rule.lever(&params.view());
-            let factor = at_most(length, trust);
-            scale = if factor < scale { factor } else { scale };
+            let length = scale * bound.sqrt() * reach * self.rule.lever(&params.view());
+            scale = scale * at_most(length, trust);
         }
         let scale = scale * self.optimiser.begin();
         self.rule.visit(params, state, &mut self.optimiser, scale, true);

@@ -30,6 +30,7 @@
 
 pub mod fixed;
 pub mod learned;
+pub mod lesson;
 mod pieces;
 pub mod trial;
 

@@ -1,16 +1,23 @@
-//! What every tinyfold board does: read a model, run it on a trial, hand out every word of every step.
+//! What every tinyfold board does: read a model, run it on a trial or teach it a lesson, hand out every word of
+//! every step.
 //!
 //! The board says where the bytes lie, lends memory for the state and takes the result; nothing here
 //! knows of a chip.
 #![no_std]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "learn")]
+mod lesson;
+
 use bytemuck::{cast_slice, cast_slice_mut};
+use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
+use tinyfold_core::bank::{Banks, Mapped};
 use tinyfold_core::fixed::Weight;
+use tinyfold_core::wire::lesson::is_lesson;
 use tinyfold_core::wire::trial::{self, Sample};
-use tinyfold_core::wire::{self, ALIGNMENT};
-use tinyfold_core::{Error, Expected, Field, Number, Shape};
+use tinyfold_core::wire::{self, ALIGNMENT, Pieces, learned};
+use tinyfold_core::{Error, Expected, Field, Number, Shape, View};
 
 /// Where the bytes of a result go.
 pub trait Sink {
@@ -26,6 +33,32 @@ pub trait Sink {
     }
 }
 
+/// Where what was learned outlives a reset.
+pub trait Keep {
+    /// The packed words of the newest record, and its sequence number, if there is one for a network like `like`.
+    /// Nothing is written to `words` if there is none.
+    fn recall(&mut self, like: &View<'_, f32>, words: &mut [f32]) -> Option<u32>;
+
+    /// Keeps a record and returns its sequence number.
+    fn store(&mut self, learned: &Pieces<'_>) -> Option<u32>;
+}
+
+/// Flash banks that the processor can read in place, or nothing at all where there are none.
+impl<F: NorFlash + Mapped> Keep for Option<Banks<F>> {
+    fn recall(&mut self, like: &View<'_, f32>, words: &mut [f32]) -> Option<u32> {
+        let banks = self.as_mut()?;
+        let record = banks.latest().ok()??;
+        let learned = learned::read::<f32>(banks.payload(&record)).ok()?;
+        let view = learned.model.view;
+        let same = view.shape() == like.shape() && view.settings() == like.settings();
+        (same && learned::copy_words(&view, words).is_ok()).then_some(record.sequence)
+    }
+
+    fn store(&mut self, learned: &Pieces<'_>) -> Option<u32> {
+        Some(self.as_mut()?.store(learned.iter()).ok()?.sequence)
+    }
+}
+
 /// Why a run ended early; the number is the exit code of the image.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "log", derive(defmt::Format))]
@@ -36,6 +69,16 @@ pub enum Failure {
     Trial(Error),
     /// The sink took no more.
     Sink,
+    /// What was learned could not be kept.
+    Keep,
+    /// The trial is a lesson, and this image was built without the feature `learn`.
+    Lesson,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Trial(error)
+    }
 }
 
 impl Failure {
@@ -46,6 +89,8 @@ impl Failure {
             Self::Model(_) => 10,
             Self::Trial(_) => 11,
             Self::Sink => 12,
+            Self::Keep => 13,
+            Self::Lesson => 14,
         }
     }
 }
@@ -56,6 +101,8 @@ impl core::fmt::Display for Failure {
             Self::Model(error) => write!(f, "model: {error}"),
             Self::Trial(error) => write!(f, "trial: {error}"),
             Self::Sink => f.write_str("result: expected room for it, found none"),
+            Self::Keep => f.write_str("flash banks: expected to keep what was learned, they did not"),
+            Self::Lesson => f.write_str("trial: expected samples, found a lesson (this image cannot learn)"),
         }
     }
 }
@@ -65,9 +112,9 @@ pub const PANICKED: i32 = 20;
 /// Exit code after a HardFault.
 pub const FAULTED: i32 = 21;
 
-/// Runs every model in `model` on its trial in `trial`, from reset to the last sample, and writes the
-/// results (see [`trial`]). The first of both must be there; the last model is the one that no other
-/// follows.
+/// Runs every model in `model` on its trial or lesson in `trial`, from reset to the last sample, and writes the
+/// results (see [`trial`] and [`tinyfold_core::wire::lesson`]). The first of both must be there; the last model is
+/// the one that no other follows.
 ///
 /// # Errors
 /// The number of the case and what failed: bytes that are refused, memory that is too small for the
@@ -76,12 +123,13 @@ pub fn run(
     model: &[u8],
     trial: &[u8],
     memory: &mut [u32],
+    keep: &mut dyn Keep,
     sink: &mut dyn Sink,
 ) -> Result<(), (usize, Failure)> {
     let mut out = Buffered { buffer: Vec::new(), sink };
     let (mut model, mut trial) = (model, trial);
     for case in 0.. {
-        let lengths = run_one(model, trial, memory, &mut out).map_err(|failure| (case, failure))?;
+        let lengths = run_one(model, trial, memory, keep, &mut out).map_err(|failure| (case, failure))?;
         let [next_model, next_trial] = lengths.map(|length| length.next_multiple_of(ALIGNMENT));
         model = model.get(next_model..).unwrap_or_default();
         trial = trial.get(next_trial..).unwrap_or_default();
@@ -97,14 +145,40 @@ fn run_one(
     model: &[u8],
     trial: &[u8],
     memory: &mut [u32],
+    keep: &mut dyn Keep,
     out: &mut Buffered<'_>,
 ) -> Result<[usize; 2], Failure> {
+    if is_lesson(trial) {
+        return lesson(model, trial, memory, keep, out);
+    }
     match wire::number(model).map_err(Failure::Model)? {
         Number::I16 => run_fixed::<i16>(model, trial, cast_slice_mut(memory), out),
         Number::I8 => run_fixed::<i8>(model, trial, cast_slice_mut(memory), out),
         // A model in f64 is refused by its reader.
         Number::F32 | Number::F64 => run_float(model, trial, cast_slice_mut(memory), out),
     }
+}
+
+#[cfg(feature = "learn")]
+fn lesson(
+    model: &[u8],
+    lesson: &[u8],
+    memory: &mut [u32],
+    keep: &mut dyn Keep,
+    out: &mut Buffered<'_>,
+) -> Result<[usize; 2], Failure> {
+    lesson::run(model, lesson, cast_slice_mut(memory), keep, out)
+}
+
+#[cfg(not(feature = "learn"))]
+fn lesson(
+    _: &[u8],
+    _: &[u8],
+    _: &mut [u32],
+    _: &mut dyn Keep,
+    _: &mut Buffered<'_>,
+) -> Result<[usize; 2], Failure> {
+    Err(Failure::Lesson)
 }
 
 fn run_float(
@@ -165,7 +239,10 @@ struct Buffered<'a> {
 
 impl Buffered<'_> {
     fn header<T>(&mut self, shape: Shape, carried: usize, samples: &[T]) -> Result<(), Failure> {
-        let steps = samples.len() / shape.inputs.max(1);
+        self.header_of(shape, carried, samples.len() / shape.inputs.max(1))
+    }
+
+    fn header_of(&mut self, shape: Shape, carried: usize, steps: usize) -> Result<(), Failure> {
         #[cfg(feature = "log")]
         defmt::info!("model {}, {} steps", shape, steps);
         self.put(&trial::ResultHeader { outputs: shape.outputs, carried, steps }.to_bytes())
@@ -174,7 +251,11 @@ impl Buffered<'_> {
     fn step(&mut self, held: u32, output: &[u32], carried: &[u32]) -> Result<(), Failure> {
         #[cfg(feature = "log")]
         defmt::debug!("output {:#010x}, {} held", output, held);
-        let mut words = core::iter::once(&held).chain(output).chain(carried);
+        self.words(held, output, carried)
+    }
+
+    fn words(&mut self, first: u32, output: &[u32], carried: &[u32]) -> Result<(), Failure> {
+        let mut words = core::iter::once(&first).chain(output).chain(carried);
         words.try_for_each(|word| self.put(&word.to_le_bytes()))
     }
 

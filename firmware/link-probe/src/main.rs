@@ -12,11 +12,11 @@ use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNo
 use tinyfold_core::bank::{Banks, Mapped};
 use tinyfold_core::fixed::{self, Weight};
 use tinyfold_core::learn::{
-    Adam, Dale, Diagonal, Eprop, Groups, Guard, LatentRtrl, Learner, Limits, Lms, Loss, Momentum, Online,
-    Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro,
+    Adam, Dale, Diagonal, Eprop, Groups, Guard, LatentRls, LatentRtrl, Learner, Limits, Lms, Loss, Momentum,
+    Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro,
 };
 use tinyfold_core::pack::{Matrices, Weights, pack};
-use tinyfold_core::wire::{self, learned, trial};
+use tinyfold_core::wire::{self, learned, lesson, trial};
 use tinyfold_core::{Scalar, Settings, Shape, State};
 
 unsafe extern "C" {
@@ -38,6 +38,7 @@ pub extern "C" fn _start() -> ! {
     every_fixed_call::<i8>();
     every_learner::<f32>();
     every_learner::<f64>();
+    every_lesson();
     every_bank();
     #[cfg(feature = "deliberate-panic")]
     assert!(black_box(0) == 1);
@@ -134,6 +135,28 @@ fn every_learner<T: Scalar>() {
     optimisers(Rls::new(params, groups, black_box(T::ONE), black_box(T::ONE), lend()), params, state);
     optimisers(LatentRtrl::new(params, groups, lend()), params, state);
     optimisers(LatentRtrl::tied(params, groups, black_box(Tie::Encoder(lend())), lend()), params, state);
+    let ones = black_box([T::ONE; 2]);
+    optimisers(LatentRls::new(params, groups, ones[0], ones[1], lend()), params, state);
+}
+
+fn every_lesson() {
+    let bytes: &[u8] = lend();
+    if let Ok(lesson) = lesson::read_prefix(bytes) {
+        black_box((lesson.steps(), lesson.told()));
+        black_box(lesson::write(&lesson, lend()).is_ok());
+        let shape = black_box(Shape { neurons: 1, rank: 1, inputs: 1, outputs: 1 });
+        let settings = black_box(Settings::new(tinyfold_core::Activation::Relu));
+        let Ok(mut params) = Params::new(shape, settings, lend()) else { return };
+        let Ok(mut state) = params.view().state(lend()) else { return };
+        let outcome = lesson.plan.run(&mut params, &mut state, lend(), lesson.rows, |_, _, _, outcome| {
+            black_box(outcome);
+            black_box(Ok::<(), tinyfold_core::Error>(()))
+        });
+        black_box(outcome.is_ok());
+    }
+    if let Ok((taught, _)) = lesson::Taught::read_prefix(bytes) {
+        black_box(taught.to_words());
+    }
 }
 
 fn lend<T>() -> &'static mut [T] {
@@ -162,7 +185,8 @@ fn learner<T: Scalar, R: Rule<T>, O: Optimiser<T>>(
     state: &mut State<'_, T>,
 ) {
     let (Ok(optimiser), one) = (optimiser, black_box(T::ONE)) else { return };
-    let learner = Online::new(rule, optimiser, black_box(Loss::Square)).trusting(one);
+    let learner =
+        Online::new(rule, optimiser, black_box(Loss::Square)).trusting(one).normalised(black_box(true));
     let limits = Limits { state: one, loss: one, growth: one, every: black_box(1) };
     let Ok(mut guard) = Guard::new(learner, limits, params, lend()) else { return };
     black_box(guard.step(params, state, lend(), black_box(Some(lend()))));

@@ -1,4 +1,4 @@
-//! The stretches of flash that memory.x reserves for a model and a trial.
+//! The stretches of memory that memory.x reserves for a model, a trial, and what is learned.
 #![no_std]
 
 use core::hint::black_box;
@@ -21,6 +21,17 @@ pub fn model() -> &'static [u8] {
 #[must_use]
 pub fn trial() -> &'static [u8] {
     region(addr_of!(__tinyfold_trial_start), addr_of!(__tinyfold_trial_end))
+}
+
+/// Address of the first byte and number of bytes of the two banks for what is learned.
+#[must_use]
+pub fn banks() -> (usize, usize) {
+    unsafe extern "C" {
+        static __tinyfold_banks_start: u8;
+        static __tinyfold_banks_end: u8;
+    }
+    let (start, end) = (addr_of!(__tinyfold_banks_start), addr_of!(__tinyfold_banks_end));
+    (start as usize, end as usize - start as usize)
 }
 
 /// The bytes between two symbols of memory.x.

@@ -1,8 +1,9 @@
 //! What the emulated boards share: regions of flash, semihosting, handlers, worst stack.
 //!
 //! Under QEMU the model and the trial are placed in flash by `-device loader`; the result goes to the
-//! file `result.bin` of the folder QEMU runs in; messages go to its standard error; the exit code is
-//! [`tinyfold_app::Failure::exit_code`], 0 when all went well.
+//! file `result.bin` of the folder QEMU runs in, and the banks with what was learned, if anything is in them, to
+//! `banks.bin`, from where a loader can put them back: like flash, they outlive a reset. Messages go to its
+//! standard error; the exit code is [`tinyfold_app::Failure::exit_code`], 0 when all went well.
 #![no_std]
 
 #[cfg(feature = "bench")]
@@ -20,6 +21,7 @@ use semihosting::fs::File;
 use semihosting::io::Write;
 use semihosting::process::exit;
 use tinyfold_app::{FAULTED, Failure, PANICKED, Sink, run};
+use tinyfold_core::bank::{Banks, Image, Mapped};
 use tinyfold_regions::{model, trial};
 
 unsafe extern "C" {
@@ -50,9 +52,33 @@ impl Sink for Result {
     }
 }
 
-/// Runs model and trial of the flash regions with `memory` for the state, writes the result, exits.
-pub fn main(memory: &mut [u32]) -> ! {
-    finish(|result| run(model(), trial(), memory, result))
+/// RAM in the place of flash, with its erase blocks.
+type Flash = Image<'static, 4, 4096>;
+
+/// The memory that stands for flash banks.
+#[must_use]
+pub fn banks() -> &'static mut [u8] {
+    let (start, length) = tinyfold_regions::banks();
+    // SAFETY: memory.x reserves the range in RAM, nothing is linked into it, and `main` calls this once.
+    unsafe { core::slice::from_raw_parts_mut(start as *mut u8, length) }
+}
+
+/// Runs model and trial of the flash regions with `memory` for the state and two banks in `flash` (none if it is
+/// empty) for what is learned, writes the result, exits.
+pub fn main(memory: &mut [u32], flash: &'static mut [u8]) -> ! {
+    finish(|result| {
+        let half = (flash.len() / 2) as u32;
+        let mut banks = Banks::<Flash>::new(Image::new(flash), 0..half, half..2 * half).ok();
+        run(model(), trial(), memory, &mut banks, result)?;
+        if let Some(mut banks) = banks
+            && banks.latest().is_ok_and(|latest| latest.is_some())
+        {
+            let written =
+                File::create(c"banks.bin").and_then(|mut file| file.write_all(banks.release().bytes()));
+            written.map_err(|_| (0, Failure::Sink))?;
+        }
+        Ok(())
+    })
 }
 
 /// Counts the kernel that the flash regions ask for (see `tinyfold_bench`), writes the result, exits.

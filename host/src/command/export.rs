@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::say;
 use crate::Result;
-use crate::format::{self, model, network};
+use crate::format::{self, banks, model, network};
 use crate::network::{Arithmetic, Variant};
 
 /// Writes a network as the bytes of a chip model (.tfld).
@@ -27,6 +27,10 @@ pub struct Args {
     /// Number type of the model.
     #[arg(long, default_value = "f32", value_parser = ["f32", "f64"])]
     number: String,
+    /// Write two flash banks of so many bytes in all instead, with the network in one of them: what a chip that
+    /// learns is to begin with. 131072 for the emulated boards, 65536 for the nRF52840.
+    #[arg(long, value_name = "BYTES", conflicts_with = "number", requires = "out")]
+    bank: Option<usize>,
 }
 
 /// Runs the command.
@@ -45,6 +49,12 @@ pub fn run(args: &Args) -> Result<()> {
         Some("libm") => network.variant = Variant::Libm,
         Some(_) => network.variant = Variant::Rational,
         None => {}
+    }
+    if let (Some(size), Some(out)) = (args.bank, &args.out) {
+        let flash = banks::image(&network, size)?;
+        format::write_atomic(out, &flash)?;
+        say!("{}: {} bytes of flash, 1 record", out.display(), flash.len());
+        return Ok(());
     }
     let bytes =
         if args.number == "f64" { model::export::<f64>(&network)? } else { model::export::<f32>(&network)? };

@@ -1,10 +1,12 @@
 //! The commands: each parses its options, calls the library, prints and writes files.
 
+pub mod adapt;
 pub mod analyse;
 pub mod bench;
 pub mod compress;
 pub mod design;
 pub mod export;
+pub mod fetch;
 pub mod inspect;
 pub mod quickstart;
 pub mod report;

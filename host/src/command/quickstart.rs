@@ -7,13 +7,16 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{EVALUATION_STEPS, TaskArgs, say, train::train_into, verify::table};
+use crate::adapt::{drift, zero};
 use crate::design::compress::to_rank;
 use crate::design::exact::{Spec, exact};
 use crate::format::model::export;
 use crate::format::{self, network};
 use crate::network::{Activation, Network};
 use crate::report::build::{TRACE, by_channel, describe, first_shown, raw_samples, source};
+use crate::report::learning::{Learning, Zero};
 use crate::report::{self, ChipReport, Report, SCHEMA};
+use crate::task::Dataset;
 use crate::task::recording::RecordingArgs;
 use crate::train::Settings;
 use crate::verify::qemu::{CHIPS, Qemu};
@@ -132,6 +135,11 @@ pub fn run(args: &Args) -> Result<()> {
     tell(&format!("verified: {VERIFIED_STEPS} steps of every network, every word"));
     say!("{}", table(&verification).trim_end());
 
+    let qemu = chips.iter().find(|qemu| qemu.chip.name == "qemu-m4f");
+    let learning = learning(&data, channels, args.seed, qemu)?;
+    tell("learned: drift and from zero");
+    say!("{learning}");
+
     let source = source(&name, &data);
     let first = first_shown(source.samples);
     let recording = data.joined(first + TRACE);
@@ -164,6 +172,7 @@ pub fn run(args: &Args) -> Result<()> {
             .collect(),
         missing,
         verification,
+        learning: Some(learning),
     };
     report::write(&args.out, &report)?;
     tell(&format!("report: {}", args.out.join("report.html").display()));
@@ -172,6 +181,18 @@ pub fn run(args: &Args) -> Result<()> {
     } else {
         Err(Error::CheckFailed("verification failed; the table and the report say where".into()))
     }
+}
+
+/// An adapting integrator on the recording, and two that learn from nothing.
+fn learning(data: &Dataset, channels: usize, seed: u64, chip: Option<&Qemu>) -> Result<Learning> {
+    let mut settings = drift::Settings { seed, ..drift::Settings::default() };
+    settings.decays.truncate(channels);
+    let mut learning = Learning::of_drift(&settings, data, chip)?;
+    for channels in [1, 2] {
+        let settings = zero::Settings { seed, ..zero::Settings::of_channels(channels) };
+        learning.zero.push(Zero::of(&settings, chip)?.0);
+    }
+    Ok(learning)
 }
 
 /// All emulated chips, or what one command adds them.

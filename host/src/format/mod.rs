@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::{Error, Result};
 
 pub mod arrays;
+pub mod banks;
 pub mod fixed;
 pub mod model;
 pub mod network;

@@ -47,7 +47,7 @@ impl Report {
                 same(&field("manifold, integrals read"), channels, point.read.len())?;
             }
         }
-        Ok(())
+        self.learning.as_ref().map_or(Ok(()), |learning| learning.check(place))
     }
 
     /// The same report with what is not finite as ±[`LARGEST`]: JSON has no infinity, so a network that
@@ -60,6 +60,7 @@ impl Report {
             [&mut row.max_abs, &mut row.rms, &mut row.max_relative].into_iter().for_each(cap);
             row.max_abs_original.iter_mut().for_each(cap);
         }
+        self.learning.iter_mut().for_each(|learning| learning.cap(cap));
         self
     }
 }

@@ -13,7 +13,7 @@ use kuva::render::render::Scene;
 use kuva::render::theme::Theme;
 
 use super::text::{DIVERGED, grouped, list, percent, power_of_ten, scientific};
-use super::{ManifoldPoint, NetworkReport, Report, traces};
+use super::{ManifoldPoint, NetworkReport, Report, learning, traces};
 use crate::{Error, Result};
 
 /// Colours of the networks, in order: told apart by the colour-blind (Okabe & Ito 2008).
@@ -110,6 +110,7 @@ pub fn all(report: &Report) -> Vec<Figure> {
     let mut figures = vec![traces::figure(report), errors(report), singular_values(report)];
     figures.extend(manifold(report));
     figures.extend(coordinates(report));
+    figures.extend(report.learning.as_ref().map(learning::figure));
     figures
 }
 
@@ -129,7 +130,7 @@ pub(super) fn layout(plots: &[Plot], x: &str, y: &str) -> Layout {
 }
 
 /// Panels side by side, at most three a row.
-fn grid(cells: Vec<(Vec<Plot>, Layout)>, height: f64) -> Scene {
+pub(super) fn grid(cells: Vec<(Vec<Plot>, Layout)>, height: f64) -> Scene {
     let columns = cells.len().min(3);
     let rows = cells.len().div_ceil(3);
     let (plots, layouts): (Vec<Vec<Plot>>, Vec<Layout>) = cells.into_iter().unzip();
@@ -147,12 +148,12 @@ pub(super) fn colour(k: usize) -> &'static str {
 }
 
 /// Points with log10 y: kuva's own logarithmic axis ends at 1e-10.
-fn log_y(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
+pub(super) fn log_y(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
     points.filter(|&(_, y)| y > 0.0).map(|(x, y)| (x, y.log10())).collect()
 }
 
 /// The layout with a y axis of whole powers of ten around the exponents drawn.
-fn with_powers_of_ten(layout: Layout, exponents: impl Iterator<Item = f64>) -> Layout {
+pub(super) fn with_powers_of_ten(layout: Layout, exponents: impl Iterator<Item = f64>) -> Layout {
     let (least, most) = exponents.fold((f64::MAX, f64::MIN), |(least, most), y| (least.min(y), most.max(y)));
     let (least, most) =
         if least > most { (-1.0, 0.0) } else { (least.floor(), most.ceil().max(least.floor() + 1.0)) };

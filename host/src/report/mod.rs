@@ -5,6 +5,7 @@
 pub mod build;
 mod check;
 pub mod figures;
+pub mod learning;
 pub mod page;
 pub mod text;
 mod traces;
@@ -53,6 +54,9 @@ pub struct Report {
     pub chips: Vec<ChipReport>,
     /// What to do when chips are missing.
     pub missing: Option<String>,
+    /// What was learned on a chip, if that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning: Option<learning::Learning>,
 }
 
 /// Where the signals come from.

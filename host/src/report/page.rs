@@ -6,7 +6,9 @@ use serde_json::json;
 
 use super::Report;
 use super::figures::{Figure, colour, drawable, ranked, shown};
+use super::learning::{self, Learning};
 use super::text::{escape, grouped, list, percent, scientific};
+use crate::adapt::zero::FREE;
 use crate::verify::Verdict;
 
 const STYLE: &str = include_str!("style.css");
@@ -30,6 +32,9 @@ pub fn render(report: &Report, figures: &[Figure]) -> String {
     section(&mut page, "Decays", &decays(report));
     section(&mut page, "The same bits on every chip", &verification(report));
     section(&mut page, "What a chip pays", &chips(report));
+    if let Some(learning) = &report.learning {
+        section(&mut page, "Learning on the chip", &(figure("drift") + &from_zero(learning)));
+    }
     section(&mut page, "Make it again", &reproduce(report));
     page += "</main>\n</body>\n</html>\n";
     page
@@ -291,6 +296,26 @@ fn chips(report: &Report) -> String {
     let head: Vec<&str> = head.iter().map(String::as_str).collect();
     body += "<p>Bytes of the image that runs any model: flash of code and constants alone and with each model, static RAM (with the buffers for state and samples, which the board sizes), and the deepest stack seen.</p>\n";
     body + &table("cost on the chips", &head, &rows)
+}
+
+fn from_zero(learning: &Learning) -> String {
+    if learning.zero.is_empty() {
+        return String::new();
+    }
+    let head = [
+        "network",
+        "decays",
+        "learning steps",
+        "error afterwards",
+        "memory, bytes",
+        "words equal to the host's",
+    ];
+    format!(
+        "<p>From nothing: U starts at zero, V and the readout are random, and exact real-time recurrent learning in the latent finds the rest on {}, sample by sample. The error is taken over {} new steps without targets.</p>\n{}",
+        escape(if learning.on == "core" { "this host" } else { &learning.on }),
+        grouped(FREE as u64),
+        table("learning from nothing", &head, &learning::rows(learning))
+    )
 }
 
 fn viewer(report: &Report) -> String {

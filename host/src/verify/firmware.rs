@@ -33,6 +33,8 @@ pub struct Image {
     pub model: Region,
     /// Where the trial goes.
     pub trial: Region,
+    /// Where what is learned is kept, if anywhere.
+    pub banks: Option<Region>,
     /// Bytes of flash that code and constants take.
     pub flash: u64,
     /// Bytes of RAM that statics take, state memory included.
@@ -129,6 +131,7 @@ impl Image {
             path: path.to_owned(),
             model: region("model")?,
             trial: region("trial")?,
+            banks: region("banks").ok(),
             flash,
             static_ram,
         })

@@ -14,6 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 pub use case::{Case, Truth};
+use tinyfold_core::wire::trial::ResultHeader;
 use tolerance::tolerance;
 
 use crate::format::{fixed, model};
@@ -35,6 +36,18 @@ impl Record {
     #[must_use]
     pub const fn words(&self) -> usize {
         self.held.len() + self.outputs.len() + self.carried.len()
+    }
+
+    /// The steps of a result as a chip writes them.
+    pub(crate) fn of_words(header: &ResultHeader, words: &[[u8; 4]]) -> Self {
+        let mut record = Self::default();
+        for step in words.chunks_exact(header.step_len()) {
+            record.held.push(u32::from_le_bytes(step[0]));
+            let (outputs, carried) = step[1..].split_at(header.outputs);
+            record.outputs.extend(outputs.iter().map(|&word| u32::from_le_bytes(word)));
+            record.carried.extend(carried.iter().map(|&word| u32::from_le_bytes(word)));
+        }
+        record
     }
 
     /// The words of one step.

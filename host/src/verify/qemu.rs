@@ -81,12 +81,25 @@ impl Qemu {
         self.worst_stack.load(Ordering::Relaxed)
     }
 
+    pub(crate) fn used_stack(&self, bytes: u32) {
+        self.worst_stack.fetch_max(bytes, Ordering::Relaxed);
+    }
+
     /// Runs models on their trials, each one after the other, and returns the bytes of the results.
     ///
     /// # Errors
     /// Model or trial larger than its region, with the numbers; the image's own message when it
     /// refuses, panics or faults; patience exceeded.
     pub fn run_bytes(&self, model: &[u8], trial: &[u8]) -> Result<Vec<u8>> {
+        self.run_kept(model, trial, &mut Vec::new())
+    }
+
+    /// As [`Qemu::run_bytes`]; `flash` is what the chip's banks hold before and after, empty when nothing was ever
+    /// written to them.
+    ///
+    /// # Errors
+    /// As [`Qemu::run_bytes`], and flash of another size than the chip's banks.
+    pub fn run_kept(&self, model: &[u8], trial: &[u8], flash: &mut Vec<u8>) -> Result<Vec<u8>> {
         self.fits("model", model, self.image.model)?;
         self.fits("trial", trial, self.image.trial)?;
         let folder = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir(), "create folder"))?;
@@ -99,6 +112,17 @@ impl Qemu {
         let load = |file: &str, region: Region| {
             format!("loader,file={file},addr={:#x},force-raw=on", region.address)
         };
+        let mut kept = Vec::new();
+        if !flash.is_empty() {
+            let banks = self.image.banks.filter(|banks| banks.capacity == flash.len() as u64);
+            let banks = banks.ok_or_else(|| {
+                let capacity = self.image.banks.map_or(0, |banks| banks.capacity);
+                let place = format!("flash banks of {}", self.chip.name);
+                Error::input(place, format!("{capacity} bytes"), format!("{} bytes", flash.len()))
+            })?;
+            place("flash.bin", flash)?;
+            kept = vec!["-device".into(), load("flash.bin", banks)];
+        }
         let mut qemu = Command::new("qemu-system-arm")
             .args(["-M", self.chip.machine, "-nographic"])
             .args(["-semihosting-config", "enable=on,target=native"])
@@ -106,6 +130,7 @@ impl Qemu {
             .arg(std::path::absolute(&self.image.path).map_err(Error::file(&self.image.path, "find"))?)
             .args(["-device", &load("model.tfld", self.image.model)])
             .args(["-device", &load("trial.bin", self.image.trial)])
+            .args(kept)
             .args(&self.options)
             .current_dir(folder.path())
             .stdin(Stdio::null())
@@ -134,6 +159,10 @@ impl Qemu {
                 let _ = stderr.read_to_string(&mut message);
             }
             return Err(failed(format!("ended with {status}: {}", message.trim())));
+        }
+        let path = folder.path().join("banks.bin");
+        if path.exists() {
+            *flash = std::fs::read(&path).map_err(Error::file(&path, "read"))?;
         }
         let path = folder.path().join("result.bin");
         std::fs::read(&path).map_err(Error::file(&path, "read"))
@@ -235,15 +264,8 @@ impl Qemu {
                 let (header, words, stack) =
                     ResultHeader::read_prefix(rest).map_err(|error| self.refused(case, error))?;
                 rest = &rest[header.length()..];
-                self.worst_stack.fetch_max(stack, Ordering::Relaxed);
-                let mut record = Record::default();
-                for step in words.chunks_exact(header.step_len()) {
-                    record.held.push(u32::from_le_bytes(step[0]));
-                    let (outputs, carried) = step[1..].split_at(header.outputs);
-                    record.outputs.extend(outputs.iter().map(|&word| u32::from_le_bytes(word)));
-                    record.carried.extend(carried.iter().map(|&word| u32::from_le_bytes(word)));
-                }
-                Ok(record)
+                self.used_stack(stack);
+                Ok(Record::of_words(&header, words))
             })
             .collect()
     }

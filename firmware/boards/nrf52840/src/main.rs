@@ -1,10 +1,17 @@
-//! tinyfold on an nRF52840: runs the model of its flash on the trial of its flash, logs over RTT.
+//! tinyfold on an nRF52840: runs the model of its flash on the trial of its flash, or teaches it the lesson there
+//! and keeps what it learned in two banks; logs over RTT.
 #![no_std]
 #![no_main]
 
+mod flash;
+
 use defmt_rtt as _;
+use embedded_storage::nor_flash::ReadNorFlash;
 use panic_probe as _;
 use tinyfold_app::{Failure, Sink, run};
+use tinyfold_core::bank::Banks;
+
+use self::flash::Flash;
 
 /// Words of state memory: a dense network of n = 4096 takes 2 n + I + 2 O.
 const WORDS: usize = 16_384;
@@ -21,7 +28,11 @@ impl Sink for Discard {
 #[cortex_m_rt::entry]
 fn main() -> ! {
     static mut MEMORY: [u32; WORDS] = [0; WORDS];
-    match run(tinyfold_regions::model(), tinyfold_regions::trial(), MEMORY, &mut Discard) {
+    // SAFETY: the only one.
+    let flash = unsafe { Flash::new() };
+    let half = (flash.capacity() / 2) as u32;
+    let mut banks = Banks::new(flash, 0..half, half..2 * half).ok();
+    match run(tinyfold_regions::model(), tinyfold_regions::trial(), MEMORY, &mut banks, &mut Discard) {
         Ok(()) => defmt::info!("all steps done"),
         Err((case, failure)) => defmt::error!("case {}: {}", case, failure),
     }

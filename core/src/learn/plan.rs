@@ -1,0 +1,214 @@
+//! A lesson's plan: which rule, how fast, how long. Host and chip run the same one.
+
+use crate::error::{Error, Expected, Field};
+use crate::network::State;
+use crate::scalar::Scalar;
+use crate::shape::Shape;
+
+use super::memory::Memory;
+use super::{
+    Counts, Diagonal, Eprop, Groups, Guard, LatentRls, LatentRtrl, Learner, Limits, Lms, Loss, Online,
+    Outcome, Params, Rls, Rule, Sgd, Tie,
+};
+
+/// The rules that a chip's image holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Kind {
+    /// [`LatentRtrl`] with B a parameter of its own.
+    Latent = 1,
+    /// [`LatentRtrl`] with [`Tie::Recurrent`].
+    Tied = 2,
+    /// [`Eprop`].
+    Eprop = 3,
+    /// [`Diagonal::snap1`].
+    Snap1 = 4,
+    /// [`Diagonal::rflo`].
+    Rflo = 5,
+    /// [`Lms`].
+    Lms = 6,
+    /// [`Rls`] with a ridge of 1 and [`Plan::forget`]; its rate should be 1.
+    Rls = 7,
+    /// [`LatentRls`] with a ridge of 1 and [`Plan::forget`]; its rate should be 1.
+    LatentRls = 8,
+}
+
+/// All of them.
+pub const KINDS: [Kind; 8] =
+    [Kind::Latent, Kind::Tied, Kind::Eprop, Kind::Snap1, Kind::Rflo, Kind::Lms, Kind::Rls, Kind::LatentRls];
+
+/// How a network learns from rows of samples and targets, by SGD.
+///
+/// The trust region of step t of N is end + (start − end) (1 − t/N)², set anew every 64 steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Plan<T> {
+    /// How gradients are found.
+    pub kind: Kind,
+    /// What learns.
+    pub groups: Groups,
+    /// What is small.
+    pub loss: Loss,
+    /// Learning rate, in (0, 1024].
+    pub rate: T,
+    /// What recursive least squares keep of the past from step to step, in [0.5, 1].
+    pub forget: T,
+    /// Whether steps are [`Online::normalised`].
+    pub normalised: bool,
+    /// Trust region at the start and at the end ([`Online::trusting`]); none if the first is 0.
+    pub trust: [T; 2],
+    /// How often the rows are gone through, at least once.
+    pub passes: u32,
+    /// Steps between two returns to the initial state; 0: never.
+    pub episode: u32,
+    /// When to go back to the last good weights; never if [`Limits::every`] is 0.
+    pub limits: Limits<T>,
+}
+
+impl<T: Scalar> Plan<T> {
+    /// A plan for one pass without trust region, episodes and limits: rate 1/64, squared error.
+    #[must_use]
+    pub fn new(kind: Kind, groups: Groups) -> Self {
+        let limits = Limits { state: T::ZERO, loss: T::ZERO, growth: T::ZERO, every: 0 };
+        Self {
+            kind,
+            groups,
+            loss: Loss::Square,
+            rate: T::from_f64(1.0 / 64.0),
+            forget: T::ONE,
+            normalised: false,
+            trust: [T::ZERO; 2],
+            passes: 1,
+            episode: 0,
+            limits,
+        }
+    }
+
+    /// Words of memory beyond parameters and state.
+    #[must_use]
+    pub const fn memory_len(&self, shape: &Shape, leaky: bool) -> usize {
+        let guard = if self.limits.every > 0 { shape.parameter_len() } else { 0 };
+        let rule = match self.kind {
+            Kind::Latent => LatentRtrl::<T>::memory_len(shape, self.groups, leaky),
+            Kind::Tied => LatentRtrl::<T>::memory_len(shape, Groups { input: false, ..self.groups }, leaky),
+            Kind::Eprop => Eprop::<T>::memory_len(shape),
+            Kind::Snap1 | Kind::Rflo => Diagonal::<T>::memory_len(shape),
+            Kind::Lms => Lms::<T>::memory_len(shape),
+            Kind::Rls => Rls::<T>::memory_len(shape),
+            Kind::LatentRls => LatentRls::<T>::memory_len(shape, self.groups),
+        };
+        guard + rule
+    }
+
+    /// Runs the plan over `rows` (T × (I + O): samples, targets, NaN where there is none), with the state as it
+    /// is, and calls `each` after every step; it ends early when that fails.
+    ///
+    /// # Errors
+    /// A rule that does not fit the network, numbers out of range, memory shorter than [`Plan::memory_len`], rows
+    /// that are not whole; what `each` says.
+    pub fn run<E: From<Error>>(
+        &self,
+        params: &mut Params<'_, T>,
+        state: &mut State<'_, T>,
+        memory: &mut [T],
+        rows: &[T],
+        each: impl FnMut(u32, &Params<'_, T>, &State<'_, T>, &Outcome<T>) -> Result<(), E>,
+    ) -> Result<Counts, E> {
+        let (shape, leaky) = (params.shape(), params.view().settings.leaky());
+        let width = shape.inputs + shape.outputs;
+        let remainder = rows.len().checked_rem(width).unwrap_or(0);
+        if remainder != 0 {
+            return Err(Error::new(Field::Samples, Expected::Exactly(0), remainder as u64).into());
+        }
+        let mut memory = Memory::new(memory, self.memory_len(&shape, leaky))?;
+        let good = memory.cut(if self.limits.every > 0 { shape.parameter_len() } else { 0 });
+        let room = memory.rest();
+        let groups = self.groups;
+        match self.kind {
+            Kind::Latent => {
+                let rule = LatentRtrl::new(params, groups, room)?;
+                self.guarded(rule, good, params, state, rows, each)
+            }
+            Kind::Tied => {
+                let rule = LatentRtrl::tied(params, groups, Tie::Recurrent, room)?;
+                self.guarded(rule, good, params, state, rows, each)
+            }
+            Kind::Eprop => {
+                let rule = Eprop::new(params, groups, room)?;
+                self.guarded(rule, good, params, state, rows, each)
+            }
+            Kind::Snap1 => {
+                let rule = Diagonal::snap1(params, groups, room)?;
+                self.guarded(rule, good, params, state, rows, each)
+            }
+            Kind::Rflo => {
+                let rule = Diagonal::rflo(params, groups, room)?;
+                self.guarded(rule, good, params, state, rows, each)
+            }
+            Kind::Lms => {
+                let rule = Lms::new(params, groups, room)?;
+                self.guarded(rule, good, params, state, rows, each)
+            }
+            Kind::Rls => {
+                let rule = Rls::new(params, groups, T::ONE, self.forget, room)?;
+                self.guarded(rule, good, params, state, rows, each)
+            }
+            Kind::LatentRls => {
+                let rule = LatentRls::new(params, groups, T::ONE, self.forget, room)?;
+                self.guarded(rule, good, params, state, rows, each)
+            }
+        }
+    }
+
+    fn guarded<E: From<Error>, R: Rule<T>>(
+        &self,
+        rule: R,
+        good: &mut [T],
+        params: &mut Params<'_, T>,
+        state: &mut State<'_, T>,
+        rows: &[T],
+        each: impl FnMut(u32, &Params<'_, T>, &State<'_, T>, &Outcome<T>) -> Result<(), E>,
+    ) -> Result<Counts, E> {
+        let mut learner = Online::new(rule, Sgd::new(self.rate)?, self.loss).normalised(self.normalised);
+        if self.limits.every == 0 {
+            self.steps(&mut learner, params, state, rows, each)
+        } else {
+            let mut learner = Guard::new(learner, self.limits, params, good)?;
+            self.steps(&mut learner, params, state, rows, each)
+        }
+    }
+
+    fn steps<E>(
+        &self,
+        learner: &mut impl Learner<T>,
+        params: &mut Params<'_, T>,
+        state: &mut State<'_, T>,
+        rows: &[T],
+        mut each: impl FnMut(u32, &Params<'_, T>, &State<'_, T>, &Outcome<T>) -> Result<(), E>,
+    ) -> Result<Counts, E> {
+        let Shape { inputs, outputs, .. } = params.shape();
+        let width = (inputs + outputs).max(1);
+        let [start, end] = self.trust;
+        let total = f64::from(self.passes) * (rows.len() / width) as f64;
+        let (mut step, mut in_episode) = (0_u32, 0);
+        for _ in 0..self.passes {
+            for row in rows.chunks_exact(width) {
+                if self.episode > 0 && in_episode == self.episode {
+                    params.view().reset(state);
+                    learner.reset();
+                    in_episode = 0;
+                }
+                if !start.is_zero() && step.is_multiple_of(64) {
+                    let left = T::from_f64(1.0 - f64::from(step) / total);
+                    learner.trust(end + (start - end) * (left * left));
+                }
+                let (x, target) = row.split_at_checked(inputs).unwrap_or_default();
+                let outcome = learner.step(params, state, x, Some(target));
+                each(step, params, state, &outcome)?;
+                (step, in_episode) = (step.saturating_add(1), in_episode.saturating_add(1));
+            }
+        }
+        Ok(learner.counts())
+    }
+}

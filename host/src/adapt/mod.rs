@@ -1,0 +1,258 @@
+//! Networks that go on learning where they run: what to teach them, and what host and chip make of it.
+//!
+//! A [`Course`] is a model with a lesson. [`Course::on_host`] and [`Course::on_chip`] carry it out with the same
+//! code of `tinyfold-core`, so what they return is the same bit for bit, the banks of flash included.
+
+pub mod drift;
+pub mod zero;
+
+use tinyfold_core::learn::{Counts, Params, Plan};
+use tinyfold_core::wire::learned::{self, Memory, Optimiser};
+use tinyfold_core::wire::lesson::{self, Lesson, code};
+use tinyfold_core::wire::trial::ResultHeader;
+use tinyfold_core::{Shape, View};
+
+use crate::format::banks::{self, Flash};
+use crate::format::model::{self, ModelBytes};
+use crate::network::Network;
+use crate::verify::Record;
+use crate::verify::qemu::Qemu;
+use crate::{Error, Result};
+
+/// A network to begin with, and what it is taught.
+#[derive(Clone)]
+pub struct Course {
+    /// Name, for messages.
+    pub name: String,
+    /// The network to begin with, in f32.
+    pub model: ModelBytes,
+    /// Rule, rate, passes.
+    pub plan: Plan<f32>,
+    /// First steps that are left out of the record.
+    pub silent: u32,
+    /// Steps between two stores of what was learned; after the last one, too. 0: nothing is kept.
+    pub store: u32,
+    /// Row-major T × (I + O): raw samples, targets in physical units (NaN: none).
+    pub rows: Vec<f32>,
+}
+
+/// Its name.
+impl std::fmt::Debug for Course {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// What came of a course.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Taught {
+    /// Every step's outputs and carried words; `held` is held channels + 2^16 × the code of the update.
+    pub record: Record,
+    /// What happened.
+    pub counts: Counts,
+    /// Sequence numbers of the record that learning began with and of the last one stored; 0: none.
+    pub records: [u32; 2],
+    /// The packed words of the network after the last step.
+    pub packed: Vec<u32>,
+}
+
+impl Course {
+    /// The bytes of the lesson, as a chip gets them.
+    ///
+    /// # Errors
+    /// Rows that are not whole, numbers out of range.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        let Shape { inputs, outputs, .. } = self.shape()?;
+        let Self { plan, silent, store, ref rows, .. } = *self;
+        let mut bytes = vec![0; lesson::length(rows.len())];
+        let lesson = Lesson { inputs, outputs, plan, silent, store, rows };
+        lesson::write(&lesson, &mut bytes).map_err(|error| self.refused(error))?;
+        Ok(bytes)
+    }
+
+    /// The sizes of the network.
+    ///
+    /// # Errors
+    /// The model is not one in f32.
+    pub fn shape(&self) -> Result<Shape> {
+        Ok(model::read::<f32>(&self.model, &self.name)?.view.shape())
+    }
+
+    /// Words of memory that a board lends: parameters, state, the rule's own.
+    ///
+    /// # Errors
+    /// The model is not one in f32.
+    pub fn memory_len(&self) -> Result<usize> {
+        let view = model::read::<f32>(&self.model, &self.name)?.view;
+        let shape = view.shape();
+        let rule = self.plan.memory_len(&shape, view.settings().leaky());
+        Ok(shape.parameter_len() + shape.state_len() + rule)
+    }
+
+    /// Carries the course out on this host; what is kept goes to the banks in `flash`, and learning begins with
+    /// what is there.
+    ///
+    /// # Errors
+    /// A rule that does not fit the network, numbers out of range, banks that are too small.
+    pub fn on_host(&self, flash: &mut [u8]) -> Result<Taught> {
+        let refused = |error| self.refused(error);
+        let model = model::read::<f32>(&self.model, &self.name)?;
+        let (shape, settings) = (model.view.shape(), model.view.settings());
+        // A board without flash keeps nothing.
+        let mut banks = if flash.is_empty() { None } else { Some(banks::open(flash, "flash")?) };
+        let mut words = vec![0.0; shape.parameter_len()];
+        learned::copy_words(&model.view, &mut words).map_err(refused)?;
+        let began = match &mut banks {
+            Some(banks) if self.store > 0 => recall(banks, &model.view, &mut words),
+            _ => 0,
+        };
+        let mut params = Params::new(shape, settings, &mut words).map_err(refused)?;
+        let mut memory = vec![0.0; shape.state_len()];
+        let mut state = params.view().state(&mut memory).map_err(refused)?;
+        let mut room = vec![0.0; self.plan.memory_len(&shape, settings.leaky())];
+        let width = shape.inputs + shape.outputs;
+        let steps = (self.rows.len() / width) as u64 * u64::from(self.plan.passes);
+        let (mut record, mut stored) = (Record::default(), 0);
+        let counts = self
+            .plan
+            .run(&mut params, &mut state, &mut room, &self.rows, |step, params, state, outcome| {
+                if step >= self.silent {
+                    record.held.push(outcome.held.min(0xffff) | code(outcome.update) << 16);
+                    record.outputs.extend(state.output().iter().map(|word| word.to_bits()));
+                    record.carried.extend(state.carried().iter().map(|word| word.to_bits()));
+                }
+                let done = u64::from(step) + 1;
+                if self.store > 0 && (done.is_multiple_of(self.store.into()) || done == steps) {
+                    stored = store(banks.as_mut(), &params.view(), model.metadata, done)?;
+                }
+                Ok::<(), Failed>(())
+            })
+            .map_err(|failed| match failed {
+                Failed::Refused(error) => refused(error),
+                Failed::Banks(reason) => Error::CheckFailed(format!("{}: {reason}", self.name)),
+            })?;
+        let packed = params.words().iter().map(|word| word.to_bits()).collect();
+        Ok(Taught { record, counts, records: [began, stored], packed })
+    }
+
+    /// Carries the course out on an emulated chip; `flash` is what its banks hold before and after, empty when
+    /// nothing was ever written.
+    ///
+    /// # Errors
+    /// Model or lesson larger than their regions; the image's own message when it refuses, panics or faults.
+    pub fn on_chip(&self, qemu: &Qemu, flash: &mut Vec<u8>) -> Result<Taught> {
+        let refused = |error| self.refused(error);
+        let bytes = qemu.run_kept(self.model.bytes(), &self.bytes()?, flash)?;
+        let (header, words, stack) = ResultHeader::read_prefix(&bytes).map_err(refused)?;
+        qemu.used_stack(stack);
+        let record = Record::of_words(&header, words);
+        let rest = &bytes[header.length()..];
+        let (taught, packed) = lesson::Taught::read_prefix(rest).map_err(refused)?;
+        let packed = packed.iter().map(|&word| u32::from_le_bytes(word)).collect();
+        Ok(Taught { record, counts: taught.counts, records: taught.records, packed })
+    }
+
+    /// The network that `taught` ended with, to be used like any other.
+    ///
+    /// # Errors
+    /// Words that make no network.
+    pub fn network(&self, taught: &Taught) -> Result<Network> {
+        let model = model::read::<f32>(&self.model, &self.name)?;
+        let words: Vec<f32> = taught.packed.iter().map(|&word| f32::from_bits(word)).collect();
+        let view = View::from_words(model.view.shape(), model.view.settings(), &words)
+            .map_err(|error| self.refused(error))?;
+        model::import(&tinyfold_core::wire::Model { view, ..model }, &self.name)
+    }
+
+    fn refused(&self, error: tinyfold_core::Error) -> Error {
+        model::refused(&self.name, error)
+    }
+}
+
+impl Taught {
+    /// The same bits everywhere; any NaN of an output or a carried word equals any NaN.
+    #[must_use]
+    pub fn same_bits(&self, other: &Self) -> bool {
+        let plain = |record: &Record| {
+            let words = |words: &[u32]| {
+                let nan = |&word: &u32| if f32::from_bits(word).is_nan() { u32::MAX } else { word };
+                words.iter().map(nan).collect::<Vec<u32>>()
+            };
+            (record.held.clone(), words(&record.outputs), words(&record.carried))
+        };
+        let rest = |taught: &Self| (taught.counts, taught.records);
+        plain(&self.record) == plain(&other.record)
+            && rest(self) == rest(other)
+            && self.packed == other.packed
+    }
+
+    /// Words that host and chip agree on.
+    #[must_use]
+    pub const fn words(&self) -> usize {
+        self.record.words() + self.packed.len()
+    }
+
+    /// The outputs in physical units, row-major T × O.
+    #[must_use]
+    pub fn outputs(&self) -> Vec<f64> {
+        self.record.outputs.iter().map(|&word| f32::from_bits(word).into()).collect()
+    }
+}
+
+/// Carries a course out on this host and, if there is one, on a chip.
+///
+/// # Errors
+/// As [`Course::on_host`] and [`Course::on_chip`]; a chip that differs from the host in any bit.
+pub fn prove(course: &Course, chip: Option<&Qemu>) -> Result<Taught> {
+    let host = course.on_host(&mut [])?;
+    if let Some(qemu) = chip
+        && !course.on_chip(qemu, &mut Vec::new())?.same_bits(&host)
+    {
+        let reason = format!("{}: {}: not the same bits as this host", qemu.chip.name, course.name);
+        return Err(Error::CheckFailed(reason));
+    }
+    Ok(host)
+}
+
+enum Failed {
+    Refused(tinyfold_core::Error),
+    Banks(String),
+}
+
+impl From<tinyfold_core::Error> for Failed {
+    fn from(error: tinyfold_core::Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Takes over the newest record if it is of a network like `like`; its sequence number, or 0.
+fn recall(banks: &mut Flash<'_>, like: &View<'_, f32>, words: &mut [f32]) -> u32 {
+    let Ok(Some(record)) = banks.latest() else { return 0 };
+    // The payload lies where it lies in `flash`; a model is read at multiples of 16.
+    let payload = ModelBytes::new(banks.payload(&record));
+    match learned::read::<f32>(payload.bytes()) {
+        Ok(learned)
+            if learned.model.view.shape() == like.shape()
+                && learned.model.view.settings() == like.settings() =>
+        {
+            match learned::copy_words(&learned.model.view, words) {
+                Ok(()) => record.sequence,
+                Err(_) => 0,
+            }
+        }
+        _ => 0,
+    }
+}
+
+fn store(
+    banks: Option<&mut Flash<'_>>,
+    view: &View<'_, f32>,
+    metadata: &str,
+    steps: u64,
+) -> std::result::Result<u32, Failed> {
+    let banks = banks.ok_or_else(|| Failed::Banks("expected flash for two banks, found none".into()))?;
+    let memory = Memory { optimiser: Optimiser::Sgd, steps, words: &[] };
+    let pieces = learned::pieces(view, metadata, Some(memory))?;
+    let record = banks.store(pieces.iter()).map_err(|error| Failed::Banks(error.to_string()))?;
+    Ok(record.sequence)
+}

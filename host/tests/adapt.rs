@@ -1,0 +1,280 @@
+//! Networks that learn where they run: what they learn, and the same bits on host and chips.
+//!
+//! The tests on chips need a compiler for Cortex-M and QEMU: scripts/embedded-toolchain gets both.
+
+use std::cell::Cell;
+
+use faer::Mat;
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tinyfold::adapt::{Course, drift, zero};
+use tinyfold::format::model::export;
+use tinyfold::network::{Activation, Network, Recurrence};
+use tinyfold::task::recording::{GYROSCOPE, bundled};
+use tinyfold::task::synthetic;
+use tinyfold::verify::Core;
+use tinyfold::verify::qemu::{CHIPS, Qemu};
+use tinyfold_core::learn::{Groups, KINDS, Kind, Limits, Loss, Plan};
+
+/// Bytes of the banks of the emulated boards.
+const FLASH: usize = 128 * 1024;
+
+fn chip(name: &str) -> Qemu {
+    let chip = CHIPS.into_iter().find(|chip| chip.name == name).expect("a chip of this name");
+    Qemu::new(chip).expect("toolchain and QEMU are there")
+}
+
+fn learners() -> Vec<Qemu> {
+    ["qemu-m3", "qemu-m4f", "qemu-m7", "qemu-m33"].map(chip).into()
+}
+
+#[test]
+fn the_adapting_integrator_recovers_from_drift_and_the_frozen_one_does_not() {
+    let data = bundled(&GYROSCOPE).expect("reads");
+    let default = drift::Settings::default();
+    // With a target for every sample, and with one for every fifth.
+    for (every, most) in [(1, 2000), (5, 4000)] {
+        for channels in 1..=3 {
+            let decays = default.decays[..channels].to_vec();
+            let settings = drift::Settings { decays, every, ..default.clone() };
+            let drift = settings.prepare(&data).expect("prepares");
+            let taught = drift.course.on_host(&mut []).expect("learns");
+            let findings = drift.findings(&taught, &drift.run_frozen(&Core).expect("runs"));
+            let drift::Findings { adapting, frozen, updates, .. } = findings;
+            println!(
+                "D = {channels}, a target every {every}: adapting {:.1e} -> {:.1e} after {:?} samples, frozen {:.1e} -> {:.1e}",
+                adapting.before, adapting.after, adapting.recovered, frozen.before, frozen.after
+            );
+            assert!(adapting.recovered.is_some_and(|samples| samples <= most));
+            assert!(adapting.after <= drift::WITHIN * adapting.before);
+            assert!(frozen.recovered.is_none() && frozen.before < 1e-4 && frozen.after > 0.1);
+            assert_eq!(updates as usize, settings.samples / every);
+        }
+    }
+}
+
+#[test]
+fn an_integrator_learned_from_zero_generalises() {
+    for channels in [1, 2] {
+        for seed in 0..3 {
+            let settings = zero::Settings { seed, ..zero::Settings::of_channels(channels) };
+            let course = settings.course().expect("a course");
+            let taught = course.on_host(&mut []).expect("learns");
+            let error = zero::generalises(&settings, &course, &taught, &Core).expect("runs");
+            println!("D = {channels}, seed {seed}: relative RMSE {error:.1e} over {} steps", zero::FREE);
+            assert!(error <= 2e-2);
+            let nothing = Course { rows: Vec::new(), ..course };
+            let taught = nothing.on_host(&mut []).expect("runs");
+            let error = zero::generalises(&settings, &nothing, &taught, &Core).expect("runs");
+            assert!(error > 0.9, "what knows nothing puts out nothing");
+        }
+    }
+}
+
+#[test]
+fn from_zero_and_drift_are_bit_equal_on_the_m4f() {
+    let qemu = chip("qemu-m4f");
+    for channels in [1, 2] {
+        let settings = zero::Settings::of_channels(channels);
+        let course = settings.course().expect("a course");
+        let taught = course.on_chip(&qemu, &mut Vec::new()).expect("learns");
+        assert!(taught.same_bits(&course.on_host(&mut []).expect("learns")));
+        assert_eq!(taught.record.held.len(), zero::FREE);
+        let error = zero::generalises(&settings, &course, &taught, &qemu).expect("runs");
+        assert!(error <= 2e-2, "D = {channels}: {error}");
+    }
+    let drift = drift::Settings::default().prepare(&bundled(&GYROSCOPE).expect("reads")).expect("prepares");
+    let taught = drift.course.on_chip(&qemu, &mut Vec::new()).expect("learns");
+    assert!(taught.same_bits(&drift.course.on_host(&mut []).expect("learns")));
+    let frozen = drift.run_frozen(&qemu).expect("runs");
+    assert_eq!(frozen, drift.run_frozen(&Core).expect("runs"));
+    assert!(drift.findings(&taught, &frozen).adapting.recovered.is_some());
+    assert!(qemu.worst_stack() > 0 && qemu.worst_stack() < 16 * 1024);
+}
+
+#[test]
+fn what_was_learned_survives_a_reset() {
+    let drift = drift::Settings::default().prepare(&bundled(&GYROSCOPE).expect("reads")).expect("prepares");
+    let mut first = drift.course;
+    first.store = 1000;
+    let mut second = first.clone();
+    second.rows = first.rows.split_off(first.rows.len() / 8 * 5);
+    for qemu in learners() {
+        let (mut host_flash, mut chip_flash) = (vec![0; FLASH], Vec::new());
+        let host = [&first, &second].map(|course| course.on_host(&mut host_flash).expect("learns"));
+        let chip = [&first, &second].map(|course| course.on_chip(&qemu, &mut chip_flash).expect("learns"));
+        assert!(chip[0].same_bits(&host[0]) && chip[1].same_bits(&host[1]), "{}", qemu.chip.name);
+        assert_eq!(chip_flash, host_flash, "{}", qemu.chip.name);
+        // 10 000 and 6000 samples.
+        assert_eq!(chip.each_ref().map(|taught| taught.records), [[0, 10], [10, 16]]);
+        let network = first.network(&chip[0]).expect("a network");
+        let goes_on = Course { model: export::<f32>(&network).expect("exports"), store: 0, ..second.clone() };
+        let straight_on = goes_on.on_host(&mut []).expect("learns");
+        assert_eq!(
+            chip[1].packed, straight_on.packed,
+            "the second run begins with what the first one learned"
+        );
+        let fresh = Course { store: 0, ..second.clone() }.on_host(&mut []).expect("learns");
+        assert_ne!(chip[1].packed, fresh.packed);
+    }
+}
+
+#[test]
+fn a_record_of_another_network_is_not_taken_over() {
+    let data = bundled(&GYROSCOPE).expect("reads");
+    let of = |neurons| {
+        let settings = drift::Settings { neurons, samples: 1000, ..drift::Settings::default() };
+        let mut course = settings.prepare(&data).expect("prepares").course;
+        course.store = 1000;
+        course
+    };
+    let qemu = chip("qemu-m4f");
+    let (mut host_flash, mut chip_flash) = (vec![0; FLASH], Vec::new());
+    for (course, records) in [(of(64), [0, 1]), (of(48), [0, 2]), (of(48), [2, 3])] {
+        let host = course.on_host(&mut host_flash).expect("learns");
+        assert_eq!(host.records, records);
+        assert!(course.on_chip(&qemu, &mut chip_flash).expect("learns").same_bits(&host));
+    }
+    assert_eq!(chip_flash, host_flash);
+}
+
+/// A network of any kind that the rule fits, and a lesson with gaps, bad samples and bad targets.
+fn any_course() -> impl Strategy<Value = Course> {
+    let shape = (1..24_usize, 1..4_usize, 1..4_usize, 1..4_usize);
+    let choices = (select(&KINDS[..]), 0..64_u8, 0..5_usize, any::<[bool; 3]>());
+    let numbers = (select(&[0, 1, 7][..]), select(&[0, 16][..]), 0.01..0.5_f32, any::<u64>());
+    (shape, choices, numbers).prop_map(|((n, rank, inputs, outputs), choices, numbers)| {
+        let (kind, bits, activation, [leaky, normalised, trust]) = choices;
+        let (episode, every, rate, seed) = numbers;
+        let low_rank = matches!(kind, Kind::Latent | Kind::Tied | Kind::LatentRls);
+        // Tied: B = U, as wide.
+        let inputs = if kind == Kind::Tied { rank } else { inputs };
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        let mut normal = |rows: usize, columns: usize| {
+            Mat::from_fn(rows, columns, |_, _| random.random_range(-1.0..1.0) * 1.5 / (n as f64).sqrt())
+        };
+        let recurrence = if low_rank {
+            Recurrence::LowRank { u: normal(n, rank), v: normal(n, rank) }
+        } else {
+            Recurrence::Dense(normal(n, n))
+        };
+        let input = match (&recurrence, kind) {
+            (Recurrence::LowRank { u, .. }, Kind::Tied) => u.clone(),
+            _ => normal(n, inputs),
+        };
+        let phi = [
+            Activation::Linear,
+            Activation::Relu,
+            Activation::Clipped { lo: 0.0, hi: 1.0 },
+            Activation::Tanh,
+            Activation::Sigmoid { slope: 4.0, threshold: 0.25 },
+        ];
+        let mut network = Network::plain(phi[activation], recurrence, input, normal(outputs, n));
+        network.bias = normal(n, 1).col(0).iter().copied().collect();
+        if leaky && kind != Kind::LatentRls {
+            network.alpha = 0.3;
+        }
+        network.initial = network.rest();
+
+        let width = inputs + outputs;
+        let mut rows: Vec<f32> = synthetic::gaussian(60, width, seed).iter().map(|&x| x as f32).collect();
+        for (at, value) in rows.iter_mut().enumerate() {
+            match (at % width >= inputs, random.random_range(0..24)) {
+                (true, 0..8) | (false, 0) => *value = f32::NAN,
+                (true, 8) => *value = f32::INFINITY,
+                _ => {}
+            }
+        }
+        let learns = |bit: u8| bits >> bit & 1 == 1;
+        let readout = matches!(kind, Kind::Lms | Kind::Rls);
+        let groups = Groups {
+            recurrent: learns(0) && !readout,
+            back: learns(1) && low_rank,
+            input: learns(2) && !readout && kind != Kind::Tied,
+            bias: learns(3) && !readout,
+            readout: learns(4) || readout,
+            output_bias: learns(5),
+        };
+        let limits = Limits { state: 1e3, loss: 10.0, growth: 0.0, every };
+        let second_order = matches!(kind, Kind::Rls | Kind::LatentRls);
+        let plan = Plan {
+            rate: if second_order { 1.0 } else { rate },
+            forget: 0.97,
+            normalised,
+            trust: if trust && !second_order { [0.1, 0.01] } else { [0.0; 2] },
+            loss: if learns(5) && !second_order { Loss::CrossEntropy } else { Loss::Square },
+            passes: 2,
+            episode,
+            limits,
+            ..Plan::new(kind, groups)
+        };
+        let model = export::<f32>(&network).expect("exports");
+        let name = format!("{kind:?}, n = {n}, R = {rank}, I = {inputs}, O = {outputs}, seed {seed}");
+        Course { name, model, plan, silent: 3, store: 50, rows }
+    })
+}
+
+#[test]
+fn every_lesson_is_bit_equal_on_every_chip_that_learns() {
+    let chips = learners();
+    let config =
+        Config { cases: 40, rng_seed: RngSeed::Fixed(4), failure_persistence: None, ..Config::default() };
+    let done = [const { Cell::new(0) }; KINDS.len()];
+    TestRunner::new(config)
+        .run(&any_course(), |course| {
+            let mut flash = vec![0; FLASH];
+            let host = match course.on_host(&mut flash) {
+                Ok(host) => host,
+                Err(error) => return Err(TestCaseError::fail(format!("{}: {error}", course.name))),
+            };
+            for qemu in &chips {
+                let mut kept = Vec::new();
+                let chip = course.on_chip(qemu, &mut kept).expect("learns");
+                prop_assert!(chip.same_bits(&host), "{}: {}", qemu.chip.name, course.name);
+                prop_assert!(kept == flash, "{}: {}: banks differ", qemu.chip.name, course.name);
+            }
+            done[course.plan.kind as usize - 1].update(|count| count + 1);
+            Ok(())
+        })
+        .expect("bit-equal");
+    let done = done.map(Cell::into_inner);
+    println!("lessons of every kind: {done:?}");
+    assert!(done.iter().all(|&count| count > 0), "{done:?}");
+}
+
+#[test]
+fn an_image_that_cannot_learn_says_so() {
+    let course = zero::Settings { samples: 20, ..zero::Settings::of_channels(1) }.course().expect("a course");
+    let error = course.on_chip(&chip("qemu-m0"), &mut Vec::new()).expect_err("it has no learners");
+    assert!(
+        error.to_string().ends_with("expected samples, found a lesson (this image cannot learn)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn lessons_that_do_not_fit_are_refused_with_a_reason() {
+    let course = || zero::Settings::of_channels(1).course().expect("a course");
+    let qemu = chip("qemu-m4f");
+    let refused = |course: &Course, reason: &str| {
+        for error in [course.on_host(&mut []).map(|_| ()), course.on_chip(&qemu, &mut Vec::new()).map(|_| ())]
+        {
+            let error = error.expect_err("refused").to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    };
+    let with = |change: fn(&mut Course)| {
+        let mut course = course();
+        change(&mut course);
+        course
+    };
+    refused(&with(|course| course.plan.kind = Kind::Snap1), "rank");
+    refused(&with(|course| course.plan.rate = -1.0), "rate");
+    refused(&with(|course| course.rows.truncate(7)), "samples");
+    // The host has no flash here, the chip's banks are too small for nothing.
+    let error = with(|course| course.store = 1).on_host(&mut []).expect_err("no banks").to_string();
+    assert!(error.contains("expected flash for two banks, found none"), "{error}");
+}
