@@ -3,7 +3,7 @@
 use bytemuck::cast_slice;
 use tinyfold_app::Failure;
 use tinyfold_core::learn::{
-    Diagonal, Eprop, Groups, LatentRtrl, Learner, Lms, Loss, Online, Optimiser as _, Params, Rule, Sgd,
+    Diagonal, Eprop, Groups, LatentRls, LatentRtrl, Learner, Lms, Loss, Online, Optimiser as _, Params, Rule, Sgd,
 };
 use tinyfold_core::wire::{self, learned};
 use tinyfold_core::{Error, Expected, Field, State};
@@ -22,11 +22,17 @@ pub enum Learning {
     Snap1 = 3,
     /// The update of C and c by LMS, alone.
     Lms = 4,
+    /// Recursive least squares on the latent maps of state and readout.
+    LatentRls = 5,
 }
 
-const RULES: [Learning; 4] = [Learning::Latent, Learning::Eprop, Learning::Snap1, Learning::Lms];
+const RULES: [Learning; 5] =
+    [Learning::Latent, Learning::Eprop, Learning::Snap1, Learning::Lms, Learning::LatentRls];
 /// The learning rate.
 const RATE: f32 = 1.0 / 64.0;
+/// What the latent maps learn by, with ridge and rate 1.
+const FORGET: f32 = 0.99;
+const MAPS: Groups = Groups { back: true, readout: true, ..Groups::NONE };
 
 #[inline(never)]
 fn step(
@@ -71,6 +77,10 @@ impl<C: Clock> Bench<'_, C> {
             Learning::Snap1 => {
                 let rule = Diagonal::snap1(&params, Groups::ALL, room).map_err(Failure::Trial)?;
                 steps.of(rule, sgd, &mut params, &mut state)
+            }
+            Learning::LatentRls => {
+                let rule = LatentRls::new(&params, MAPS, 1.0, FORGET, room).map_err(Failure::Trial)?;
+                steps.of(rule, Sgd::new(1.0).map_err(Failure::Trial)?, &mut params, &mut state)
             }
             Learning::Lms => {
                 let rule = Lms::new(&params, Groups::READOUT, room).map_err(Failure::Trial)?;

@@ -94,6 +94,7 @@ const ROWS: &[Row] = &[
     Row { kernel: "low-rank-relu-leak", work: LEAKY, phi: Activation::Relu, variant: Variant::Libm, ranks: RANKS, numbers: &[Number::F32] },
     Row { kernel: "low-rank-relu-leak", work: LEAKY, phi: Activation::Relu, variant: Variant::Libm, ranks: &[2], numbers: &[Number::I16] },
     Row { kernel: "learn-latent-rtrl", work: Work::Learn(Learning::Latent), phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
+    Row { kernel: "learn-latent-rls", work: Work::Learn(Learning::LatentRls), phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
     Row { kernel: "learn-eprop-lms", work: Work::Learn(Learning::Eprop), phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "learn-snap1", work: Work::Learn(Learning::Snap1), phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "learn-lms-update", work: Work::Learn(Learning::Lms), phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },

@@ -2,7 +2,7 @@
 
 use tinyfold_core::Shape;
 use tinyfold_core::learn::{
-    Diagonal, Eprop, Groups, LatentRtrl, Learner, Lms, Loss, Online, Optimiser, Params, Rule, Sgd,
+    Diagonal, Eprop, Groups, LatentRls, LatentRtrl, Learner, Lms, Loss, Online, Optimiser, Params, Rule, Sgd,
 };
 use tinyfold_core::wire::learned;
 
@@ -20,9 +20,13 @@ pub enum Learning {
     Snap1 = 3,
     /// The update of C and c by LMS, alone.
     Lms = 4,
+    /// Recursive least squares on the latent maps of state and readout.
+    LatentRls = 5,
 }
 
 const RATE: f32 = 1.0 / 64.0;
+const FORGET: f32 = 0.99;
+const MAPS: Groups = Groups { back: true, readout: true, ..Groups::NONE };
 
 impl Learning {
     /// Words of memory: parameters, state, rule.
@@ -36,6 +40,7 @@ impl Learning {
             Self::Eprop => Eprop::<f32>::memory_len(shape),
             Self::Snap1 => Diagonal::<f32>::memory_len(shape),
             Self::Lms => Lms::<f32>::memory_len(shape),
+            Self::LatentRls => LatentRls::<f32>::memory_len(shape, MAPS),
         }
     }
 
@@ -64,6 +69,10 @@ impl Learning {
             Self::Snap1 => {
                 let rule = Diagonal::snap1(&params, Groups::ALL, &mut room).map_err(refused)?;
                 Some(Box::new(Online::new(rule, sgd, Loss::Square)))
+            }
+            Self::LatentRls => {
+                let rule = LatentRls::new(&params, MAPS, 1.0, FORGET, &mut room).map_err(refused)?;
+                Some(Box::new(Online::new(rule, Sgd::new(1.0).map_err(refused)?, Loss::Square)))
             }
             Self::Lms => {
                 lms = Some(Lms::new(&params, Groups::READOUT, &mut room).map_err(refused)?);
