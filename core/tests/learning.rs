@@ -1,8 +1,8 @@
 //! Learners that meet anything: noise, spikes, NaN, infinities, laws, limits.
 
 use tinyfold_core::learn::{
-    Adam, Dale, Diagonal, Eprop, Groups, Guard, LatentRls, LatentRtrl, Learner, Limits, Lms, Loss, Momentum,
-    Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro, Update,
+    Adam, Dale, Diagonal, Eprop, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits, Lms, Loss,
+    Momentum, Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro, Update,
 };
 use tinyfold_core::pack::{Matrices, Weights, pack};
 use tinyfold_core::{Activation, PANEL_ROWS, Shape};
@@ -98,6 +98,9 @@ fn every_rule_and_optimiser_survives_rough_signals() {
         });
         every_optimiser("UORO", DENSE, leaky, |p| {
             Uoro::new(p, all, 5, lend(Uoro::<f32>::memory_len(&DENSE))).unwrap()
+        });
+        every_optimiser("KF-RTRL", DENSE, leaky, |p| {
+            KfRtrl::new(p, all, 5, lend(KfRtrl::<f32>::memory_len(&DENSE))).unwrap()
         });
         every_optimiser("BPTT", DENSE, leaky, |p| {
             Tbptt::new(p, all, 7, lend(Tbptt::<f32>::memory_len(&DENSE, 7))).unwrap()

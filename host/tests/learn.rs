@@ -6,7 +6,7 @@ use std::path::Path;
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis};
 use ndarray_npy::NpzReader;
 use tinyfold_core::learn::{
-    Diagonal, Eprop, Groups, Learner, Loss, Online, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Uoro,
+    Diagonal, Eprop, Groups, KfRtrl, Learner, Loss, Online, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Uoro,
 };
 use tinyfold_core::pack::{Matrices, Weights, pack};
 use tinyfold_core::{Activation, Scalar, Settings, Shape, Variant};
@@ -214,6 +214,11 @@ fn rules<T: Scalar>(case: &Case) -> Vec<(&'static str, &'static str, Run)> {
     let number = |x: &f64| T::from_f64(*x);
     let a0: Vec<T> = case.array("uoro_A0").iter().map(number).collect();
     let b0: Vec<T> = case.layer("uoro_B0").iter().map(number).collect();
+    let kf_signs: Array2<f64> = case.array("nu_kf").into_dimensionality().expect("T × 2");
+    // (h, x, 1) in the file, (1, h, x) in a layer.
+    let mut kf_a0: Vec<T> = case.array("kf_A0").iter().map(number).collect();
+    kf_a0.rotate_right(1);
+    let kf_b0: Vec<T> = case.array("kf_B0").iter().map(number).collect();
     vec![
         ("RTRL", "rtrl_step", rtrl::<T>(case)),
         ("SnAp-1", "snap1_step", run::<T, _>(case, diagonal, |p, m| Diagonal::snap1(p, all, m), |_, _| {})),
@@ -230,6 +235,21 @@ fn rules<T: Scalar>(case: &Case) -> Vec<(&'static str, &'static str, Run)> {
                         rule.set_influence(&a0, &b0);
                     }
                     rule.set_signs(&signs.row(t).iter().map(number).collect::<Vec<T>>());
+                },
+            ),
+        ),
+        (
+            "KF-RTRL",
+            "kfrtrl_step",
+            run(
+                case,
+                KfRtrl::<T>::memory_len(&shape),
+                |p, m| KfRtrl::new(p, all, 1, m),
+                |rule: &mut KfRtrl<'static, T>, t| {
+                    if t == 0 {
+                        rule.set_influence(&kf_a0, &kf_b0);
+                    }
+                    rule.set_signs([kf_signs[(t, 0)], kf_signs[(t, 1)]].map(T::from_f64));
                 },
             ),
         ),

@@ -238,7 +238,7 @@ fn figures_are_svg_that_scales_and_png() {
 /// A drift on this host, with an integrator that learned from nothing.
 fn learning() -> Learning {
     let settings = drift::Settings { decays: vec![0.95], samples: 4000, ..drift::Settings::default() };
-    let mut learning = Learning::of_drift(&settings, &gaussian(500, &["x"]), None).expect("learns");
+    let (mut learning, _) = Learning::of_drift(&settings, &gaussian(500, &["x"]), None).expect("learns");
     let settings = zero::Settings { samples: 2000, ..zero::Settings::of_channels(1) };
     learning.zero.push(Zero::of(&settings, None).expect("learns").0);
     learning

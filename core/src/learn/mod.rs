@@ -11,6 +11,7 @@
 //! | [`Diagonal`] | SnAp-1, RFLO | n m | 3 n m |
 //! | [`Eprop`] | presynaptic trace | m | n m |
 //! | [`Uoro`] | unbiased, noisy | 2 n m | n² + 3 n m |
+//! | [`KfRtrl`] | unbiased, less noisy | 2 n² + m | n³ + n² + n m |
 //! | [`Tbptt`] | exact within a window of K steps | K (3 n + I) | 2 K n² |
 //! | [`Lms`] | readout alone | O | n O |
 //! | [`Rls`] | readout alone, second order | (n + 1)² | 2 n² |
@@ -59,6 +60,7 @@ mod dense;
 mod diagonal;
 mod eprop;
 mod guard;
+mod kronecker;
 mod latent;
 mod latent_rls;
 mod loss;
@@ -76,6 +78,7 @@ mod uoro;
 pub use diagonal::{Diagonal, Influence};
 pub use eprop::Eprop;
 pub use guard::{Guard, Limits};
+pub use kronecker::KfRtrl;
 pub use latent::{LatentRtrl, Tie};
 pub use latent_rls::LatentRls;
 pub use loss::Loss;

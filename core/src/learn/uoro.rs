@@ -73,12 +73,10 @@ impl<'m, T: Scalar> Uoro<'m, T> {
         self.size = squares(self.b);
     }
 
-    /// nu = ±1 from a 32-bit linear congruential generator (Numerical Recipes' constants), by its highest bit.
     fn draw(&mut self, neurons: usize) {
         if !core::mem::take(&mut self.given) {
-            for sign in self.signs.iter_mut().take(neurons) {
-                self.random = self.random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                *sign = if self.random >> 31 == 0 { T::ONE } else { -T::ONE };
+            for nu in self.signs.iter_mut().take(neurons) {
+                *nu = sign(&mut self.random);
             }
         }
     }
@@ -100,8 +98,14 @@ impl<'m, T: Scalar> Uoro<'m, T> {
     }
 }
 
-/// sqrt(of / by), or 1 where that is 0 or not finite.
-fn ratio<T: Scalar>(of: T, by: T) -> T {
+/// ±1 from a 32-bit linear congruential generator (Numerical Recipes' constants), by its highest bit.
+pub(crate) fn sign<T: Scalar>(random: &mut u32) -> T {
+    *random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+    if *random >> 31 == 0 { T::ONE } else { -T::ONE }
+}
+
+/// The root of the ratio of two norms, from their squares, or 1 where that is 0 or not finite.
+pub(crate) fn ratio<T: Scalar>(of: T, by: T) -> T {
     let ratio = (of.sqrt() / by.sqrt()).sqrt();
     if ratio.is_finite() && ratio > T::ZERO { ratio } else { T::ONE }
 }

@@ -3,7 +3,8 @@
 use bytemuck::cast_slice;
 use tinyfold_app::Failure;
 use tinyfold_core::learn::{
-    Diagonal, Eprop, Groups, LatentRls, LatentRtrl, Learner, Lms, Loss, Online, Optimiser as _, Params, Rule, Sgd,
+    Diagonal, Eprop, Groups, LatentRls, LatentRtrl, Learner, Lms, Loss, Online, Optimiser as _, Params, Rule,
+    Sgd,
 };
 use tinyfold_core::wire::{self, learned};
 use tinyfold_core::{Error, Expected, Field, State};

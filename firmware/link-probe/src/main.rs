@@ -12,8 +12,8 @@ use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNo
 use tinyfold_core::bank::{Banks, Mapped};
 use tinyfold_core::fixed::{self, Weight};
 use tinyfold_core::learn::{
-    Adam, Dale, Diagonal, Eprop, Groups, Guard, LatentRls, LatentRtrl, Learner, Limits, Lms, Loss, Momentum,
-    Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro,
+    Adam, Dale, Diagonal, Eprop, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits, Lms, Loss,
+    Momentum, Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro,
 };
 use tinyfold_core::pack::{Matrices, Weights, pack};
 use tinyfold_core::wire::{self, learned, lesson, trial};
@@ -130,6 +130,7 @@ fn every_learner<T: Scalar>() {
     optimisers(Diagonal::rflo(params, groups, lend()), params, state);
     optimisers(Eprop::new(params, groups, lend()), params, state);
     optimisers(Uoro::new(params, groups, black_box(1), lend()), params, state);
+    optimisers(KfRtrl::new(params, groups, black_box(1), lend()), params, state);
     optimisers(Tbptt::new(params, groups, black_box(1), lend()), params, state);
     optimisers(Lms::new(params, groups, lend()), params, state);
     optimisers(Rls::new(params, groups, black_box(T::ONE), black_box(T::ONE), lend()), params, state);

@@ -37,6 +37,8 @@ pub struct Settings {
     pub every: usize,
     /// What recursive least squares keep of the past from step to step.
     pub forget: f64,
+    /// Samples between two stores of what was learned in flash; 0: never.
+    pub store: u32,
     /// Seed of encoders, decoders and noise.
     pub seed: u64,
 }
@@ -52,6 +54,7 @@ impl Default for Settings {
             noise: 0.01,
             every: 1,
             forget: 0.99,
+            store: 1000,
             seed: 0,
         }
     }
@@ -159,7 +162,7 @@ impl Settings {
         let groups = Groups { back: true, readout: true, ..Groups::NONE };
         let plan = Plan { rate: 1.0, forget: self.forget as f32, ..Plan::new(Kind::LatentRls, groups) };
         let model = export::<f32>(&network)?;
-        let course = Course { name: "drift".into(), model, plan, silent: 0, store: 0, rows };
+        let course = Course { name: "drift".into(), model, plan, silent: 0, store: self.store, rows };
         Ok(Drift { course, frozen: Case::of_network("frozen", network, samples)?, truth })
     }
 

@@ -199,19 +199,35 @@ impl Taught {
     }
 }
 
-/// Carries a course out on this host and, if there is one, on a chip.
+/// What host and chip agree on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Proof {
+    /// What came of the course.
+    pub taught: Taught,
+    /// The banks of flash afterwards.
+    pub flash: Vec<u8>,
+}
+
+/// Bytes of flash that the host has for banks, as the emulated boards do.
+const FLASH: usize = 128 * 1024;
+
+/// Carries a course out on this host and, if there is one, on a chip, with empty banks of flash.
 ///
 /// # Errors
 /// As [`Course::on_host`] and [`Course::on_chip`]; a chip that differs from the host in any bit.
-pub fn prove(course: &Course, chip: Option<&Qemu>) -> Result<Taught> {
-    let host = course.on_host(&mut [])?;
-    if let Some(qemu) = chip
-        && !course.on_chip(qemu, &mut Vec::new())?.same_bits(&host)
-    {
-        let reason = format!("{}: {}: not the same bits as this host", qemu.chip.name, course.name);
-        return Err(Error::CheckFailed(reason));
+pub fn prove(course: &Course, chip: Option<&Qemu>) -> Result<Proof> {
+    let banks = chip.and_then(|qemu| qemu.image.banks);
+    let mut flash = vec![0; banks.map_or(FLASH, |banks| banks.capacity as usize)];
+    let taught = course.on_host(&mut flash)?;
+    if let Some(qemu) = chip {
+        let mut kept = Vec::new();
+        let same = course.on_chip(qemu, &mut kept)?.same_bits(&taught);
+        if !same || (course.store > 0 && kept != flash) {
+            let reason = format!("{}: {}: not the same bits as this host", qemu.chip.name, course.name);
+            return Err(Error::CheckFailed(reason));
+        }
     }
-    Ok(host)
+    Ok(Proof { taught, flash })
 }
 
 enum Failed {

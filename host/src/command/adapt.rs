@@ -59,10 +59,13 @@ struct DriftArgs {
     /// What the learner keeps of the past from step to step.
     #[arg(long, default_value_t = drift::Settings::default().forget)]
     forget: f64,
+    /// Samples between two stores of what was learned in flash; 0: never.
+    #[arg(long, default_value_t = drift::Settings::default().store)]
+    store: u32,
     /// Seed.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Folder for learning.json and the figure.
+    /// Folder for learning.json, the figure, and the files that a board is flashed with.
     #[arg(long)]
     out: Option<PathBuf>,
     /// The recording.
@@ -126,13 +129,17 @@ fn run_drift(args: &DriftArgs) -> Result<()> {
         noise: args.noise,
         every: args.every,
         forget: args.forget,
+        store: args.store,
         seed: args.seed,
     };
-    let learning = Learning::of_drift(&settings, &args.recording.load()?, qemu.as_ref())?;
+    let (learning, flashed) = Learning::of_drift(&settings, &args.recording.load()?, qemu.as_ref())?;
     say!("{learning}");
     if let Some(folder) = &args.out {
-        learning::write(folder, &learning)?;
-        say!("wrote {}", folder.join("learning.json").display());
+        learning::write(folder, &learning, &flashed)?;
+        say!(
+            "wrote {}: learning.json, drift.svg, drift.png, model.tfld, lesson.bin, banks.bin",
+            folder.display()
+        );
     }
     Ok(())
 }

@@ -187,7 +187,7 @@ pub fn run(args: &Args) -> Result<()> {
 fn learning(data: &Dataset, channels: usize, seed: u64, chip: Option<&Qemu>) -> Result<Learning> {
     let mut settings = drift::Settings { seed, ..drift::Settings::default() };
     settings.decays.truncate(channels);
-    let mut learning = Learning::of_drift(&settings, data, chip)?;
+    let (mut learning, _) = Learning::of_drift(&settings, data, chip)?;
     for channels in [1, 2] {
         let settings = zero::Settings { seed, ..zero::Settings::of_channels(channels) };
         learning.zero.push(Zero::of(&settings, chip)?.0);

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::figures::{Figure, GREY, colour, grid, layout, line, log_y, with_powers_of_ten};
 use super::text::{DIVERGED, escape, grouped, list, percent};
 use crate::adapt::drift::{Findings, Settings, WINDOW, WITHIN};
-use crate::adapt::{Course, Taught, prove, zero};
+use crate::adapt::{Course, Proof, Taught, prove, zero};
 use crate::format;
+use crate::format::model::ModelBytes;
 use crate::task::Dataset;
 use crate::verify::qemu::Qemu;
 use crate::verify::{Backend, Core};
@@ -57,22 +58,34 @@ pub struct Zero {
     pub cost: Cost,
 }
 
+/// What a board is flashed with, and what it kept.
+pub struct Flashed {
+    /// The network to begin with.
+    pub model: ModelBytes,
+    /// The lesson, in the place of a trial.
+    pub lesson: Vec<u8>,
+    /// The flash banks afterwards.
+    pub banks: Vec<u8>,
+}
+
 impl Learning {
     /// The drift, on this host and, if there is one, on a chip.
     ///
     /// # Errors
     /// Settings out of range; a chip that differs from the host in any bit.
-    pub fn of_drift(settings: &Settings, data: &Dataset, chip: Option<&Qemu>) -> Result<Self> {
+    pub fn of_drift(settings: &Settings, data: &Dataset, chip: Option<&Qemu>) -> Result<(Self, Flashed)> {
         let drift = settings.prepare(data)?;
-        let taught = prove(&drift.course, chip)?;
+        let Proof { taught, flash } = prove(&drift.course, chip)?;
         let frozen = drift.run_frozen(backend(chip))?;
-        Ok(Self {
+        let learning = Self {
             on: chip.map_or("core", |qemu| qemu.chip.name).into(),
             drift: settings.clone(),
             findings: drift.findings(&taught, &frozen),
             cost: cost(&drift.course, &taught, chip)?,
             zero: Vec::new(),
-        })
+        };
+        let lesson = drift.course.bytes()?;
+        Ok((learning, Flashed { model: drift.course.model, lesson, banks: flash }))
     }
 }
 
@@ -83,7 +96,7 @@ impl Zero {
     /// As [`Learning::of_drift`].
     pub fn of(settings: &zero::Settings, chip: Option<&Qemu>) -> Result<(Self, crate::Network)> {
         let course = settings.course()?;
-        let taught = prove(&course, chip)?;
+        let taught = prove(&course, chip)?.taught;
         let error = zero::generalises(settings, &course, &taught, backend(chip))?;
         let cost = cost(&course, &taught, chip)?;
         Ok((Self { settings: settings.clone(), error, cost }, course.network(&taught)?))
@@ -247,14 +260,21 @@ pub(super) fn rows(learning: &Learning) -> Vec<Vec<String>> {
     learning.zero.iter().map(row).collect()
 }
 
-/// Writes learning.json, drift.svg and drift.png into `folder`.
+/// Writes learning.json, drift.svg and drift.png, and what a board is flashed with, into `folder`: model.tfld,
+/// lesson.bin; and banks.bin if anything was kept.
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn write(folder: &Path, learning: &Learning) -> Result<()> {
+pub fn write(folder: &Path, learning: &Learning, flashed: &Flashed) -> Result<()> {
     let figure = figure(learning);
-    format::write_atomic(&folder.join("drift.svg"), figure.svg().as_bytes())?;
-    format::write_atomic(&folder.join("drift.png"), &figure.png()?)?;
+    let write = |name: &str, bytes: &[u8]| format::write_atomic(&folder.join(name), bytes);
+    write("drift.svg", figure.svg().as_bytes())?;
+    write("drift.png", &figure.png()?)?;
+    write("model.tfld", flashed.model.bytes())?;
+    write("lesson.bin", &flashed.lesson)?;
+    if learning.drift.store > 0 {
+        write("banks.bin", &flashed.banks)?;
+    }
     format::write_json(&folder.join("learning.json"), learning)
 }
 
