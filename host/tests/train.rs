@@ -10,6 +10,7 @@ use tinyfold::simulate;
 use tinyfold::task::Integration;
 use tinyfold::task::recording::{GYROSCOPE, bundled};
 use tinyfold::train::bptt::{Batch, Fixed, Workspace, loss_and_gradient};
+use tinyfold::train::online::{Rule, learn};
 use tinyfold::train::optimiser::Method;
 use tinyfold::train::parameters::{Parameters, Weights};
 use tinyfold::train::{Control, End, Precision, Progress, Settings, Trained, train};
@@ -457,4 +458,72 @@ fn an_interrupted_run_leaves_usable_files() {
     let provenance: serde_json::Value = serde_json::from_str(&read("settings.json")).expect("JSON");
     let settings: Settings = serde_json::from_value(provenance["settings"].clone()).expect("settings");
     assert_eq!((settings.neurons, settings.steps, settings.seed), (16, 100_000_000, 0));
+}
+
+fn online(rule: Rule, rank: usize) -> Settings {
+    Settings {
+        neurons: 24,
+        rank: if rule == Rule::Latent { rank } else { 0 },
+        task: Integration { decays: vec![0.9, 0.8], scales: vec![1.0, -2.0] },
+        sequence: 16,
+        steps: 6000,
+        interval: 1500,
+        learning_rate: 1e-3,
+        ..Settings::default()
+    }
+}
+
+#[test]
+fn rules_are_aligned_with_the_exact_gradient_as_far_as_they_are_exact() {
+    for (rule, least, most) in [
+        (Rule::Rtrl, 1.0 - 1e-9, 1.0 + 1e-9),
+        (Rule::Latent, 1.0 - 1e-9, 1.0 + 1e-9),
+        (Rule::Tbptt, 0.7, 1.0 - 1e-6),
+        (Rule::Snap1, 0.3, 1.0 - 1e-3),
+        (Rule::Rflo, 0.3, 1.0 - 1e-3),
+        (Rule::Eprop, 0.3, 1.0 - 1e-3),
+        (Rule::KfRtrl, -0.2, 1.0 - 1e-3),
+        (Rule::Uoro, -0.2, 1.0 - 1e-3),
+    ] {
+        // With leak, a network of low rank forgets c of the steps before, a dense one does not: not the same gradient.
+        for (alpha, bias) in [(1.0, true), (0.5, false)] {
+            let settings = Settings { alpha, train_bias: bias, train_readout: bias, ..online(rule, 3) };
+            let settings = Settings { steps: 1500, interval: 500, activation: "tanh".into(), ..settings };
+            let run = learn(&settings, rule, &mut |_| Control::Continue).expect("learns");
+            for point in &run.points {
+                let cosine = point.alignment.expect("both have a gradient");
+                assert!((least..=most).contains(&cosine), "{}: {cosine}", rule.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn exact_rules_learn_online_and_repeat_themselves() {
+    for rule in [Rule::Rtrl, Rule::Latent, Rule::Tbptt, Rule::KfRtrl] {
+        let settings = online(rule, 2);
+        let mut seen = Vec::new();
+        let run = learn(&settings, rule, &mut |point| {
+            seen.push(point.step);
+            Control::Continue
+        })
+        .expect("learns");
+        assert_eq!(seen, [1500, 3000, 4500, 6000]);
+        let [first, .., last] = &run.points[..] else { panic!("four points") };
+        assert!(last.loss < 0.5 * first.loss, "{}: {} to {}", rule.name(), first.loss, last.loss);
+        let again = learn(&settings, rule, &mut |_| Control::Continue).expect("learns");
+        assert_eq!(again.network.weights(), run.network.weights());
+        let stopped = learn(&settings, rule, &mut |_| Control::Stop).expect("learns");
+        assert_eq!(stopped.points.len(), 1);
+    }
+}
+
+#[test]
+fn rules_for_other_networks_are_refused() {
+    let reason = |rank, rule| {
+        let settings = Settings { rank, ..online(rule, 0) };
+        learn(&settings, rule, &mut |_| Control::Continue).expect_err("refused").to_string()
+    };
+    assert_eq!(reason(0, Rule::Latent), "rank: expected at least 1 with the rule latent, found 0");
+    assert_eq!(reason(2, Rule::KfRtrl), "rank: expected 0 (a dense W) with the rule kf-rtrl, found 2");
 }

@@ -11,7 +11,9 @@ use serde::Serialize;
 use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, say};
 use crate::format::{self, network};
 use crate::network::Channel;
+use crate::report::rules::{self, Comparison};
 use crate::task::recording::RecordingArgs;
+use crate::train::online::{Rule, Run, learn};
 use crate::train::optimiser::Method;
 use crate::train::{Control, End, Metrics, Precision, Progress, Settings, Trained, train};
 use crate::{Error, Result};
@@ -22,7 +24,9 @@ use crate::{Error, Result};
 /// long roll-out) and network.safetensors (the best one). Ctrl-C stops after the current step, keeps the
 /// best network so far and exits with code 0.
 #[derive(clap::Args)]
-#[command(after_help = "Example: tinyfold train --steps 500 --out runs/trained")]
+#[command(
+    after_help = "Examples: tinyfold train --steps 500 --out runs/trained\n          tinyfold train --rule rtrl,snap1,kf-rtrl,tbptt --neurons 32 --decays 0.9 --sequence 20 --out runs/rules"
+)]
 pub struct Args {
     /// Number of neurons n.
     #[arg(long, default_value_t = Settings::default().neurons)]
@@ -50,6 +54,10 @@ pub struct Args {
     /// Train the readout C.
     #[arg(long)]
     train_readout: bool,
+    /// Learn online, sample by sample, by these rules one after the other instead; B is then free. The run folder gets
+    /// rules.json, one network a rule, and figures of learning curves and of alignment with the exact gradient.
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with_all = ["batch", "free_input", "weight_decay", "from_recording", "precision"])]
+    rule: Vec<Rule>,
     /// Time steps T of a training sequence.
     #[arg(long, default_value_t = Settings::default().sequence)]
     sequence: usize,
@@ -62,7 +70,7 @@ pub struct Args {
     /// Use stochastic gradient descent with this momentum instead of Adam.
     #[arg(long, value_name = "MOMENTUM", num_args = 0..=1, default_missing_value = "0")]
     sgd: Option<f64>,
-    /// First learning rate, which falls along a cosine; default: 0.01, with --sgd 1.
+    /// First learning rate, which falls along a cosine; default: 0.01, with --sgd 1. With --rule it stays, a tenth of that.
     #[arg(long)]
     learning_rate: Option<f64>,
     /// Largest norm of a gradient.
@@ -125,7 +133,10 @@ pub fn run(args: &Args) -> Result<()> {
         batch: args.batch,
         steps: args.steps,
         method,
-        learning_rate: args.learning_rate.unwrap_or(method.learning_rate()),
+        // One sample at a time is a noisier gradient than a batch.
+        learning_rate: args
+            .learning_rate
+            .unwrap_or_else(|| method.learning_rate() * if args.rule.is_empty() { 1.0 } else { 0.1 }),
         clip: args.clip,
         weight_decay: args.weight_decay.unwrap_or(method.weight_decay()),
         from_recording: args.from_recording,
@@ -133,12 +144,10 @@ pub fn run(args: &Args) -> Result<()> {
         precision: args.precision,
         seed: args.seed,
     };
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let seen = interrupted.clone();
-    ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed)).map_err(|error| Error::Numeric {
-        what: "Ctrl-C".into(),
-        reason: format!("cannot be caught: {error}"),
-    })?;
+    let interrupted = interrupted()?;
+    if !args.rule.is_empty() {
+        return online(&settings, args, &interrupted);
+    }
     let trained = train_into(&settings, Some(&data), &args.out, &interrupted)?;
     let errors = evaluate_on(&trained.network, &data)?;
     if args.json {
@@ -165,6 +174,48 @@ pub fn run(args: &Args) -> Result<()> {
         say!("this is no better than an output of 0: try more steps or another learning rate");
     }
     say!("written to {}", args.out.join("network.safetensors").display());
+    Ok(())
+}
+
+/// Becomes true at Ctrl-C.
+fn interrupted() -> Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let seen = interrupted.clone();
+    ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed)).map_err(|error| Error::Numeric {
+        what: "Ctrl-C".into(),
+        reason: format!("cannot be caught: {error}"),
+    })?;
+    Ok(interrupted)
+}
+
+/// Learns by every rule asked for, into the run folder.
+fn online(settings: &Settings, args: &Args, interrupted: &AtomicBool) -> Result<()> {
+    let mut runs: Vec<Run> = Vec::new();
+    for &rule in &args.rule {
+        let bar = ProgressBar::new(settings.steps as u64).with_style(
+            ProgressStyle::with_template("{prefix:8} {bar:40} {pos}/{len} {msg} {eta}")
+                .expect("a valid template"),
+        );
+        bar.set_prefix(rule.name());
+        let run = learn(settings, rule, &mut |point| {
+            bar.set_position(point.step as u64);
+            bar.set_message(format!("loss {:.1e}, roll-out {:.1e}", point.loss, point.rollout));
+            if interrupted.load(Ordering::Relaxed) { Control::Stop } else { Control::Continue }
+        });
+        bar.finish_and_clear();
+        runs.push(run?);
+    }
+    let comparison = Comparison::new(settings, &runs);
+    rules::write(&args.out, &comparison)?;
+    for run in &runs {
+        network::save(&args.out.join(format!("{}.safetensors", run.rule.name())), &run.network)?;
+    }
+    if args.json {
+        say!("{}", serde_json::to_string_pretty(&comparison).expect("plain data becomes JSON"));
+    } else {
+        say!("{comparison}");
+        say!("written to {}", args.out.display());
+    }
     Ok(())
 }
 

@@ -7,6 +7,7 @@ mod check;
 pub mod figures;
 pub mod learning;
 pub mod page;
+pub mod rules;
 pub mod text;
 mod traces;
 

@@ -1,6 +1,7 @@
 //! Training by backpropagation through time: losses, optimisers, roll-outs.
 
 pub mod bptt;
+pub mod online;
 pub mod optimiser;
 pub mod parameters;
 pub mod sequences;
