@@ -6,7 +6,7 @@ fn main() {
     let (arch, float) = (target.split('-').next().unwrap_or_default(), target.ends_with("eabihf"));
     let kernels = match arch {
         "thumbv7em" => "dsp",
-        // An M33 or M55 with a floating-point unit has the DSP extension too.
+        // No part is known to us that has one extension without the other; the feature `portable` serves one that has.
         "thumbv8m.main" if float => "dsp",
         "thumbv7m" | "thumbv8m.main" => "thumb2",
         "thumbv6m" => "thumb1",

@@ -9,9 +9,11 @@ use faer::Mat;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use tinyfold::design::exact::{Spec, exact};
+use tinyfold::design::exact::{Spec, exact, paired};
+use tinyfold::design::quantise::{Options, quantise};
+use tinyfold::format::fixed::Layers;
 use tinyfold::format::model;
 use tinyfold::network::{Activation, Arithmetic, Form, Network, Recurrence, Variant};
 use tinyfold::task::{Integration, synthetic};
@@ -146,24 +148,142 @@ fn any_network_is_bit_equal_on_every_chip() {
     }
 }
 
+/// As many latent numbers as inputs and outputs, ReLU: kernels of their own for 1, 2 and 3 of them, each with a tail
+/// for what its unrolled loop leaves over.
+fn pass_case(kind: &str, channels: usize, neurons: usize, seed: u64) -> Case {
+    let shape = Shape { neurons, rank: channels, inputs: channels, outputs: channels };
+    let name = format!("{kind}, {shape:?}, seed {seed}");
+    let rng = &mut ChaCha8Rng::seed_from_u64(seed);
+    let samples = case::samples(6 * channels, rng);
+    // With and without leak in turn.
+    let alpha = if seed.is_multiple_of(2) { 1.0 } else { 0.3 };
+    let arithmetic = match kind {
+        "f32" => Arithmetic::Separate,
+        "f32 fused" => Arithmetic::Fused,
+        number => {
+            let number = if number == "i8" { Number::I8 } else { Number::I16 };
+            let settings =
+                Settings { alpha: (alpha * 31_f64.exp2()) as u32, ..Settings::new(Activation::Relu) };
+            let mut network = case::random_fixed(number, shape, settings, rng);
+            let Layers::LowRank { matrix, shift, .. } = &mut network.layers else { unreachable!("low rank") };
+            // The whole range of M and of its shifts, so that sums saturate and wrap as well.
+            matrix.fill_with(|| rng.random());
+            shift.fill_with(|| rng.random_range(0..=62));
+            return Case::of_model(name, network.export().expect("exports"), samples, "export")
+                .expect("reads");
+        }
+    };
+    let mut network = case::random_network(Activation::Relu, shape, rng);
+    (network.alpha, network.arithmetic) = (alpha, arithmetic);
+    network.initial = network.rest();
+    Case::of_network(name, network, samples).expect("exports")
+}
+
+/// The same bits as core on this host, on every chip.
+fn bit_equal_on_every_chip(cases: &[Case]) {
+    let cases: Vec<&Case> = cases.iter().collect();
+    let core = Core.run(&cases).expect("runs");
+    for chip in CHIPS {
+        let found = Qemu::new(chip).expect("toolchain and QEMU are there").run(&cases).expect("runs");
+        for ((case, core), found) in cases.iter().zip(&core).zip(&found) {
+            assert!(case.same_bits(core, found), "{}: {}", chip.name, case.name);
+        }
+    }
+}
+
+#[test]
+fn every_pass_kernel_is_bit_equal_with_every_tail() {
+    let mut cases = Vec::new();
+    for kind in ["f32", "f32 fused", "i16", "i8"] {
+        for channels in 1..=3 {
+            // Unrolled by 4 or 8: every remainder twice, once below the first whole turn.
+            for n in 1..=17 {
+                cases.push(pass_case(kind, channels, n, cases.len() as u64));
+            }
+        }
+    }
+    bit_equal_on_every_chip(&cases);
+}
+
+/// What users put on a chip: integrators rounded by `compress`, of all ranks with kernels, pairs, and dense ones.
+#[test]
+fn rounded_integrators_are_bit_equal_on_every_chip() {
+    let spec = |channels: usize| {
+        let decays = (0..channels).map(|c| 0.99 + 0.002 * c as f64).collect();
+        let task = Integration { decays, scales: vec![1.0; channels] };
+        Spec { neurons: 32, task, activation: Activation::Relu, seed: 3, encoder: None, decoder: None }
+    };
+    let mut cases = Vec::new();
+    let mut add = |network: &Network, number, rates| {
+        let options = Options { rates, ..Options::new(number) };
+        let rounded = quantise(network, &options).expect("can be rounded").network;
+        let samples = synthetic::gaussian(200, rounded.shape.inputs, 5).iter().map(|&x| x as f32).collect();
+        let name = format!("{:?}, {number:?} × {rates:?}", rounded.shape);
+        cases.push(
+            Case::of_model(name, rounded.export().expect("exports"), samples, "export").expect("reads"),
+        );
+    };
+    for channels in 1..=3 {
+        let frozen = exact(&spec(channels)).expect("enough neurons").network;
+        let pairs = paired(&spec(channels)).expect("enough neurons").network;
+        for number in [Number::I16, Number::I8] {
+            add(&frozen, number, Rates::I16);
+            add(&pairs, number, Rates::I16);
+        }
+        if channels == 2 {
+            let dense = dense(&frozen);
+            add(&dense, Number::I16, Rates::I16);
+            add(&dense, Number::I8, Rates::I16);
+            add(&dense, Number::I8, Rates::I8);
+        }
+    }
+    assert_eq!(cases.len(), 3 * 4 + 3);
+    bit_equal_on_every_chip(&cases);
+}
+
+/// i16 at rank 2 on the Cortex-M0, up to 654 neurons, whose model fills 16 KB.
+#[test]
+fn the_m0_runs_every_size_of_16_kb() {
+    let sizes = [16, 64, 128, 256, 512, 654];
+    let cases: Vec<Case> = sizes.map(|n| pass_case("i16", 2, n, n as u64)).into();
+    let largest = cases.iter().map(|case| case.model.bytes().len()).max().expect("cases");
+    assert!((16_000..=16_384).contains(&largest), "{largest} bytes");
+    let cases: Vec<&Case> = cases.iter().collect();
+    let m0 = Qemu::new(CHIPS[0]).expect("toolchain and QEMU are there");
+    let (core, found) = (Core.run(&cases).expect("runs"), m0.run(&cases).expect("fits"));
+    for ((case, core), found) in cases.iter().zip(&core).zip(&found) {
+        assert!(case.same_bits(core, found), "{}", case.name);
+    }
+}
+
 fn integrator(neurons: usize) -> Network {
     let task = Integration { decays: vec![0.99, 0.995], scales: vec![1.0, 1.0] };
     let spec = Spec { neurons, task, activation: Activation::Relu, seed: 1, encoder: None, decoder: None };
     exact(&spec).expect("enough neurons").network
 }
 
+/// The same network with a dense W.
+fn dense(network: &Network) -> Network {
+    let mut network = Network { recurrence: Recurrence::Dense(network.weights()), ..network.clone() };
+    network.initial = network.rest();
+    network
+}
+
 #[test]
 fn the_m0_runs_a_dense_network_of_128_neurons_within_8_kb_of_ram() {
-    let mut network = integrator(128);
-    network.recurrence = Recurrence::Dense(network.weights());
-    network.initial = network.rest();
+    let network = dense(&integrator(128));
     let samples = synthetic::gaussian(3, 2, 0).iter().map(|&x| x as f32).collect();
     let case = Case::of_network("dense, n = 128", network, samples).expect("exports");
     let m0 = Qemu::new(CHIPS[0]).expect("toolchain and QEMU are there");
     let record = run(&m0, &case).expect("fits");
     assert!(case.same_bits(&record, &run(&Core, &case).expect("runs")));
     let ram = m0.image.static_ram + u64::from(m0.worst_stack());
-    println!("static RAM {}, worst stack {}", m0.image.static_ram, m0.worst_stack());
+    println!(
+        "image of {} bytes of flash, static RAM {}, worst stack {}",
+        m0.image.flash,
+        m0.image.static_ram,
+        m0.worst_stack()
+    );
     assert!(m0.worst_stack() > 0 && ram <= 8192, "{ram} bytes of RAM");
 }
 

@@ -437,7 +437,7 @@ fn an_interrupted_run_leaves_usable_files() {
         .expect("starts");
     let began = std::time::Instant::now();
     while !folder.path().join("checkpoint.safetensors").exists() {
-        assert!(began.elapsed().as_secs() < 60, "no checkpoint after a minute");
+        assert!(began.elapsed().as_secs() < 600, "no checkpoint after ten minutes");
         assert!(child.try_wait().expect("a child").is_none(), "ended before it was stopped");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }

@@ -7,12 +7,15 @@
 //! | [`mulw`]`(a, w)` | a w / 2^16, w a weight of 16 bits | down | always fits |
 //! | [`mulh`]`(a, r)` | a r / 2^32 | down | always fits |
 //! | sums of products | exact, in 32 bits, or in 64 and shifted | down, by the shift | wraps: a model must keep its sums in range |
+//! | pre-activation | b + [`mulh`]`(acc, r)` | as `mulh` | wraps: likewise |
 //! | [`leak`] | (keep old + alpha new) / 2^31 | to nearest, half up | cannot overflow |
-//! | correction | bias + sum_k M_jk s_k / 2^shift, in 64 bits | to nearest, half up | saturates |
-//! | input | (raw - center) m / 2^shift, in 64 bits | to nearest, half up | saturates |
+//! | correction | bias + (sum_k M_jk s_k) / 2^shift, the sum in 64 bits | to nearest, half up | the sum wraps, the value saturates |
+//! | input | (raw - center) m / 2^shift, in 64 bits | to nearest, half up | raw - center and the value saturate |
 //! | rate | phi / 2^rate_shift, in 16 or 8 bits | to nearest, half up | saturates; 8 bits: from -127 |
 //! | dense input | x / 2^16 (i16) or x / 2^24 (i8) | to nearest, half up | saturates; 8 bits: from -127 |
-//! | tanh, sigmoid | a table of 513 values, linear between them | down, to 2^-30 | cannot |
+//! | argument of tanh | p 2^(28 - exponent) | exact | saturates at 8 |
+//! | argument of sigmoid | (p - threshold) slope / 2^16, in 64 bits | down | p - threshold and the value saturate |
+//! | tanh, sigmoid | a table of 513 values, linear between them; sigmoid is (1 + tanh) / 2 | towards 0; down | cannot |
 //!
 //! A weight of 8 bits counts as 256 times itself: one unit of a weight is 2^-15 of its row's scale in both
 //! sizes. Each row has its own scale r (32 bits) and bias b.

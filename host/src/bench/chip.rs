@@ -49,6 +49,8 @@ pub struct Bench {
     pub image: Image,
     /// The code of the image.
     pub program: Program,
+    /// Whether it has no assembly.
+    pub portable: bool,
     traits: &'static Traits,
 }
 
@@ -68,7 +70,7 @@ impl Bench {
         let image = Image::build_binary(name, chip.target, &format!("{name}-bench"), features)?;
         let bytes = std::fs::read(&image.path).map_err(Error::file(&image.path, "read"))?;
         let program = Program::read(&bytes, &image.path.display().to_string())?;
-        Ok(Self { chip, image, program, traits })
+        Ok(Self { chip, image, program, portable, traits })
     }
 
     /// Bytes of static RAM of the image with just the memory that a case takes.

@@ -84,6 +84,8 @@ pub struct Counts {
     pub schema: u32,
     /// The compiler that built the images.
     pub compiler: String,
+    /// Whether the images are of portable Rust alone, without assembly.
+    pub portable: bool,
     /// The models of cycles.
     pub models: Vec<Modelled>,
     /// The rows, chip by chip in the order of the list of cases.
@@ -125,7 +127,8 @@ pub fn count(cases: &[Case], chips: &[Bench], progress: &ProgressBar) -> Result<
         Some(Modelled { on: bench.chip.name.into(), model })
     });
     let compiler = chips.first().map(|bench| bench.program.compiler.clone()).unwrap_or_default();
-    Ok(Counts { schema: 1, compiler, models: models.collect(), rows, left_out })
+    let portable = chips.iter().any(|bench| bench.portable);
+    Ok(Counts { schema: 1, compiler, portable, models: models.collect(), rows, left_out })
 }
 
 fn row(bench: &Bench, case: &Case) -> Result<Row> {

@@ -27,7 +27,7 @@ pub struct Args {
     /// Build the images without assembly, from portable Rust alone.
     #[arg(long, conflicts_with_all = ["check", "accept", "write"])]
     portable: bool,
-    /// Print JSON: {schema, compiler, models, rows: [{kernel, n, rank, number, on, instructions, ...}], left_out}.
+    /// Print JSON: {schema, compiler, portable, models, rows: [{kernel, n, rank, number, on, instructions, ...}], left_out}.
     #[arg(long)]
     json: bool,
     /// Fail if a count is more than 1 % above the baseline or has none there; a baseline of another

@@ -56,7 +56,7 @@ const VERIFIED_STEPS: usize = 1000;
 /// Bad input, a file that cannot be written, a chip that does not agree.
 pub fn run(args: &Args) -> Result<()> {
     let began = Instant::now();
-    let tell = |what: &str| say!("[{:5.1} s] {what}", began.elapsed().as_secs_f64());
+    let tell = |what: &str| say!("[{:6.1} s] {what}", began.elapsed().as_secs_f64());
     let data = args.recording.load()?;
     let task = args.task.resolve(data.inputs.len())?;
     let channels = task.channels();

@@ -43,13 +43,17 @@ pub(super) fn quantise(network: &Network, options: &Options) -> Result<Quantised
         reason: "the integers cannot hold this network; are its weights and biases of very different sizes?"
             .into(),
     })?;
-    let truth = rounded.dequantise();
     let (drift, stable) = match &network.task {
         Some(task) => {
             let largest = seen.outputs.iter().fold(0.0, |most: f64, y| most.max(*y));
-            let drift = |network: &Network| stability::drift(network, task, largest);
-            let drift = Drift { original: drift(network), quantised: drift(&truth) };
-            (Some(drift), stability::decays(&truth, task, largest))
+            let bytes = rounded.export()?;
+            let integers = |x: &[f64]| outputs(&rounded, &bytes, x);
+            let original = |x: &[f64]| simulate::run(network, x, false).outputs;
+            let drift = Drift {
+                original: stability::drift(original, task, largest),
+                quantised: stability::drift(integers, task, largest),
+            };
+            (Some(drift), stability::decays(integers, task, largest))
         }
         None => (None, errors.worst() < 1.0),
     };

@@ -73,17 +73,17 @@ pub struct Quantised {
     pub method: Method,
     /// `None` for networks that are no integrators.
     pub drift: Option<Drift>,
-    /// Whether integrals decay in every direction when the input ends; for networks that are no integrators,
-    /// whether the integers stay within the size of the outputs that are wanted.
+    /// Whether integrals decay, in the chip's integers, in every direction that was tried when the input ends; for
+    /// networks that are no integrators, whether the integers stay within the size of the outputs that are wanted.
     pub stable: bool,
     /// Sums that cannot wrap, and by how much.
     pub ranges: Ranges,
 }
 
-/// How far the integral of a constant may go astray, relative, over a dense set of directions.
+/// How far the integral of a constant goes astray, relative: the largest of a dense set of directions.
 ///
-/// [`Method::Integrator`]: the bound max |f(z) - Gamma z| / ((1 - gamma) |z|) with f one step without input and gamma
-/// the largest; other integrators: measured.
+/// [`Method::Integrator`]: max |f(z) - Gamma z| / ((1 - gamma) |z|) with f one step without input, in f64 with the
+/// rounded weights, and gamma the largest; other integrators: measured, in the chip's integers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Drift {
     /// Of the network before rounding.
@@ -134,7 +134,8 @@ pub fn quantise(network: &Network, options: &Options) -> Result<Quantised> {
             .fold(0.0_f64, |most, u| most.max(u.abs()));
         let (rounded, deviation) = integrator.round(options.number, MARGIN * largest)?;
         let room = 1.0 - task.decays.iter().copied().fold(0.0, f64::max);
-        let stable = deviation < room || stability::decays(&rounded.dequantise(), task, largest);
+        let bytes = rounded.export()?;
+        let stable = stability::decays(|x| outputs(&rounded, &bytes, x), task, largest);
         return Ok(Quantised {
             ranges: ranges(&rounded),
             network: rounded,
