@@ -1,11 +1,12 @@
 //! Learners that meet anything: noise, spikes, NaN, infinities, laws, limits.
 
 use tinyfold_core::learn::{
-    Adam, Dale, Diagonal, Eprop, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits, Lms, Loss,
-    Momentum, Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro, Update,
+    Adam, Counts, Dale, Diagonal, Eprop, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits, Lms,
+    Loss, Momentum, Online, Optimiser, Outcome, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro, Update,
 };
 use tinyfold_core::pack::{Matrices, Weights, pack};
-use tinyfold_core::{Activation, PANEL_ROWS, Shape};
+use tinyfold_core::wire::learned::{Memory, Optimiser as Kind};
+use tinyfold_core::{Activation, Error, PANEL_ROWS, Shape, State};
 
 #[path = "common/learners.rs"]
 mod learners;
@@ -31,7 +32,8 @@ const LATENT: Shape = Shape { neurons: 10, rank: 2, inputs: 2, outputs: 2 };
 
 /// Steps a learner on rough signals; every word stays finite.
 fn survives<L: Learner<f32>>(name: &str, learner: &mut L, shape: Shape, leaky: bool, steps: usize) {
-    let mut words = words::<f32>(shape, 3);
+    let start = words::<f32>(shape, 3);
+    let mut words = start.clone();
     let settings = settings(Activation::Relu, leaky);
     let mut params = Params::new(shape, settings, &mut words).expect("good numbers");
     let mut memory = vec![0.0; shape.state_len()];
@@ -44,10 +46,9 @@ fn survives<L: Learner<f32>>(name: &str, learner: &mut L, shape: Shape, leaky: b
         if outcome.update == Update::Done {
             assert!(outcome.loss.is_finite(), "{name}, step {step}");
         }
-        if step % 997 == 0 || step + 1 == steps {
-            assert!(params.words().iter().all(|word| word.is_finite()), "{name}, step {step}");
-        }
+        assert!(params.words().iter().all(|word| word.is_finite()), "{name}, step {step}");
     }
+    assert_ne!(params.words(), start, "{name}");
     let counts = learner.counts();
     assert!(counts.held > 0 && counts.bad_targets > 0 && counts.updates > 0, "{name}: {counts:?}");
     println!("{name}: {counts:?}");
@@ -122,21 +123,124 @@ fn every_rule_and_optimiser_survives_rough_signals() {
 
 #[test]
 fn a_million_rough_steps_leave_every_weight_finite() {
+    const STEPS: usize = 1_000_000;
     let all = Groups::ALL;
-    let mut start = words::<f32>(LATENT, 3);
-    let params = Params::new(LATENT, settings(Activation::Relu, false), &mut start).expect("good numbers");
-    let rule =
-        LatentRtrl::new(&params, all, lend(LatentRtrl::<f32>::memory_len(&LATENT, all, false))).unwrap();
-    let learner = Online::new(rule, Sgd::new(3e-3).unwrap(), Loss::Square).trusting(0.05);
-    let limits = Limits { state: 1e4, loss: 1e4, growth: 1.0, every: 500 };
-    let mut guard = Guard::new(learner, limits, &params, lend(LATENT.parameter_len())).expect("enough");
-    survives("guarded latent RTRL", &mut guard, LATENT, false, 1_000_000);
-    assert!(guard.counts().restored > 0);
+    let start = words::<f32>(LATENT, 3);
+    let mut same = start.clone();
+    let params = Params::new(LATENT, settings(Activation::Relu, false), &mut same).expect("good numbers");
+    let limits = Limits { state: 1e4, loss: 1e4, growth: 1.0, every: 50 };
+    let copies = || lend(Guard::<(), f32>::memory_len(&LATENT));
 
-    let rule = LatentRls::new(&params, all, 1.0, 0.99, lend(LatentRls::<f32>::memory_len(&LATENT, all)));
-    let learner = Online::new(rule.unwrap(), Sgd::new(1.0).unwrap(), Loss::Square);
-    let mut guard = Guard::new(learner, limits, &params, lend(LATENT.parameter_len())).expect("enough");
-    survives("guarded latent RLS", &mut guard, LATENT, false, 1_000_000);
+    let length = LatentRtrl::<f32>::memory_len(&LATENT, all, false);
+    let rtrl = || {
+        let rule = LatentRtrl::new(&params, all, lend(length)).expect("enough");
+        Online::new(rule, Sgd::new(3e-3).expect("in range"), Loss::Square).trusting(0.05)
+    };
+    survives("latent RTRL", &mut rtrl(), LATENT, false, STEPS);
+    let mut guard = Guard::new(rtrl(), limits, &params, copies()).expect("enough");
+    survives("guarded latent RTRL", &mut guard, LATENT, false, STEPS);
+    assert!(guard.counts().restored > 0 && guard.good() != start);
+
+    let length = LatentRls::<f32>::memory_len(&LATENT, all);
+    let rls = || {
+        let rule = LatentRls::new(&params, all, 1.0, 0.99, lend(length)).expect("enough");
+        Online::new(rule, Sgd::new(1.0).expect("in range"), Loss::Square)
+    };
+    survives("latent RLS", &mut rls(), LATENT, false, STEPS);
+    let mut guard = Guard::new(rls(), limits, &params, copies()).expect("enough");
+    survives("guarded latent RLS", &mut guard, LATENT, false, STEPS);
+    assert!(guard.counts().restored > 0 && guard.good() != start);
+}
+
+/// A learner whose weights count its updates and whose losses and updates are written down before.
+struct Scripted<F>(F, u32);
+
+impl<F: Fn(u32) -> (f64, Update)> Learner<f64> for Scripted<F> {
+    fn step(
+        &mut self,
+        params: &mut Params<'_, f64>,
+        _: &mut State<'_, f64>,
+        _: &[f64],
+        _: Option<&[f64]>,
+    ) -> Outcome<f64> {
+        let (loss, update) = self.0(self.1);
+        self.1 += 1;
+        if update == Update::Done {
+            let next: Vec<f64> = params.words().iter().map(|word| word + 1.0).collect();
+            params.set(&next).expect("finite");
+        }
+        Outcome { loss, held: 0, update }
+    }
+
+    fn counts(&self) -> Counts {
+        Counts::default()
+    }
+
+    fn reset(&mut self) {}
+
+    fn restart(&mut self) {}
+
+    fn trust(&mut self, _: f64) {}
+
+    fn memory(&self) -> Memory<'_, f64> {
+        Memory { optimiser: Kind::Sgd, steps: 0, words: &[] }
+    }
+
+    fn resume(&mut self, _: &Memory<'_, f64>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Weights grow bad at some update, the mean loss says so later: what is taken back is older than the lag, however often
+/// copies are made, and no older than two periods of copies.
+#[test]
+fn the_guard_takes_back_words_that_proved_good() {
+    for every in [1, 50, 64, 100, 333] {
+        for bad in [10, 63, 64, 65, 500, 999] {
+            // From update `bad` on, a loss of 4 with a limit of 3: seen 88 updates later.
+            let script = |step| (if step < bad { 0.0 } else { 4.0 }, Update::Done);
+            let mut start = words::<f64>(LATENT, 3);
+            let first = start[0];
+            let mut params =
+                Params::new(LATENT, settings(Activation::Linear, false), &mut start).expect("good");
+            let limits = Limits { state: 1e9, loss: 3.0, growth: 1.0, every };
+            let mut copies = vec![0.0; Guard::<(), f64>::memory_len(&LATENT)];
+            let mut guard = Guard::new(Scripted(script, 0), limits, &params, &mut copies).expect("enough");
+            let mut memory = vec![0.0; LATENT.state_len()];
+            let mut state = params.view().state(&mut memory).expect("enough");
+            for step in 0.. {
+                if guard.step(&mut params, &mut state, &[], None).update == Update::Restored {
+                    // mean = 4 (1 − (63/64)^k) > 3 from k = ln 4 / ln (64/63) = 88.03 on.
+                    assert_eq!(step, bad + 88);
+                    let (updates, period) = (params.words()[0] - first, f64::from(every.max(64)));
+                    let age = f64::from(step + 1) - updates.round();
+                    assert!(
+                        age > 64.0 && (age <= 2.0 * period || updates.round() == 0.0),
+                        "{every}, {bad}: {age}"
+                    );
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The loss of a step that changed nothing does not count, however large.
+#[test]
+fn the_guard_ignores_rejected_steps() {
+    let script = |step| if step % 3 == 1 { (f64::INFINITY, Update::Rejected) } else { (1.0, Update::Done) };
+    let mut start = words::<f64>(LATENT, 3);
+    let mut params = Params::new(LATENT, settings(Activation::Linear, false), &mut start).expect("good");
+    let limits = Limits { state: 1e9, loss: 3.0, growth: 1.0, every: 1 };
+    let mut copies = vec![0.0; Guard::<(), f64>::memory_len(&LATENT)];
+    let mut guard = Guard::new(Scripted(script, 0), limits, &params, &mut copies).expect("enough");
+    let mut memory = vec![0.0; LATENT.state_len()];
+    let mut state = params.view().state(&mut memory).expect("enough");
+    for step in 0..1000 {
+        let update = guard.step(&mut params, &mut state, &[], None).update;
+        assert_eq!(update, script(step).1, "step {step}");
+    }
+    assert_eq!(guard.counts().restored, 0);
 }
 
 /// In episodes, past spikes of input and target, the readout of recursive least squares solves the normal equations of
@@ -365,7 +469,7 @@ fn the_guard_takes_back_what_would_blow_up() {
     let rule = LatentRtrl::new(&params, Groups::ALL, &mut memory).unwrap();
     let learner = Online::new(rule, Sgd::new(1e-9).unwrap(), Loss::Square);
     let limits = Limits { state: 1e3, loss: 1e6, growth: 1.0, every: 1_000_000 };
-    let mut copy = vec![0.0; LATENT.parameter_len()];
+    let mut copy = vec![0.0; Guard::<(), f64>::memory_len(&LATENT)];
     let mut guard = Guard::new(learner, limits, &params, &mut copy).expect("enough");
     let mut state_memory = vec![0.0; LATENT.state_len()];
     let mut state = params.view().state(&mut state_memory).expect("enough");
