@@ -1,6 +1,7 @@
 //! Exact RTRL in the latent against backpropagation through the unrolled network and against finite differences.
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use tinyfold_core::learn::{Groups, LatentRtrl, Learner, Loss, Online, Params, Tape, Tie};
 use tinyfold_core::pack::{Matrices, Weights, pack};
 use tinyfold_core::{Activation, Settings, Shape, Variant};
@@ -104,14 +105,14 @@ impl Problem {
         (activation.value(p, variant), activation.derivative(p, variant))
     }
 
-    /// Losses of all steps, from their definition, and the least distance of a pre-activation from a kink of phi.
-    fn losses(&self) -> (Vec<f64>, f64) {
+    /// Losses of all steps, from their definition, and phi' of all pre-activations where phi has kinks.
+    fn losses(&self) -> (Vec<f64>, Vec<f64>) {
         let Shape { neurons: n, rank, inputs, outputs } = self.shape;
         let [u, v, input, bias, readout, output_bias] = &self.parts;
         let Settings { alpha, keep, activation, .. } = self.settings;
         let (mut z, mut y) = (self.initial[..rank].to_vec(), self.initial[rank..].to_vec());
         y.resize(outputs, 0.0);
-        let mut distance = f64::INFINITY;
+        let mut pattern = Vec::new();
         let mut losses = Vec::new();
         for (x, target) in self.x.iter().zip(&self.target) {
             let p: Vec<f64> = (0..n)
@@ -121,12 +122,8 @@ impl Problem {
                     bias[i] + recurrent + driven
                 })
                 .collect();
-            for &p in &p {
-                distance = match activation {
-                    Activation::Relu => distance.min(p.abs()),
-                    Activation::Clipped { lo, hi } => distance.min((p - lo).abs()).min((p - hi).abs()),
-                    _ => distance,
-                };
+            if matches!(activation, Activation::Relu | Activation::Clipped { .. }) {
+                pattern.extend(p.iter().map(|&p| self.phi(p).1));
             }
             let phi: Vec<f64> = p.iter().map(|&p| self.phi(p).0).collect();
             for (r, z) in z.iter_mut().enumerate() {
@@ -139,7 +136,7 @@ impl Problem {
             let errors = y.iter().zip(target).map(|(y, t)| if t.is_finite() { (y - t).powi(2) } else { 0.0 });
             losses.push(0.5 * errors.sum::<f64>());
         }
-        (losses, distance)
+        (losses, pattern)
     }
 
     /// Gradient of the loss of step `last` by backpropagation through all steps before it, in the order of `parts`.
@@ -309,7 +306,12 @@ const LEARNING: fn(Tied) -> Vec<usize> =
     |tie| (0..6).filter(|&part| !(part == 2 && tie != Tied::No)).collect();
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 300,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(13),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn gradients_are_those_of_backpropagation(problem in problems()) {
@@ -332,11 +334,13 @@ proptest! {
         }
     }
 
-    /// Central differences with Richardson extrapolation along a random direction: as good as they can be, 1e-7.
+    /// Differences with Richardson extrapolation along a random direction, the same neurons being active at all points.
+    ///
+    /// With h = 1e-4: rounding, some 1e-16 / h = 1e-12 of a loss of 1, 1e-10 of the least size; truncation, 4 h⁴ / 30 of a
+    /// fifth derivative, which 8 steps along a direction of length 10 let grow to some 1e6: 1e-11.
     #[test]
     fn gradients_are_those_of_finite_differences(problem in problems(), seed in any::<u64>()) {
-        let (_, distance) = problem.losses();
-        prop_assume!(distance > 1e-3);
+        let (_, pattern) = problem.losses();
         let learned = problem.learned(Groups::ALL);
         let places = problem.places();
         let mut random = Random(seed);
@@ -350,12 +354,14 @@ proptest! {
                 }
             }
             moved.follow_tie();
-            moved.losses().0
+            moved.losses()
         };
-        let step = 2e-5;
-        let (near, far) = ([moved(step), moved(-step)], [moved(2.0 * step), moved(-2.0 * step)]);
+        let step = 1e-4;
+        let points = [step, -step, 2.0 * step, -2.0 * step].map(moved);
+        prop_assume!(points.iter().all(|(_, found)| *found == pattern));
+        let [near, far] = [[&points[0].0, &points[1].0], [&points[2].0, &points[3].0]];
         for (t, (gradient, _)) in learned.iter().enumerate().filter(|(t, _)| t % 4 != 2) {
-            let central = |at: &[Vec<f64>; 2], step: f64| (at[0][t] - at[1][t]) / (2.0 * step);
+            let central = |at: &[&Vec<f64>; 2], step: f64| (at[0][t] - at[1][t]) / (2.0 * step);
             let numeric = (4.0 * central(&near, step) - central(&far, 2.0 * step)) / 3.0;
             let exact: f64 = parts
                 .iter()
@@ -363,7 +369,7 @@ proptest! {
                 .map(|(&at, d)| gradient[at] * d)
                 .sum();
             let size = gradient.iter().fold(1e-2_f64, |most, g| most.max(g.abs()));
-            prop_assert!((numeric - exact).abs() <= 1e-7 * size, "step {t}: {exact} but {numeric}");
+            prop_assert!((numeric - exact).abs() <= 1e-9 * size, "step {t}: {exact} but {numeric}");
         }
     }
 
