@@ -299,6 +299,39 @@ fn rls_outlives_episodes_and_spikes() {
     assert_eq!(learner.memory().words[0], 1.0 / ridge);
 }
 
+/// One P for all outputs: one without a target learns as if it had met it.
+#[test]
+fn rls_takes_a_missing_target_for_one_that_is_met() {
+    let shape = Shape { neurons: 5, rank: 0, inputs: 2, outputs: 2 };
+    let settings = settings(Activation::Tanh, false);
+    let mut packed = [(); 2].map(|()| words::<f64>(shape, 3));
+    let [masked, met] = &mut packed;
+    let make = |words| {
+        let params = Params::new(shape, settings, words).expect("good numbers");
+        let rule = Rls::new(&params, Groups::READOUT, 0.3, 1.0, lend(Rls::<f64>::memory_len(&shape)));
+        let state = params.view().state(lend(shape.state_len())).expect("enough");
+        (Online::new(rule.expect("enough"), Sgd::new(1.0).expect("in range"), Loss::Square), params, state)
+    };
+    let ((mut masked, mut params, mut state), (mut met, mut other, mut other_state)) =
+        (make(masked), make(met));
+    let mut random = Random(6);
+    for step in 0..40 {
+        let (x, mut y) = (random.list::<f64>(2, 1.0), random.list::<f64>(2, 1.0));
+        if step % 3 == 0 {
+            y[1] = f64::NAN;
+        }
+        masked.step(&mut params, &mut state, &x, Some(&y));
+        if step % 3 == 0 {
+            y[1] = state.output()[1];
+        }
+        met.step(&mut other, &mut other_state, &x, Some(&y));
+        // 40 steps of some 10 roundings of 1e-16 of numbers up to some 10.
+        for (a, b) in params.words().iter().zip(other.words()) {
+            assert!((a - b).abs() < 1e-12, "step {step}: {a} but {b}");
+        }
+    }
+}
+
 /// Parts that do not learn keep their bits, under every rule.
 #[test]
 fn frozen_parts_keep_their_bits() {
@@ -375,38 +408,53 @@ fn weight(shape: &Shape, words: &[f32], i: usize, j: usize) -> f32 {
     (0..shape.rank).map(|r| words[u + r] * words[v + r]).sum()
 }
 
+/// Under every rule that changes recurrent weights, with and without a tie of B to U, which is then followed.
 #[test]
 fn dales_law_is_kept() {
-    for rank in [0, 2] {
+    let groups = Groups::ALL;
+    for (rank, tied) in [(0, false), (2, false), (2, true)] {
         let shape = Shape { rank, ..LATENT };
         let mut words = words::<f32>(shape, 8);
         let mut params = Params::new(shape, settings(Activation::Relu, false), &mut words).expect("good");
         let signs: Vec<f32> = (0..shape.neurons).map(|i| if i % 4 == 3 { -1.0 } else { 1.0 }).collect();
         let dale = Dale::new(&shape, &signs).expect("signs");
+        let broken = |params: &Params<'_, f32>| {
+            let pairs = (0..shape.neurons * shape.neurons).map(|k| [k / shape.neurons, k % shape.neurons]);
+            pairs.filter(|&[i, j]| weight(&shape, params.words(), i, j) * signs[j] < 0.0).count()
+        };
+        assert!(broken(&params) > 0);
+        dale.project(&mut params);
+        let before = params.words().to_vec();
+        let sgd = dale.projected(Sgd::new(0.05).expect("in range"));
         let mut memory = vec![0.0; shape.state_len()];
         let mut state = params.view().state(&mut memory).expect("enough");
         let mut random = Random(4);
-        let groups = Groups::ALL;
-        let sgd = Sgd::new(0.05).expect("in range");
-        let mut dense;
-        let mut latent;
+        let (mut dense, mut latent);
         let learner: &mut dyn Learner<f32> = if rank == 0 {
             dense = Online::new(Eprop::new(&params, groups, lend(500)).unwrap(), sgd, Loss::Square);
             &mut dense
         } else {
-            latent = Online::new(LatentRtrl::new(&params, groups, lend(500)).unwrap(), sgd, Loss::Square);
+            let rule = if tied {
+                LatentRtrl::tied(&mut params, groups, Tie::Recurrent, lend(500))
+            } else {
+                LatentRtrl::new(&params, groups, lend(500))
+            };
+            latent = Online::new(rule.unwrap(), sgd, Loss::Square);
             &mut latent
         };
-        for _ in 0..200 {
+        for step in 0..200 {
             learner.step(&mut params, &mut state, &random.list(2, 1.0), Some(&random.list(2, 1.0)));
-            dale.project(&mut params);
-            for (j, sign) in signs.iter().enumerate() {
-                for i in 0..shape.neurons {
-                    let w = weight(&shape, params.words(), i, j);
-                    assert!(w * sign >= 0.0, "rank {rank}, W[{i}, {j}] = {w}");
+            assert_eq!(broken(&params), 0, "rank {rank}, step {step}");
+            if tied {
+                let record = shape.layer_len() / shape.neurons;
+                for words in params.words()[..shape.layer_len()].chunks_exact(record) {
+                    assert_eq!(words[1..=rank], words[1 + rank..][..shape.inputs], "step {step}");
                 }
             }
         }
+        // Steps end at the law, and weights within it move.
+        let changed = params.words().iter().zip(&before).filter(|(a, b)| a != b).count();
+        assert!(changed > shape.layer_len() / 2, "{changed}");
     }
 }
 

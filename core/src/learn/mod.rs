@@ -88,7 +88,7 @@ pub use params::{Groups, Params};
 pub use plan::{Follower, KINDS, Kind, Moment, Plan};
 pub use readout::{Lms, Rls};
 pub use rtrl::Rtrl;
-pub use sign::Dale;
+pub use sign::{Dale, Projected};
 pub use tbptt::Tbptt;
 pub use uoro::Uoro;
 
