@@ -72,16 +72,19 @@ pub enum Optimiser {
     Adam = 3,
     /// Recursive least squares: P, row-major.
     Rls = 4,
+    /// Recursive least squares on the latent maps: S, row-major.
+    LatentRls = 5,
 }
 
-const OPTIMISERS: [Optimiser; 4] = [Optimiser::Sgd, Optimiser::Momentum, Optimiser::Adam, Optimiser::Rls];
+const OPTIMISERS: [Optimiser; 5] =
+    [Optimiser::Sgd, Optimiser::Momentum, Optimiser::Adam, Optimiser::Rls, Optimiser::LatentRls];
 
 /// The state of an optimiser.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory<'a, T> {
     /// What the words are.
     pub optimiser: Optimiser,
-    /// Steps taken.
+    /// Steps taken; of Adam, since it last forgot.
     pub steps: u64,
     /// Its words, all finite.
     pub words: &'a [T],

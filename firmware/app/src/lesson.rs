@@ -1,11 +1,11 @@
 //! A network that learns while it runs, and keeps what it learned.
 
 use bytemuck::cast_slice;
-use tinyfold_core::learn::{Outcome, Params};
+use tinyfold_core::learn::{Moment, Params};
 use tinyfold_core::wire;
-use tinyfold_core::wire::learned::{self, Memory, Optimiser};
+use tinyfold_core::wire::learned;
 use tinyfold_core::wire::lesson::{self, Taught, code};
-use tinyfold_core::{Error, Expected, Field, State};
+use tinyfold_core::{Error, Expected, Field};
 
 use super::{Buffered, Failure, Keep};
 
@@ -48,7 +48,8 @@ pub(crate) fn run(
     let steps = lesson.steps();
     out.header_of(shape, state.carried().len(), lesson.told() as usize)?;
     let mut stored = 0;
-    let mut each = |step: u32, params: &Params<'_, f32>, state: &State<'_, f32>, outcome: &Outcome<f32>| {
+    let mut each = |moment: &Moment<'_, f32>| {
+        let Moment { step, params, state, outcome, memory } = *moment;
         let done = u64::from(step) + 1;
         #[cfg(feature = "log")]
         if step % 256 == 0 {
@@ -65,7 +66,6 @@ pub(crate) fn run(
             out.words(first, cast_slice(state.output()), cast_slice(state.carried()))?;
         }
         if lesson.store > 0 && (done % u64::from(lesson.store) == 0 || done == steps) {
-            let memory = Memory { optimiser: Optimiser::Sgd, steps: done, words: &[] };
             let pieces = learned::pieces(&params.view(), metadata, Some(memory)).map_err(Failure::Model)?;
             stored = keep.store(&pieces).ok_or(Failure::Keep)?;
             #[cfg(feature = "log")]

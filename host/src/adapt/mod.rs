@@ -6,8 +6,8 @@
 pub mod drift;
 pub mod zero;
 
-use tinyfold_core::learn::{Counts, Params, Plan};
-use tinyfold_core::wire::learned::{self, Memory, Optimiser};
+use tinyfold_core::learn::{Counts, Moment, Params, Plan};
+use tinyfold_core::wire::learned::{self, Memory};
 use tinyfold_core::wire::lesson::{self, Lesson, code};
 use tinyfold_core::wire::trial::ResultHeader;
 use tinyfold_core::{Shape, View};
@@ -115,7 +115,8 @@ impl Course {
         let (mut record, mut stored) = (Record::default(), 0);
         let counts = self
             .plan
-            .run(&mut params, &mut state, &mut room, &self.rows, |step, params, state, outcome| {
+            .run(&mut params, &mut state, &mut room, &self.rows, &mut |moment: &Moment<'_, f32>| {
+                let Moment { step, params, state, outcome, memory } = *moment;
                 if step >= self.silent {
                     record.held.push(outcome.held.min(0xffff) | code(outcome.update) << 16);
                     record.outputs.extend(state.output().iter().map(|word| word.to_bits()));
@@ -123,7 +124,7 @@ impl Course {
                 }
                 let done = u64::from(step) + 1;
                 if self.store > 0 && (done.is_multiple_of(self.store.into()) || done == steps) {
-                    stored = store(banks.as_mut(), &params.view(), model.metadata, done)?;
+                    stored = store(banks.as_mut(), &params.view(), model.metadata, memory)?;
                 }
                 Ok::<(), Failed>(())
             })
@@ -264,10 +265,9 @@ fn store(
     banks: Option<&mut Flash<'_>>,
     view: &View<'_, f32>,
     metadata: &str,
-    steps: u64,
+    memory: Memory<'_, f32>,
 ) -> std::result::Result<u32, Failed> {
     let banks = banks.ok_or_else(|| Failed::Banks("expected flash for two banks, found none".into()))?;
-    let memory = Memory { optimiser: Optimiser::Sgd, steps, words: &[] };
     let pieces = learned::pieces(view, metadata, Some(memory))?;
     let record = banks.store(pieces.iter()).map_err(|error| Failed::Banks(error.to_string()))?;
     Ok(record.sequence)
