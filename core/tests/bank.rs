@@ -201,6 +201,12 @@ fn with_both_banks_bad_there_is_nothing_and_a_reason_for_each() {
     assert!(text(Bank::B).starts_with("checksum of the commit record: expected 0x"), "{}", text(Bank::B));
 }
 
+/// Ends bytes with the CRC-32 of all before.
+fn seal(bytes: &mut [u8]) {
+    let (body, sum) = bytes.split_last_chunk_mut().expect("room for a checksum");
+    *sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(body).to_le_bytes();
+}
+
 #[test]
 fn sequence_numbers_may_wrap() {
     let mut chip = Chip::<4>::new();
@@ -210,8 +216,7 @@ fn sequence_numbers_may_wrap() {
     // The record of bank B as if 2^32 - 1 stores had been before.
     let body = &mut chip.bytes[BANK..BANK + RECORD_LEN];
     body[8..12].fill(0xff);
-    let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&body[..28]).to_le_bytes();
-    body[28..].copy_from_slice(&sum);
+    seal(body);
     chip.bytes[..BANK].fill(0xff);
     for (number, sequence) in [(2, 0), (3, 1), (4, 2)] {
         let record = open(&mut chip).store([&payload(number)[..]]).expect("works");
@@ -247,7 +252,7 @@ fn what_was_learned_comes_back() {
     let words: Vec<f32> = (0..shape.parameter_len()).map(|k| 0.37 * k as f32 - 1.1).collect();
     let view = View::from_words(shape, Settings::new(Activation::Relu), &words).expect("finite");
     let slow: Vec<f32> = (0..2 * words.len()).map(|k| 1e-3 * k as f32).collect();
-    let memory = Memory { optimiser: Optimiser::Adam, steps: 1 << 33, words: &slow };
+    let memory = Memory { optimiser: Optimiser::Adam, steps: 1 << 33, base: 0xbeef_cafe, words: &slow };
     let mut chip = Chip::<8>::new();
     let pieces = learned::pieces(&view, "{}", Some(memory)).expect("finite");
     open(&mut chip).store(pieces.iter()).expect("fits");
@@ -260,6 +265,14 @@ fn what_was_learned_comes_back() {
     let mut restored = vec![0.0; words.len()];
     learned::copy_words(&read.model.view, &mut restored).expect("same shape");
     assert!(restored.iter().zip(&words).all(|(a, b)| a.to_bits() == b.to_bits()));
+    // The state of the version before this one, whole and with a checksum of its own.
+    let mut old = aligned.clone();
+    let old = &mut bytemuck::cast_slice_mut::<u128, u8>(&mut old)[..bytes.len()];
+    let state = &mut old[read.model.length.next_multiple_of(16)..];
+    state[4..6].copy_from_slice(&(learned::VERSION - 1).to_le_bytes());
+    seal(state);
+    let error = learned::read::<f32>(old).expect_err("another version").to_string();
+    assert_eq!(error, "format version: expected 2, found 1");
     // Every flipped bit of it is refused, as a bank would not even let it come here.
     for bit in 0..8 * bytes.len() {
         let mut flipped = aligned.clone();

@@ -11,7 +11,8 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tinyfold::adapt::{Course, drift, prove, zero};
-use tinyfold::format::model::export;
+use tinyfold::format::banks::image;
+use tinyfold::format::model::{export, import, read};
 use tinyfold::network::{Activation, Network, Recurrence};
 use tinyfold::task::recording::{GYROSCOPE, bundled};
 use tinyfold::task::synthetic;
@@ -123,21 +124,57 @@ fn what_was_learned_survives_a_reset() {
 }
 
 #[test]
-fn a_record_of_another_network_is_not_taken_over() {
+fn a_model_that_is_newly_flashed_wins_over_what_another_one_learned() {
     let data = bundled(&GYROSCOPE).expect("reads");
-    let of = |neurons| {
-        let settings = drift::Settings { neurons, samples: 1000, ..drift::Settings::default() };
-        let mut course = settings.prepare(&data).expect("prepares").course;
-        course.store = 1000;
-        course
+    let of = |neurons, seed| {
+        let settings = drift::Settings { neurons, seed, samples: 1000, ..drift::Settings::default() };
+        settings.prepare(&data).expect("prepares").course
     };
     let qemu = chip("qemu-m4f");
+    // Of another size, then of the same size with other weights, then with other samples for its task.
+    let mut scaled = of(48, 1);
+    let mut network =
+        import(&read::<f32>(&scaled.model, "model").expect("a model"), "model").expect("a network");
+    network.inputs[0].gain *= 2.0;
+    scaled.model = export::<f32>(&network).expect("exports");
     let (mut host_flash, mut chip_flash) = (vec![0; FLASH], Vec::new());
-    for (course, records) in [(of(64), [0, 1]), (of(48), [0, 2]), (of(48), [2, 3])] {
+    for (course, records) in [
+        (of(64, 0), [0, 1]),
+        (of(48, 0), [0, 2]),
+        (of(48, 1), [0, 3]),
+        (of(48, 1), [3, 4]),
+        (scaled.clone(), [0, 5]),
+        (scaled, [5, 6]),
+    ] {
         let host = course.on_host(&mut host_flash).expect("learns");
         assert_eq!(host.records, records);
+        if records[0] == 0 {
+            let fresh = Course { store: 0, ..course.clone() }.on_host(&mut []).expect("learns");
+            assert_eq!(host.packed, fresh.packed);
+        }
         assert!(course.on_chip(&qemu, &mut chip_flash).expect("learns").same_bits(&host));
+        assert_eq!(chip_flash, host_flash);
     }
+}
+
+/// `tinyfold export --bank`: whatever the model is, learning begins with the bank.
+#[test]
+fn a_bank_that_was_exported_is_what_any_model_of_its_size_begins_with() {
+    let data = bundled(&GYROSCOPE).expect("reads");
+    let of = |seed| {
+        let settings = drift::Settings { seed, samples: 1000, ..drift::Settings::default() };
+        settings.prepare(&data).expect("prepares").course
+    };
+    let (flashed, other) = (of(0), of(1));
+    let network = import(&read::<f32>(&other.model, "model").expect("a model"), "model").expect("a network");
+    let mut host_flash = image(&network, FLASH).expect("banks");
+    let mut chip_flash = host_flash.clone();
+    let host = flashed.on_host(&mut host_flash).expect("learns");
+    assert_eq!(host.records, [1, 2]);
+    let begun = Course { model: other.model, store: 0, ..flashed.clone() }.on_host(&mut []).expect("learns");
+    assert_eq!(host.packed, begun.packed);
+    let chip = flashed.on_chip(&chip("qemu-m4f"), &mut chip_flash).expect("learns");
+    assert!(chip.same_bits(&host));
     assert_eq!(chip_flash, host_flash);
 }
 

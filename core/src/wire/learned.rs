@@ -13,7 +13,8 @@
 //! | 8 | 8 | steps taken |
 //! | 16 | 4 | number of words w |
 //! | 20 | 4 | checksum of the model before it |
-//! | 24 | 8 | zero |
+//! | 24 | 4 | checksum of the model that learning began with; 0: of any |
+//! | 28 | 4 | zero |
 //! | 32 | w words | |
 //! | 32 + w words | 4 | CRC-32 of all before, from the magic on |
 //!
@@ -24,7 +25,7 @@
 //! let shape = Shape { neurons: 1, rank: 1, inputs: 1, outputs: 1 };
 //! let words = [0.0_f32, 0.5, 0.5, 1.0, 2.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0];
 //! let view = View::from_words(shape, Settings::new(Activation::Linear), &words)?;
-//! let memory = Memory { optimiser: Optimiser::Momentum, steps: 7, words: &[0.25; 12] };
+//! let memory = Memory { optimiser: Optimiser::Momentum, steps: 7, base: 0, words: &[0.25; 12] };
 //!
 //! let mut bytes = Vec::new();
 //! learned::pieces(&view, "", Some(memory))?.iter().for_each(|piece| bytes.extend(piece));
@@ -49,7 +50,7 @@ use crate::network::View;
 use crate::scalar::Scalar;
 
 /// Version of the optimiser's state that this code writes and reads.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Bytes of the state before its words.
 pub const HEADER_LEN: usize = 32;
 
@@ -83,6 +84,8 @@ pub struct Memory<'a, T> {
     pub optimiser: Optimiser,
     /// Steps taken.
     pub steps: u64,
+    /// [`Model::checksum`] of the model that learning began with; 0: of any.
+    pub base: u32,
     /// Its words, all finite.
     pub words: &'a [T],
 }
@@ -94,6 +97,20 @@ pub struct Learned<'a, T> {
     pub model: Model<'a, T>,
     /// The state of its optimiser, if it was kept.
     pub memory: Option<Memory<'a, T>>,
+}
+
+impl<T: Scalar> Learned<'_, T> {
+    /// Whether what began with `model` goes on from here: the network has its sizes and settings, and was learned
+    /// from that very model, or from any. A chip that gets a new model thus begins with it, whatever it learned
+    /// before.
+    #[must_use]
+    pub fn continues(&self, model: &Model<'_, T>) -> bool {
+        let (learned, first) = (&self.model.view, &model.view);
+        let base = self.memory.map_or(0, |memory| memory.base);
+        (base == 0 || base == model.checksum)
+            && learned.shape() == first.shape()
+            && learned.settings() == first.settings()
+    }
 }
 
 /// The bytes of what was learned, piece by piece, borrowed from the words of network and optimiser.
@@ -128,7 +145,7 @@ pub fn pieces<'a, T: Scalar>(
 }
 
 fn tail<'a, T: Scalar>(memory: &Memory<'a, T>, model: [u8; CHECKSUM_LEN]) -> Tail<'a> {
-    let fields: [&[u8]; 8] = [
+    let fields: [&[u8]; 9] = [
         &[0; GAP],
         &MAGIC.to_le_bytes(),
         &VERSION.to_le_bytes(),
@@ -136,7 +153,8 @@ fn tail<'a, T: Scalar>(memory: &Memory<'a, T>, model: [u8; CHECKSUM_LEN]) -> Tai
         &memory.steps.to_le_bytes(),
         &(memory.words.len() as u32).to_le_bytes(),
         &model,
-        &[0; 8],
+        &memory.base.to_le_bytes(),
+        &[0; 4],
     ];
     let mut head = [0; HEAD_LEN];
     head.iter_mut().zip(fields.into_iter().flatten()).for_each(|(byte, &value)| *byte = value);
@@ -171,18 +189,17 @@ pub fn read<T: Scalar>(bytes: &[u8]) -> Result<Learned<'_, T>, Error> {
     exactly(Field::Number, T::NUMBER as usize, byte(6).into())?;
     let optimiser = *one_of(Field::Optimiser, &OPTIMISERS, byte(7))?;
     let reserved =
-        body.get(24..HEADER_LEN).unwrap_or_default().iter().chain(gap).fold(0, |all, byte| all | byte);
+        body.get(28..HEADER_LEN).unwrap_or_default().iter().chain(gap).fold(0, |all, byte| all | byte);
     exactly(Field::Reserved, 0, reserved.into())?;
-    let belongs_to =
-        bytes.get(..model.length).and_then(|model| model.last_chunk()).copied().unwrap_or_default();
-    let (expected, found) = (u32::from_le_bytes(belongs_to), take_u32(body, 20).unwrap_or(0));
+    let word = |at| take_u32(body, at).unwrap_or(0);
+    let (expected, found) = (model.checksum, word(20));
     if expected != found {
         return Err(Error::new(Field::Checksum, Expected::Exactly(expected.into()), found.into()));
     }
     let words = section(body, Field::Optimiser, HEADER_LEN, count)?;
     finite(Field::Optimiser, words)?;
     let steps = body.get(8..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
-    let memory = Memory { optimiser, steps: u64::from_le_bytes(steps), words };
+    let memory = Memory { optimiser, steps: u64::from_le_bytes(steps), base: word(24), words };
     Ok(Learned { model, memory: Some(memory) })
 }
 

@@ -17,10 +17,9 @@ pub(crate) fn run(
     keep: &mut dyn Keep,
     out: &mut Buffered<'_>,
 ) -> Result<[usize; 2], Failure> {
-    let wire::Model { view: model, length, metadata, .. } =
-        wire::read_prefix::<f32>(model).map_err(Failure::Model)?;
+    let model = wire::read_prefix::<f32>(model).map_err(Failure::Model)?;
     let lesson = lesson::read_prefix(bytes).map_err(Failure::Trial)?;
-    let (shape, settings) = (model.shape(), model.settings());
+    let (shape, settings) = (model.view.shape(), model.view.settings());
     for (field, expected, found) in
         [(Field::Inputs, shape.inputs, lesson.inputs), (Field::Outputs, shape.outputs, lesson.outputs)]
     {
@@ -36,7 +35,7 @@ pub(crate) fn run(
     let need = [shape.parameter_len(), shape.state_len()];
     let (words, rest) = memory.split_at_mut_checked(need[0]).ok_or(short(need[0]))?;
     let (state, room) = rest.split_at_mut_checked(need[1]).ok_or(short(need[0] + need[1]))?;
-    learned::copy_words(&model, words).map_err(Failure::Model)?;
+    learned::copy_words(&model.view, words).map_err(Failure::Model)?;
     let began = if lesson.store > 0 { keep.recall(&model, words) } else { None };
     #[cfg(feature = "log")]
     match began {
@@ -65,8 +64,9 @@ pub(crate) fn run(
             out.words(first, cast_slice(state.output()), cast_slice(state.carried()))?;
         }
         if lesson.store > 0 && (done % u64::from(lesson.store) == 0 || done == steps) {
-            let memory = Memory { optimiser: Optimiser::Sgd, steps: done, words: &[] };
-            let pieces = learned::pieces(&params.view(), metadata, Some(memory)).map_err(Failure::Model)?;
+            let memory = Memory { optimiser: Optimiser::Sgd, steps: done, base: model.checksum, words: &[] };
+            let pieces =
+                learned::pieces(&params.view(), model.metadata, Some(memory)).map_err(Failure::Model)?;
             stored = keep.store(&pieces).ok_or(Failure::Keep)?;
             #[cfg(feature = "log")]
             defmt::info!("step {}: stored record {}", step, stored);
@@ -82,5 +82,5 @@ pub(crate) fn run(
     for word in taught.to_words().iter().chain(cast_slice::<f32, u32>(words)) {
         out.put(&word.to_le_bytes())?;
     }
-    Ok([length, lesson::length(lesson.rows.len())])
+    Ok([model.length, lesson::length(lesson.rows.len())])
 }

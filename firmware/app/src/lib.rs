@@ -16,8 +16,8 @@ use tinyfold_core::bank::{Banks, Mapped};
 use tinyfold_core::fixed::Weight;
 use tinyfold_core::wire::lesson::is_lesson;
 use tinyfold_core::wire::trial::{self, Sample};
-use tinyfold_core::wire::{self, ALIGNMENT, Pieces, learned};
-use tinyfold_core::{Error, Expected, Field, Number, Shape, View};
+use tinyfold_core::wire::{self, ALIGNMENT, Model, Pieces, learned};
+use tinyfold_core::{Error, Expected, Field, Number, Shape};
 
 /// Where the bytes of a result go.
 pub trait Sink {
@@ -35,9 +35,9 @@ pub trait Sink {
 
 /// Where what was learned outlives a reset.
 pub trait Keep {
-    /// The packed words of the newest record, and its sequence number, if there is one for a network like `like`.
-    /// Nothing is written to `words` if there is none.
-    fn recall(&mut self, like: &View<'_, f32>, words: &mut [f32]) -> Option<u32>;
+    /// The packed words of the newest record, and its sequence number, if it [continues](learned::Learned::continues)
+    /// `model`. Nothing is written to `words` if it does not.
+    fn recall(&mut self, model: &Model<'_, f32>, words: &mut [f32]) -> Option<u32>;
 
     /// Keeps a record and returns its sequence number.
     fn store(&mut self, learned: &Pieces<'_>) -> Option<u32>;
@@ -45,13 +45,12 @@ pub trait Keep {
 
 /// Flash banks that the processor can read in place, or nothing at all where there are none.
 impl<F: NorFlash + Mapped> Keep for Option<Banks<F>> {
-    fn recall(&mut self, like: &View<'_, f32>, words: &mut [f32]) -> Option<u32> {
+    fn recall(&mut self, model: &Model<'_, f32>, words: &mut [f32]) -> Option<u32> {
         let banks = self.as_mut()?;
         let record = banks.latest().ok()??;
         let learned = learned::read::<f32>(banks.payload(&record)).ok()?;
-        let view = learned.model.view;
-        let same = view.shape() == like.shape() && view.settings() == like.settings();
-        (same && learned::copy_words(&view, words).is_ok()).then_some(record.sequence)
+        let copied = learned.continues(model) && learned::copy_words(&learned.model.view, words).is_ok();
+        copied.then_some(record.sequence)
     }
 
     fn store(&mut self, learned: &Pieces<'_>) -> Option<u32> {

@@ -7,6 +7,7 @@ pub mod drift;
 pub mod zero;
 
 use tinyfold_core::learn::{Counts, Params, Plan};
+use tinyfold_core::wire::Model;
 use tinyfold_core::wire::learned::{self, Memory, Optimiser};
 use tinyfold_core::wire::lesson::{self, Lesson, code};
 use tinyfold_core::wire::trial::ResultHeader;
@@ -103,7 +104,7 @@ impl Course {
         let mut words = vec![0.0; shape.parameter_len()];
         learned::copy_words(&model.view, &mut words).map_err(refused)?;
         let began = match &mut banks {
-            Some(banks) if self.store > 0 => recall(banks, &model.view, &mut words),
+            Some(banks) if self.store > 0 => recall(banks, &model, &mut words),
             _ => 0,
         };
         let mut params = Params::new(shape, settings, &mut words).map_err(refused)?;
@@ -123,7 +124,7 @@ impl Course {
                 }
                 let done = u64::from(step) + 1;
                 if self.store > 0 && (done.is_multiple_of(self.store.into()) || done == steps) {
-                    stored = store(banks.as_mut(), &params.view(), model.metadata, done)?;
+                    stored = store(banks.as_mut(), &params.view(), &model, done)?;
                 }
                 Ok::<(), Failed>(())
             })
@@ -161,7 +162,7 @@ impl Course {
         let words: Vec<f32> = taught.packed.iter().map(|&word| f32::from_bits(word)).collect();
         let view = View::from_words(model.view.shape(), model.view.settings(), &words)
             .map_err(|error| self.refused(error))?;
-        model::import(&tinyfold_core::wire::Model { view, ..model }, &self.name)
+        model::import(&Model { view, ..model }, &self.name)
     }
 
     fn refused(&self, error: tinyfold_core::Error) -> Error {
@@ -241,20 +242,16 @@ impl From<tinyfold_core::Error> for Failed {
     }
 }
 
-/// Takes over the newest record if it is of a network like `like`; its sequence number, or 0.
-fn recall(banks: &mut Flash<'_>, like: &View<'_, f32>, words: &mut [f32]) -> u32 {
+/// Takes over the newest record if it continues `model`; its sequence number, or 0.
+fn recall(banks: &mut Flash<'_>, model: &Model<'_, f32>, words: &mut [f32]) -> u32 {
     let Ok(Some(record)) = banks.latest() else { return 0 };
     // The payload lies where it lies in `flash`; a model is read at multiples of 16.
     let payload = ModelBytes::new(banks.payload(&record));
     match learned::read::<f32>(payload.bytes()) {
         Ok(learned)
-            if learned.model.view.shape() == like.shape()
-                && learned.model.view.settings() == like.settings() =>
+            if learned.continues(model) && learned::copy_words(&learned.model.view, words).is_ok() =>
         {
-            match learned::copy_words(&learned.model.view, words) {
-                Ok(()) => record.sequence,
-                Err(_) => 0,
-            }
+            record.sequence
         }
         _ => 0,
     }
@@ -263,12 +260,12 @@ fn recall(banks: &mut Flash<'_>, like: &View<'_, f32>, words: &mut [f32]) -> u32
 fn store(
     banks: Option<&mut Flash<'_>>,
     view: &View<'_, f32>,
-    metadata: &str,
+    model: &Model<'_, f32>,
     steps: u64,
 ) -> std::result::Result<u32, Failed> {
     let banks = banks.ok_or_else(|| Failed::Banks("expected flash for two banks, found none".into()))?;
-    let memory = Memory { optimiser: Optimiser::Sgd, steps, words: &[] };
-    let pieces = learned::pieces(view, metadata, Some(memory))?;
+    let memory = Memory { optimiser: Optimiser::Sgd, steps, base: model.checksum, words: &[] };
+    let pieces = learned::pieces(view, model.metadata, Some(memory))?;
     let record = banks.store(pieces.iter()).map_err(|error| Failed::Banks(error.to_string()))?;
     Ok(record.sequence)
 }
