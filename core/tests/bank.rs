@@ -5,7 +5,7 @@ use embedded_storage::nor_flash::{
 };
 use proptest::prelude::*;
 use tinyfold_core::bank::{Bank, Banks, Failure, Image, RECORD_LEN, Record};
-use tinyfold_core::wire::learned::{self, Memory, Optimiser};
+use tinyfold_core::wire::learned::{self, Memory, Optimiser, Progress};
 use tinyfold_core::{Activation, Expected, Field, Settings, Shape, View};
 
 const ERASE: usize = 64;
@@ -157,6 +157,7 @@ fn a_power_cut_anywhere_leaves_the_old_or_the_new() {
     let cuts = [cut_everywhere::<1>(), cut_everywhere::<4>(), cut_everywhere::<8>(), cut_everywhere::<16>()];
     println!("{cuts:?} cuts, for writes of 1, 4, 8 and 16 bytes");
     assert!(cuts.iter().all(|&cuts| cuts > 3000), "{cuts:?}");
+    assert_eq!(cuts.iter().sum::<usize>(), 15_108);
 }
 
 #[test]
@@ -252,16 +253,17 @@ fn what_was_learned_comes_back() {
     let words: Vec<f32> = (0..shape.parameter_len()).map(|k| 0.37 * k as f32 - 1.1).collect();
     let view = View::from_words(shape, Settings::new(Activation::Relu), &words).expect("finite");
     let slow: Vec<f32> = (0..2 * words.len()).map(|k| 1e-3 * k as f32).collect();
-    let memory = Memory { optimiser: Optimiser::Adam, steps: 1 << 33, base: 0xbeef_cafe, words: &slow };
+    let memory = Memory { optimiser: Optimiser::Adam, steps: 1 << 33, words: &slow };
+    let progress = Progress { base: 0xbeef_cafe, memory };
     let mut chip = Chip::<8>::new();
-    let pieces = learned::pieces(&view, "{}", Some(memory)).expect("finite");
+    let pieces = learned::pieces(&view, "{}", Some(progress)).expect("finite");
     open(&mut chip).store(pieces.iter()).expect("fits");
     let (_, bytes) = newest(&mut chip).expect("stored");
     let mut aligned = vec![0_u128; bytes.len().div_ceil(16)];
     bytemuck::cast_slice_mut(&mut aligned)[..bytes.len()].copy_from_slice(&bytes);
     let bytes = &bytemuck::cast_slice::<u128, u8>(&aligned)[..bytes.len()];
     let read = learned::read::<f32>(bytes).expect("whole");
-    assert_eq!(read.memory, Some(memory));
+    assert_eq!(read.progress, Some(progress));
     let mut restored = vec![0.0; words.len()];
     learned::copy_words(&read.model.view, &mut restored).expect("same shape");
     assert!(restored.iter().zip(&words).all(|(a, b)| a.to_bits() == b.to_bits()));

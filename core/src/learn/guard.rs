@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::network::{CopyChecked, State, View};
 use crate::scalar::Scalar;
+use crate::wire::learned::Memory;
 
 use super::memory::room;
 use super::online::{Counts, Learner, Outcome, Update, count};
@@ -121,6 +122,14 @@ impl<L: Learner<T>, T: Scalar> Learner<T> for Guard<'_, L, T> {
 
     fn growth(&self) -> Option<T> {
         self.learner.growth()
+    }
+
+    fn memory(&self) -> Memory<'_, T> {
+        self.learner.memory()
+    }
+
+    fn resume(&mut self, memory: &Memory<'_, T>) -> Result<(), Error> {
+        self.learner.resume(memory)
     }
 }
 

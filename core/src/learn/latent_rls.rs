@@ -4,9 +4,11 @@ use crate::error::{Error, Expected, Field, between};
 use crate::network::{CopyChecked, State, Status, View};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
+use crate::wire::learned::{self, Optimiser as Kind};
 
+use super::LARGEST;
 use super::latent::LatentRtrl;
-use super::memory::{Memory, dot, squares};
+use super::memory::{Memory, dot, recall_inverse, squares, trace};
 use super::online::Rule;
 use super::optimiser::Optimiser;
 use super::params::{Groups, Params};
@@ -60,12 +62,6 @@ const fn entries(shape: &Shape, groups: Groups) -> [usize; 3] {
         if groups.readout { outputs * outputs } else { 0 },
         if groups.output_bias { outputs } else { 0 },
     ]
-}
-
-/// The sum of the diagonal of a square matrix.
-fn diagonal<T: Scalar>(matrix: &[T], size: usize) -> T {
-    let rows = matrix.chunks_exact(size.max(1)).enumerate();
-    rows.filter_map(|(i, row)| row.get(i)).fold(T::ZERO, |sum, &s| sum + s)
 }
 
 impl<'m, T: Scalar> LatentRls<'m, T> {
@@ -163,6 +159,11 @@ impl<'m, T: Scalar> LatentRls<'m, T> {
         }
     }
 
+    /// The largest trace of S: it forgets by at most a half while it is below that of I / ridge.
+    fn most(&self) -> T {
+        T::from_f64(2.0 * self.k.len().max(1) as f64) / self.ridge
+    }
+
     /// S = I / ridge.
     fn start(&mut self) {
         let all = self.k.len();
@@ -195,6 +196,10 @@ impl<T: Scalar> Rule<T> for LatentRls<'_, T> {
     fn prepare(&mut self, view: &View<'_, T>, _: &State<'_, T>) -> T {
         let all = self.k.len().max(1);
         self.delta.fill(T::ZERO);
+        // S learns nothing from what will be rejected.
+        if self.size > T::from_f64(LARGEST * LARGEST) {
+            return self.size;
+        }
         let mut good = true;
         for (psi, &error) in self.psi.chunks_exact(all).zip(self.latent.error().iter()) {
             // No target, or nothing to learn from it.
@@ -218,7 +223,7 @@ impl<T: Scalar> Rule<T> for LatentRls<'_, T> {
             }
         }
         let most = T::from_f64(all as f64) / self.ridge;
-        self.trace = diagonal(self.inverse, all);
+        self.trace = trace(self.inverse, all);
         if !good {
             self.trace = T::from_f64(f64::NAN);
         } else if self.trace < most {
@@ -278,8 +283,7 @@ impl<T: Scalar> Rule<T> for LatentRls<'_, T> {
         self.influence.fill(T::ZERO);
         self.psi.fill(T::ZERO);
         self.size = T::ZERO;
-        let most = T::from_f64(self.k.len().max(1) as f64) / self.ridge;
-        let known = self.trace > T::ZERO && self.trace <= most + most;
+        let known = self.trace > T::ZERO && self.trace <= self.most();
         if !known {
             self.start();
         }
@@ -291,5 +295,20 @@ impl<T: Scalar> Rule<T> for LatentRls<'_, T> {
 
     fn growth(&self) -> Option<T> {
         self.latent.growth()
+    }
+
+    fn restart(&mut self) {
+        self.start();
+        self.reset();
+    }
+
+    fn memory(&self) -> Option<learned::Memory<'_, T>> {
+        Some(learned::Memory { optimiser: Kind::LatentRls, steps: 0, words: self.inverse })
+    }
+
+    fn resume(&mut self, memory: &learned::Memory<'_, T>) -> Result<(), Error> {
+        let most = self.most();
+        self.trace = recall_inverse(Kind::LatentRls, self.inverse, memory, self.k.len(), most)?;
+        Ok(())
     }
 }

@@ -1,8 +1,9 @@
-//! Cutting lent memory into parts.
+//! Cutting lent memory into parts, and filling them with what was stored.
 
 use crate::error::{Error, Expected, Field, exactly};
-use crate::network::View;
+use crate::network::{CopyChecked, View};
 use crate::scalar::Scalar;
+use crate::wire::learned::{self, Optimiser};
 
 /// Memory that was lent, cut from the front.
 pub(crate) struct Memory<'m, T>(&'m mut [T]);
@@ -35,6 +36,45 @@ pub(crate) fn room<T>(memory: &mut [T], words: usize) -> Result<&mut [T], Error>
     let found = memory.len();
     let too_short = Error::new(Field::Buffer, Expected::AtLeast(words as u64), found as u64);
     memory.get_mut(..words).ok_or(too_short)
+}
+
+/// Fills `words` with those of `memory`, which must be of this kind and length and within ±`most`.
+pub(crate) fn recall<T: Scalar>(
+    kind: Optimiser,
+    words: &mut [T],
+    memory: &learned::Memory<'_, T>,
+    most: T,
+) -> Result<(), Error> {
+    exactly(Field::Optimiser, kind as usize, memory.optimiser as usize)?;
+    exactly(Field::Optimiser, words.len(), memory.words.len())?;
+    match memory.words.iter().position(|&word| !(-most <= word && word <= most)) {
+        Some(index) => Err(Error::new(Field::Optimiser, Expected::Finite, index as u64)),
+        None => {
+            words.copy_from_slice_checked(memory.words);
+            Ok(())
+        }
+    }
+}
+
+/// As [`recall`] for an inverse covariance of rows of `size` whose trace is in (0, `most`]: that trace, which no entry
+/// exceeds.
+pub(crate) fn recall_inverse<T: Scalar>(
+    kind: Optimiser,
+    inverse: &mut [T],
+    memory: &learned::Memory<'_, T>,
+    size: usize,
+    most: T,
+) -> Result<T, Error> {
+    let trace = trace(memory.words, size);
+    let good = T::ZERO < trace && trace <= most;
+    recall(kind, inverse, memory, if good { trace } else { T::from_f64(f64::NAN) })?;
+    Ok(trace)
+}
+
+/// The sum of the diagonal of a square matrix with rows of `size`.
+pub(crate) fn trace<T: Scalar>(matrix: &[T], size: usize) -> T {
+    let rows = matrix.chunks_exact(size.max(1)).enumerate();
+    rows.filter_map(|(i, row)| row.get(i)).fold(T::ZERO, |sum, &s| sum + s)
 }
 
 /// Refuses a network of low rank.

@@ -85,7 +85,7 @@ pub use loss::Loss;
 pub use online::{Counts, Learner, Online, Outcome, Rule, Update};
 pub use optimiser::{Adam, Momentum, Optimiser, Sgd, Tape};
 pub use params::{Groups, Params};
-pub use plan::{KINDS, Kind, Plan};
+pub use plan::{Follower, KINDS, Kind, Moment, Plan};
 pub use readout::{Lms, Rls};
 pub use rtrl::Rtrl;
 pub use sign::Dale;

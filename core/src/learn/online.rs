@@ -1,11 +1,13 @@
 //! One call a time step: forward, gradient, update.
 
+use crate::error::Error;
 use crate::network::{CopyChecked, State, Status, View};
 use crate::scalar::Scalar;
+use crate::wire::learned::{Memory, Optimiser as Kind};
 
 use super::LARGEST;
 use super::loss::Loss;
-use super::memory::squares;
+use super::memory::{recall, squares};
 use super::optimiser::{Norm, Optimiser};
 use super::params::Params;
 
@@ -41,8 +43,13 @@ pub trait Rule<T: Scalar> {
     /// Squared size of what is carried and of what drives it: beyond `LARGEST²`, or NaN, it is reset.
     fn size(&self) -> T;
 
-    /// Forgets the past.
+    /// Forgets the past, not what was learned from it.
     fn reset(&mut self);
+
+    /// Forgets what was learned from the past, too: for parameters that were replaced.
+    fn restart(&mut self) {
+        self.reset();
+    }
 
     /// By how much, at most, a change of the parameters of norm 1 changes the Jacobian of the map from one state
     /// to the next, in the Frobenius norm and to first order, at a fixed phi'.
@@ -54,6 +61,19 @@ pub trait Rule<T: Scalar> {
     /// Growth of a small difference of states per step, averaged over some 64 steps, where the rule knows it.
     fn growth(&self) -> Option<T> {
         None
+    }
+
+    /// What a rule of second order knows of the past, to be stored; none where there is nothing to keep.
+    fn memory(&self) -> Option<Memory<'_, T>> {
+        None
+    }
+
+    /// Goes on with what was stored, where there is something to keep.
+    ///
+    /// # Errors
+    /// As [`Optimiser::resume`].
+    fn resume(&mut self, memory: &Memory<'_, T>) -> Result<(), Error> {
+        recall(Kind::Sgd, &mut [], memory, T::ZERO)
     }
 }
 
@@ -133,6 +153,19 @@ pub trait Learner<T: Scalar> {
     fn growth(&self) -> Option<T> {
         None
     }
+
+    /// What must be stored beside the parameters to go on as if learning had never stopped: the memory of the
+    /// rule, if it is of second order, or that of the optimiser. Influences are not in it, as after
+    /// [`Learner::reset`].
+    ///
+    /// [`Memory::steps`] is Adam's; the other optimisers do not count, so that the caller may.
+    fn memory(&self) -> Memory<'_, T>;
+
+    /// Goes on with what was stored, beside [`Params::set`].
+    ///
+    /// # Errors
+    /// As [`Optimiser::resume`].
+    fn resume(&mut self, memory: &Memory<'_, T>) -> Result<(), Error>;
 }
 
 /// A rule, a loss and an optimiser.
@@ -221,7 +254,7 @@ impl<T: Scalar, R: Rule<T>, O: Optimiser<T>> Learner<T> for Online<R, O, T> {
     }
 
     fn restart(&mut self) {
-        self.rule.reset();
+        self.rule.restart();
         self.optimiser.reset();
     }
 
@@ -231,6 +264,14 @@ impl<T: Scalar, R: Rule<T>, O: Optimiser<T>> Learner<T> for Online<R, O, T> {
 
     fn growth(&self) -> Option<T> {
         self.rule.growth()
+    }
+
+    fn memory(&self) -> Memory<'_, T> {
+        self.rule.memory().unwrap_or_else(|| self.optimiser.memory())
+    }
+
+    fn resume(&mut self, memory: &Memory<'_, T>) -> Result<(), Error> {
+        if self.rule.memory().is_some() { self.rule.resume(memory) } else { self.optimiser.resume(memory) }
     }
 }
 

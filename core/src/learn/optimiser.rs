@@ -2,8 +2,10 @@
 
 use crate::error::{Error, Expected, Field};
 use crate::scalar::Scalar;
+use crate::wire::learned::{Memory, Optimiser as Kind};
 
-use super::memory::room;
+use super::LARGEST;
+use super::memory::{recall, room};
 
 /// Takes the gradient of every learning parameter exactly once a step, in ascending packed order, and gives the
 /// new word. No buffer holds a gradient.
@@ -38,6 +40,20 @@ pub trait Optimiser<T: Scalar> {
 
     /// Forgets the gradients of the past.
     fn reset(&mut self) {}
+
+    /// What it remembers of the gradients of the past, to be stored. [`Memory::steps`] is 0 but for [`Adam`].
+    fn memory(&self) -> Memory<'_, T> {
+        Memory { optimiser: Kind::Sgd, steps: 0, words: &[] }
+    }
+
+    /// Goes on with what was stored, as if it had never stopped.
+    ///
+    /// # Errors
+    /// [`Field::Optimiser`]: the memory of another optimiser or of another number of words, or words that it cannot
+    /// have had. Nothing is changed then.
+    fn resume(&mut self, memory: &Memory<'_, T>) -> Result<(), Error> {
+        recall(Kind::Sgd, &mut [], memory, T::ZERO)
+    }
 }
 
 /// Stochastic gradient descent: w' = w − rate · g, computed as w − (rate · dL/dy) · dy/dw.
@@ -71,8 +87,8 @@ pub struct Adam<'m, T> {
     beta: [T; 2],
     epsilon: T,
     clip: Option<T>,
-    /// beta^t.
-    power: [T; 2],
+    /// t.
+    steps: u64,
     /// rate / (1 − beta1^t), 1 / (1 − beta2^t).
     correction: [T; 2],
     moments: &'m mut [[T; 2]],
@@ -84,10 +100,26 @@ fn positive<T: Scalar>(x: T, most: f64) -> Result<T, Error> {
     if good { Ok(x) } else { Err(Error::new(Field::Rate, Expected::Finite, 0)) }
 }
 
+/// 2^-20: 1 minus the largest beta.
+const LEAST_DECAY: f64 = 1.0 / 1_048_576.0;
+
 /// In [0, 1 − 2^-20].
 fn decay<T: Scalar>(beta: T) -> Result<T, Error> {
-    let good = T::ZERO <= beta && beta <= T::from_f64(1.0 - 1.0 / 1_048_576.0);
+    let good = T::ZERO <= beta && beta <= T::from_f64(1.0 - LEAST_DECAY);
     if good { Ok(beta) } else { Err(Error::new(Field::Rate, Expected::Finite, 1)) }
+}
+
+/// x^k by squaring: a function of k alone, so that nothing but k need be stored.
+fn power<T: Scalar>(x: T, mut k: u64) -> T {
+    let (mut square, mut product) = (x, T::ONE);
+    while k > 0 {
+        if k & 1 == 1 {
+            product = product * square;
+        }
+        square = square * square;
+        k >>= 1;
+    }
+    product
 }
 
 /// The largest rate: with gradients below [`LARGEST`](super::LARGEST), no step reaches half a unit in the last
@@ -127,12 +159,6 @@ impl<'m, T: Scalar> Momentum<'m, T> {
         self.clip = Some(clip);
         self
     }
-
-    /// m, to be stored.
-    #[must_use]
-    pub const fn memory(&self) -> &[T] {
-        self.mean
-    }
 }
 
 impl<'m, T: Scalar> Adam<'m, T> {
@@ -153,7 +179,7 @@ impl<'m, T: Scalar> Adam<'m, T> {
             beta: [decay(first)?, decay(second)?],
             epsilon: positive(epsilon, 1.0)?,
             clip: None,
-            power: [T::ONE; 2],
+            steps: 0,
             correction: [T::ZERO; 2],
             moments: memory.as_chunks_mut().0,
         })
@@ -164,12 +190,6 @@ impl<'m, T: Scalar> Adam<'m, T> {
     pub const fn clipped(mut self, clip: T) -> Self {
         self.clip = Some(clip);
         self
-    }
-
-    /// (m, v) of every word, to be stored.
-    #[must_use]
-    pub const fn memory(&self) -> &[T] {
-        self.moments.as_flattened()
     }
 }
 
@@ -218,16 +238,23 @@ impl<T: Scalar> Optimiser<T> for Momentum<'_, T> {
     fn reset(&mut self) {
         self.mean.fill(T::ZERO);
     }
+
+    fn memory(&self) -> Memory<'_, T> {
+        Memory { optimiser: Kind::Momentum, steps: 0, words: self.mean }
+    }
+
+    fn resume(&mut self, memory: &Memory<'_, T>) -> Result<(), Error> {
+        // Σ beta^t of gradients below LARGEST, and as much again for rounding.
+        recall(Kind::Momentum, self.mean, memory, T::from_f64(2.0 * LARGEST / LEAST_DECAY))
+    }
 }
 
 impl<T: Scalar> Optimiser<T> for Adam<'_, T> {
     const SPARSE: bool = false;
 
     fn begin(&mut self) -> T {
-        for (power, beta) in self.power.iter_mut().zip(self.beta) {
-            *power = *power * beta;
-        }
-        let [first, second] = self.power;
+        self.steps = self.steps.saturating_add(1);
+        let [first, second] = self.beta.map(|beta| power(beta, self.steps));
         self.correction = [self.rate / (T::ONE - first), T::ONE / (T::ONE - second)];
         T::ONE
     }
@@ -246,8 +273,27 @@ impl<T: Scalar> Optimiser<T> for Adam<'_, T> {
     }
 
     fn reset(&mut self) {
-        self.power = [T::ONE; 2];
+        self.steps = 0;
         self.moments.as_flattened_mut().fill(T::ZERO);
+    }
+
+    fn memory(&self) -> Memory<'_, T> {
+        Memory { optimiser: Kind::Adam, steps: self.steps, words: self.moments.as_flattened() }
+    }
+
+    fn resume(&mut self, memory: &Memory<'_, T>) -> Result<(), Error> {
+        let [means, squares] = [0, 1].map(|first| memory.words.iter().skip(first).step_by(2));
+        // Means and roots of means of gradients; rounding adds less than an eighth where beta is 1 − 2^-20.
+        let most = T::from_f64(1.125 * LARGEST);
+        let bad = means.zip(squares).position(|(&mean, &square)| {
+            !(-most <= mean && mean <= most && T::ZERO <= square && square <= most * most)
+        });
+        if let Some(index) = bad {
+            return Err(Error::new(Field::Optimiser, Expected::Finite, index as u64));
+        }
+        recall(Kind::Adam, self.moments.as_flattened_mut(), memory, most * most)?;
+        self.steps = memory.steps;
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@ use crate::error::{Error, Expected, Field};
 use crate::network::State;
 use crate::scalar::Scalar;
 use crate::shape::Shape;
+use crate::wire::learned;
 
 use super::memory::Memory;
 use super::{
@@ -37,6 +38,47 @@ pub enum Kind {
 /// All of them.
 pub const KINDS: [Kind; 8] =
     [Kind::Latent, Kind::Tied, Kind::Eprop, Kind::Snap1, Kind::Rflo, Kind::Lms, Kind::Rls, Kind::LatentRls];
+
+/// A step of a plan, as its [`Follower`] sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'s, T> {
+    /// Steps of this run before it.
+    pub step: u32,
+    /// The parameters after it.
+    pub params: &'s Params<'s, T>,
+    /// The state after it.
+    pub state: &'s State<'s, T>,
+    /// What came of it.
+    pub outcome: Outcome<T>,
+    /// What the learner remembers, to be stored beside the parameters; its steps are those of all runs.
+    pub memory: learned::Memory<'s, T>,
+}
+
+/// Who follows a plan that is carried out, and keeps what is learned. A closure follows without remembering.
+pub trait Follower<T> {
+    /// Why a run ends early.
+    type Error: From<Error>;
+
+    /// What was stored beside the parameters when learning stopped. A memory that the plan's learner cannot have had
+    /// counts only by its steps: the learner begins with its own.
+    fn recall(&mut self) -> Option<learned::Memory<'_, T>> {
+        None
+    }
+
+    /// Sees a step.
+    ///
+    /// # Errors
+    /// The run ends.
+    fn step(&mut self, moment: &Moment<'_, T>) -> Result<(), Self::Error>;
+}
+
+impl<T, E: From<Error>, F: FnMut(&Moment<'_, T>) -> Result<(), E>> Follower<T> for F {
+    type Error = E;
+
+    fn step(&mut self, moment: &Moment<'_, T>) -> Result<(), E> {
+        self(moment)
+    }
+}
 
 /// How a network learns from rows of samples and targets, by SGD.
 ///
@@ -102,19 +144,19 @@ impl<T: Scalar> Plan<T> {
     }
 
     /// Runs the plan over `rows` (T × (I + O): samples, targets, NaN where there is none), with the state as it
-    /// is, and calls `each` after every step; it ends early when that fails.
+    /// is and with what `follower` recalls; `follower` sees every step, and the run ends early when it says so.
     ///
     /// # Errors
     /// A rule that does not fit the network, numbers out of range, memory shorter than [`Plan::memory_len`], rows
-    /// that are not whole; what `each` says.
-    pub fn run<E: From<Error>>(
+    /// that are not whole; what `follower` says.
+    pub fn run<F: Follower<T>>(
         &self,
         params: &mut Params<'_, T>,
         state: &mut State<'_, T>,
         memory: &mut [T],
         rows: &[T],
-        each: impl FnMut(u32, &Params<'_, T>, &State<'_, T>, &Outcome<T>) -> Result<(), E>,
-    ) -> Result<Counts, E> {
+        follower: &mut F,
+    ) -> Result<Counts, F::Error> {
         let (shape, leaky) = (params.shape(), params.view().settings.leaky());
         let width = shape.inputs + shape.outputs;
         let remainder = rows.len().checked_rem(width).unwrap_or(0);
@@ -128,65 +170,70 @@ impl<T: Scalar> Plan<T> {
         match self.kind {
             Kind::Latent => {
                 let rule = LatentRtrl::new(params, groups, room)?;
-                self.guarded(rule, good, params, state, rows, each)
+                self.guarded(rule, good, params, state, rows, follower)
             }
             Kind::Tied => {
                 let rule = LatentRtrl::tied(params, groups, Tie::Recurrent, room)?;
-                self.guarded(rule, good, params, state, rows, each)
+                self.guarded(rule, good, params, state, rows, follower)
             }
             Kind::Eprop => {
                 let rule = Eprop::new(params, groups, room)?;
-                self.guarded(rule, good, params, state, rows, each)
+                self.guarded(rule, good, params, state, rows, follower)
             }
             Kind::Snap1 => {
                 let rule = Diagonal::snap1(params, groups, room)?;
-                self.guarded(rule, good, params, state, rows, each)
+                self.guarded(rule, good, params, state, rows, follower)
             }
             Kind::Rflo => {
                 let rule = Diagonal::rflo(params, groups, room)?;
-                self.guarded(rule, good, params, state, rows, each)
+                self.guarded(rule, good, params, state, rows, follower)
             }
             Kind::Lms => {
                 let rule = Lms::new(params, groups, room)?;
-                self.guarded(rule, good, params, state, rows, each)
+                self.guarded(rule, good, params, state, rows, follower)
             }
             Kind::Rls => {
                 let rule = Rls::new(params, groups, T::ONE, self.forget, room)?;
-                self.guarded(rule, good, params, state, rows, each)
+                self.guarded(rule, good, params, state, rows, follower)
             }
             Kind::LatentRls => {
                 let rule = LatentRls::new(params, groups, T::ONE, self.forget, room)?;
-                self.guarded(rule, good, params, state, rows, each)
+                self.guarded(rule, good, params, state, rows, follower)
             }
         }
     }
 
-    fn guarded<E: From<Error>, R: Rule<T>>(
+    fn guarded<F: Follower<T>, R: Rule<T>>(
         &self,
         rule: R,
         good: &mut [T],
         params: &mut Params<'_, T>,
         state: &mut State<'_, T>,
         rows: &[T],
-        each: impl FnMut(u32, &Params<'_, T>, &State<'_, T>, &Outcome<T>) -> Result<(), E>,
-    ) -> Result<Counts, E> {
+        follower: &mut F,
+    ) -> Result<Counts, F::Error> {
         let mut learner = Online::new(rule, Sgd::new(self.rate)?, self.loss).normalised(self.normalised);
         if self.limits.every == 0 {
-            self.steps(&mut learner, params, state, rows, each)
+            self.steps(&mut learner, params, state, rows, follower)
         } else {
             let mut learner = Guard::new(learner, self.limits, params, good)?;
-            self.steps(&mut learner, params, state, rows, each)
+            self.steps(&mut learner, params, state, rows, follower)
         }
     }
 
-    fn steps<E>(
+    fn steps<F: Follower<T>>(
         &self,
         learner: &mut impl Learner<T>,
         params: &mut Params<'_, T>,
         state: &mut State<'_, T>,
         rows: &[T],
-        mut each: impl FnMut(u32, &Params<'_, T>, &State<'_, T>, &Outcome<T>) -> Result<(), E>,
-    ) -> Result<Counts, E> {
+        follower: &mut F,
+    ) -> Result<Counts, F::Error> {
+        let before = follower.recall().map_or(0, |memory| {
+            // What does not fit leaves the learner as it is.
+            learner.resume(&memory).unwrap_or_default();
+            memory.steps
+        });
         let Shape { inputs, outputs, .. } = params.shape();
         let width = (inputs + outputs).max(1);
         let [start, end] = self.trust;
@@ -205,7 +252,9 @@ impl<T: Scalar> Plan<T> {
                 }
                 let (x, target) = row.split_at_checked(inputs).unwrap_or_default();
                 let outcome = learner.step(params, state, x, Some(target));
-                each(step, params, state, &outcome)?;
+                let steps = before.saturating_add(u64::from(step) + 1);
+                let memory = learned::Memory { steps, ..learner.memory() };
+                follower.step(&Moment { step, params, state, outcome, memory })?;
                 (step, in_episode) = (step.saturating_add(1), in_episode.saturating_add(1));
             }
         }

@@ -4,9 +4,11 @@ use crate::error::{Error, Expected, Field};
 use crate::network::{State, Status, View};
 use crate::scalar::Scalar;
 use crate::shape::Shape;
+use crate::wire::learned::{self, Optimiser as Kind};
 
+use super::LARGEST;
 use super::dense::readout;
-use super::memory::{Memory, dense, dot, squares};
+use super::memory::{Memory, dense, dot, recall_inverse, squares, trace};
 use super::online::Rule;
 use super::optimiser::Optimiser;
 use super::params::{Groups, Params};
@@ -86,8 +88,9 @@ impl<T: Scalar> Rule<T> for Lms<'_, T> {
 /// With r = (h, 1): k = P r, g = k / (forget + r·k), P' = (P − g kᵀ) / forget; the direction handed out is
 /// dL/dy gᵀ, so that [`Sgd`](super::Sgd) with a rate of 1 gives RLS.
 ///
-/// P starts at I / ridge. forget = 1 remembers everything; less than 1 forgets with this factor a step, and P
-/// grows without end where the network is not excited: it is set to its start when its trace exceeds 2^32.
+/// P starts at I / ridge and outlives [`Rule::reset`] and every rejected step. forget = 1 remembers everything; less
+/// than 1 forgets with this factor a step, and P grows without end where the network is not excited: it is set to its
+/// start when its trace exceeds 2^32, or when rounding has made it indefinite.
 ///
 /// Memory: [`Rls::memory_len`] words: (n + 1)² for P, n + 1 for k, O. Multiply-adds a step beyond the forward one:
 /// 2 (n + 1)² + O (n + 1). Source: Sussillo & Abbott 2009, eq. 3 to 5; Haykin, Adaptive Filter Theory, ch. 10.
@@ -97,6 +100,8 @@ pub struct Rls<'m, T> {
     error: &'m mut [T],
     inverse: &'m mut [T],
     k: &'m mut [T],
+    /// 1 / (forget + r·k).
+    factor: T,
     ridge: T,
     forget: T,
     /// Of P.
@@ -134,9 +139,29 @@ impl<'m, T: Scalar> Rls<'m, T> {
         let mut memory = Memory::new(memory, Self::memory_len(&shape))?;
         let error = memory.cut(shape.outputs);
         let (inverse, k) = (memory.cut(regressors * regressors), memory.cut(regressors));
-        let mut rule = Self { groups, error, inverse, k, ridge, forget, trace: T::ZERO, drive: T::ZERO };
-        rule.reset();
+        let (factor, trace, drive) = (T::ONE, T::ZERO, T::ZERO);
+        let mut rule = Self { groups, error, inverse, k, factor, ridge, forget, trace, drive };
+        rule.start();
         Ok(rule)
+    }
+
+    /// P = I / ridge.
+    fn start(&mut self) {
+        let regressors = self.k.len();
+        self.inverse.fill(T::ZERO);
+        let start = T::ONE / self.ridge;
+        self.inverse.iter_mut().step_by((regressors + 1).max(1)).for_each(|p| *p = start);
+        self.trace = trace(self.inverse, regressors);
+    }
+
+    /// P' = (P − g kᵀ) / forget.
+    fn learn(&mut self) {
+        let (regressors, back) = (self.k.len(), T::ONE / self.forget);
+        for (row, &ki) in self.inverse.chunks_exact_mut(regressors.max(1)).zip(self.k.iter()) {
+            // k_i k_j is the same as k_j k_i: P stays symmetric to the bit.
+            row.iter_mut().zip(self.k.iter()).for_each(|(p, &kj)| *p = (*p - self.factor * (ki * kj)) * back);
+        }
+        self.trace = trace(self.inverse, regressors);
     }
 }
 
@@ -159,19 +184,12 @@ impl<T: Scalar> Rule<T> for Rls<'_, T> {
             *k = dot(row, state.carried) + *last;
             divisor = divisor + *k * state.carried.get(i).copied().unwrap_or(T::ONE);
         }
-        let (factor, back) = (T::ONE / divisor, T::ONE / self.forget);
-        // k_i k_j is the same as k_j k_i: P stays symmetric to the bit. Rounding may still have made it
-        // indefinite: then the divisor tells.
-        self.trace = if divisor >= self.forget { T::ZERO } else { T::from_f64(f64::NAN) };
-        for (i, row) in self.inverse.chunks_exact_mut(regressors.max(1)).enumerate() {
-            let ki = self.k.get(i).copied().unwrap_or(T::ZERO);
-            for (p, &kj) in row.iter_mut().zip(self.k.iter()) {
-                *p = (*p - factor * (ki * kj)) * back;
-            }
-            self.trace = self.trace + row.get(i).copied().unwrap_or(T::ZERO);
+        self.factor = T::ONE / divisor;
+        // Rounding may have made P indefinite: then the divisor tells, unless the network itself went astray.
+        if divisor < self.forget {
+            self.trace = T::from_f64(f64::NAN);
         }
-        self.k.iter_mut().for_each(|k| *k = *k * factor);
-        squares(self.error) * squares(self.k)
+        squares(self.error) * (self.factor * self.factor * squares(self.k))
     }
 
     fn visit<O: Optimiser<T>>(
@@ -180,13 +198,17 @@ impl<T: Scalar> Rule<T> for Rls<'_, T> {
         _: &State<'_, T>,
         optimiser: &mut O,
         scale: T,
-        _: bool,
+        last: bool,
     ) {
-        let Some((&last, k)) = self.k.split_last() else { return };
+        let scale = scale * self.factor;
+        let Some((&of_one, k)) = self.k.split_last() else { return };
         let Groups { readout: columns, output_bias, .. } = self.groups;
         let bias = Groups { output_bias, ..Groups::NONE };
-        readout(params, bias, (self.error, scale * last), &[], optimiser);
+        readout(params, bias, (self.error, scale * of_one), &[], optimiser);
         readout(params, Groups { readout: columns, ..Groups::NONE }, (self.error, scale), k, optimiser);
+        if last {
+            self.learn();
+        }
     }
 
     fn advance(&mut self, _: &mut Params<'_, T>, _: &State<'_, T>) {}
@@ -196,10 +218,25 @@ impl<T: Scalar> Rule<T> for Rls<'_, T> {
     }
 
     fn reset(&mut self) {
-        let regressors = self.k.len();
-        self.inverse.fill(T::ZERO);
-        let start = T::ONE / self.ridge;
-        self.inverse.iter_mut().step_by((regressors + 1).max(1)).for_each(|p| *p = start);
-        (self.trace, self.drive) = (start, T::ZERO);
+        self.drive = T::ZERO;
+        let known = self.trace > T::ZERO && self.trace <= T::from_f64(LARGEST);
+        if !known {
+            self.start();
+        }
+    }
+
+    fn restart(&mut self) {
+        self.start();
+        self.reset();
+    }
+
+    fn memory(&self) -> Option<learned::Memory<'_, T>> {
+        Some(learned::Memory { optimiser: Kind::Rls, steps: 0, words: self.inverse })
+    }
+
+    fn resume(&mut self, memory: &learned::Memory<'_, T>) -> Result<(), Error> {
+        let most = T::from_f64(LARGEST);
+        self.trace = recall_inverse(Kind::Rls, self.inverse, memory, self.k.len(), most)?;
+        Ok(())
     }
 }

@@ -19,19 +19,20 @@
 //! | 32 + w words | 4 | CRC-32 of all before, from the magic on |
 //!
 //! ```
-//! use tinyfold_core::wire::learned::{self, Memory, Optimiser};
+//! use tinyfold_core::wire::learned::{self, Memory, Optimiser, Progress};
 //! use tinyfold_core::{Activation, Settings, Shape, View};
 //!
 //! let shape = Shape { neurons: 1, rank: 1, inputs: 1, outputs: 1 };
 //! let words = [0.0_f32, 0.5, 0.5, 1.0, 2.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0];
 //! let view = View::from_words(shape, Settings::new(Activation::Linear), &words)?;
-//! let memory = Memory { optimiser: Optimiser::Momentum, steps: 7, base: 0, words: &[0.25; 12] };
+//! let memory = Memory { optimiser: Optimiser::Momentum, steps: 7, words: &[0.25; 12] };
+//! let progress = Progress { base: 0, memory };
 //!
 //! let mut bytes = Vec::new();
-//! learned::pieces(&view, "", Some(memory))?.iter().for_each(|piece| bytes.extend(piece));
+//! learned::pieces(&view, "", Some(progress))?.iter().for_each(|piece| bytes.extend(piece));
 //!
 //! let learned = learned::read::<f32>(&bytes)?;
-//! assert_eq!(learned.memory, Some(memory));
+//! assert_eq!(learned.progress, Some(progress));
 //! let mut restored = [0.0; 12];
 //! learned::copy_words(&learned.model.view, &mut restored)?;
 //! assert_eq!(restored, words);
@@ -73,21 +74,31 @@ pub enum Optimiser {
     Adam = 3,
     /// Recursive least squares: P, row-major.
     Rls = 4,
+    /// Recursive least squares on the latent maps: S, row-major.
+    LatentRls = 5,
 }
 
-const OPTIMISERS: [Optimiser; 4] = [Optimiser::Sgd, Optimiser::Momentum, Optimiser::Adam, Optimiser::Rls];
+const OPTIMISERS: [Optimiser; 5] =
+    [Optimiser::Sgd, Optimiser::Momentum, Optimiser::Adam, Optimiser::Rls, Optimiser::LatentRls];
 
 /// The state of an optimiser.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Memory<'a, T> {
     /// What the words are.
     pub optimiser: Optimiser,
-    /// Steps taken.
+    /// Steps taken; of Adam, since it last forgot.
     pub steps: u64,
-    /// [`Model::checksum`] of the model that learning began with; 0: of any.
-    pub base: u32,
     /// Its words, all finite.
     pub words: &'a [T],
+}
+
+/// How far learning came, beside the network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress<'a, T> {
+    /// [`Model::checksum`] of the model that learning began with; 0: of any.
+    pub base: u32,
+    /// The state of the optimiser.
+    pub memory: Memory<'a, T>,
 }
 
 /// What was learned, read in place.
@@ -95,8 +106,8 @@ pub struct Memory<'a, T> {
 pub struct Learned<'a, T> {
     /// The network as it was learned.
     pub model: Model<'a, T>,
-    /// The state of its optimiser, if it was kept.
-    pub memory: Option<Memory<'a, T>>,
+    /// How far learning came, if that was kept.
+    pub progress: Option<Progress<'a, T>>,
 }
 
 impl<T: Scalar> Learned<'_, T> {
@@ -106,7 +117,7 @@ impl<T: Scalar> Learned<'_, T> {
     #[must_use]
     pub fn continues(&self, model: &Model<'_, T>) -> bool {
         let (learned, first) = (&self.model.view, &model.view);
-        let base = self.memory.map_or(0, |memory| memory.base);
+        let base = self.progress.map_or(0, |progress| progress.base);
         (base == 0 || base == model.checksum)
             && learned.shape() == first.shape()
             && learned.settings() == first.settings()
@@ -120,7 +131,7 @@ impl<T: Scalar> Learned<'_, T> {
 pub fn pieces<'a, T: Scalar>(
     view: &View<'a, T>,
     metadata: &'a str,
-    memory: Option<Memory<'a, T>>,
+    progress: Option<Progress<'a, T>>,
 ) -> Result<Pieces<'a>, Error> {
     let [layer, readout_bias, readout, input_scaling, output_scaling, initial] = view.sections();
     for (field, words) in [
@@ -130,7 +141,7 @@ pub fn pieces<'a, T: Scalar>(
         (Field::Scaling, input_scaling),
         (Field::Scaling, output_scaling),
         (Field::Initial, initial),
-        (Field::Optimiser, memory.map_or(&[][..], |memory| memory.words)),
+        (Field::Optimiser, progress.map_or(&[][..], |progress| progress.memory.words)),
     ] {
         finite(field, words)?;
     }
@@ -138,13 +149,14 @@ pub fn pieces<'a, T: Scalar>(
         return Err(Error::new(Field::Readout, Expected::Finite, index as u64));
     }
     let model = super::pieces(view, metadata);
-    Ok(match memory {
+    Ok(match progress {
         None => model,
-        Some(memory) => model.followed_by(tail(&memory, model.checksum())),
+        Some(progress) => model.followed_by(tail(&progress, model.checksum())),
     })
 }
 
-fn tail<'a, T: Scalar>(memory: &Memory<'a, T>, model: [u8; CHECKSUM_LEN]) -> Tail<'a> {
+fn tail<'a, T: Scalar>(progress: &Progress<'a, T>, model: [u8; CHECKSUM_LEN]) -> Tail<'a> {
+    let Progress { base, memory } = progress;
     let fields: [&[u8]; 9] = [
         &[0; GAP],
         &MAGIC.to_le_bytes(),
@@ -153,7 +165,7 @@ fn tail<'a, T: Scalar>(memory: &Memory<'a, T>, model: [u8; CHECKSUM_LEN]) -> Tai
         &memory.steps.to_le_bytes(),
         &(memory.words.len() as u32).to_le_bytes(),
         &model,
-        &memory.base.to_le_bytes(),
+        &base.to_le_bytes(),
         &[0; 4],
     ];
     let mut head = [0; HEAD_LEN];
@@ -172,7 +184,7 @@ fn tail<'a, T: Scalar>(memory: &Memory<'a, T>, model: [u8; CHECKSUM_LEN]) -> Tai
 pub fn read<T: Scalar>(bytes: &[u8]) -> Result<Learned<'_, T>, Error> {
     let model = read_prefix::<T>(bytes)?;
     if model.length == bytes.len() {
-        return Ok(Learned { model, memory: None });
+        return Ok(Learned { model, progress: None });
     }
     let (gap, state) =
         bytes.get(model.length..).and_then(|rest| rest.split_at_checked(GAP)).unwrap_or_default();
@@ -199,8 +211,8 @@ pub fn read<T: Scalar>(bytes: &[u8]) -> Result<Learned<'_, T>, Error> {
     let words = section(body, Field::Optimiser, HEADER_LEN, count)?;
     finite(Field::Optimiser, words)?;
     let steps = body.get(8..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
-    let memory = Memory { optimiser, steps: u64::from_le_bytes(steps), base: word(24), words };
-    Ok(Learned { model, memory: Some(memory) })
+    let memory = Memory { optimiser, steps: u64::from_le_bytes(steps), words };
+    Ok(Learned { model, progress: Some(Progress { base: word(24), memory }) })
 }
 
 /// Copies the packed words of a network, in the order of [`pack`](crate::pack::pack), so that learning goes on

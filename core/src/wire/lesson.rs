@@ -76,6 +76,13 @@ impl Lesson<'_> {
         }
     }
 
+    /// Whether what was learned is stored after a step that so many were before.
+    #[must_use]
+    pub fn stores_after(&self, step: u32) -> bool {
+        let done = u64::from(step) + 1;
+        self.store > 0 && (done.is_multiple_of(self.store.into()) || done == self.steps())
+    }
+
     /// Steps in the result.
     #[must_use]
     pub const fn told(&self) -> u64 {

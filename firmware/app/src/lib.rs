@@ -9,14 +9,17 @@
 #[cfg(feature = "learn")]
 mod lesson;
 
+use core::fmt;
+
 use bytemuck::{cast_slice, cast_slice_mut};
 use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 use tinyfold_core::bank::{Banks, Mapped};
 use tinyfold_core::fixed::Weight;
+use tinyfold_core::wire::learned::{self, Learned};
 use tinyfold_core::wire::lesson::is_lesson;
 use tinyfold_core::wire::trial::{self, Sample};
-use tinyfold_core::wire::{self, ALIGNMENT, Model, Pieces, learned};
+use tinyfold_core::wire::{self, ALIGNMENT, Model, Pieces};
 use tinyfold_core::{Error, Expected, Field, Number, Shape};
 
 /// Where the bytes of a result go.
@@ -35,9 +38,8 @@ pub trait Sink {
 
 /// Where what was learned outlives a reset.
 pub trait Keep {
-    /// The packed words of the newest record, and its sequence number, if it [continues](learned::Learned::continues)
-    /// `model`. Nothing is written to `words` if it does not.
-    fn recall(&mut self, model: &Model<'_, f32>, words: &mut [f32]) -> Option<u32>;
+    /// The newest record, and its sequence number, if it [continues](Learned::continues) `model`.
+    fn recall(&mut self, model: &Model<'_, f32>) -> Option<(u32, Learned<'_, f32>)>;
 
     /// Keeps a record and returns its sequence number.
     fn store(&mut self, learned: &Pieces<'_>) -> Option<u32>;
@@ -45,17 +47,25 @@ pub trait Keep {
 
 /// Flash banks that the processor can read in place, or nothing at all where there are none.
 impl<F: NorFlash + Mapped> Keep for Option<Banks<F>> {
-    fn recall(&mut self, model: &Model<'_, f32>, words: &mut [f32]) -> Option<u32> {
+    fn recall(&mut self, model: &Model<'_, f32>) -> Option<(u32, Learned<'_, f32>)> {
         let banks = self.as_mut()?;
-        let record = banks.latest().ok()??;
-        let learned = learned::read::<f32>(banks.payload(&record)).ok()?;
-        let copied = learned.continues(model) && learned::copy_words(&learned.model.view, words).is_ok();
-        copied.then_some(record.sequence)
+        let record = logged(banks.latest())??;
+        let learned = logged(learned::read::<f32>(banks.payload(&record)))?;
+        learned.continues(model).then_some((record.sequence, learned))
     }
 
     fn store(&mut self, learned: &Pieces<'_>) -> Option<u32> {
-        Some(self.as_mut()?.store(learned.iter()).ok()?.sequence)
+        Some(logged(self.as_mut()?.store(learned.iter()))?.sequence)
     }
+}
+
+/// What there is; why there is nothing goes to the log.
+fn logged<T, E: fmt::Debug>(found: Result<T, E>) -> Option<T> {
+    #[cfg(feature = "log")]
+    if let Err(error) = &found {
+        defmt::warn!("flash banks: {}", defmt::Debug2Format(error));
+    }
+    found.ok()
 }
 
 /// Why a run ended early; the number is the exit code of the image.
@@ -94,8 +104,8 @@ impl Failure {
     }
 }
 
-impl core::fmt::Display for Failure {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Model(error) => write!(f, "model: {error}"),
             Self::Trial(error) => write!(f, "trial: {error}"),

@@ -12,8 +12,8 @@ use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNo
 use tinyfold_core::bank::{Banks, Mapped};
 use tinyfold_core::fixed::{self, Weight};
 use tinyfold_core::learn::{
-    Adam, Dale, Diagonal, Eprop, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits, Lms, Loss,
-    Momentum, Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro,
+    Adam, Dale, Diagonal, Eprop, Follower, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits,
+    Lms, Loss, Moment, Momentum, Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro,
 };
 use tinyfold_core::pack::{Matrices, Weights, pack};
 use tinyfold_core::wire::{self, learned, lesson, trial};
@@ -149,14 +149,27 @@ fn every_lesson() {
         let settings = black_box(Settings::new(tinyfold_core::Activation::Relu));
         let Ok(mut params) = Params::new(shape, settings, lend()) else { return };
         let Ok(mut state) = params.view().state(lend()) else { return };
-        let outcome = lesson.plan.run(&mut params, &mut state, lend(), lesson.rows, |_, _, _, outcome| {
-            black_box(outcome);
-            black_box(Ok::<(), tinyfold_core::Error>(()))
-        });
+        let outcome = lesson.plan.run(&mut params, &mut state, lend(), lesson.rows, &mut Probe);
         black_box(outcome.is_ok());
     }
     if let Ok((taught, _)) = lesson::Taught::read_prefix(bytes) {
         black_box(taught.to_words());
+    }
+}
+
+/// Remembers anything.
+struct Probe;
+
+impl Follower<f32> for Probe {
+    type Error = tinyfold_core::Error;
+
+    fn recall(&mut self) -> Option<learned::Memory<'_, f32>> {
+        black_box(Some(learned::Memory { optimiser: learned::Optimiser::Rls, steps: 0, words: lend() }))
+    }
+
+    fn step(&mut self, moment: &Moment<'_, f32>) -> Result<(), tinyfold_core::Error> {
+        black_box(moment);
+        black_box(Ok(()))
     }
 }
 
@@ -193,6 +206,10 @@ fn learner<T: Scalar, R: Rule<T>, O: Optimiser<T>>(
     black_box(guard.step(params, state, lend(), black_box(Some(lend()))));
     black_box(guard.counts());
     guard.reset();
+    guard.restart();
+    black_box(guard.memory());
+    let memory = learned::Memory { optimiser: learned::Optimiser::Adam, steps: black_box(1), words: lend() };
+    black_box(guard.resume(black_box(&memory)).is_ok());
 }
 
 /// A flash that fails by itself, not in core.
@@ -241,7 +258,7 @@ fn every_bank() {
         let payload = banks.payload(&record);
         if let Ok(found) = learned::read::<f32>(payload) {
             black_box(learned::copy_words(&found.model.view, lend()).is_ok());
-            if let Ok(pieces) = learned::pieces(&found.model.view, found.model.metadata, found.memory) {
+            if let Ok(pieces) = learned::pieces(&found.model.view, found.model.metadata, found.progress) {
                 let mut other = Banks::new(Flash(lend()), black_box(0..4096), black_box(4096..8192));
                 if let Ok(other) = &mut other {
                     black_box(other.store(pieces.iter()).is_ok());
