@@ -191,6 +191,8 @@ impl fmt::Display for Error {
             (_, Expected::Finite | Expected::Utf8) => {
                 write!(f, "{field}: expected {expected}, found something else at index {found}")
             }
+            // A leak is a number below 1.
+            (Field::Leak, Expected::Exactly(_)) => write!(f, "{field}: expected {expected}, found less"),
             (_, Expected::Aligned(_)) => write!(f, "{field}: expected {expected}, found remainder {found}"),
             _ => write!(f, "{field}: expected {expected}, found {found}"),
         }

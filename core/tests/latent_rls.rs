@@ -5,6 +5,7 @@ mod learners;
 
 use learners::{Random, lend, settings, words};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use tinyfold_core::learn::{Groups, LatentRls, Learner, Loss, Online, Params, Sgd, Tape};
 use tinyfold_core::pack::{Matrices, Weights, pack};
 use tinyfold_core::{Activation, Shape};
@@ -48,9 +49,15 @@ fn outputs(shape: Shape, activation: Activation<f64>, words: &mut [f64], x: &[Ve
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 200,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(13),
+        ..ProptestConfig::default()
+    })]
 
-    /// Central differences with Richardson extrapolation: as good as they can be, 1e-7.
+    /// Central differences with Richardson extrapolation: 1e-16 / 1e-4 of rounding and less of truncation, as networks and
+    /// steps are few.
     #[test]
     fn sensitivities_are_those_of_finite_differences(
         (neurons, rank, inputs, count) in (1_usize..9, 1_usize..4, 1_usize..4, 1_usize..4),
@@ -94,7 +101,7 @@ proptest! {
                     let numeric = (4.0 * slope(&near, step) - slope(&far, 2.0 * step)) / 3.0;
                     let found = psi[o * all + entry];
                     prop_assert!(
-                        (found - numeric).abs() <= 1e-7 * (1.0 + numeric.abs()),
+                        (found - numeric).abs() <= 1e-9 * (1.0 + numeric.abs()),
                         "step {t}, output {o}, entry {entry}: {found} but {numeric}"
                     );
                 }
@@ -183,7 +190,7 @@ fn what_does_not_fit_is_refused() {
     };
     assert_eq!(refused(shape, &mut low, false, [1.0, 0.99], 0), Ok(()));
     let reason = |result: Result<(), String>| result.expect_err("refused");
-    assert_eq!(reason(refused(shape, &mut low, true, [1.0, 0.99], 0)), "leak alpha: expected 1, found 0");
+    assert_eq!(reason(refused(shape, &mut low, true, [1.0, 0.99], 0)), "leak alpha: expected 1, found less");
     for numbers in [[0.0, 0.99], [1e7, 0.99], [1.0, 0.4], [1.0, 1.1], [f32::NAN, 0.9]] {
         let text = reason(refused(shape, &mut low, false, numbers, 0));
         assert!(text.starts_with("learning rate"), "{text}");

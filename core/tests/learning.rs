@@ -1,11 +1,12 @@
 //! Learners that meet anything: noise, spikes, NaN, infinities, laws, limits.
 
 use tinyfold_core::learn::{
-    Adam, Dale, Diagonal, Eprop, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits, Lms, Loss,
-    Momentum, Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro, Update,
+    Adam, Counts, Dale, Diagonal, Eprop, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits, Lms,
+    Loss, Momentum, Online, Optimiser, Outcome, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro, Update,
 };
 use tinyfold_core::pack::{Matrices, Weights, pack};
-use tinyfold_core::{Activation, PANEL_ROWS, Shape};
+use tinyfold_core::wire::learned::{Memory, Optimiser as Kind};
+use tinyfold_core::{Activation, Error, PANEL_ROWS, Shape, State};
 
 #[path = "common/learners.rs"]
 mod learners;
@@ -31,7 +32,8 @@ const LATENT: Shape = Shape { neurons: 10, rank: 2, inputs: 2, outputs: 2 };
 
 /// Steps a learner on rough signals; every word stays finite.
 fn survives<L: Learner<f32>>(name: &str, learner: &mut L, shape: Shape, leaky: bool, steps: usize) {
-    let mut words = words::<f32>(shape, 3);
+    let start = words::<f32>(shape, 3);
+    let mut words = start.clone();
     let settings = settings(Activation::Relu, leaky);
     let mut params = Params::new(shape, settings, &mut words).expect("good numbers");
     let mut memory = vec![0.0; shape.state_len()];
@@ -44,10 +46,9 @@ fn survives<L: Learner<f32>>(name: &str, learner: &mut L, shape: Shape, leaky: b
         if outcome.update == Update::Done {
             assert!(outcome.loss.is_finite(), "{name}, step {step}");
         }
-        if step % 997 == 0 || step + 1 == steps {
-            assert!(params.words().iter().all(|word| word.is_finite()), "{name}, step {step}");
-        }
+        assert!(params.words().iter().all(|word| word.is_finite()), "{name}, step {step}");
     }
+    assert_ne!(params.words(), start, "{name}");
     let counts = learner.counts();
     assert!(counts.held > 0 && counts.bad_targets > 0 && counts.updates > 0, "{name}: {counts:?}");
     println!("{name}: {counts:?}");
@@ -122,21 +123,124 @@ fn every_rule_and_optimiser_survives_rough_signals() {
 
 #[test]
 fn a_million_rough_steps_leave_every_weight_finite() {
+    const STEPS: usize = 1_000_000;
     let all = Groups::ALL;
-    let mut start = words::<f32>(LATENT, 3);
-    let params = Params::new(LATENT, settings(Activation::Relu, false), &mut start).expect("good numbers");
-    let rule =
-        LatentRtrl::new(&params, all, lend(LatentRtrl::<f32>::memory_len(&LATENT, all, false))).unwrap();
-    let learner = Online::new(rule, Sgd::new(3e-3).unwrap(), Loss::Square).trusting(0.05);
-    let limits = Limits { state: 1e4, loss: 1e4, growth: 1.0, every: 500 };
-    let mut guard = Guard::new(learner, limits, &params, lend(LATENT.parameter_len())).expect("enough");
-    survives("guarded latent RTRL", &mut guard, LATENT, false, 1_000_000);
-    assert!(guard.counts().restored > 0);
+    let start = words::<f32>(LATENT, 3);
+    let mut same = start.clone();
+    let params = Params::new(LATENT, settings(Activation::Relu, false), &mut same).expect("good numbers");
+    let limits = Limits { state: 1e4, loss: 1e4, growth: 1.0, every: 50 };
+    let copies = || lend(Guard::<(), f32>::memory_len(&LATENT));
 
-    let rule = LatentRls::new(&params, all, 1.0, 0.99, lend(LatentRls::<f32>::memory_len(&LATENT, all)));
-    let learner = Online::new(rule.unwrap(), Sgd::new(1.0).unwrap(), Loss::Square);
-    let mut guard = Guard::new(learner, limits, &params, lend(LATENT.parameter_len())).expect("enough");
-    survives("guarded latent RLS", &mut guard, LATENT, false, 1_000_000);
+    let length = LatentRtrl::<f32>::memory_len(&LATENT, all, false);
+    let rtrl = || {
+        let rule = LatentRtrl::new(&params, all, lend(length)).expect("enough");
+        Online::new(rule, Sgd::new(3e-3).expect("in range"), Loss::Square).trusting(0.05)
+    };
+    survives("latent RTRL", &mut rtrl(), LATENT, false, STEPS);
+    let mut guard = Guard::new(rtrl(), limits, &params, copies()).expect("enough");
+    survives("guarded latent RTRL", &mut guard, LATENT, false, STEPS);
+    assert!(guard.counts().restored > 0 && guard.good() != start);
+
+    let length = LatentRls::<f32>::memory_len(&LATENT, all);
+    let rls = || {
+        let rule = LatentRls::new(&params, all, 1.0, 0.99, lend(length)).expect("enough");
+        Online::new(rule, Sgd::new(1.0).expect("in range"), Loss::Square)
+    };
+    survives("latent RLS", &mut rls(), LATENT, false, STEPS);
+    let mut guard = Guard::new(rls(), limits, &params, copies()).expect("enough");
+    survives("guarded latent RLS", &mut guard, LATENT, false, STEPS);
+    assert!(guard.counts().restored > 0 && guard.good() != start);
+}
+
+/// A learner whose weights count its updates and whose losses and updates are written down before.
+struct Scripted<F>(F, u32);
+
+impl<F: Fn(u32) -> (f64, Update)> Learner<f64> for Scripted<F> {
+    fn step(
+        &mut self,
+        params: &mut Params<'_, f64>,
+        _: &mut State<'_, f64>,
+        _: &[f64],
+        _: Option<&[f64]>,
+    ) -> Outcome<f64> {
+        let (loss, update) = self.0(self.1);
+        self.1 += 1;
+        if update == Update::Done {
+            let next: Vec<f64> = params.words().iter().map(|word| word + 1.0).collect();
+            params.set(&next).expect("finite");
+        }
+        Outcome { loss, held: 0, update }
+    }
+
+    fn counts(&self) -> Counts {
+        Counts::default()
+    }
+
+    fn reset(&mut self) {}
+
+    fn restart(&mut self) {}
+
+    fn trust(&mut self, _: f64) {}
+
+    fn memory(&self) -> Memory<'_, f64> {
+        Memory { optimiser: Kind::Sgd, steps: 0, words: &[] }
+    }
+
+    fn resume(&mut self, _: &Memory<'_, f64>) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Weights grow bad at some update, the mean loss says so later: what is taken back is older than the lag, however often
+/// copies are made, and no older than two periods of copies.
+#[test]
+fn the_guard_takes_back_words_that_proved_good() {
+    for every in [1, 50, 64, 100, 333] {
+        for bad in [10, 63, 64, 65, 500, 999] {
+            // From update `bad` on, a loss of 4 with a limit of 3: seen 88 updates later.
+            let script = |step| (if step < bad { 0.0 } else { 4.0 }, Update::Done);
+            let mut start = words::<f64>(LATENT, 3);
+            let first = start[0];
+            let mut params =
+                Params::new(LATENT, settings(Activation::Linear, false), &mut start).expect("good");
+            let limits = Limits { state: 1e9, loss: 3.0, growth: 1.0, every };
+            let mut copies = vec![0.0; Guard::<(), f64>::memory_len(&LATENT)];
+            let mut guard = Guard::new(Scripted(script, 0), limits, &params, &mut copies).expect("enough");
+            let mut memory = vec![0.0; LATENT.state_len()];
+            let mut state = params.view().state(&mut memory).expect("enough");
+            for step in 0.. {
+                if guard.step(&mut params, &mut state, &[], None).update == Update::Restored {
+                    // mean = 4 (1 − (63/64)^k) > 3 from k = ln 4 / ln (64/63) = 88.03 on.
+                    assert_eq!(step, bad + 88);
+                    let (updates, period) = (params.words()[0] - first, f64::from(every.max(64)));
+                    let age = f64::from(step + 1) - updates.round();
+                    assert!(
+                        age > 64.0 && (age <= 2.0 * period || updates.round() == 0.0),
+                        "{every}, {bad}: {age}"
+                    );
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The loss of a step that changed nothing does not count, however large.
+#[test]
+fn the_guard_ignores_rejected_steps() {
+    let script = |step| if step % 3 == 1 { (f64::INFINITY, Update::Rejected) } else { (1.0, Update::Done) };
+    let mut start = words::<f64>(LATENT, 3);
+    let mut params = Params::new(LATENT, settings(Activation::Linear, false), &mut start).expect("good");
+    let limits = Limits { state: 1e9, loss: 3.0, growth: 1.0, every: 1 };
+    let mut copies = vec![0.0; Guard::<(), f64>::memory_len(&LATENT)];
+    let mut guard = Guard::new(Scripted(script, 0), limits, &params, &mut copies).expect("enough");
+    let mut memory = vec![0.0; LATENT.state_len()];
+    let mut state = params.view().state(&mut memory).expect("enough");
+    for step in 0..1000 {
+        let update = guard.step(&mut params, &mut state, &[], None).update;
+        assert_eq!(update, script(step).1, "step {step}");
+    }
+    assert_eq!(guard.counts().restored, 0);
 }
 
 /// In episodes, past spikes of input and target, the readout of recursive least squares solves the normal equations of
@@ -193,6 +297,39 @@ fn rls_outlives_episodes_and_spikes() {
     assert_eq!(learner.counts().resets, 3);
     learner.restart();
     assert_eq!(learner.memory().words[0], 1.0 / ridge);
+}
+
+/// One P for all outputs: one without a target learns as if it had met it.
+#[test]
+fn rls_takes_a_missing_target_for_one_that_is_met() {
+    let shape = Shape { neurons: 5, rank: 0, inputs: 2, outputs: 2 };
+    let settings = settings(Activation::Tanh, false);
+    let mut packed = [(); 2].map(|()| words::<f64>(shape, 3));
+    let [masked, met] = &mut packed;
+    let make = |words| {
+        let params = Params::new(shape, settings, words).expect("good numbers");
+        let rule = Rls::new(&params, Groups::READOUT, 0.3, 1.0, lend(Rls::<f64>::memory_len(&shape)));
+        let state = params.view().state(lend(shape.state_len())).expect("enough");
+        (Online::new(rule.expect("enough"), Sgd::new(1.0).expect("in range"), Loss::Square), params, state)
+    };
+    let ((mut masked, mut params, mut state), (mut met, mut other, mut other_state)) =
+        (make(masked), make(met));
+    let mut random = Random(6);
+    for step in 0..40 {
+        let (x, mut y) = (random.list::<f64>(2, 1.0), random.list::<f64>(2, 1.0));
+        if step % 3 == 0 {
+            y[1] = f64::NAN;
+        }
+        masked.step(&mut params, &mut state, &x, Some(&y));
+        if step % 3 == 0 {
+            y[1] = state.output()[1];
+        }
+        met.step(&mut other, &mut other_state, &x, Some(&y));
+        // 40 steps of some 10 roundings of 1e-16 of numbers up to some 10.
+        for (a, b) in params.words().iter().zip(other.words()) {
+            assert!((a - b).abs() < 1e-12, "step {step}: {a} but {b}");
+        }
+    }
 }
 
 /// Parts that do not learn keep their bits, under every rule.
@@ -271,38 +408,53 @@ fn weight(shape: &Shape, words: &[f32], i: usize, j: usize) -> f32 {
     (0..shape.rank).map(|r| words[u + r] * words[v + r]).sum()
 }
 
+/// Under every rule that changes recurrent weights, with and without a tie of B to U, which is then followed.
 #[test]
 fn dales_law_is_kept() {
-    for rank in [0, 2] {
+    let groups = Groups::ALL;
+    for (rank, tied) in [(0, false), (2, false), (2, true)] {
         let shape = Shape { rank, ..LATENT };
         let mut words = words::<f32>(shape, 8);
         let mut params = Params::new(shape, settings(Activation::Relu, false), &mut words).expect("good");
         let signs: Vec<f32> = (0..shape.neurons).map(|i| if i % 4 == 3 { -1.0 } else { 1.0 }).collect();
         let dale = Dale::new(&shape, &signs).expect("signs");
+        let broken = |params: &Params<'_, f32>| {
+            let pairs = (0..shape.neurons * shape.neurons).map(|k| [k / shape.neurons, k % shape.neurons]);
+            pairs.filter(|&[i, j]| weight(&shape, params.words(), i, j) * signs[j] < 0.0).count()
+        };
+        assert!(broken(&params) > 0);
+        dale.project(&mut params);
+        let before = params.words().to_vec();
+        let sgd = dale.projected(Sgd::new(0.05).expect("in range"));
         let mut memory = vec![0.0; shape.state_len()];
         let mut state = params.view().state(&mut memory).expect("enough");
         let mut random = Random(4);
-        let groups = Groups::ALL;
-        let sgd = Sgd::new(0.05).expect("in range");
-        let mut dense;
-        let mut latent;
+        let (mut dense, mut latent);
         let learner: &mut dyn Learner<f32> = if rank == 0 {
             dense = Online::new(Eprop::new(&params, groups, lend(500)).unwrap(), sgd, Loss::Square);
             &mut dense
         } else {
-            latent = Online::new(LatentRtrl::new(&params, groups, lend(500)).unwrap(), sgd, Loss::Square);
+            let rule = if tied {
+                LatentRtrl::tied(&mut params, groups, Tie::Recurrent, lend(500))
+            } else {
+                LatentRtrl::new(&params, groups, lend(500))
+            };
+            latent = Online::new(rule.unwrap(), sgd, Loss::Square);
             &mut latent
         };
-        for _ in 0..200 {
+        for step in 0..200 {
             learner.step(&mut params, &mut state, &random.list(2, 1.0), Some(&random.list(2, 1.0)));
-            dale.project(&mut params);
-            for (j, sign) in signs.iter().enumerate() {
-                for i in 0..shape.neurons {
-                    let w = weight(&shape, params.words(), i, j);
-                    assert!(w * sign >= 0.0, "rank {rank}, W[{i}, {j}] = {w}");
+            assert_eq!(broken(&params), 0, "rank {rank}, step {step}");
+            if tied {
+                let record = shape.layer_len() / shape.neurons;
+                for words in params.words()[..shape.layer_len()].chunks_exact(record) {
+                    assert_eq!(words[1..=rank], words[1 + rank..][..shape.inputs], "step {step}");
                 }
             }
         }
+        // Steps end at the law, and weights within it move.
+        let changed = params.words().iter().zip(&before).filter(|(a, b)| a != b).count();
+        assert!(changed > shape.layer_len() / 2, "{changed}");
     }
 }
 
@@ -365,7 +517,7 @@ fn the_guard_takes_back_what_would_blow_up() {
     let rule = LatentRtrl::new(&params, Groups::ALL, &mut memory).unwrap();
     let learner = Online::new(rule, Sgd::new(1e-9).unwrap(), Loss::Square);
     let limits = Limits { state: 1e3, loss: 1e6, growth: 1.0, every: 1_000_000 };
-    let mut copy = vec![0.0; LATENT.parameter_len()];
+    let mut copy = vec![0.0; Guard::<(), f64>::memory_len(&LATENT)];
     let mut guard = Guard::new(learner, limits, &params, &mut copy).expect("enough");
     let mut state_memory = vec![0.0; LATENT.state_len()];
     let mut state = params.view().state(&mut state_memory).expect("enough");
@@ -419,20 +571,106 @@ fn a_trust_region_bounds_the_change_of_the_map() {
     assert!(largest <= 1.01 * most && largest > 1e-3 * most, "{largest}");
 }
 
-/// One word less than a rule says is too little, and what it says is enough.
+/// What the table of the module says, and one word less is too little for every rule.
 #[test]
 fn memory_is_what_is_said() {
+    let shape = Shape { neurons: 40, rank: 0, inputs: 3, outputs: 2 };
+    let low = Shape { rank: 3, ..shape };
+    let (n, r, i, o) = (40, 3, 3, 2);
+    let (m, k) = (1 + n + i, r * r + o * o + o);
+    let all = Groups::ALL;
+    let fits = |shape: Shape,
+                [said, length, bytes]: [usize; 3],
+                make: &dyn Fn(&Params<'_, f32>, usize) -> Option<Error>| {
+        assert_eq!((length, bytes), (said, 4 * said), "{shape:?}");
+        let mut words = words::<f32>(shape, 3);
+        let params = Params::new(shape, settings(Activation::Relu, false), &mut words).expect("good");
+        assert_eq!(make(&params, length), None);
+        let error = make(&params, length - 1).expect("too little");
+        assert_eq!(error.to_string(), format!("buffer: expected at least {length}, found {}", length - 1));
+    };
+    macro_rules! fits {
+        ($shape:expr, $said:expr, $rule:ident($($argument:expr),*), $make:expr) => {
+            fits(
+                $shape,
+                [$said, $rule::<f32>::memory_len(&$shape $(, $argument)*), $rule::<f32>::memory_bytes(&$shape $(, $argument)*)],
+                &|params, length| {
+                    let make: fn(&Params<'_, f32>, &'static mut [f32]) -> Option<Error> = $make;
+                    make(params, lend(length))
+                },
+            );
+        };
+    }
+    fits!(shape, n * n * m + 3 * n + m + o, Rtrl(), |p, memory| Rtrl::new(p, Groups::ALL, memory).err());
+    fits!(shape, n * m + 4 * n + m + o, Diagonal(), |p, memory| Diagonal::snap1(p, Groups::ALL, memory)
+        .err());
+    fits!(shape, n * m + 4 * n + m + o, Diagonal(), |p, memory| Diagonal::rflo(p, Groups::ALL, memory).err());
+    fits!(shape, 2 * m + 2 * n + o, Eprop(), |p, memory| Eprop::new(p, Groups::ALL, memory).err());
+    fits!(shape, n * m + 5 * n + m + o, Uoro(), |p, memory| Uoro::new(p, Groups::ALL, 1, memory).err());
+    fits!(shape, 2 * n * n + 3 * n + 2 * m + o, KfRtrl(), |p, memory| KfRtrl::new(p, Groups::ALL, 1, memory)
+        .err());
+    fits!(shape, 7 * (2 * n + m) + 3 * n + m + o, Tbptt(7), |p, memory| Tbptt::new(
+        p,
+        Groups::ALL,
+        7,
+        memory
+    )
+    .err());
+    fits!(shape, o, Lms(), |p, memory| Lms::new(p, Groups::ALL, memory).err());
+    fits!(shape, (n + 1) * (n + 1) + n + 1 + o, Rls(), |p, memory| Rls::new(
+        p,
+        Groups::ALL,
+        1.0,
+        1.0,
+        memory
+    )
+    .err());
+    let latent = 3 * n + r * (5 + i + r + o) + o;
+    fits!(low, n * r * (1 + 2 * r + i) + latent, LatentRtrl(all, false), |p, memory| {
+        LatentRtrl::new(p, Groups::ALL, memory).err()
+    });
+    fits!(low, k * k + k * (o + 2) + r * r * r + r + o + latent, LatentRls(all), |p, memory| {
+        LatentRls::new(p, Groups::ALL, 1.0, 1.0, memory).err()
+    });
+
     let mut words = words::<f32>(LATENT, 3);
     let params = Params::new(LATENT, settings(Activation::Relu, false), &mut words).expect("good");
-    let length = LatentRtrl::<f32>::memory_len(&LATENT, Groups::RECURRENT, false);
-    assert_eq!(length, 2 + 2 * (5 + 2 + 2 + 2) + 3 * 10 + 2 * 10 * 2 * 2);
-    assert!(LatentRtrl::new(&params, Groups::RECURRENT, &mut vec![0.0; length]).is_ok());
-    let error =
-        LatentRtrl::new(&params, Groups::RECURRENT, &mut vec![0.0; length - 1]).expect_err("too little");
-    assert_eq!(error.to_string(), format!("buffer: expected at least {length}, found {}", length - 1));
     let error = Rtrl::new(&params, Groups::ALL, &mut [0.0; 9]).expect_err("of low rank");
     assert_eq!(error.to_string(), "rank R: expected 0, found 2");
     let mut tape = [0.0; 4];
     assert_eq!(Tape(&mut tape).word(1, 2.0, 3.0), 2.0);
     assert_eq!(tape[1], 3.0);
+}
+
+/// L = ln Σ e^y − Σ t y from its definition, whether t sums up to 1 or not, and for outputs whose e^y is too large.
+#[test]
+fn cross_entropy_is_as_defined() {
+    let shape = Shape { neurons: 1, rank: 0, inputs: 1, outputs: 3 };
+    for (bias, targets) in [
+        ([0.3, -1.0, 2.0], [0.2, 0.3, 0.5]),
+        ([0.3, 1.0, -2.0], [1.0, 1.0, 0.0]),
+        ([900.0, 0.0, 899.0], [0.5, 0.0, 0.1]),
+    ] {
+        let matrices = Matrices {
+            weights: Weights::Dense(&[0.0]),
+            input: &[0.0],
+            bias: &[0.0],
+            readout: &[0.0; 3],
+            output_bias: &bias,
+            scaling: &[[0.0, 1.0]; 4],
+            initial: &[],
+        };
+        let mut packed = vec![0.0_f64; shape.parameter_len()];
+        pack(&shape, &matrices, &mut packed).expect("right sizes");
+        let mut params = Params::new(shape, settings(Activation::Linear, false), &mut packed).expect("good");
+        let rule = Lms::new(&params, Groups::READOUT, lend(Lms::<f64>::memory_len(&shape))).expect("enough");
+        let mut learner = Online::new(rule, Sgd::new(0.1).expect("in range"), Loss::CrossEntropy);
+        let mut memory = vec![0.0; shape.state_len()];
+        let mut state = params.view().state(&mut memory).expect("enough");
+        let found = learner.step(&mut params, &mut state, &[0.0], Some(&targets)).loss;
+        // e^900 is no number: 900 is taken out of it.
+        let all: f64 = bias.iter().map(|y| (y - bias[0]).exp()).sum::<f64>().ln() + bias[0];
+        let expected = all - bias.iter().zip(&targets).map(|(y, t)| y * t).sum::<f64>();
+        assert!((found - expected).abs() <= 1e-12 * expected.abs().max(1.0), "{found} but {expected}");
+    }
 }

@@ -3,9 +3,10 @@
 use crate::error::Error;
 use crate::network::{CopyChecked, State, View};
 use crate::scalar::Scalar;
-use crate::wire::learned::Memory;
+use crate::shape::Shape;
+use crate::wire::learned;
 
-use super::memory::room;
+use super::memory::Memory;
 use super::online::{Counts, Learner, Outcome, Update, count};
 use super::params::Params;
 
@@ -15,35 +16,48 @@ use super::params::Params;
 pub struct Limits<T> {
     /// Largest size of a carried word.
     pub state: T,
-    /// Largest loss, averaged over some 64 taught steps.
+    /// Largest loss, averaged over some 64 updates.
     pub loss: T,
     /// Largest growth of a small difference of states per step ([`Rule::growth`](super::Rule::growth)); above 1,
     /// a network forgets nothing.
     pub growth: T,
-    /// Good steps between two copies of the parameters.
+    /// Good updates between two copies of the parameters, 64 at least.
     pub every: u32,
 }
 
 /// A learner that goes back to its last good parameters when the state, the mean loss or the growth of differences
 /// leaves its limit.
 ///
-/// mean' = mean + (L − mean) / 64. Every `every` steps within all limits the words are copied; at a step beyond one
-/// they are taken back, what the rule and the optimiser remember is forgotten, and a state beyond its limit starts
-/// anew. What it guarantees: the words are never further from good ones than `every` steps of the optimiser.
+/// mean' = mean + (L − mean) / 64 at every update. After `every` updates within all limits the words are copied, and
+/// the copy before becomes the good one. At a step beyond a limit the good words are taken back, the later copy and
+/// what the rule and the optimiser remember are forgotten, and a state beyond its limit starts anew. What it guarantees:
+/// mean and growth lag, but the words taken back were followed by at least 64 updates in a row within all limits, or
+/// are the first ones.
 ///
-/// Memory: one copy of all words, lent.
+/// Memory: [`Guard::memory_len`] words, two copies of all packed ones.
 #[derive(Debug)]
 pub struct Guard<'m, L, T> {
     learner: L,
     limits: Limits<T>,
     good: &'m mut [T],
+    /// Becomes the good copy if the updates after it are good.
+    candidate: &'m mut [T],
     mean: T,
     steps: u32,
     restored: u32,
 }
 
+/// Updates that mean and growth need to show what the words are like.
+const LAG: u32 = 64;
+
 impl<'m, L, T: Scalar> Guard<'m, L, T> {
-    /// Guards `learner`; `memory` of at least as many words as `params` has, which are the first good ones.
+    /// Words of memory for a network of this shape.
+    #[must_use]
+    pub const fn memory_len(shape: &Shape) -> usize {
+        2 * shape.parameter_len()
+    }
+
+    /// Guards `learner`; the words of `params` are the first good ones.
     ///
     /// # Errors
     /// Memory too short.
@@ -54,9 +68,11 @@ impl<'m, L, T: Scalar> Guard<'m, L, T> {
         memory: &'m mut [T],
     ) -> Result<Self, Error> {
         let words = params.words();
-        let good = room(memory, words.len())?;
+        let mut memory = Memory::new(memory, Self::memory_len(&params.shape()))?;
+        let [good, candidate] = [(); 2].map(|()| memory.cut(words.len()));
         good.copy_from_slice_checked(words);
-        Ok(Self { learner, limits, good, mean: T::ZERO, steps: 0, restored: 0 })
+        candidate.copy_from_slice_checked(words);
+        Ok(Self { learner, limits, good, candidate, mean: T::ZERO, steps: 0, restored: 0 })
     }
 
     /// The last good words.
@@ -80,21 +96,24 @@ impl<L: Learner<T>, T: Scalar> Learner<T> for Guard<'_, L, T> {
         target: Option<&[T]>,
     ) -> Outcome<T> {
         let outcome = self.learner.step(params, state, x, target);
-        if outcome.update != Update::Untaught {
+        let done = outcome.update == Update::Done;
+        if done {
             self.mean = self.mean + (outcome.loss - self.mean) * T::from_f64(1.0 / 64.0);
         }
         let tame = |word: &T| *word <= self.limits.state && -self.limits.state <= *word;
         let quiet = state.carried.iter().all(tame);
         let slow = self.learner.growth().is_none_or(|growth| growth <= self.limits.growth);
         if quiet && slow && self.mean <= self.limits.loss {
-            self.steps += 1;
-            if self.steps >= self.limits.every {
+            self.steps += u32::from(done);
+            if self.steps >= self.limits.every.max(LAG) {
                 self.steps = 0;
-                self.good.copy_from_slice_checked(params.words());
+                self.good.copy_from_slice_checked(self.candidate);
+                self.candidate.copy_from_slice_checked(params.words());
             }
             return outcome;
         }
         params.restore(self.good);
+        self.candidate.copy_from_slice_checked(self.good);
         self.learner.restart();
         if !quiet {
             start_anew(&params.view(), state);
@@ -124,11 +143,11 @@ impl<L: Learner<T>, T: Scalar> Learner<T> for Guard<'_, L, T> {
         self.learner.growth()
     }
 
-    fn memory(&self) -> Memory<'_, T> {
+    fn memory(&self) -> learned::Memory<'_, T> {
         self.learner.memory()
     }
 
-    fn resume(&mut self, memory: &Memory<'_, T>) -> Result<(), Error> {
+    fn resume(&mut self, memory: &learned::Memory<'_, T>) -> Result<(), Error> {
         self.learner.resume(memory)
     }
 }

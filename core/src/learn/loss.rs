@@ -14,7 +14,7 @@ pub enum Loss {
     Square,
     /// L = ln Σ_o e^(y_o) − Σ_o t_o y_o, dL/dy = softmax(y) − t.
     ///
-    /// The target t is a distribution over the outputs: not scaled, and all of it finite or the step has none.
+    /// The target t, a distribution over the outputs, is not scaled, and all of it is finite or the step has none.
     CrossEntropy,
 }
 
@@ -70,16 +70,18 @@ fn cross_entropy<T: Scalar>(y: &[T], target: &[T], error: &mut [T]) -> Judged<T>
     }
     let Some(&first) = y.first() else { return Judged { loss: T::ZERO, channels: 0, bad } };
     let most = y.iter().fold(first, |most, &y| if y > most { y } else { most });
-    let (mut sum, mut fit) = (T::ZERO, T::ZERO);
+    let (mut sum, mut fit, mut whole) = (T::ZERO, T::ZERO, T::ZERO);
     for ((error, &y), &t) in error.iter_mut().zip(y).zip(target) {
         *error = (y - most).exp();
         sum = sum + *error;
         fit = fit + t * (y - most);
+        whole = whole + t;
     }
     for (error, &t) in error.iter_mut().zip(target) {
         *error = *error / sum - t;
     }
-    Judged { loss: sum.ln() - fit, channels: y.len() as u32, bad }
+    // t may be no distribution: Σ t y = Σ t (y − most) + most Σ t.
+    Judged { loss: sum.ln() - fit + most * (T::ONE - whole), channels: y.len() as u32, bad }
 }
 
 /// Infinite, not NaN.

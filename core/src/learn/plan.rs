@@ -130,7 +130,6 @@ impl<T: Scalar> Plan<T> {
     /// Words of memory beyond parameters and state.
     #[must_use]
     pub const fn memory_len(&self, shape: &Shape, leaky: bool) -> usize {
-        let guard = if self.limits.every > 0 { shape.parameter_len() } else { 0 };
         let rule = match self.kind {
             Kind::Latent => LatentRtrl::<T>::memory_len(shape, self.groups, leaky),
             Kind::Tied => LatentRtrl::<T>::memory_len(shape, Groups { input: false, ..self.groups }, leaky),
@@ -140,7 +139,12 @@ impl<T: Scalar> Plan<T> {
             Kind::Rls => Rls::<T>::memory_len(shape),
             Kind::LatentRls => LatentRls::<T>::memory_len(shape, self.groups),
         };
-        guard + rule
+        self.guard_len(shape) + rule
+    }
+
+    /// Words of the guard, if there is one.
+    const fn guard_len(&self, shape: &Shape) -> usize {
+        if self.limits.every > 0 { Guard::<(), T>::memory_len(shape) } else { 0 }
     }
 
     /// Runs the plan over `rows` (T × (I + O): samples, targets, NaN where there is none), with the state as it
@@ -164,7 +168,7 @@ impl<T: Scalar> Plan<T> {
             return Err(Error::new(Field::Samples, Expected::Exactly(0), remainder as u64).into());
         }
         let mut memory = Memory::new(memory, self.memory_len(&shape, leaky))?;
-        let good = memory.cut(if self.limits.every > 0 { shape.parameter_len() } else { 0 });
+        let good = memory.cut(self.guard_len(&shape));
         let room = memory.rest();
         let groups = self.groups;
         match self.kind {

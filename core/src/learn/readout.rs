@@ -83,7 +83,11 @@ impl<T: Scalar> Rule<T> for Lms<'_, T> {
 }
 
 /// Recursive least squares, as FORCE uses it: of all readouts the one with the least Σ_t ‖y_t − y\*_t‖² +
-/// ridge ‖(C, c) − (C, c)_0‖², at every step.
+/// ridge ‖(C, c) − (C, c)_0‖², over the steps t with a target, at every step.
+///
+/// One P serves all outputs, as in FORCE. At a step where some of them have a target and others none, P shrinks for all,
+/// while only the first learn: those without a target count as if they had met theirs. Outputs that are missing at
+/// different steps are therefore no longer the least squares ones, but learn slower; they need a rule each.
 ///
 /// With r = (h, 1): k = P r, g = k / (forget + r·k), P' = (P − g kᵀ) / forget; the direction handed out is
 /// dL/dy gᵀ, so that [`Sgd`](super::Sgd) with a rate of 1 gives RLS.

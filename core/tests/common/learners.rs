@@ -44,6 +44,6 @@ pub fn settings<T: Scalar>(activation: Activation<T>, leaky: bool) -> Settings<T
 }
 
 /// Memory that a rule may keep.
-pub fn lend(words: usize) -> &'static mut [f32] {
-    Box::leak(vec![f32::NAN; words].into_boxed_slice())
+pub fn lend<T: Scalar>(words: usize) -> &'static mut [T] {
+    Box::leak(vec![T::from_f64(f64::NAN); words].into_boxed_slice())
 }

@@ -186,7 +186,11 @@ fn optimisers<T: Scalar, R: Rule<T>>(
     let one = black_box(T::ONE);
     match black_box(0) {
         0 => learner(rule, Sgd::new(one).map(|sgd| sgd.clipped(one)), params, state),
-        1 => learner(rule, Momentum::new(one, one, black_box(1), lend()), params, state),
+        1 => {
+            let momentum = Momentum::new(one, one, black_box(1), lend());
+            let lawful = Dale::new(&params.shape(), lend()).and_then(|dale| Ok(dale.projected(momentum?)));
+            learner(rule, lawful, params, state);
+        }
         2 => learner(rule, Adam::new(one, [one; 2], one, black_box(1), lend()), params, state),
         _ => learner(rule, Ok(Tape(lend())), params, state),
     }
