@@ -5,7 +5,8 @@ use embedded_storage::nor_flash::{
 };
 use proptest::prelude::*;
 use tinyfold_core::bank::{Bank, Banks, Failure, Image, RECORD_LEN, Record};
-use tinyfold_core::wire::learned::{self, Memory, Optimiser, Progress};
+use tinyfold_core::wire::Model;
+use tinyfold_core::wire::learned::{self, Learned, Memory, Optimiser, Progress};
 use tinyfold_core::{Activation, Expected, Field, Settings, Shape, View};
 
 const ERASE: usize = 64;
@@ -267,6 +268,16 @@ fn what_was_learned_comes_back() {
     let mut restored = vec![0.0; words.len()];
     learned::copy_words(&read.model.view, &mut restored).expect("same shape");
     assert!(restored.iter().zip(&words).all(|(a, b)| a.to_bits() == b.to_bits()));
+    // It goes on from the model that it began with, or from any of its sizes and settings.
+    let from = |base: Option<u32>| Learned { progress: base.map(|base| Progress { base, memory }), ..read };
+    let model = read.model;
+    let tanh = View::from_words(shape, Settings::new(Activation::Tanh), &words).expect("finite");
+    for (base, same) in
+        [(Some(model.checksum), true), (Some(0), true), (None, true), (Some(0xbeef_cafe), false)]
+    {
+        assert_eq!(from(base).continues(&model), same, "{base:?}");
+        assert!(!from(base).continues(&Model { view: tanh, ..model }), "{base:?}");
+    }
     // The state of the version before this one, whole and with a checksum of its own.
     let mut old = aligned.clone();
     let old = &mut bytemuck::cast_slice_mut::<u128, u8>(&mut old)[..bytes.len()];

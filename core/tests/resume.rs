@@ -188,7 +188,7 @@ fn a_plan_goes_on_where_it_stopped() {
             let mut memory = vec![0.0; shape.state_len()];
             let mut state = params.view().state(&mut memory).expect("enough");
             let mut room = vec![f32::NAN; plan.memory_len(&shape, false)];
-            plan.run(&mut params, &mut state, &mut room, rows, kept)
+            plan.run(&mut params, &mut state, &mut room, &mut plan.rows(&shape, rows)?, kept)
         };
         let mut whole = words::<f32>(shape, 3);
         let mut uninterrupted = Kept::default();

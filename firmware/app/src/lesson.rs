@@ -1,7 +1,7 @@
 //! A network that learns while it runs, and keeps what it learned.
 
 use bytemuck::cast_slice;
-use tinyfold_core::learn::{Follower, Moment, Params};
+use tinyfold_core::learn::{Follower, Moment, Params, Source};
 use tinyfold_core::wire::learned::{self, Memory, Progress};
 use tinyfold_core::wire::lesson::{self, Lesson, Taught, code};
 use tinyfold_core::wire::{self, Model};
@@ -9,10 +9,11 @@ use tinyfold_core::{Error, Expected, Field};
 
 use super::{Buffered, Failure, Keep};
 
-/// Runs one lesson and says how many bytes model and lesson have.
+/// Runs one lesson, over its own rows or those of a source, and says how many bytes model and lesson have.
 pub(crate) fn run(
     model: &[u8],
     bytes: &[u8],
+    source: Option<&mut dyn Source<f32>>,
     memory: &mut [f32],
     keep: &mut dyn Keep,
     out: &mut Buffered<'_>,
@@ -46,9 +47,15 @@ pub(crate) fn run(
     learned::copy_words(&first, words).map_err(Failure::Model)?;
     let mut params = Params::new(shape, settings, words).map_err(Failure::Model)?;
     let mut state = params.view().state(state).map_err(Failure::Model)?;
-    out.header_of(shape, state.carried().len(), lesson.told() as usize)?;
+    let mut rows = lesson.plan.rows(&shape, lesson.rows).map_err(Failure::Trial)?;
+    let source: &mut dyn Source<f32> = match source {
+        Some(source) => source,
+        None => &mut rows,
+    };
+    let told = source.rows().unwrap_or(0).saturating_sub(lesson.silent.into());
+    out.header_of(shape, state.carried().len(), told as usize)?;
     let mut pupil = Pupil { lesson, model, began, keep, out, stored: 0 };
-    let counts = lesson.plan.run(&mut params, &mut state, room, lesson.rows, &mut pupil)?;
+    let counts = lesson.plan.run(&mut params, &mut state, room, source, &mut pupil)?;
     let Pupil { out, stored, .. } = pupil;
     #[cfg(feature = "log")]
     defmt::info!("{}", counts);

@@ -16,6 +16,8 @@ use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 use tinyfold_core::bank::{Banks, Mapped};
 use tinyfold_core::fixed::Weight;
+#[cfg(feature = "learn")]
+pub use tinyfold_core::learn::Source;
 use tinyfold_core::wire::learned::{self, Learned};
 use tinyfold_core::wire::lesson::is_lesson;
 use tinyfold_core::wire::trial::{self, Sample};
@@ -176,7 +178,26 @@ fn lesson(
     keep: &mut dyn Keep,
     out: &mut Buffered<'_>,
 ) -> Result<[usize; 2], Failure> {
-    lesson::run(model, lesson, cast_slice_mut(memory), keep, out)
+    lesson::run(model, lesson, None, cast_slice_mut(memory), keep, out)
+}
+
+/// Teaches the model the plan of a lesson with what `source` gives, a sensor for example, until it gives no more. The
+/// rows of the lesson are not looked at; the header of the result says 0 steps if the source does not know how many.
+///
+/// # Errors
+/// As [`run`].
+#[cfg(feature = "learn")]
+pub fn learn(
+    model: &[u8],
+    lesson: &[u8],
+    source: &mut dyn Source<f32>,
+    memory: &mut [u32],
+    keep: &mut dyn Keep,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let mut out = Buffered { buffer: Vec::new(), sink };
+    lesson::run(model, lesson, Some(source), cast_slice_mut(memory), keep, &mut out)?;
+    out.flush()
 }
 
 #[cfg(not(feature = "learn"))]

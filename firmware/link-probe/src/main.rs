@@ -149,7 +149,8 @@ fn every_lesson() {
         let settings = black_box(Settings::new(tinyfold_core::Activation::Relu));
         let Ok(mut params) = Params::new(shape, settings, lend()) else { return };
         let Ok(mut state) = params.view().state(lend()) else { return };
-        let outcome = lesson.plan.run(&mut params, &mut state, lend(), lesson.rows, &mut Probe);
+        let Ok(mut rows) = lesson.plan.rows(&shape, lesson.rows) else { return };
+        let outcome = lesson.plan.run(&mut params, &mut state, lend(), &mut rows, &mut Probe);
         black_box(outcome.is_ok());
     }
     if let Ok((taught, _)) = lesson::Taught::read_prefix(bytes) {

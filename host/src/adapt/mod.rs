@@ -115,6 +115,7 @@ impl Course {
         let mut memory = vec![0.0; shape.state_len()];
         let mut state = params.view().state(&mut memory).map_err(refused)?;
         let mut room = vec![0.0; self.plan.memory_len(&shape, settings.leaky())];
+        let mut rows = self.plan.rows(&shape, &self.rows).map_err(refused)?;
         let mut pupil = Pupil {
             lesson: self.lesson(shape),
             model: &model,
@@ -124,7 +125,7 @@ impl Course {
             stored: 0,
         };
         let counts =
-            self.plan.run(&mut params, &mut state, &mut room, &self.rows, &mut pupil).map_err(|failed| {
+            self.plan.run(&mut params, &mut state, &mut room, &mut rows, &mut pupil).map_err(|failed| {
                 match failed {
                     Failed::Refused(error) => refused(error),
                     Failed::Banks(reason) => Error::CheckFailed(format!("{}: {reason}", self.name)),
