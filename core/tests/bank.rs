@@ -5,7 +5,8 @@ use embedded_storage::nor_flash::{
 };
 use proptest::prelude::*;
 use tinyfold_core::bank::{Bank, Banks, Failure, Image, RECORD_LEN, Record};
-use tinyfold_core::wire::learned::{self, Memory, Optimiser};
+use tinyfold_core::wire::Model;
+use tinyfold_core::wire::learned::{self, Learned, Memory, Optimiser, Progress};
 use tinyfold_core::{Activation, Expected, Field, Settings, Shape, View};
 
 const ERASE: usize = 64;
@@ -157,6 +158,7 @@ fn a_power_cut_anywhere_leaves_the_old_or_the_new() {
     let cuts = [cut_everywhere::<1>(), cut_everywhere::<4>(), cut_everywhere::<8>(), cut_everywhere::<16>()];
     println!("{cuts:?} cuts, for writes of 1, 4, 8 and 16 bytes");
     assert!(cuts.iter().all(|&cuts| cuts > 3000), "{cuts:?}");
+    assert_eq!(cuts.iter().sum::<usize>(), 15_108);
 }
 
 #[test]
@@ -201,6 +203,12 @@ fn with_both_banks_bad_there_is_nothing_and_a_reason_for_each() {
     assert!(text(Bank::B).starts_with("checksum of the commit record: expected 0x"), "{}", text(Bank::B));
 }
 
+/// Ends bytes with the CRC-32 of all before.
+fn seal(bytes: &mut [u8]) {
+    let (body, sum) = bytes.split_last_chunk_mut().expect("room for a checksum");
+    *sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(body).to_le_bytes();
+}
+
 #[test]
 fn sequence_numbers_may_wrap() {
     let mut chip = Chip::<4>::new();
@@ -210,8 +218,7 @@ fn sequence_numbers_may_wrap() {
     // The record of bank B as if 2^32 - 1 stores had been before.
     let body = &mut chip.bytes[BANK..BANK + RECORD_LEN];
     body[8..12].fill(0xff);
-    let sum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&body[..28]).to_le_bytes();
-    body[28..].copy_from_slice(&sum);
+    seal(body);
     chip.bytes[..BANK].fill(0xff);
     for (number, sequence) in [(2, 0), (3, 1), (4, 2)] {
         let record = open(&mut chip).store([&payload(number)[..]]).expect("works");
@@ -248,18 +255,37 @@ fn what_was_learned_comes_back() {
     let view = View::from_words(shape, Settings::new(Activation::Relu), &words).expect("finite");
     let slow: Vec<f32> = (0..2 * words.len()).map(|k| 1e-3 * k as f32).collect();
     let memory = Memory { optimiser: Optimiser::Adam, steps: 1 << 33, words: &slow };
+    let progress = Progress { base: 0xbeef_cafe, memory };
     let mut chip = Chip::<8>::new();
-    let pieces = learned::pieces(&view, "{}", Some(memory)).expect("finite");
+    let pieces = learned::pieces(&view, "{}", Some(progress)).expect("finite");
     open(&mut chip).store(pieces.iter()).expect("fits");
     let (_, bytes) = newest(&mut chip).expect("stored");
     let mut aligned = vec![0_u128; bytes.len().div_ceil(16)];
     bytemuck::cast_slice_mut(&mut aligned)[..bytes.len()].copy_from_slice(&bytes);
     let bytes = &bytemuck::cast_slice::<u128, u8>(&aligned)[..bytes.len()];
     let read = learned::read::<f32>(bytes).expect("whole");
-    assert_eq!(read.memory, Some(memory));
+    assert_eq!(read.progress, Some(progress));
     let mut restored = vec![0.0; words.len()];
     learned::copy_words(&read.model.view, &mut restored).expect("same shape");
     assert!(restored.iter().zip(&words).all(|(a, b)| a.to_bits() == b.to_bits()));
+    // It goes on from the model that it began with, or from any of its sizes and settings.
+    let from = |base: Option<u32>| Learned { progress: base.map(|base| Progress { base, memory }), ..read };
+    let model = read.model;
+    let tanh = View::from_words(shape, Settings::new(Activation::Tanh), &words).expect("finite");
+    for (base, same) in
+        [(Some(model.checksum), true), (Some(0), true), (None, true), (Some(0xbeef_cafe), false)]
+    {
+        assert_eq!(from(base).continues(&model), same, "{base:?}");
+        assert!(!from(base).continues(&Model { view: tanh, ..model }), "{base:?}");
+    }
+    // The state of the version before this one, whole and with a checksum of its own.
+    let mut old = aligned.clone();
+    let old = &mut bytemuck::cast_slice_mut::<u128, u8>(&mut old)[..bytes.len()];
+    let state = &mut old[read.model.length.next_multiple_of(16)..];
+    state[4..6].copy_from_slice(&(learned::VERSION - 1).to_le_bytes());
+    seal(state);
+    let error = learned::read::<f32>(old).expect_err("another version").to_string();
+    assert_eq!(error, "format version: expected 2, found 1");
     // Every flipped bit of it is refused, as a bank would not even let it come here.
     for bit in 0..8 * bytes.len() {
         let mut flipped = aligned.clone();

@@ -2,8 +2,9 @@
 
 use proptest::prelude::*;
 use proptest::sample::select;
-use tinyfold_core::learn::{Counts, Groups, KINDS, Limits, Loss, Plan};
+use tinyfold_core::learn::{Counts, Groups, KINDS, Kind, Limits, Loss, Moment, Params, Plan, Source};
 use tinyfold_core::wire::lesson::{HEADER_LEN, Lesson, Taught, is_lesson, length, read_prefix, write};
+use tinyfold_core::{Activation, Error, Settings, Shape};
 
 /// Bytes at a multiple of 16, as in flash.
 fn aligned(bytes: &[u8]) -> Vec<u128> {
@@ -114,6 +115,60 @@ fn refusals_say_what_is_wrong() {
     let error = write(&good.lesson(), &mut [0; HEADER_LEN]).expect_err("too short").to_string();
     assert_eq!(error, format!("buffer: expected {}, found {HEADER_LEN}", length(4)));
     assert!(read_prefix(b"TFLX").is_err() && !is_lesson(b"TFL"));
+}
+
+/// A sensor: nobody knows how many rows it gives.
+struct Sensor<'a> {
+    rows: std::slice::ChunksExact<'a, f32>,
+}
+
+impl Source<f32> for Sensor<'_> {
+    fn row(&mut self) -> Option<&[f32]> {
+        self.rows.next()
+    }
+}
+
+/// Rows that come one by one teach the same bits as rows in memory; the trust region of a plan that does not know its
+/// length is the last one. A row of another length ends the lesson.
+#[test]
+fn rows_may_come_from_anywhere() {
+    let shape = Shape { neurons: 4, rank: 0, inputs: 1, outputs: 2 };
+    let rows: Vec<f32> = (0..600).map(|k| (k as f32 * 0.7).sin()).collect();
+    let learn = |trust: [f32; 2], passes: u32, source: Option<&mut dyn Source<f32>>| {
+        let mut words: Vec<f32> = (0..shape.parameter_len()).map(|k| (k as f32 * 1.3).cos() / 2.0).collect();
+        let mut params =
+            Params::new(shape, Settings::new(Activation::Tanh), &mut words).expect("good numbers");
+        let mut memory = vec![0.0; shape.state_len()];
+        let mut state = params.view().state(&mut memory).expect("enough");
+        let plan = Plan { rate: 0.1, trust, passes, ..Plan::new(Kind::Eprop, Groups::ALL) };
+        let mut room = vec![0.0; plan.memory_len(&shape, false)];
+        let mut own = plan.rows(&shape, &rows)?;
+        let source: &mut dyn Source<f32> = match source {
+            Some(source) => source,
+            None => &mut own,
+        };
+        let mut steps = 0;
+        plan.run(&mut params, &mut state, &mut room, source, &mut |moment: &Moment<'_, f32>| {
+            steps = moment.step + 1;
+            Ok::<(), Error>(())
+        })?;
+        Ok::<_, Error>((params.words().to_vec(), steps))
+    };
+    let sensor = |width: usize| Sensor { rows: rows.chunks_exact(width) };
+    let learned = learn([0.0; 2], 1, None).expect("a good plan");
+    assert_eq!(learned.1, 200);
+    assert_eq!(learn([0.0; 2], 1, Some(&mut sensor(3))), Ok(learned.clone()));
+    // Small enough to bind.
+    let small = learn([1e-3; 2], 1, None).expect("a good plan");
+    assert_ne!(small, learned);
+    assert_eq!(learn([1.0, 1e-3], 1, Some(&mut sensor(3))), Ok(small));
+    let twice = learn([0.0; 2], 2, None).expect("a good plan");
+    assert_eq!(twice.1, 400);
+    let mut two: Vec<f32> = rows.clone();
+    two.extend(&rows);
+    assert_eq!(learn([0.0; 2], 1, Some(&mut Sensor { rows: two.chunks_exact(3) })), Ok(twice));
+    let error = learn([0.0; 2], 1, Some(&mut sensor(2))).expect_err("no row").to_string();
+    assert_eq!(error, "samples: expected 3, found 2");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use tinyfold_core::learn::{
     Adam, Eprop, Follower, Groups, Kind, LatentRls, LatentRtrl, Learner, Loss, Moment, Momentum, Online,
     Params, Plan, Rls, Sgd,
 };
-use tinyfold_core::wire::learned::{self, Memory, Optimiser};
+use tinyfold_core::wire::learned::{self, Memory, Optimiser, Progress};
 use tinyfold_core::{Activation, Error, Shape};
 
 #[path = "common/learners.rs"]
@@ -56,11 +56,12 @@ fn goes_on<L: Learner<f32>>(shape: Shape, expected: Optimiser, make: impl Fn(&Pa
     let mut learner = make(&params);
     sequence(&mut learner, &mut params, 1);
     let mut bytes = Vec::new();
-    let pieces = learned::pieces(&params.view(), "", Some(learner.memory())).expect("finite");
+    let pieces = learned::pieces(&params.view(), "", Some(Progress { base: 0, memory: learner.memory() }))
+        .expect("finite");
     pieces.iter().for_each(|piece| bytes.extend(piece));
     let stored = aligned(&bytes);
     let stored = learned::read::<f32>(&bytemuck::cast_slice(&stored)[..bytes.len()]).expect("just written");
-    let memory = stored.memory.expect("just written");
+    let Progress { memory, .. } = stored.progress.expect("just written");
     assert_eq!((memory.optimiser, bits(memory.words)), (expected, at_half));
 
     let mut second = vec![0.0; shape.parameter_len()];
@@ -187,7 +188,7 @@ fn a_plan_goes_on_where_it_stopped() {
             let mut memory = vec![0.0; shape.state_len()];
             let mut state = params.view().state(&mut memory).expect("enough");
             let mut room = vec![f32::NAN; plan.memory_len(&shape, false)];
-            plan.run(&mut params, &mut state, &mut room, rows, kept)
+            plan.run(&mut params, &mut state, &mut room, &mut plan.rows(&shape, rows)?, kept)
         };
         let mut whole = words::<f32>(shape, 3);
         let mut uninterrupted = Kept::default();

@@ -3,6 +3,11 @@
 //! The tests on chips need a compiler for Cortex-M and QEMU: scripts/embedded-toolchain gets both.
 
 use std::cell::Cell;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use faer::Mat;
 use proptest::prelude::*;
@@ -10,13 +15,17 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde_json::json;
 use tinyfold::adapt::{Course, drift, prove, zero};
-use tinyfold::format::model::export;
+use tinyfold::format::banks::{fetch, image};
+use tinyfold::format::model::{export, import, read};
 use tinyfold::network::{Activation, Network, Recurrence};
 use tinyfold::task::recording::{GYROSCOPE, bundled};
 use tinyfold::task::synthetic;
 use tinyfold::verify::Core;
+use tinyfold::verify::firmware::Region;
 use tinyfold::verify::qemu::{CHIPS, Qemu};
+use tinyfold_core::Shape;
 use tinyfold_core::learn::{Groups, KINDS, Kind, Limits, Loss, Plan};
 
 /// Bytes of the banks of the emulated boards.
@@ -36,7 +45,7 @@ fn the_adapting_integrator_recovers_from_drift_and_the_frozen_one_does_not() {
     let data = bundled(&GYROSCOPE).expect("reads");
     let default = drift::Settings::default();
     // With a target for every sample, and with one for every fifth.
-    for (every, most) in [(1, 2000), (5, 4000)] {
+    for (every, most) in [(1, 1500), (5, 4000)] {
         for channels in 1..=3 {
             let decays = default.decays[..channels].to_vec();
             let settings = drift::Settings { decays, every, store: 0, ..default.clone() };
@@ -50,7 +59,9 @@ fn the_adapting_integrator_recovers_from_drift_and_the_frozen_one_does_not() {
             );
             assert!(adapting.recovered.is_some_and(|samples| samples <= most));
             assert!(adapting.after <= drift::WITHIN * adapting.before);
-            assert!(frozen.recovered.is_none() && frozen.before < 1e-4 && frozen.after > 0.1);
+            assert!(frozen.recovered.is_none() && frozen.before < 1e-4);
+            let percent = (100.0 * frozen.after).round();
+            assert!((33.0..=44.0).contains(&percent), "{percent} %");
             assert_eq!(updates as usize, settings.samples / every);
         }
     }
@@ -58,14 +69,14 @@ fn the_adapting_integrator_recovers_from_drift_and_the_frozen_one_does_not() {
 
 #[test]
 fn an_integrator_learned_from_zero_generalises() {
-    for channels in [1, 2] {
+    for (channels, most) in [(1, 5e-5), (2, 8.5e-3)] {
         for seed in 0..3 {
             let settings = zero::Settings { seed, ..zero::Settings::of_channels(channels) };
             let course = settings.course().expect("a course");
             let taught = course.on_host(&mut []).expect("learns");
             let error = zero::generalises(&settings, &course, &taught, &Core).expect("runs");
             println!("D = {channels}, seed {seed}: relative RMSE {error:.1e} over {} steps", zero::FREE);
-            assert!(error <= 2e-2);
+            assert!(error <= most);
             let nothing = Course { rows: Vec::new(), ..course };
             let taught = nothing.on_host(&mut []).expect("runs");
             let error = zero::generalises(&settings, &nothing, &taught, &Core).expect("runs");
@@ -98,8 +109,10 @@ fn from_zero_and_drift_are_bit_equal_on_the_m4f() {
 #[test]
 fn what_was_learned_survives_a_reset() {
     let drift = drift::Settings::default().prepare(&bundled(&GYROSCOPE).expect("reads")).expect("prepares");
+    // State and influences are forgotten after 10 000 samples, as a reset forgets them.
     let mut first = drift.course;
-    first.store = 1000;
+    first.plan.episode = 10_000;
+    let uninterrupted = Course { store: 0, ..first.clone() }.on_host(&mut []).expect("learns");
     let mut second = first.clone();
     second.rows = first.rows.split_off(first.rows.len() / 8 * 5);
     for qemu in learners() {
@@ -110,34 +123,180 @@ fn what_was_learned_survives_a_reset() {
         assert_eq!(chip_flash, host_flash, "{}", qemu.chip.name);
         // 10 000 and 6000 samples.
         assert_eq!(chip.each_ref().map(|taught| taught.records), [[0, 10], [10, 16]]);
-        let network = first.network(&chip[0]).expect("a network");
-        let goes_on = Course { model: export::<f32>(&network).expect("exports"), store: 0, ..second.clone() };
-        let straight_on = goes_on.on_host(&mut []).expect("learns");
-        assert_eq!(
-            chip[1].packed, straight_on.packed,
-            "the second run begins with what the first one learned"
-        );
+        assert_eq!(chip[1].packed, uninterrupted.packed, "as if there had been no reset");
+        let fetched = fetch(&chip_flash, "banks").expect("a record");
+        assert_eq!((fetched.sequence, fetched.steps), (16, Some(16_000)));
         let fresh = Course { store: 0, ..second.clone() }.on_host(&mut []).expect("learns");
         assert_ne!(chip[1].packed, fresh.packed);
+        // Weights alone are not all that was learned.
+        let network = first.network(&chip[0]).expect("a network");
+        let weights = Course { model: export::<f32>(&network).expect("exports"), store: 0, ..second.clone() };
+        assert_ne!(chip[1].packed, weights.on_host(&mut []).expect("learns").packed);
+    }
+}
+
+/// Lessons by SGD and by recursive least squares, interrupted where an episode ends: weights and P come back.
+#[test]
+fn an_interrupted_lesson_goes_on_as_if_it_had_not_been() {
+    let settings = drift::Settings { samples: 2000, ..drift::Settings::default() };
+    let course = settings.prepare(&bundled(&GYROSCOPE).expect("reads")).expect("prepares").course;
+    let mut dense =
+        import(&read::<f32>(&course.model, "model").expect("a model"), "model").expect("a network");
+    dense.recurrence = Recurrence::Dense(dense.weights());
+    let dense = export::<f32>(&dense).expect("exports");
+    let readout = Groups { readout: true, output_bias: true, ..Groups::NONE };
+    let qemu = chip("qemu-m4f");
+    for (kind, model, groups, rate) in [
+        (Kind::Latent, &course.model, Groups::RECURRENT, 0.01),
+        (Kind::Lms, &dense, readout, 0.01),
+        (Kind::Rls, &dense, readout, 1.0),
+    ] {
+        let plan = Plan {
+            rate,
+            normalised: kind != Kind::Rls,
+            forget: 0.99,
+            episode: 500,
+            ..Plan::new(kind, groups)
+        };
+        let first = Course { model: model.clone(), plan, store: 300, ..course.clone() };
+        let uninterrupted = first.on_host(&mut vec![0; FLASH]).expect("learns");
+        let [mut first, mut second] = [first.clone(), first];
+        second.rows = first.rows.split_off(first.rows.len() / 4);
+        let (mut host_flash, mut chip_flash) = (vec![0; FLASH], Vec::new());
+        for (course, records) in [(&first, [0, 2]), (&second, [2, 7])] {
+            let host = course.on_host(&mut host_flash).expect("learns");
+            assert_eq!(host.records, records);
+            assert!(course.on_chip(&qemu, &mut chip_flash).expect("learns").same_bits(&host), "{kind:?}");
+            assert_eq!(chip_flash, host_flash, "{kind:?}");
+            if course.rows.len() == second.rows.len() {
+                assert_eq!(host.packed, uninterrupted.packed, "{kind:?}");
+            }
+        }
+        assert_eq!(fetch(&chip_flash, "banks").expect("a record").steps, Some(2000));
+    }
+}
+
+/// Presses the reset button of an emulated chip, through QEMU's monitor at `socket`, once its banks hold record
+/// `sequence`.
+fn reset_at(socket: &Path, banks: Region, sequence: u32) {
+    let began = Instant::now();
+    let mut monitor = loop {
+        match UnixStream::connect(socket) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(began.elapsed() < Duration::from_secs(60), "no monitor: {error}"),
+        }
+        sleep(Duration::from_millis(1));
+    };
+    let mut lines = BufReader::new(monitor.try_clone().expect("a socket")).lines();
+    let mut ask = |command: serde_json::Value| {
+        writeln!(monitor, "{command}").expect("QEMU runs");
+        // Greeting and events come in between.
+        lines
+            .by_ref()
+            .map(|line| serde_json::from_str::<serde_json::Value>(&line.expect("QEMU runs")).expect("JSON"))
+            .find_map(|answer| answer.get("return").cloned())
+            .expect("QEMU runs until the reset")
+    };
+    ask(json!({"execute": "qmp_capabilities"}));
+    let mut newest = |bank: u64| {
+        let command = format!("xp /3xw {:#x}", banks.address + bank * banks.capacity / 2);
+        let arguments = json!({"command-line": command});
+        let answer = ask(json!({"execute": "human-monitor-command", "arguments": arguments}));
+        let words: Vec<u32> = answer
+            .as_str()
+            .expect("text")
+            .split_whitespace()
+            .filter_map(|word| u32::from_str_radix(word.strip_prefix("0x")?, 16).ok())
+            .collect();
+        // Magic, version, sequence number.
+        if words[0] == u32::from_le_bytes(*b"TFBK") { words[2] } else { 0 }
+    };
+    while newest(0).max(newest(1)) < sequence {}
+    ask(json!({"execute": "system_reset"}));
+}
+
+/// Learning resumes from the last record before the reset, whenever that was, and ends with the bits of the host
+/// that did the same.
+#[test]
+fn a_reset_in_the_midst_of_a_lesson_loses_only_what_came_after_the_last_record() {
+    let drift = drift::Settings::default().prepare(&bundled(&GYROSCOPE).expect("reads")).expect("prepares");
+    let course = drift.course;
+    let Shape { inputs, outputs, .. } = course.shape().expect("a model");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (mut qemu, sequence) in learners().into_iter().zip([1, 4, 7, 10]) {
+        let socket = folder.path().join(qemu.chip.name);
+        qemu.options = vec!["-qmp".into(), format!("unix:{},server=on,wait=off", socket.display())];
+        let banks = qemu.image.banks.expect("RAM in the place of flash");
+        let (mut chip_flash, mut host_flash) = (Vec::new(), vec![0; FLASH]);
+        let chip = std::thread::scope(|scope| {
+            scope.spawn(|| reset_at(&socket, banks, sequence));
+            course.on_chip(&qemu, &mut chip_flash).expect("learns")
+        });
+        let [began, last] = chip.records;
+        println!("{}: reset in the midst of 16 stores, resumed from record {began}", qemu.chip.name);
+        assert!((sequence..16).contains(&began) && last == began + 16, "{:?}", chip.records);
+        let mut until = course.clone();
+        until.rows.truncate(began as usize * course.store as usize * (inputs + outputs));
+        assert_eq!(until.on_host(&mut host_flash).expect("learns").records, [0, began]);
+        assert!(chip.same_bits(&course.on_host(&mut host_flash).expect("learns")), "{}", qemu.chip.name);
+        assert_eq!(chip_flash, host_flash, "{}", qemu.chip.name);
+        let steps = fetch(&chip_flash, "banks").expect("a record").steps;
+        assert_eq!(steps, Some(u64::from(began * course.store) + 16_000));
     }
 }
 
 #[test]
-fn a_record_of_another_network_is_not_taken_over() {
+fn a_model_that_is_newly_flashed_wins_over_what_another_one_learned() {
     let data = bundled(&GYROSCOPE).expect("reads");
-    let of = |neurons| {
-        let settings = drift::Settings { neurons, samples: 1000, ..drift::Settings::default() };
-        let mut course = settings.prepare(&data).expect("prepares").course;
-        course.store = 1000;
-        course
+    let of = |neurons, seed| {
+        let settings = drift::Settings { neurons, seed, samples: 1000, ..drift::Settings::default() };
+        settings.prepare(&data).expect("prepares").course
     };
     let qemu = chip("qemu-m4f");
+    // Of another size, then of the same size with other weights, then with other samples for its task.
+    let mut scaled = of(48, 1);
+    let mut network =
+        import(&read::<f32>(&scaled.model, "model").expect("a model"), "model").expect("a network");
+    network.inputs[0].gain *= 2.0;
+    scaled.model = export::<f32>(&network).expect("exports");
     let (mut host_flash, mut chip_flash) = (vec![0; FLASH], Vec::new());
-    for (course, records) in [(of(64), [0, 1]), (of(48), [0, 2]), (of(48), [2, 3])] {
+    for (course, records) in [
+        (of(64, 0), [0, 1]),
+        (of(48, 0), [0, 2]),
+        (of(48, 1), [0, 3]),
+        (of(48, 1), [3, 4]),
+        (scaled.clone(), [0, 5]),
+        (scaled, [5, 6]),
+    ] {
         let host = course.on_host(&mut host_flash).expect("learns");
         assert_eq!(host.records, records);
+        if records[0] == 0 {
+            let fresh = Course { store: 0, ..course.clone() }.on_host(&mut []).expect("learns");
+            assert_eq!(host.packed, fresh.packed);
+        }
         assert!(course.on_chip(&qemu, &mut chip_flash).expect("learns").same_bits(&host));
+        assert_eq!(chip_flash, host_flash);
     }
+}
+
+/// `tinyfold export --bank`: whatever the model is, learning begins with the bank.
+#[test]
+fn a_bank_that_was_exported_is_what_any_model_of_its_size_begins_with() {
+    let data = bundled(&GYROSCOPE).expect("reads");
+    let of = |seed| {
+        let settings = drift::Settings { seed, samples: 1000, ..drift::Settings::default() };
+        settings.prepare(&data).expect("prepares").course
+    };
+    let (flashed, other) = (of(0), of(1));
+    let network = import(&read::<f32>(&other.model, "model").expect("a model"), "model").expect("a network");
+    let mut host_flash = image(&network, FLASH).expect("banks");
+    let mut chip_flash = host_flash.clone();
+    let host = flashed.on_host(&mut host_flash).expect("learns");
+    assert_eq!(host.records, [1, 2]);
+    let begun = Course { model: other.model, store: 0, ..flashed.clone() }.on_host(&mut []).expect("learns");
+    assert_eq!(host.packed, begun.packed);
+    let chip = flashed.on_chip(&chip("qemu-m4f"), &mut chip_flash).expect("learns");
+    assert!(chip.same_bits(&host));
     assert_eq!(chip_flash, host_flash);
 }
 

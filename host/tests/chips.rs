@@ -11,11 +11,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestRunner};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tinyfold::adapt::drift;
 use tinyfold::design::exact::{Spec, exact, paired};
 use tinyfold::design::quantise::{Options, quantise};
 use tinyfold::format::fixed::Layers;
 use tinyfold::format::model;
 use tinyfold::network::{Activation, Arithmetic, Form, Network, Recurrence, Variant};
+use tinyfold::task::recording::{GYROSCOPE, bundled};
 use tinyfold::task::{Integration, synthetic};
 use tinyfold::verify::firmware::Image;
 use tinyfold::verify::qemu::{CHIPS, Qemu};
@@ -330,27 +332,48 @@ fn link_probe(target: &str, features: &[&str]) -> Output {
     build(target, "link-probe", "probe", features)
 }
 
-/// The board image links, and an image with logs gives the same result as one without.
 #[test]
-fn boards_build_and_logs_do_not_change_the_result() {
+fn the_board_image_links() {
     let board = build("thumbv7em-none-eabihf", "nrf52840", "release", &[]);
     assert!(board.status.success(), "{}", String::from_utf8_lossy(&board.stderr));
+}
 
+/// An image with logs says what it should, and gives the same result as one without.
+#[test]
+fn logs_do_not_change_the_result() {
     let chip = CHIPS[1];
-    let logging =
-        build(chip.target, chip.name, "release", &["--features", "log", "--target-dir", "target/log"]);
-    assert!(logging.status.success(), "{}", String::from_utf8_lossy(&logging.stderr));
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware/target/log");
+    let built = build(
+        chip.target,
+        chip.name,
+        "release",
+        &["--features", "log", "--target-dir", folder.to_str().expect("a path in UTF-8")],
+    );
+    assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+    let silent = Qemu::new(chip).expect("toolchain and QEMU are there");
+    let image = Image::read(&folder.join(chip.target).join("release").join(chip.name)).expect("just built");
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let mut logging = Qemu::with_image(chip, image);
+    logging.log = Some(file.path().into());
+    // defmt ends every message with a zero, and has no other.
+    let messages = || {
+        let log = std::fs::read(file.path()).expect("readable");
+        log.split(|&byte| byte == 0).filter(|message| !message.is_empty()).count()
+    };
+
     let samples = synthetic::gaussian(3, 2, 0).iter().map(|&x| x as f32).collect();
     let case = Case::of_network("logs", integrator(32), samples).expect("exports");
-    let mut qemu = Qemu::new(chip).expect("toolchain and QEMU are there");
-    let silent = run(&qemu, &case).expect("runs");
-    let elf = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../firmware/target/log")
-        .join(chip.target)
-        .join("release")
-        .join(chip.name);
-    qemu.image = Image::read(&elf).expect("just built");
-    assert_eq!(run(&qemu, &case).expect("runs"), silent);
+    assert_eq!(run(&logging, &case).expect("runs"), run(&silent, &case).expect("runs"));
+    assert_eq!(messages(), 1, "the model");
+
+    let settings = drift::Settings { samples: 1000, store: 300, ..drift::Settings::default() };
+    let course = settings.prepare(&bundled(&GYROSCOPE).expect("reads")).expect("prepares").course;
+    let [mut logged, mut unlogged] = [const { Vec::new() }; 2];
+    let taught = course.on_chip(&logging, &mut logged).expect("learns");
+    assert!(taught.same_bits(&course.on_chip(&silent, &mut unlogged).expect("learns")));
+    assert!(!logged.is_empty() && logged == unlogged);
+    // What learning begins with, the model, steps 0, 256, 512 and 768, four stores, the counts.
+    assert_eq!(messages(), 1 + 1 + 4 + 4 + 1);
 }
 
 /// core builds for every target, and its step, reader and writer link without a panic handler.

@@ -111,6 +111,7 @@ mod plan;
 mod readout;
 mod rtrl;
 mod sign;
+mod source;
 mod tbptt;
 mod uoro;
 
@@ -128,6 +129,7 @@ pub use plan::{Follower, KINDS, Kind, Moment, Plan};
 pub use readout::{Lms, Rls};
 pub use rtrl::Rtrl;
 pub use sign::{Dale, Projected};
+pub use source::{Rows, Source};
 pub use tbptt::Tbptt;
 pub use uoro::Uoro;
 

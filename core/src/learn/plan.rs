@@ -1,6 +1,6 @@
 //! A lesson's plan: which rule, how fast, how long. Host and chip run the same one.
 
-use crate::error::{Error, Expected, Field};
+use crate::error::{Error, Field, exactly};
 use crate::network::State;
 use crate::scalar::Scalar;
 use crate::shape::Shape;
@@ -9,7 +9,7 @@ use crate::wire::learned;
 use super::memory::Memory;
 use super::{
     Counts, Diagonal, Eprop, Groups, Guard, LatentRls, LatentRtrl, Learner, Limits, Lms, Loss, Online,
-    Outcome, Params, Rls, Rule, Sgd, Tie,
+    Outcome, Params, Rls, Rows, Rule, Sgd, Source, Tie,
 };
 
 /// The rules that a chip's image holds.
@@ -82,7 +82,8 @@ impl<T, E: From<Error>, F: FnMut(&Moment<'_, T>) -> Result<(), E>> Follower<T> f
 
 /// How a network learns from rows of samples and targets, by SGD.
 ///
-/// The trust region of step t of N is end + (start − end) (1 − t/N)², set anew every 64 steps.
+/// The trust region of step t of N is end + (start − end) (1 − t/N)², set anew every 64 steps; end where N is not
+/// known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Plan<T> {
@@ -100,7 +101,7 @@ pub struct Plan<T> {
     pub normalised: bool,
     /// Trust region at the start and at the end ([`Online::trusting`]); none if the first is 0.
     pub trust: [T; 2],
-    /// How often the rows are gone through, at least once.
+    /// How often rows in memory are gone through, at least once.
     pub passes: u32,
     /// Steps between two returns to the initial state; 0: never.
     pub episode: u32,
@@ -147,26 +148,29 @@ impl<T: Scalar> Plan<T> {
         if self.limits.every > 0 { Guard::<(), T>::memory_len(shape) } else { 0 }
     }
 
-    /// Runs the plan over `rows` (T × (I + O): samples, targets, NaN where there is none), with the state as it
-    /// is and with what `follower` recalls; `follower` sees every step, and the run ends early when it says so.
+    /// `rows` (T × (I + O): samples, targets, NaN where there is none), [`Plan::passes`] times.
     ///
     /// # Errors
-    /// A rule that does not fit the network, numbers out of range, memory shorter than [`Plan::memory_len`], rows
-    /// that are not whole; what `follower` says.
+    /// As [`Rows::new`].
+    pub fn rows<'r>(&self, shape: &Shape, rows: &'r [T]) -> Result<Rows<'r, T>, Error> {
+        Rows::new(shape, rows, self.passes)
+    }
+
+    /// Runs the plan over the rows of `source`, with the state as it is and with what `follower` recalls; `follower`
+    /// sees every step, and the run ends early when it says so.
+    ///
+    /// # Errors
+    /// A rule that does not fit the network, numbers out of range, memory shorter than [`Plan::memory_len`], a row
+    /// of another length than I + O; what `follower` says.
     pub fn run<F: Follower<T>>(
         &self,
         params: &mut Params<'_, T>,
         state: &mut State<'_, T>,
         memory: &mut [T],
-        rows: &[T],
+        source: &mut dyn Source<T>,
         follower: &mut F,
     ) -> Result<Counts, F::Error> {
         let (shape, leaky) = (params.shape(), params.view().settings.leaky());
-        let width = shape.inputs + shape.outputs;
-        let remainder = rows.len().checked_rem(width).unwrap_or(0);
-        if remainder != 0 {
-            return Err(Error::new(Field::Samples, Expected::Exactly(0), remainder as u64).into());
-        }
         let mut memory = Memory::new(memory, self.memory_len(&shape, leaky))?;
         let good = memory.cut(self.guard_len(&shape));
         let room = memory.rest();
@@ -174,35 +178,35 @@ impl<T: Scalar> Plan<T> {
         match self.kind {
             Kind::Latent => {
                 let rule = LatentRtrl::new(params, groups, room)?;
-                self.guarded(rule, good, params, state, rows, follower)
+                self.guarded(rule, good, params, state, source, follower)
             }
             Kind::Tied => {
                 let rule = LatentRtrl::tied(params, groups, Tie::Recurrent, room)?;
-                self.guarded(rule, good, params, state, rows, follower)
+                self.guarded(rule, good, params, state, source, follower)
             }
             Kind::Eprop => {
                 let rule = Eprop::new(params, groups, room)?;
-                self.guarded(rule, good, params, state, rows, follower)
+                self.guarded(rule, good, params, state, source, follower)
             }
             Kind::Snap1 => {
                 let rule = Diagonal::snap1(params, groups, room)?;
-                self.guarded(rule, good, params, state, rows, follower)
+                self.guarded(rule, good, params, state, source, follower)
             }
             Kind::Rflo => {
                 let rule = Diagonal::rflo(params, groups, room)?;
-                self.guarded(rule, good, params, state, rows, follower)
+                self.guarded(rule, good, params, state, source, follower)
             }
             Kind::Lms => {
                 let rule = Lms::new(params, groups, room)?;
-                self.guarded(rule, good, params, state, rows, follower)
+                self.guarded(rule, good, params, state, source, follower)
             }
             Kind::Rls => {
                 let rule = Rls::new(params, groups, T::ONE, self.forget, room)?;
-                self.guarded(rule, good, params, state, rows, follower)
+                self.guarded(rule, good, params, state, source, follower)
             }
             Kind::LatentRls => {
                 let rule = LatentRls::new(params, groups, T::ONE, self.forget, room)?;
-                self.guarded(rule, good, params, state, rows, follower)
+                self.guarded(rule, good, params, state, source, follower)
             }
         }
     }
@@ -213,15 +217,15 @@ impl<T: Scalar> Plan<T> {
         good: &mut [T],
         params: &mut Params<'_, T>,
         state: &mut State<'_, T>,
-        rows: &[T],
+        source: &mut dyn Source<T>,
         follower: &mut F,
     ) -> Result<Counts, F::Error> {
         let mut learner = Online::new(rule, Sgd::new(self.rate)?, self.loss).normalised(self.normalised);
         if self.limits.every == 0 {
-            self.steps(&mut learner, params, state, rows, follower)
+            self.steps(&mut learner, params, state, source, follower)
         } else {
             let mut learner = Guard::new(learner, self.limits, params, good)?;
-            self.steps(&mut learner, params, state, rows, follower)
+            self.steps(&mut learner, params, state, source, follower)
         }
     }
 
@@ -230,7 +234,7 @@ impl<T: Scalar> Plan<T> {
         learner: &mut impl Learner<T>,
         params: &mut Params<'_, T>,
         state: &mut State<'_, T>,
-        rows: &[T],
+        source: &mut dyn Source<T>,
         follower: &mut F,
     ) -> Result<Counts, F::Error> {
         let before = follower.recall().map_or(0, |memory| {
@@ -239,28 +243,26 @@ impl<T: Scalar> Plan<T> {
             memory.steps
         });
         let Shape { inputs, outputs, .. } = params.shape();
-        let width = (inputs + outputs).max(1);
         let [start, end] = self.trust;
-        let total = f64::from(self.passes) * (rows.len() / width) as f64;
+        let total = source.rows().map(|rows| rows as f64);
         let (mut step, mut in_episode) = (0_u32, 0);
-        for _ in 0..self.passes {
-            for row in rows.chunks_exact(width) {
-                if self.episode > 0 && in_episode == self.episode {
-                    params.view().reset(state);
-                    learner.reset();
-                    in_episode = 0;
-                }
-                if !start.is_zero() && step.is_multiple_of(64) {
-                    let left = T::from_f64(1.0 - f64::from(step) / total);
-                    learner.trust(end + (start - end) * (left * left));
-                }
-                let (x, target) = row.split_at_checked(inputs).unwrap_or_default();
-                let outcome = learner.step(params, state, x, Some(target));
-                let steps = before.saturating_add(u64::from(step) + 1);
-                let memory = learned::Memory { steps, ..learner.memory() };
-                follower.step(&Moment { step, params, state, outcome, memory })?;
-                (step, in_episode) = (step.saturating_add(1), in_episode.saturating_add(1));
+        while let Some(row) = source.row() {
+            exactly(Field::Samples, inputs + outputs, row.len())?;
+            if self.episode > 0 && in_episode == self.episode {
+                params.view().reset(state);
+                learner.reset();
+                in_episode = 0;
             }
+            if !start.is_zero() && step.is_multiple_of(64) {
+                let left = T::from_f64(total.map_or(0.0, |total| 1.0 - f64::from(step) / total));
+                learner.trust(end + (start - end) * (left * left));
+            }
+            let (x, target) = row.split_at_checked(inputs).unwrap_or_default();
+            let outcome = learner.step(params, state, x, Some(target));
+            let steps = before.saturating_add(u64::from(step) + 1);
+            let memory = learned::Memory { steps, ..learner.memory() };
+            follower.step(&Moment { step, params, state, outcome, memory })?;
+            (step, in_episode) = (step.saturating_add(1), in_episode.saturating_add(1));
         }
         Ok(learner.counts())
     }

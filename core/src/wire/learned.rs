@@ -13,24 +13,26 @@
 //! | 8 | 8 | steps taken |
 //! | 16 | 4 | number of words w |
 //! | 20 | 4 | checksum of the model before it |
-//! | 24 | 8 | zero |
+//! | 24 | 4 | checksum of the model that learning began with; 0: of any |
+//! | 28 | 4 | zero |
 //! | 32 | w words | |
 //! | 32 + w words | 4 | CRC-32 of all before, from the magic on |
 //!
 //! ```
-//! use tinyfold_core::wire::learned::{self, Memory, Optimiser};
+//! use tinyfold_core::wire::learned::{self, Memory, Optimiser, Progress};
 //! use tinyfold_core::{Activation, Settings, Shape, View};
 //!
 //! let shape = Shape { neurons: 1, rank: 1, inputs: 1, outputs: 1 };
 //! let words = [0.0_f32, 0.5, 0.5, 1.0, 2.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0];
 //! let view = View::from_words(shape, Settings::new(Activation::Linear), &words)?;
 //! let memory = Memory { optimiser: Optimiser::Momentum, steps: 7, words: &[0.25; 12] };
+//! let progress = Progress { base: 0, memory };
 //!
 //! let mut bytes = Vec::new();
-//! learned::pieces(&view, "", Some(memory))?.iter().for_each(|piece| bytes.extend(piece));
+//! learned::pieces(&view, "", Some(progress))?.iter().for_each(|piece| bytes.extend(piece));
 //!
 //! let learned = learned::read::<f32>(&bytes)?;
-//! assert_eq!(learned.memory, Some(memory));
+//! assert_eq!(learned.progress, Some(progress));
 //! let mut restored = [0.0; 12];
 //! learned::copy_words(&learned.model.view, &mut restored)?;
 //! assert_eq!(restored, words);
@@ -49,7 +51,7 @@ use crate::network::View;
 use crate::scalar::Scalar;
 
 /// Version of the optimiser's state that this code writes and reads.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Bytes of the state before its words.
 pub const HEADER_LEN: usize = 32;
 
@@ -90,13 +92,36 @@ pub struct Memory<'a, T> {
     pub words: &'a [T],
 }
 
+/// How far learning came, beside the network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress<'a, T> {
+    /// [`Model::checksum`] of the model that learning began with; 0: of any.
+    pub base: u32,
+    /// The state of the optimiser.
+    pub memory: Memory<'a, T>,
+}
+
 /// What was learned, read in place.
 #[derive(Clone, Copy, Debug)]
 pub struct Learned<'a, T> {
     /// The network as it was learned.
     pub model: Model<'a, T>,
-    /// The state of its optimiser, if it was kept.
-    pub memory: Option<Memory<'a, T>>,
+    /// How far learning came, if that was kept.
+    pub progress: Option<Progress<'a, T>>,
+}
+
+impl<T: Scalar> Learned<'_, T> {
+    /// Whether what began with `model` goes on from here: the network has its sizes and settings, and was learned
+    /// from that very model, or from any. A chip that gets a new model thus begins with it, whatever it learned
+    /// before.
+    #[must_use]
+    pub fn continues(&self, model: &Model<'_, T>) -> bool {
+        let (learned, first) = (&self.model.view, &model.view);
+        let base = self.progress.map_or(0, |progress| progress.base);
+        (base == 0 || base == model.checksum)
+            && learned.shape() == first.shape()
+            && learned.settings() == first.settings()
+    }
 }
 
 /// The bytes of what was learned, piece by piece, borrowed from the words of network and optimiser.
@@ -106,7 +131,7 @@ pub struct Learned<'a, T> {
 pub fn pieces<'a, T: Scalar>(
     view: &View<'a, T>,
     metadata: &'a str,
-    memory: Option<Memory<'a, T>>,
+    progress: Option<Progress<'a, T>>,
 ) -> Result<Pieces<'a>, Error> {
     let [layer, readout_bias, readout, input_scaling, output_scaling, initial] = view.sections();
     for (field, words) in [
@@ -116,7 +141,7 @@ pub fn pieces<'a, T: Scalar>(
         (Field::Scaling, input_scaling),
         (Field::Scaling, output_scaling),
         (Field::Initial, initial),
-        (Field::Optimiser, memory.map_or(&[][..], |memory| memory.words)),
+        (Field::Optimiser, progress.map_or(&[][..], |progress| progress.memory.words)),
     ] {
         finite(field, words)?;
     }
@@ -124,14 +149,15 @@ pub fn pieces<'a, T: Scalar>(
         return Err(Error::new(Field::Readout, Expected::Finite, index as u64));
     }
     let model = super::pieces(view, metadata);
-    Ok(match memory {
+    Ok(match progress {
         None => model,
-        Some(memory) => model.followed_by(tail(&memory, model.checksum())),
+        Some(progress) => model.followed_by(tail(&progress, model.checksum())),
     })
 }
 
-fn tail<'a, T: Scalar>(memory: &Memory<'a, T>, model: [u8; CHECKSUM_LEN]) -> Tail<'a> {
-    let fields: [&[u8]; 8] = [
+fn tail<'a, T: Scalar>(progress: &Progress<'a, T>, model: [u8; CHECKSUM_LEN]) -> Tail<'a> {
+    let Progress { base, memory } = progress;
+    let fields: [&[u8]; 9] = [
         &[0; GAP],
         &MAGIC.to_le_bytes(),
         &VERSION.to_le_bytes(),
@@ -139,7 +165,8 @@ fn tail<'a, T: Scalar>(memory: &Memory<'a, T>, model: [u8; CHECKSUM_LEN]) -> Tai
         &memory.steps.to_le_bytes(),
         &(memory.words.len() as u32).to_le_bytes(),
         &model,
-        &[0; 8],
+        &base.to_le_bytes(),
+        &[0; 4],
     ];
     let mut head = [0; HEAD_LEN];
     head.iter_mut().zip(fields.into_iter().flatten()).for_each(|(byte, &value)| *byte = value);
@@ -157,7 +184,7 @@ fn tail<'a, T: Scalar>(memory: &Memory<'a, T>, model: [u8; CHECKSUM_LEN]) -> Tai
 pub fn read<T: Scalar>(bytes: &[u8]) -> Result<Learned<'_, T>, Error> {
     let model = read_prefix::<T>(bytes)?;
     if model.length == bytes.len() {
-        return Ok(Learned { model, memory: None });
+        return Ok(Learned { model, progress: None });
     }
     let (gap, state) =
         bytes.get(model.length..).and_then(|rest| rest.split_at_checked(GAP)).unwrap_or_default();
@@ -174,11 +201,10 @@ pub fn read<T: Scalar>(bytes: &[u8]) -> Result<Learned<'_, T>, Error> {
     exactly(Field::Number, T::NUMBER as usize, byte(6).into())?;
     let optimiser = *one_of(Field::Optimiser, &OPTIMISERS, byte(7))?;
     let reserved =
-        body.get(24..HEADER_LEN).unwrap_or_default().iter().chain(gap).fold(0, |all, byte| all | byte);
+        body.get(28..HEADER_LEN).unwrap_or_default().iter().chain(gap).fold(0, |all, byte| all | byte);
     exactly(Field::Reserved, 0, reserved.into())?;
-    let belongs_to =
-        bytes.get(..model.length).and_then(|model| model.last_chunk()).copied().unwrap_or_default();
-    let (expected, found) = (u32::from_le_bytes(belongs_to), take_u32(body, 20).unwrap_or(0));
+    let word = |at| take_u32(body, at).unwrap_or(0);
+    let (expected, found) = (model.checksum, word(20));
     if expected != found {
         return Err(Error::new(Field::Checksum, Expected::Exactly(expected.into()), found.into()));
     }
@@ -186,7 +212,7 @@ pub fn read<T: Scalar>(bytes: &[u8]) -> Result<Learned<'_, T>, Error> {
     finite(Field::Optimiser, words)?;
     let steps = body.get(8..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
     let memory = Memory { optimiser, steps: u64::from_le_bytes(steps), words };
-    Ok(Learned { model, memory: Some(memory) })
+    Ok(Learned { model, progress: Some(Progress { base: word(24), memory }) })
 }
 
 /// Copies the packed words of a network, in the order of [`pack`](crate::pack::pack), so that learning goes on

@@ -70,6 +70,8 @@ pub struct Model<'a, T> {
     pub metadata: &'a str,
     /// Bytes of the model, checksum included.
     pub length: usize,
+    /// CRC-32 of all before it: tells a model from others of its sizes.
+    pub checksum: u32,
 }
 
 /// Where everything is in a model of given sizes.
@@ -193,7 +195,8 @@ pub fn read_prefix<T: Scalar>(bytes: &[u8]) -> Result<Model<'_, T>, Error> {
             section(Field::Initial, initial_at, shape.initial_len())?,
         ],
     )?;
-    Ok(Model { view, metadata: header.metadata(body, metadata_at)?, length: header.length })
+    let checksum = take_u32(bytes, layout.checksum).unwrap_or(0);
+    Ok(Model { view, metadata: header.metadata(body, metadata_at)?, length: header.length, checksum })
 }
 
 /// `words` words of `body` from byte `at`.

@@ -1,26 +1,26 @@
 //! A network that learns while it runs, and keeps what it learned.
 
 use bytemuck::cast_slice;
-use tinyfold_core::learn::{Moment, Params};
-use tinyfold_core::wire;
-use tinyfold_core::wire::learned;
-use tinyfold_core::wire::lesson::{self, Taught, code};
+use tinyfold_core::learn::{Follower, Moment, Params, Source};
+use tinyfold_core::wire::learned::{self, Memory, Progress};
+use tinyfold_core::wire::lesson::{self, Lesson, Taught, code};
+use tinyfold_core::wire::{self, Model};
 use tinyfold_core::{Error, Expected, Field};
 
 use super::{Buffered, Failure, Keep};
 
-/// Runs one lesson and says how many bytes model and lesson have.
+/// Runs one lesson, over its own rows or those of a source, and says how many bytes model and lesson have.
 pub(crate) fn run(
     model: &[u8],
     bytes: &[u8],
+    source: Option<&mut dyn Source<f32>>,
     memory: &mut [f32],
     keep: &mut dyn Keep,
     out: &mut Buffered<'_>,
 ) -> Result<[usize; 2], Failure> {
-    let wire::Model { view: model, length, metadata, .. } =
-        wire::read_prefix::<f32>(model).map_err(Failure::Model)?;
+    let model = wire::read_prefix::<f32>(model).map_err(Failure::Model)?;
     let lesson = lesson::read_prefix(bytes).map_err(Failure::Trial)?;
-    let (shape, settings) = (model.shape(), model.settings());
+    let (shape, settings) = (model.view.shape(), model.view.settings());
     for (field, expected, found) in
         [(Field::Inputs, shape.inputs, lesson.inputs), (Field::Outputs, shape.outputs, lesson.outputs)]
     {
@@ -36,21 +36,63 @@ pub(crate) fn run(
     let need = [shape.parameter_len(), shape.state_len()];
     let (words, rest) = memory.split_at_mut_checked(need[0]).ok_or(short(need[0]))?;
     let (state, room) = rest.split_at_mut_checked(need[1]).ok_or(short(need[0] + need[1]))?;
-    learned::copy_words(&model, words).map_err(Failure::Model)?;
-    let began = if lesson.store > 0 { keep.recall(&model, words) } else { None };
+    let begun = if lesson.store > 0 { keep.recall(&model) } else { None };
+    let began = begun.map_or(0, |(sequence, _)| sequence);
     #[cfg(feature = "log")]
-    match began {
-        Some(sequence) => defmt::info!("learning goes on from record {}", sequence),
+    match begun {
+        Some((sequence, _)) => defmt::info!("learning goes on from record {}", sequence),
         None => defmt::info!("learning begins with the model"),
     }
+    let first = begun.map_or(model.view, |(_, learned)| learned.model.view);
+    learned::copy_words(&first, words).map_err(Failure::Model)?;
     let mut params = Params::new(shape, settings, words).map_err(Failure::Model)?;
     let mut state = params.view().state(state).map_err(Failure::Model)?;
-    let steps = lesson.steps();
-    out.header_of(shape, state.carried().len(), lesson.told() as usize)?;
-    let mut stored = 0;
-    let mut each = |moment: &Moment<'_, f32>| {
+    let mut rows = lesson.plan.rows(&shape, lesson.rows).map_err(Failure::Trial)?;
+    let source: &mut dyn Source<f32> = match source {
+        Some(source) => source,
+        None => &mut rows,
+    };
+    let told = source.rows().unwrap_or(0).saturating_sub(lesson.silent.into());
+    out.header_of(shape, state.carried().len(), told as usize)?;
+    let mut pupil = Pupil { lesson, model, began, keep, out, stored: 0 };
+    let counts = lesson.plan.run(&mut params, &mut state, room, source, &mut pupil)?;
+    let Pupil { out, stored, .. } = pupil;
+    #[cfg(feature = "log")]
+    defmt::info!("{}", counts);
+    out.end()?;
+    let words = params.words();
+    let taught = Taught { words: words.len(), counts, records: [began, stored] };
+    for word in taught.to_words().iter().chain(cast_slice::<f32, u32>(words)) {
+        out.put(&word.to_le_bytes())?;
+    }
+    Ok([model.length, lesson::length(lesson.rows.len())])
+}
+
+/// Who learns, tells of it and keeps it.
+struct Pupil<'a, 'b> {
+    lesson: Lesson<'a>,
+    model: Model<'a, f32>,
+    /// Number of the record that learning began with; 0: none.
+    began: u32,
+    keep: &'a mut dyn Keep,
+    out: &'a mut Buffered<'b>,
+    /// Number of the last record stored.
+    stored: u32,
+}
+
+impl Follower<f32> for Pupil<'_, '_> {
+    type Error = Failure;
+
+    fn recall(&mut self) -> Option<Memory<'_, f32>> {
+        if self.began == 0 {
+            return None;
+        }
+        let (_, learned) = self.keep.recall(&self.model)?;
+        learned.progress.map(|progress| progress.memory)
+    }
+
+    fn step(&mut self, moment: &Moment<'_, f32>) -> Result<(), Failure> {
         let Moment { step, params, state, outcome, memory } = *moment;
-        let done = u64::from(step) + 1;
         #[cfg(feature = "log")]
         if step % 256 == 0 {
             defmt::info!(
@@ -61,26 +103,18 @@ pub(crate) fn run(
                 state.output()
             );
         }
-        if step >= lesson.silent {
+        if step >= self.lesson.silent {
             let first = outcome.held.min(0xffff) | code(outcome.update) << 16;
-            out.words(first, cast_slice(state.output()), cast_slice(state.carried()))?;
+            self.out.words(first, cast_slice(state.output()), cast_slice(state.carried()))?;
         }
-        if lesson.store > 0 && (done % u64::from(lesson.store) == 0 || done == steps) {
-            let pieces = learned::pieces(&params.view(), metadata, Some(memory)).map_err(Failure::Model)?;
-            stored = keep.store(&pieces).ok_or(Failure::Keep)?;
+        if self.lesson.stores_after(step) {
+            let progress = Progress { base: self.model.checksum, memory };
+            let pieces = learned::pieces(&params.view(), self.model.metadata, Some(progress))
+                .map_err(Failure::Model)?;
+            self.stored = self.keep.store(&pieces).ok_or(Failure::Keep)?;
             #[cfg(feature = "log")]
-            defmt::info!("step {}: stored record {}", step, stored);
+            defmt::info!("step {}: stored record {}", step, self.stored);
         }
-        Ok::<(), Failure>(())
-    };
-    let counts = lesson.plan.run(&mut params, &mut state, room, lesson.rows, &mut each)?;
-    #[cfg(feature = "log")]
-    defmt::info!("{}", counts);
-    out.end()?;
-    let words = params.words();
-    let taught = Taught { words: words.len(), counts, records: [began.unwrap_or(0), stored] };
-    for word in taught.to_words().iter().chain(cast_slice::<f32, u32>(words)) {
-        out.put(&word.to_le_bytes())?;
+        Ok(())
     }
-    Ok([length, lesson::length(lesson.rows.len())])
 }

@@ -9,15 +9,20 @@
 #[cfg(feature = "learn")]
 mod lesson;
 
+use core::fmt;
+
 use bytemuck::{cast_slice, cast_slice_mut};
 use embedded_storage::nor_flash::NorFlash;
 use heapless::Vec;
 use tinyfold_core::bank::{Banks, Mapped};
 use tinyfold_core::fixed::Weight;
+#[cfg(feature = "learn")]
+pub use tinyfold_core::learn::Source;
+use tinyfold_core::wire::learned::{self, Learned};
 use tinyfold_core::wire::lesson::is_lesson;
 use tinyfold_core::wire::trial::{self, Sample};
-use tinyfold_core::wire::{self, ALIGNMENT, Pieces, learned};
-use tinyfold_core::{Error, Expected, Field, Number, Shape, View};
+use tinyfold_core::wire::{self, ALIGNMENT, Model, Pieces};
+use tinyfold_core::{Error, Expected, Field, Number, Shape};
 
 /// Where the bytes of a result go.
 pub trait Sink {
@@ -35,9 +40,8 @@ pub trait Sink {
 
 /// Where what was learned outlives a reset.
 pub trait Keep {
-    /// The packed words of the newest record, and its sequence number, if there is one for a network like `like`.
-    /// Nothing is written to `words` if there is none.
-    fn recall(&mut self, like: &View<'_, f32>, words: &mut [f32]) -> Option<u32>;
+    /// The newest record, and its sequence number, if it [continues](Learned::continues) `model`.
+    fn recall(&mut self, model: &Model<'_, f32>) -> Option<(u32, Learned<'_, f32>)>;
 
     /// Keeps a record and returns its sequence number.
     fn store(&mut self, learned: &Pieces<'_>) -> Option<u32>;
@@ -45,18 +49,25 @@ pub trait Keep {
 
 /// Flash banks that the processor can read in place, or nothing at all where there are none.
 impl<F: NorFlash + Mapped> Keep for Option<Banks<F>> {
-    fn recall(&mut self, like: &View<'_, f32>, words: &mut [f32]) -> Option<u32> {
+    fn recall(&mut self, model: &Model<'_, f32>) -> Option<(u32, Learned<'_, f32>)> {
         let banks = self.as_mut()?;
-        let record = banks.latest().ok()??;
-        let learned = learned::read::<f32>(banks.payload(&record)).ok()?;
-        let view = learned.model.view;
-        let same = view.shape() == like.shape() && view.settings() == like.settings();
-        (same && learned::copy_words(&view, words).is_ok()).then_some(record.sequence)
+        let record = logged(banks.latest())??;
+        let learned = logged(learned::read::<f32>(banks.payload(&record)))?;
+        learned.continues(model).then_some((record.sequence, learned))
     }
 
     fn store(&mut self, learned: &Pieces<'_>) -> Option<u32> {
-        Some(self.as_mut()?.store(learned.iter()).ok()?.sequence)
+        Some(logged(self.as_mut()?.store(learned.iter()))?.sequence)
     }
+}
+
+/// What there is; why there is nothing goes to the log.
+fn logged<T, E: fmt::Debug>(found: Result<T, E>) -> Option<T> {
+    #[cfg(feature = "log")]
+    if let Err(error) = &found {
+        defmt::warn!("flash banks: {}", defmt::Debug2Format(error));
+    }
+    found.ok()
 }
 
 /// Why a run ended early; the number is the exit code of the image.
@@ -95,8 +106,8 @@ impl Failure {
     }
 }
 
-impl core::fmt::Display for Failure {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Model(error) => write!(f, "model: {error}"),
             Self::Trial(error) => write!(f, "trial: {error}"),
@@ -167,7 +178,26 @@ fn lesson(
     keep: &mut dyn Keep,
     out: &mut Buffered<'_>,
 ) -> Result<[usize; 2], Failure> {
-    lesson::run(model, lesson, cast_slice_mut(memory), keep, out)
+    lesson::run(model, lesson, None, cast_slice_mut(memory), keep, out)
+}
+
+/// Teaches the model the plan of a lesson with what `source` gives, a sensor for example, until it gives no more. The
+/// rows of the lesson are not looked at; the header of the result says 0 steps if the source does not know how many.
+///
+/// # Errors
+/// As [`run`].
+#[cfg(feature = "learn")]
+pub fn learn(
+    model: &[u8],
+    lesson: &[u8],
+    source: &mut dyn Source<f32>,
+    memory: &mut [u32],
+    keep: &mut dyn Keep,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let mut out = Buffered { buffer: Vec::new(), sink };
+    lesson::run(model, lesson, Some(source), cast_slice_mut(memory), keep, &mut out)?;
+    out.flush()
 }
 
 #[cfg(not(feature = "learn"))]

@@ -12,8 +12,8 @@ use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNo
 use tinyfold_core::bank::{Banks, Mapped};
 use tinyfold_core::fixed::{self, Weight};
 use tinyfold_core::learn::{
-    Adam, Dale, Diagonal, Eprop, Follower, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits, Lms,
-    Loss, Moment, Momentum, Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro,
+    Adam, Dale, Diagonal, Eprop, Follower, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits,
+    Lms, Loss, Moment, Momentum, Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro,
 };
 use tinyfold_core::pack::{Matrices, Weights, pack};
 use tinyfold_core::wire::{self, learned, lesson, trial};
@@ -149,7 +149,8 @@ fn every_lesson() {
         let settings = black_box(Settings::new(tinyfold_core::Activation::Relu));
         let Ok(mut params) = Params::new(shape, settings, lend()) else { return };
         let Ok(mut state) = params.view().state(lend()) else { return };
-        let outcome = lesson.plan.run(&mut params, &mut state, lend(), lesson.rows, &mut Probe);
+        let Ok(mut rows) = lesson.plan.rows(&shape, lesson.rows) else { return };
+        let outcome = lesson.plan.run(&mut params, &mut state, lend(), &mut rows, &mut Probe);
         black_box(outcome.is_ok());
     }
     if let Ok((taught, _)) = lesson::Taught::read_prefix(bytes) {
@@ -262,7 +263,7 @@ fn every_bank() {
         let payload = banks.payload(&record);
         if let Ok(found) = learned::read::<f32>(payload) {
             black_box(learned::copy_words(&found.model.view, lend()).is_ok());
-            if let Ok(pieces) = learned::pieces(&found.model.view, found.model.metadata, found.memory) {
+            if let Ok(pieces) = learned::pieces(&found.model.view, found.model.metadata, found.progress) {
                 let mut other = Banks::new(Flash(lend()), black_box(0..4096), black_box(4096..8192));
                 if let Ok(other) = &mut other {
                     black_box(other.store(pieces.iter()).is_ok());

@@ -6,8 +6,9 @@
 pub mod drift;
 pub mod zero;
 
-use tinyfold_core::learn::{Counts, Moment, Params, Plan};
-use tinyfold_core::wire::learned::{self, Memory};
+use tinyfold_core::learn::{Counts, Follower, Moment, Params, Plan};
+use tinyfold_core::wire::Model;
+use tinyfold_core::wire::learned::{self, Memory, Progress};
 use tinyfold_core::wire::lesson::{self, Lesson, code};
 use tinyfold_core::wire::trial::ResultHeader;
 use tinyfold_core::{Shape, View};
@@ -62,12 +63,14 @@ impl Course {
     /// # Errors
     /// Rows that are not whole, numbers out of range.
     pub fn bytes(&self) -> Result<Vec<u8>> {
-        let Shape { inputs, outputs, .. } = self.shape()?;
-        let Self { plan, silent, store, ref rows, .. } = *self;
-        let mut bytes = vec![0; lesson::length(rows.len())];
-        let lesson = Lesson { inputs, outputs, plan, silent, store, rows };
-        lesson::write(&lesson, &mut bytes).map_err(|error| self.refused(error))?;
+        let mut bytes = vec![0; lesson::length(self.rows.len())];
+        lesson::write(&self.lesson(self.shape()?), &mut bytes).map_err(|error| self.refused(error))?;
         Ok(bytes)
+    }
+
+    fn lesson(&self, Shape { inputs, outputs, .. }: Shape) -> Lesson<'_> {
+        let Self { plan, silent, store, ref rows, .. } = *self;
+        Lesson { inputs, outputs, plan, silent, store, rows }
     }
 
     /// The sizes of the network.
@@ -100,40 +103,37 @@ impl Course {
         let (shape, settings) = (model.view.shape(), model.view.settings());
         // A board without flash keeps nothing.
         let mut banks = if flash.is_empty() { None } else { Some(banks::open(flash, "flash")?) };
+        let begun = banks.as_mut().filter(|_| self.store > 0).and_then(newest);
+        let begun = begun.as_ref().and_then(|(sequence, payload)| {
+            let learned = learned::read::<f32>(payload.bytes()).ok()?;
+            learned.continues(&model).then_some((*sequence, learned))
+        });
+        let first = begun.map_or(model.view, |(_, learned)| learned.model.view);
         let mut words = vec![0.0; shape.parameter_len()];
-        learned::copy_words(&model.view, &mut words).map_err(refused)?;
-        let began = match &mut banks {
-            Some(banks) if self.store > 0 => recall(banks, &model.view, &mut words),
-            _ => 0,
-        };
+        learned::copy_words(&first, &mut words).map_err(refused)?;
         let mut params = Params::new(shape, settings, &mut words).map_err(refused)?;
         let mut memory = vec![0.0; shape.state_len()];
         let mut state = params.view().state(&mut memory).map_err(refused)?;
         let mut room = vec![0.0; self.plan.memory_len(&shape, settings.leaky())];
-        let width = shape.inputs + shape.outputs;
-        let steps = (self.rows.len() / width) as u64 * u64::from(self.plan.passes);
-        let (mut record, mut stored) = (Record::default(), 0);
-        let counts = self
-            .plan
-            .run(&mut params, &mut state, &mut room, &self.rows, &mut |moment: &Moment<'_, f32>| {
-                let Moment { step, params, state, outcome, memory } = *moment;
-                if step >= self.silent {
-                    record.held.push(outcome.held.min(0xffff) | code(outcome.update) << 16);
-                    record.outputs.extend(state.output().iter().map(|word| word.to_bits()));
-                    record.carried.extend(state.carried().iter().map(|word| word.to_bits()));
+        let mut rows = self.plan.rows(&shape, &self.rows).map_err(refused)?;
+        let mut pupil = Pupil {
+            lesson: self.lesson(shape),
+            model: &model,
+            begun: begun.and_then(|(_, learned)| learned.progress),
+            banks,
+            record: Record::default(),
+            stored: 0,
+        };
+        let counts =
+            self.plan.run(&mut params, &mut state, &mut room, &mut rows, &mut pupil).map_err(|failed| {
+                match failed {
+                    Failed::Refused(error) => refused(error),
+                    Failed::Banks(reason) => Error::CheckFailed(format!("{}: {reason}", self.name)),
                 }
-                let done = u64::from(step) + 1;
-                if self.store > 0 && (done.is_multiple_of(self.store.into()) || done == steps) {
-                    stored = store(banks.as_mut(), &params.view(), model.metadata, memory)?;
-                }
-                Ok::<(), Failed>(())
-            })
-            .map_err(|failed| match failed {
-                Failed::Refused(error) => refused(error),
-                Failed::Banks(reason) => Error::CheckFailed(format!("{}: {reason}", self.name)),
             })?;
+        let Pupil { record, stored, .. } = pupil;
         let packed = params.words().iter().map(|word| word.to_bits()).collect();
-        Ok(Taught { record, counts, records: [began, stored], packed })
+        Ok(Taught { record, counts, records: [begun.map_or(0, |(sequence, _)| sequence), stored], packed })
     }
 
     /// Carries the course out on an emulated chip; `flash` is what its banks hold before and after, empty when
@@ -162,7 +162,7 @@ impl Course {
         let words: Vec<f32> = taught.packed.iter().map(|&word| f32::from_bits(word)).collect();
         let view = View::from_words(model.view.shape(), model.view.settings(), &words)
             .map_err(|error| self.refused(error))?;
-        model::import(&tinyfold_core::wire::Model { view, ..model }, &self.name)
+        model::import(&Model { view, ..model }, &self.name)
     }
 
     fn refused(&self, error: tinyfold_core::Error) -> Error {
@@ -242,33 +242,46 @@ impl From<tinyfold_core::Error> for Failed {
     }
 }
 
-/// Takes over the newest record if it is of a network like `like`; its sequence number, or 0.
-fn recall(banks: &mut Flash<'_>, like: &View<'_, f32>, words: &mut [f32]) -> u32 {
-    let Ok(Some(record)) = banks.latest() else { return 0 };
-    // The payload lies where it lies in `flash`; a model is read at multiples of 16.
-    let payload = ModelBytes::new(banks.payload(&record));
-    match learned::read::<f32>(payload.bytes()) {
-        Ok(learned)
-            if learned.model.view.shape() == like.shape()
-                && learned.model.view.settings() == like.settings() =>
-        {
-            match learned::copy_words(&learned.model.view, words) {
-                Ok(()) => record.sequence,
-                Err(_) => 0,
-            }
-        }
-        _ => 0,
-    }
+/// The sequence number of the newest record, and its payload at a multiple of 16, where models are read.
+fn newest(banks: &mut Flash<'_>) -> Option<(u32, ModelBytes)> {
+    let record = banks.latest().ok()??;
+    Some((record.sequence, ModelBytes::new(banks.payload(&record))))
 }
 
-fn store(
-    banks: Option<&mut Flash<'_>>,
-    view: &View<'_, f32>,
-    metadata: &str,
-    memory: Memory<'_, f32>,
-) -> std::result::Result<u32, Failed> {
-    let banks = banks.ok_or_else(|| Failed::Banks("expected flash for two banks, found none".into()))?;
-    let pieces = learned::pieces(view, metadata, Some(memory))?;
-    let record = banks.store(pieces.iter()).map_err(|error| Failed::Banks(error.to_string()))?;
-    Ok(record.sequence)
+/// Who learns on this host, as the chip does.
+struct Pupil<'a> {
+    lesson: Lesson<'a>,
+    model: &'a Model<'a, f32>,
+    /// How far learning had come.
+    begun: Option<Progress<'a, f32>>,
+    banks: Option<Flash<'a>>,
+    record: Record,
+    /// Number of the last record stored.
+    stored: u32,
+}
+
+impl Follower<f32> for Pupil<'_> {
+    type Error = Failed;
+
+    fn recall(&mut self) -> Option<Memory<'_, f32>> {
+        self.begun.map(|progress| progress.memory)
+    }
+
+    fn step(&mut self, moment: &Moment<'_, f32>) -> std::result::Result<(), Failed> {
+        let Moment { step, params, state, outcome, memory } = *moment;
+        if step >= self.lesson.silent {
+            self.record.held.push(outcome.held.min(0xffff) | code(outcome.update) << 16);
+            self.record.outputs.extend(state.output().iter().map(|word| word.to_bits()));
+            self.record.carried.extend(state.carried().iter().map(|word| word.to_bits()));
+        }
+        if self.lesson.stores_after(step) {
+            let missing = || Failed::Banks("expected flash for two banks, found none".into());
+            let banks = self.banks.as_mut().ok_or_else(missing)?;
+            let progress = Progress { base: self.model.checksum, memory };
+            let pieces = learned::pieces(&params.view(), self.model.metadata, Some(progress))?;
+            let record = banks.store(pieces.iter()).map_err(|error| Failed::Banks(error.to_string()))?;
+            self.stored = record.sequence;
+        }
+        Ok(())
+    }
 }

@@ -55,7 +55,11 @@ pub fn fetch(dump: &[u8], place: &str) -> Result<Fetched> {
     let place = format!("{place}: record {}", record.sequence);
     let learned = learned::read::<f32>(payload.bytes()).map_err(|error| model::refused(&place, error))?;
     let network = model::import(&learned.model, &place)?;
-    Ok(Fetched { network, sequence: record.sequence, steps: learned.memory.map(|memory| memory.steps) })
+    Ok(Fetched {
+        network,
+        sequence: record.sequence,
+        steps: learned.progress.map(|progress| progress.memory.steps),
+    })
 }
 
 /// Banks of `size` bytes with one record: the network that a chip is to begin with.

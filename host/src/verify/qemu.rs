@@ -1,7 +1,8 @@
 //! Emulated chips: the firmware image, with model and trial put into its flash, under QEMU.
 
+use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -55,6 +56,8 @@ pub struct Qemu {
     pub patience: Duration,
     /// Further options of QEMU.
     pub options: Vec<String>,
+    /// File for what the image logs: frames of defmt.
+    pub log: Option<PathBuf>,
     worst_stack: AtomicU32,
 }
 
@@ -72,7 +75,7 @@ impl Qemu {
     #[must_use]
     pub fn with_image(chip: Chip, image: Image) -> Self {
         let (patience, options) = (Duration::from_secs(600), Vec::new());
-        Self { chip, image, patience, options, worst_stack: AtomicU32::new(0) }
+        Self { chip, image, patience, options, log: None, worst_stack: AtomicU32::new(0) }
     }
 
     /// Most bytes of stack that any case used so far.
@@ -123,6 +126,10 @@ impl Qemu {
             place("flash.bin", flash)?;
             kept = vec!["-device".into(), load("flash.bin", banks)];
         }
+        let log = match &self.log {
+            None => Stdio::null(),
+            Some(path) => File::create(path).map_err(Error::file(path, "write"))?.into(),
+        };
         let mut qemu = Command::new("qemu-system-arm")
             .args(["-M", self.chip.machine, "-nographic"])
             .args(["-semihosting-config", "enable=on,target=native"])
@@ -134,7 +141,7 @@ impl Qemu {
             .args(&self.options)
             .current_dir(folder.path())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(log)
             .stderr(Stdio::piped())
             .spawn()
             .map_err(Error::file(Path::new("qemu-system-arm"), "run"))?;

@@ -1,4 +1,7 @@
 //! The nRF52840's own flash, behind its non-volatile memory controller (product specification, chapter NVMC).
+//!
+//! The core, which runs from the same flash, stands still meanwhile: up to 85 ms for a page that is erased, up to
+//! 41 µs for a word that is written. A page lasts 10 000 erasures.
 
 use core::ptr::{read_volatile, write_volatile};
 use core::sync::atomic::{Ordering, compiler_fence};

@@ -1,5 +1,8 @@
 //! tinyfold on an nRF52840: runs the model of its flash on the trial of its flash, or teaches it the lesson there
 //! and keeps what it learned in two banks; logs over RTT.
+//!
+//! The rows of a lesson stand for a sensor: at every start they are gone through from the first one, with what was
+//! learned before. A board with a sensor gives it to [`tinyfold_app::learn`] as a [`tinyfold_app::Source`].
 #![no_std]
 #![no_main]
 
