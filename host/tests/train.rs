@@ -17,7 +17,10 @@ use tinyfold::train::bptt::{Batch, Fixed, Workspace, loss_and_gradient};
 use tinyfold::train::online::{Rule, learn};
 use tinyfold::train::optimiser::Method;
 use tinyfold::train::parameters::{Parameters, Weights};
-use tinyfold::train::{Control, End, Precision, Progress, Settings, Trained, train};
+use tinyfold::train::settings::{Loss, Schedule};
+use tinyfold::train::{
+    Control, End, Precision, Progress, Settings, Snapshot, Trained, resume, train, vectors,
+};
 use tinyfold::{Error, Network};
 
 fn quiet(settings: &Settings) -> tinyfold::Result<Trained> {
@@ -64,6 +67,8 @@ impl Problem {
                 alpha,
                 encoder: random(n, channels, 1.0),
                 decoder: random(channels, n, 1.0),
+                bias: (!biases).then(|| random(n, 1, 0.5)),
+                signs: None,
                 weight: (0..channels).map(|c| 1.0 / (1.0 + c as f64).powi(2)).collect(),
             },
             parameters: Parameters {
@@ -104,7 +109,7 @@ impl Problem {
         };
         let input = p.input.clone().unwrap_or_else(|| &w * &fixed.encoder);
         let (n, outputs) = (w.nrows(), fixed.decoder.nrows());
-        let bias = p.bias.clone().unwrap_or_else(|| Mat::zeros(n, 1));
+        let bias = p.bias.clone().or_else(|| fixed.bias.clone()).unwrap_or_else(|| Mat::zeros(n, 1));
         let readout = p.readout.clone().unwrap_or_else(|| fixed.decoder.clone());
         let output_bias = p.output_bias.clone().unwrap_or_else(|| Mat::zeros(outputs, 1));
         [w, input, bias, readout, output_bias]
@@ -231,7 +236,7 @@ fn bits(network: &Network) -> Vec<u64> {
 fn the_same_settings_give_the_same_bits_for_any_number_of_threads() {
     let data = bundled(&GYROSCOPE[..2]).expect("the bundled recording");
     for rank in [0, 3] {
-        let base = Settings { rank, batch: 150, from_recording: 0.3, train_bias: true, ..small() };
+        let base = Settings { rank, batch: 300, from_recording: 0.3, train_bias: true, ..small() };
         let run = |threads: usize, seed: u64| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let settings = Settings { seed, ..base.clone() };
@@ -303,6 +308,8 @@ fn a_low_rank_step_never_makes_an_n_by_n_matrix() {
         alpha: 0.5_f32,
         encoder: random(n, channels, 1),
         decoder: random(channels, n, 2),
+        bias: None,
+        signs: None,
         weight: vec![1.0; channels],
     };
     let parameters = Parameters {
@@ -352,7 +359,7 @@ fn the_watcher_sees_every_step_and_can_stop() {
             steps.push(step);
             if step == 33 { Control::Stop } else { Control::Continue }
         }
-        Progress::Interval { network, metrics } => {
+        Progress::Interval { network, metrics, .. } => {
             assert_eq!((network.neurons(), metrics.recording), (24, None));
             Control::Continue
         }
@@ -459,8 +466,9 @@ fn an_interrupted_run_leaves_usable_files() {
         let metrics: serde_json::Value = serde_json::from_str(line).expect("JSON");
         assert!(metrics["step"].is_u64() && metrics["loss"].is_f64() && metrics["seconds"].is_f64());
     }
-    let provenance: serde_json::Value = serde_json::from_str(&read("settings.json")).expect("JSON");
-    let settings: Settings = serde_json::from_value(provenance["settings"].clone()).expect("settings");
+    let provenance: serde_json::Value = serde_json::from_str(&read("run.json")).expect("JSON");
+    assert_eq!(provenance["tinyfold"], env!("CARGO_PKG_VERSION"));
+    let settings = Settings::load(&folder.path().join("settings.toml")).expect("settings");
     assert_eq!((settings.neurons, settings.steps, settings.seed), (16, 100_000_000, 0));
 }
 
@@ -493,7 +501,7 @@ fn rules_are_aligned_with_the_exact_gradient_as_far_as_they_are_exact() {
         for (alpha, bias) in [(1.0, true), (0.5, false)] {
             let settings = Settings { alpha, train_bias: bias, train_readout: bias, ..online(rule, 3) };
             let settings = Settings { steps: 1500, interval: 500, activation: "tanh".into(), ..settings };
-            let run = learn(&settings, rule, false, &mut |_| Control::Continue).expect("learns");
+            let run = learn(&settings, rule, &mut |_| Control::Continue).expect("learns");
             for point in &run.points {
                 let cosine = point.alignment.expect("both have a gradient");
                 assert!((least..=most).contains(&cosine), "{}: {cosine}", rule.name());
@@ -507,7 +515,7 @@ fn exact_rules_learn_online_and_repeat_themselves() {
     for rule in [Rule::Rtrl, Rule::Latent, Rule::Tbptt, Rule::KfRtrl] {
         let settings = online(rule, 2);
         let mut seen = Vec::new();
-        let run = learn(&settings, rule, false, &mut |point| {
+        let run = learn(&settings, rule, &mut |point| {
             seen.push(point.step);
             Control::Continue
         })
@@ -515,9 +523,9 @@ fn exact_rules_learn_online_and_repeat_themselves() {
         assert_eq!(seen, [1500, 3000, 4500, 6000]);
         let [first, .., last] = &run.points[..] else { panic!("four points") };
         assert!(last.loss < 0.5 * first.loss, "{}: {} to {}", rule.name(), first.loss, last.loss);
-        let again = learn(&settings, rule, false, &mut |_| Control::Continue).expect("learns");
+        let again = learn(&settings, rule, &mut |_| Control::Continue).expect("learns");
         assert_eq!(again.network.weights(), run.network.weights());
-        let stopped = learn(&settings, rule, false, &mut |_| Control::Stop).expect("learns");
+        let stopped = learn(&settings, rule, &mut |_| Control::Stop).expect("learns");
         assert_eq!(stopped.points.len(), 1);
     }
 }
@@ -526,9 +534,10 @@ fn exact_rules_learn_online_and_repeat_themselves() {
 #[test]
 fn dales_law_holds_while_a_rule_learns() {
     for rule in [Rule::Rtrl, Rule::Latent] {
-        let settings = Settings { learning_rate: 1e-3, ..online(rule, 2) };
-        let run = learn(&settings, rule, true, &mut |_| Control::Continue).expect("learns");
-        let sign = |j: usize| if j % 5 == 4 { -1.0 } else { 1.0 };
+        let settings = Settings { learning_rate: 1e-3, dale: 0.2, ..online(rule, 2) };
+        let run = learn(&settings, rule, &mut |_| Control::Continue).expect("learns");
+        let signs = tinyfold::train::vectors::signs(&settings).expect("Dale's law");
+        let sign = |j: usize| signs[j];
         let w = run.network.weights();
         for j in 0..w.ncols() {
             assert!((0..w.nrows()).all(|i| w[(i, j)] * sign(j) >= 0.0), "{}: column {j}", rule.name());
@@ -547,7 +556,8 @@ fn rules_are_compared_in_a_folder_that_repeats_itself() {
         ["rules.json", "learning-curves.svg", "learning-curves.png", "alignment.svg", "alignment.png"];
     let made = ["a", "b"].map(|name| {
         let out = folder.path().join(name);
-        let steps = ["--steps", "400", "--interval", "200", "--neurons", "6", "--sequence", "10", "--dale"];
+        let steps =
+            ["--steps", "400", "--interval", "200", "--neurons", "6", "--sequence", "10", "--dale", "0.2"];
         let mut command = Command::new(env!("CARGO_BIN_EXE_tinyfold"));
         command.args(["train", "--rule", "snap1,uoro", "--decays", "0.9"]).args(steps).arg("--out").arg(&out);
         assert!(command.output().expect("runs").status.success());
@@ -559,7 +569,7 @@ fn rules_are_compared_in_a_folder_that_repeats_itself() {
     assert_eq!(made[0], made[1]);
     let [json, curves, curves_png, alignment, alignment_png] = &made[0];
     let comparison: Comparison = serde_json::from_slice(json).expect("a comparison");
-    assert!(comparison.dale && comparison.rules.len() == 2);
+    assert!(comparison.settings.dale == 0.2 && comparison.rules.len() == 2);
     assert!(comparison.rules.iter().all(|curve| curve.points.len() == 2));
     assert!([curves, alignment].iter().all(|svg| svg.starts_with(b"<svg")));
     assert!([curves_png, alignment_png].iter().all(|png| png.starts_with(b"\x89PNG")));
@@ -569,8 +579,108 @@ fn rules_are_compared_in_a_folder_that_repeats_itself() {
 fn rules_for_other_networks_are_refused() {
     let reason = |rank, rule| {
         let settings = Settings { rank, ..online(rule, 0) };
-        learn(&settings, rule, false, &mut |_| Control::Continue).expect_err("refused").to_string()
+        learn(&settings, rule, &mut |_| Control::Continue).expect_err("refused").to_string()
     };
     assert_eq!(reason(0, Rule::Latent), "rank: expected at least 1 with the rule latent, found 0");
     assert_eq!(reason(2, Rule::KfRtrl), "rank: expected 0 (a dense W) with the rule kf-rtrl, found 2");
+}
+
+/// A run that stops at some update and goes on from its snapshot ends with the bits of one that never stopped.
+#[test]
+fn a_resumed_run_ends_with_the_same_bits() {
+    let plain = Settings { interval: 20, steps: 100, ..small() };
+    let variants = [
+        Settings { rank: 2, train_bias: true, train_readout: true, threshold_spread: 0.1, ..plain.clone() },
+        Settings { method: Method::Sgd { momentum: 0.9 }, learning_rate: 0.3, batch: 300, ..plain.clone() },
+        Settings { loss: Loss::Proxy, dale: 0.25, ..plain.clone() },
+        Settings { proxy_weight: 0.1, free_input: false, precision: Precision::F64, ..plain },
+    ];
+    for settings in variants {
+        let whole = quiet(&settings).expect("trains");
+        let mut kept = None;
+        train(&settings, None, &mut |progress| match progress {
+            Progress::Interval { snapshot, metrics, .. } if metrics.step == 40 => {
+                kept = Some(snapshot.clone());
+                Control::Stop
+            }
+            _ => Control::Continue,
+        })
+        .expect("trains");
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("run.safetensors");
+        kept.expect("an interval").save(&path).expect("written");
+        let snapshot = Snapshot::load(&path).expect("read back");
+        assert_eq!(snapshot.header.step, 40);
+        let resumed = resume(&snapshot, None, &mut |_| Control::Continue).expect("trains");
+        assert_eq!(bits(&resumed.network), bits(&whole.network), "{settings:?}");
+        let losses = |trained: &Trained| -> Vec<(usize, u64, u64)> {
+            trained.history.iter().map(|m| (m.step, m.loss.to_bits(), m.rollout.to_bits())).collect()
+        };
+        assert_eq!(losses(&resumed), losses(&whole), "{settings:?}");
+    }
+}
+
+/// The driver is killed outright at some moment; what it wrote goes on to the file of a run that never was.
+#[cfg(unix)]
+#[test]
+fn a_killed_run_loses_nothing_it_needs() {
+    use std::process::{Command, Stdio};
+    let folder = tempfile::tempdir().expect("a folder");
+    let tinyfold = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tinyfold"));
+        command.current_dir(folder.path()).args(args).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    };
+    let args =
+        ["train", "--neurons", "16", "--steps", "3000", "--interval", "100", "--decays", "0.9", "--out"];
+    assert!(tinyfold(&[&args[..], &["whole"]].concat()).status().expect("runs").success());
+    let mut child = tinyfold(&[&args[..], &["killed"]].concat()).spawn().expect("starts");
+    while !folder.path().join("killed/resume.safetensors").exists() {
+        if child.try_wait().expect("a child").is_some() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().expect("killed, or ended already");
+    child.wait().expect("ended");
+    assert!(tinyfold(&["train", "--resume", "killed"]).status().expect("runs").success());
+    let read =
+        |run: &str| std::fs::read(folder.path().join(run).join("network.safetensors")).expect("a network");
+    assert_eq!(read("whole"), read("killed"));
+}
+
+#[test]
+fn training_ends_where_it_was_asked_to() {
+    let reached = quiet(&Settings { stop_loss: 0.05, steps: 2000, ..small() }).expect("trains");
+    assert_eq!(reached.end, End::Reached);
+    let last = reached.history.last().expect("an entry");
+    assert!(last.loss <= 0.05 && last.step < 2000);
+    // No learning rate, no better network.
+    let settings = Settings { patience: 3, steps: 2000, learning_rate: 1e-300, ..small() };
+    let stalled = quiet(&settings).expect("trains");
+    assert_eq!((stalled.end, stalled.history.len()), (End::Stalled, 4));
+}
+
+/// Every column of W has one sign, of V too at rank R, and the network integrates all the same.
+#[test]
+fn dales_law_holds_in_training() {
+    for (rank, loss, bound) in [(0, Loss::Batch, 0.1), (0, Loss::Proxy, 0.1), (4, Loss::Batch, 0.3)] {
+        let settings = Settings { dale: 0.25, rank, loss, neurons: 48, steps: 3000, batch: 64, ..small() };
+        let trained = quiet(&settings).expect("trains");
+        let signs = vectors::signs(&settings).expect("Dale's law");
+        let w = trained.network.weights();
+        for (j, sign) in signs.iter().enumerate() {
+            assert!((0..w.nrows()).all(|i| w[(i, j)] * sign >= 0.0), "column {j}");
+        }
+        assert!(trained.best.rollout < bound, "rank {rank}, {loss:?}: {}", trained.best.rollout);
+    }
+}
+
+#[test]
+fn schedules_by_hand() {
+    assert_eq!(Schedule::Constant.factor(17, 20), 1.0);
+    let halving = Schedule::Halving { every: 10 };
+    assert_eq!([1, 10, 11, 20, 21].map(|step| halving.factor(step, 100)), [1.0, 1.0, 0.5, 0.5, 0.25]);
+    let cosine = [1, 51, 101].map(|step| Schedule::Cosine.factor(step, 101));
+    assert!(cosine[0] == 1.0 && (cosine[1] - 0.5005).abs() < 1e-12 && (cosine[2] - 0.001).abs() < 1e-12);
 }

@@ -41,6 +41,11 @@ pub struct TaskArgs {
 }
 
 impl TaskArgs {
+    /// Whether decays or scales were given.
+    fn chosen(&self) -> bool {
+        !self.decays.is_empty() || !self.scales.is_empty()
+    }
+
     /// The task, for `channels` inputs unless decays say otherwise.
     ///
     /// # Errors

@@ -87,7 +87,7 @@ pub fn run(args: &Args) -> Result<()> {
         ..Settings::default()
     };
     let training = Instant::now();
-    let trained = train_into(&settings, Some(&data), &args.out, &AtomicBool::new(false))?.network;
+    let trained = train_into(&settings, Some(&data), &args.out, None, &AtomicBool::new(false))?.network;
     let trained_origin = format!(
         "BPTT, T = {}, {} updates, {:.0} s",
         settings.sequence,

@@ -1,7 +1,7 @@
 //! `tinyfold train`.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,41 +10,58 @@ use serde::Serialize;
 
 use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, say};
 use crate::format::{self, network};
-use crate::network::Channel;
+use crate::network::{Channel, Network};
 use crate::report::rules::{self, Comparison};
 use crate::task::recording::RecordingArgs;
 use crate::train::online::{Rule, Run, learn};
 use crate::train::optimiser::Method;
-use crate::train::{Control, End, Metrics, Precision, Progress, Settings, Trained, train};
+use crate::train::settings::{Loss, Supports};
+use crate::train::{Control, End, Metrics, Precision, Progress, Settings, Snapshot, Trained, resume, train};
 use crate::{Error, Result};
 
 /// Trains a recurrent network to integrate, by backpropagation through time.
 ///
-/// Writes settings.json, metrics.jsonl, checkpoint.safetensors (the latest network that is stable over a
-/// long roll-out) and network.safetensors (the best one). Ctrl-C stops after the current step, keeps the
-/// best network so far and exits with code 0.
+/// Settings come from a file (--settings), from options, or both: an option wins. Writes settings.toml, run.json,
+/// metrics.jsonl, checkpoint.safetensors (the latest network that is stable over a long roll-out),
+/// resume.safetensors (what --resume goes on from, to the same bits) and network.safetensors (the best one).
+/// Ctrl-C stops after the current step, keeps the best network so far and exits with code 0.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples: tinyfold train --steps 500 --out runs/trained\n          tinyfold train --rule rtrl,snap1,kf-rtrl,tbptt --neurons 32 --decays 0.9 --sequence 20 --out runs/rules"
+    after_help = "Examples: tinyfold train --steps 500 --out runs/trained\n          tinyfold train --print-defaults > train.toml\n          tinyfold train --settings train.toml --out runs/mine\n          tinyfold train --resume runs/mine\n          tinyfold train --rule rtrl,snap1,kf-rtrl,tbptt --neurons 32 --decays 0.9 --sequence 20 --out runs/rules"
 )]
 pub struct Args {
-    /// Number of neurons n.
-    #[arg(long, default_value_t = Settings::default().neurons)]
-    neurons: usize,
+    /// Settings in TOML; --print-defaults shows all of them.
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Print every setting with its documentation and default, as a file for --settings.
+    #[arg(long)]
+    print_defaults: bool,
+    /// Go on with the interrupted run of this folder, to the same bits.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["settings", "rule", "out"])]
+    resume: Option<PathBuf>,
+    /// Number of neurons n [default: 64].
+    #[arg(long)]
+    neurons: Option<usize>,
     #[command(flatten)]
     task: TaskArgs,
-    /// Activation: linear, relu, clipped, tanh, sigmoid.
-    #[arg(long, default_value = "relu")]
-    activation: String,
+    /// Activation: linear, relu, clipped, tanh, sigmoid [default: relu].
+    #[arg(long)]
+    activation: Option<String>,
     /// Parameters of the activation: lo,hi of clipped; slope,threshold of sigmoid.
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
-    activation_parameters: Vec<f64>,
-    /// Leak alpha in (0, 1].
-    #[arg(long, default_value_t = 1.0)]
-    alpha: f64,
-    /// Rank R of W = U Vᵀ; 0 for a dense W.
-    #[arg(long, default_value_t = 0)]
-    rank: usize,
+    activation_parameters: Option<Vec<f64>>,
+    /// Leak alpha in (0, 1] [default: 1].
+    #[arg(long)]
+    alpha: Option<f64>,
+    /// Rank R of W = U Vᵀ [default: 0, a dense W].
+    #[arg(long)]
+    rank: Option<usize>,
+    /// Dale's law with this fraction of inhibitory neurons.
+    #[arg(long, value_name = "FRACTION", num_args = 0..=1, default_missing_value = "0.25")]
+    dale: Option<f64>,
+    /// Where encoders and decoders have their entries [default: random].
+    #[arg(long, value_enum)]
+    supports: Option<Supports>,
     /// Train B by itself instead of B = W E.
     #[arg(long)]
     free_input: bool,
@@ -56,44 +73,44 @@ pub struct Args {
     train_readout: bool,
     /// Learn online, sample by sample, by these rules one after the other instead; B is then free. The run folder gets
     /// rules.json, one network a rule, and figures of learning curves and of alignment with the exact gradient.
-    #[arg(long, value_enum, value_delimiter = ',', conflicts_with_all = ["batch", "free_input", "weight_decay", "from_recording", "precision"])]
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with_all = ["batch", "free_input", "weight_decay", "from_recording", "precision", "loss"])]
     rule: Vec<Rule>,
-    /// With --rule: keep to Dale's law, every fifth neuron inhibiting and the others exciting.
-    #[arg(long, requires = "rule")]
-    dale: bool,
-    /// Time steps T of a training sequence.
-    #[arg(long, default_value_t = Settings::default().sequence)]
-    sequence: usize,
-    /// Sequences of a batch.
-    #[arg(long, default_value_t = Settings::default().batch)]
-    batch: usize,
-    /// Number of updates.
-    #[arg(long, default_value_t = Settings::default().steps)]
-    steps: usize,
+    /// What is minimised [default: batch].
+    #[arg(long, value_enum)]
+    loss: Option<Loss>,
+    /// Time steps T of a training sequence [default: 10].
+    #[arg(long)]
+    sequence: Option<usize>,
+    /// Sequences of a batch [default: 64].
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Number of updates [default: 40000].
+    #[arg(long)]
+    steps: Option<usize>,
     /// Use stochastic gradient descent with this momentum instead of Adam.
     #[arg(long, value_name = "MOMENTUM", num_args = 0..=1, default_missing_value = "0")]
     sgd: Option<f64>,
     /// First learning rate, which falls along a cosine; default: 0.01, with --sgd 1. With --rule it stays, a tenth of that.
     #[arg(long)]
     learning_rate: Option<f64>,
-    /// Largest norm of a gradient.
-    #[arg(long, default_value_t = Settings::default().clip)]
-    clip: f64,
+    /// Largest norm of a gradient [default: 1].
+    #[arg(long)]
+    clip: Option<f64>,
     /// Decoupled weight decay, which keeps the bulk of W small; default: 0.02, with --sgd 0.
     #[arg(long)]
     weight_decay: Option<f64>,
-    /// Fraction of a batch that comes from the recording; the rest is Gaussian.
-    #[arg(long, default_value_t = Settings::default().from_recording)]
-    from_recording: f64,
-    /// Updates between two checkpoints.
-    #[arg(long, default_value_t = Settings::default().interval)]
-    interval: usize,
-    /// Number type of training.
-    #[arg(long, value_enum, default_value_t)]
-    precision: Precision,
-    /// Seed.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    /// Fraction of a batch that comes from the recording; the rest is Gaussian [default: 0].
+    #[arg(long)]
+    from_recording: Option<f64>,
+    /// Updates between two checkpoints [default: 1000].
+    #[arg(long)]
+    interval: Option<usize>,
+    /// Number type of training [default: f32].
+    #[arg(long, value_enum)]
+    precision: Option<Precision>,
+    /// Seed [default: 0].
+    #[arg(long)]
+    seed: Option<u64>,
     /// The recording that the result is evaluated on.
     #[command(flatten)]
     recording: RecordingArgs,
@@ -105,11 +122,60 @@ pub struct Args {
     json: bool,
 }
 
+impl Args {
+    /// The settings of the file, or the defaults, with what options change.
+    fn resolve(&self, inputs: usize) -> Result<Settings> {
+        /// Writes what is said.
+        fn put<T: Clone>(setting: &mut T, option: Option<&T>) {
+            if let Some(value) = option {
+                setting.clone_from(value);
+            }
+        }
+        let mut settings = match &self.settings {
+            Some(path) => Settings::load(path)?,
+            None => Settings { task: self.task.resolve(inputs)?, ..Settings::default() },
+        };
+        if self.task.chosen() {
+            settings.task = self.task.resolve(inputs)?;
+        }
+        if let Some(momentum) = self.sgd {
+            settings.method = Method::Sgd { momentum };
+        }
+        if self.settings.is_none() {
+            // One sample at a time is a noisier gradient than a batch.
+            let noisy = if self.rule.is_empty() { 1.0 } else { 0.1 };
+            settings.learning_rate = settings.method.learning_rate() * noisy;
+            settings.weight_decay = settings.method.weight_decay();
+        }
+        put(&mut settings.neurons, self.neurons.as_ref());
+        put(&mut settings.activation, self.activation.as_ref());
+        put(&mut settings.activation_parameters, self.activation_parameters.as_ref());
+        put(&mut settings.alpha, self.alpha.as_ref());
+        put(&mut settings.rank, self.rank.as_ref());
+        put(&mut settings.dale, self.dale.as_ref());
+        put(&mut settings.supports, self.supports.as_ref());
+        settings.free_input |= self.free_input;
+        settings.train_bias |= self.train_bias;
+        settings.train_readout |= self.train_readout;
+        put(&mut settings.loss, self.loss.as_ref());
+        put(&mut settings.sequence, self.sequence.as_ref());
+        put(&mut settings.batch, self.batch.as_ref());
+        put(&mut settings.steps, self.steps.as_ref());
+        put(&mut settings.learning_rate, self.learning_rate.as_ref());
+        put(&mut settings.clip, self.clip.as_ref());
+        put(&mut settings.weight_decay, self.weight_decay.as_ref());
+        put(&mut settings.from_recording, self.from_recording.as_ref());
+        put(&mut settings.interval, self.interval.as_ref());
+        put(&mut settings.precision, self.precision.as_ref());
+        put(&mut settings.seed, self.seed.as_ref());
+        Ok(settings)
+    }
+}
+
 #[derive(Serialize)]
 struct Provenance<'a> {
     tinyfold: &'static str,
     machine: String,
-    settings: &'a Settings,
     inputs: Option<&'a [Channel]>,
 }
 
@@ -118,40 +184,24 @@ struct Provenance<'a> {
 /// # Errors
 /// Bad input, a file that cannot be written, or a training that diverged.
 pub fn run(args: &Args) -> Result<()> {
+    if args.print_defaults {
+        say!("{}", Settings::default().documented().trim_end());
+        return Ok(());
+    }
     let data = args.recording.load()?;
-    let task = args.task.resolve(data.inputs.len())?;
-    let data = data.first_inputs(task.channels())?;
-    let method = args.sgd.map_or(Method::Adam, |momentum| Method::Sgd { momentum });
-    let settings = Settings {
-        neurons: args.neurons,
-        task,
-        activation: args.activation.clone(),
-        activation_parameters: args.activation_parameters.clone(),
-        alpha: args.alpha,
-        rank: args.rank,
-        free_input: args.free_input,
-        train_bias: args.train_bias,
-        train_readout: args.train_readout,
-        sequence: args.sequence,
-        batch: args.batch,
-        steps: args.steps,
-        method,
-        // One sample at a time is a noisier gradient than a batch.
-        learning_rate: args
-            .learning_rate
-            .unwrap_or_else(|| method.learning_rate() * if args.rule.is_empty() { 1.0 } else { 0.1 }),
-        clip: args.clip,
-        weight_decay: args.weight_decay.unwrap_or(method.weight_decay()),
-        from_recording: args.from_recording,
-        interval: args.interval,
-        precision: args.precision,
-        seed: args.seed,
+    let (settings, out, snapshot) = match &args.resume {
+        Some(folder) => {
+            let snapshot = Snapshot::load(&folder.join(RESUME))?;
+            (snapshot.header.settings.clone(), folder, Some(snapshot))
+        }
+        None => (args.resolve(data.inputs.len())?, &args.out, None),
     };
+    let data = data.first_inputs(settings.task.channels())?;
     let interrupted = interrupted()?;
     if !args.rule.is_empty() {
         return online(&settings, args, &interrupted);
     }
-    let trained = train_into(&settings, Some(&data), &args.out, &interrupted)?;
+    let trained = train_into(&settings, Some(&data), out, snapshot.as_ref(), &interrupted)?;
     let errors = evaluate_on(&trained.network, &data)?;
     if args.json {
         let Trained { best, end, .. } = &trained;
@@ -168,6 +218,8 @@ pub fn run(args: &Args) -> Result<()> {
         End::Stopped => {
             say!("stopped by Ctrl-C after update {last}; kept the best network, of update {kept}");
         }
+        End::Reached => say!("reached a loss of {:.1e} at update {last}", settings.stop_loss),
+        End::Stalled => say!("no better network since update {kept}; stopped at update {last}"),
         End::Diverged => say!(
             "diverged at update {last}: the loss is no longer finite; kept the best network, of update {kept}"
         ),
@@ -176,7 +228,7 @@ pub fn run(args: &Args) -> Result<()> {
     if trained.best.error() >= 1.0 {
         say!("this is no better than an output of 0: try more steps or another learning rate");
     }
-    say!("written to {}", args.out.join("network.safetensors").display());
+    say!("written to {}", out.join("network.safetensors").display());
     Ok(())
 }
 
@@ -200,7 +252,7 @@ fn online(settings: &Settings, args: &Args, interrupted: &AtomicBool) -> Result<
                 .expect("a valid template"),
         );
         bar.set_prefix(rule.name());
-        let run = learn(settings, rule, args.dale, &mut |point| {
+        let run = learn(settings, rule, &mut |point| {
             bar.set_position(point.step as u64);
             bar.set_message(format!("loss {:.1e}, roll-out {:.1e}", point.loss, point.rollout));
             if interrupted.load(Ordering::Relaxed) { Control::Stop } else { Control::Continue }
@@ -208,7 +260,7 @@ fn online(settings: &Settings, args: &Args, interrupted: &AtomicBool) -> Result<
         bar.finish_and_clear();
         runs.push(run?);
     }
-    let comparison = Comparison::new(settings, args.dale, &runs);
+    let comparison = Comparison::new(settings, &runs);
     rules::write(&args.out, &comparison)?;
     for run in &runs {
         network::save(&args.out.join(format!("{}.safetensors", run.rule.name())), &run.network)?;
@@ -222,55 +274,68 @@ fn online(settings: &Settings, args: &Args, interrupted: &AtomicBool) -> Result<
     Ok(())
 }
 
-/// Trains with a progress bar, into a run folder.
+/// What a run goes on from.
+const RESUME: &str = "resume.safetensors";
+
+/// Trains with a progress bar, into a run folder; from a snapshot if there is one.
 ///
 /// # Errors
 /// As [`train`]; a file that cannot be written.
 pub fn train_into(
     settings: &Settings,
     data: Option<&crate::task::Dataset>,
-    folder: &std::path::Path,
+    folder: &Path,
+    from: Option<&Snapshot>,
     interrupted: &AtomicBool,
 ) -> Result<Trained> {
     let provenance = Provenance {
         tinyfold: env!("CARGO_PKG_VERSION"),
         machine: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
-        settings,
         inputs: data.map(|data| data.inputs.as_slice()),
     };
-    format::write_json(&folder.join("settings.json"), &provenance)?;
+    format::write_json(&folder.join("run.json"), &provenance)?;
+    format::write_atomic(&folder.join("settings.toml"), settings.documented().as_bytes())?;
     let template = "training {bar:40} {pos}/{len} {msg} {eta}";
     let bar = ProgressBar::new(settings.steps as u64)
         .with_style(ProgressStyle::with_template(template).expect("a valid template"));
-    let mut lines = String::new();
     let mut failed = None;
-    let mut last: Option<Metrics> = None;
-    let trained = train(settings, data, &mut |progress| {
+    let mut last = from.and_then(|snapshot| snapshot.header.history.last()).copied();
+    let write = |metrics: Metrics, now: &Network, snapshot: &Snapshot| {
+        let mut lines = String::new();
+        for metrics in &snapshot.header.history {
+            let line = serde_json::to_string(metrics).expect("numbers become JSON");
+            writeln!(lines, "{line}").expect("a String takes everything");
+        }
+        format::write_atomic(&folder.join("metrics.jsonl"), lines.as_bytes())?;
+        if metrics.loss.is_finite() {
+            snapshot.save(&folder.join(RESUME))?;
+        }
+        if metrics.error().is_finite() {
+            network::save(&folder.join("checkpoint.safetensors"), now)?;
+        }
+        Ok(())
+    };
+    let mut watch = |progress: Progress<'_>| {
         match progress {
             Progress::Step { step, loss } => {
                 bar.set_position(step as u64);
                 let rollout = last.map_or(String::new(), |m| format!(", roll-out {:.1e}", m.error()));
                 bar.set_message(format!("loss {loss:.1e}{rollout}"));
             }
-            Progress::Interval { metrics, network: now } => {
+            Progress::Interval { metrics, network: now, snapshot } => {
                 last = Some(metrics);
-                let line = serde_json::to_string(&metrics).expect("numbers become JSON");
-                writeln!(lines, "{line}").expect("a String takes everything");
-                let write = || {
-                    format::write_atomic(&folder.join("metrics.jsonl"), lines.as_bytes())?;
-                    if metrics.error().is_finite() {
-                        network::save(&folder.join("checkpoint.safetensors"), now)?;
-                    }
-                    Ok(())
-                };
-                if let Err(error) = write() {
+                if let Err(error) = write(metrics, now, snapshot) {
                     failed = Some(error);
                     return Control::Stop;
                 }
             }
         }
         if interrupted.load(Ordering::Relaxed) { Control::Stop } else { Control::Continue }
-    });
+    };
+    let trained = match from {
+        Some(snapshot) => resume(snapshot, data, &mut watch),
+        None => train(settings, data, &mut watch),
+    };
     bar.finish_and_clear();
     if let Some(error) = failed {
         return Err(error);

@@ -10,6 +10,7 @@ pub mod banks;
 pub mod fixed;
 pub mod model;
 pub mod network;
+pub mod settings;
 pub mod torch;
 
 /// The ending of a file's name in small letters, with its point; "no ending" without one.

@@ -20,8 +20,6 @@ use crate::train::online::{FREE, Point, Rule, Run};
 pub struct Comparison {
     /// What all had in common.
     pub settings: Settings,
-    /// Whether every fifth neuron inhibits and the others excite.
-    pub dale: bool,
     /// One entry a rule.
     pub rules: Vec<Curve>,
 }
@@ -41,7 +39,7 @@ pub struct Curve {
 impl Comparison {
     /// Of these runs.
     #[must_use]
-    pub fn new(settings: &Settings, dale: bool, runs: &[Run]) -> Self {
+    pub fn new(settings: &Settings, runs: &[Run]) -> Self {
         // JSON has no infinity.
         let finite = |x: f64| if x.is_nan() { f64::MAX } else { x.min(f64::MAX) };
         let point = |p: &Point| Point { loss: finite(p.loss), rollout: finite(p.rollout), ..*p };
@@ -50,7 +48,7 @@ impl Comparison {
             points: run.points.iter().map(point).collect(),
             seconds: run.seconds,
         };
-        Self { settings: settings.clone(), dale, rules: runs.iter().map(curve).collect() }
+        Self { settings: settings.clone(), rules: runs.iter().map(curve).collect() }
     }
 }
 
@@ -64,13 +62,13 @@ impl Curve {
 
 impl fmt::Display for Comparison {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { neurons, task, steps, sequence, .. } = &self.settings;
+        let Settings { neurons, task, steps, sequence, dale, .. } = &self.settings;
         writeln!(
             f,
             "n = {neurons}, decays {:?}, {} samples in episodes of {sequence}{}",
             task.decays,
             grouped(*steps as u64),
-            if self.dale { ", under Dale's law" } else { "" }
+            if *dale > 0.0 { ", under Dale's law" } else { "" }
         )?;
         let roll = format!("over {} steps", grouped(FREE as u64));
         write!(

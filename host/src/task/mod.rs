@@ -21,6 +21,7 @@ use crate::{Error, Result};
 /// assert_eq!(task.targets(&[1.0, 1.0]), [2.0, 3.0]);
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Integration {
     /// gamma_c, one a channel.
     pub decays: Vec<f64>,

@@ -10,7 +10,10 @@
 //! dB = sum_t dp_t x_tᵀ, the gradient of W is sum_t dp_t h_{t-1}ᵀ, one product over all steps of all
 //! samples, plus dB Eᵀ when B = W E. The first step needs no product with W, since h_0 = 0.
 
+use std::iter::zip;
+
 use faer::{Accum, Mat};
+use pulp::Arch;
 use tinyfold_core::{Activation, Scalar, Variant};
 
 use super::parameters::{Parameters, Real, product};
@@ -26,6 +29,10 @@ pub struct Fixed<T> {
     pub encoder: Mat<T>,
     /// C, O × n; used unless the readout is trained.
     pub decoder: Mat<T>,
+    /// b, n × 1; used unless biases are trained.
+    pub bias: Option<Mat<T>>,
+    /// Dale's law: +1 or -1 a neuron, the sign of its column of W.
+    pub signs: Option<Vec<T>>,
     /// 1 / s_c², one an output.
     pub weight: Vec<T>,
 }
@@ -75,6 +82,9 @@ impl<T: Real> Workspace<T> {
 /// The batch loss and its gradient.
 ///
 /// total: number of sequences that the mean is over, so that parts of a batch add up.
+///
+/// Products with W are those of a library; what has only D or O rows is done while the columns of a step are in
+/// cache, in one pass each way.
 pub fn loss_and_gradient<T: Real>(
     fixed: &Fixed<T>,
     parameters: &Parameters<T>,
@@ -88,76 +98,39 @@ pub fn loss_and_gradient<T: Real>(
     let Workspace { p, h, dh } = workspace;
     let weights = &parameters.weights;
     let readout = parameters.readout.as_ref().unwrap_or(&fixed.decoder);
-    let keep = <T as Scalar>::ONE - fixed.alpha;
-    let leaky = fixed.alpha < <T as Scalar>::ONE;
-
-    let start = offset(p, parameters.bias.as_ref());
     let tied = parameters.input.is_none().then(|| weights.times(&fixed.encoder));
-    let input = parameters.input.as_ref().or(tied.as_ref()).expect("B is trained or B = W E");
-    product(p.as_mut(), start, input.as_ref(), batch.x.as_ref());
-    for now in (0..columns).step_by(count) {
-        let (past, mut present) = h.as_mut().split_at_col_mut(now);
-        let past = past.as_ref();
-        if now > 0 {
-            let past = past.subcols(now - count, count);
-            weights.add_apply(p.as_mut().subcols_mut(now, count), past);
-        }
-        for k in 0..count {
-            let present = slice_mut(present.as_mut().col_mut(k));
-            values(fixed.activation, p.col_as_slice(now + k), present);
-            if leaky && now > 0 {
-                let past = slice(past.col(now - count + k));
-                present.iter_mut().zip(past).for_each(|(h, &past)| *h = keep * past + fixed.alpha * *h);
-            } else if leaky {
-                for h in present.iter_mut() {
-                    *h = fixed.alpha * *h;
-                }
-            }
-        }
-    }
-
-    // y, then dL/dy = 2 (y - y*) / (s² T² · T · total) in its place.
-    let mut dy = Mat::<T>::zeros(readout.nrows(), columns);
-    let start = offset(&mut dy, parameters.output_bias.as_ref());
-    product(dy.as_mut(), start, readout.as_ref(), h.as_ref());
     let norm = (steps * steps) as f64 * (steps * total) as f64;
-    let mut loss = 0.0;
-    for column in 0..columns {
-        let targets = batch.target.col_as_slice(column).iter().zip(&fixed.weight);
-        for (dy, (&target, &weight)) in dy.col_as_slice_mut(column).iter_mut().zip(targets) {
-            let error = *dy - target;
-            loss += (weight * error * error).to_f64();
-            *dy = T::from_f64(2.0 / norm) * weight * error;
-        }
-    }
-
-    product(dh.as_mut(), Accum::Replace, readout.transpose(), dy.as_ref());
-    for now in (0..columns).step_by(count).rev() {
-        for k in now..now + count {
-            chain(fixed.activation, fixed.alpha, dh.col_as_slice(k), p.col_as_slice_mut(k));
-        }
-        if now == 0 {
-            break;
-        }
-        let (mut past, present) = dh.as_mut().split_at_col_mut(now);
-        let mut past = past.as_mut().subcols_mut(now - count, count);
-        if leaky {
-            for k in 0..count {
-                let present = slice(present.as_ref().col(k));
-                let past = slice_mut(past.as_mut().col_mut(k));
-                past.iter_mut().zip(present).for_each(|(past, &present)| *past += keep * present);
-            }
-        }
-        weights.add_apply_transposed(past, p.as_ref().subcols(now, count));
-    }
-
-    let sum = |rows: &Mat<T>| {
-        Mat::from_fn(rows.nrows(), 1, |i, _| {
-            (0..columns).fold(<T as Scalar>::ZERO, |sum, column| sum + rows[(i, column)])
-        })
+    let pass = Pass {
+        alpha: fixed.alpha,
+        keep: <T as Scalar>::ONE - fixed.alpha,
+        leaky: fixed.alpha < <T as Scalar>::ONE,
+        input: parameters.input.as_ref().or(tied.as_ref()).expect("B is trained or B = W E"),
+        bias: parameters.bias.as_ref().or(fixed.bias.as_ref()),
+        readout: &readout.transpose().to_owned(),
+        output_bias: parameters.output_bias.as_ref(),
+        weight: &fixed.weight,
+        gain: T::from_f64(2.0 / norm),
+        batch,
     };
+    let mut dy = Mat::<T>::zeros(readout.nrows(), columns);
+    let mut loss = 0.0;
+    for now in (0..columns).step_by(count) {
+        if now > 0 {
+            let past = h.as_ref().subcols(now - count, count);
+            weights.apply(p.as_mut().subcols_mut(now, count), Accum::Replace, past);
+        }
+        loss += pass.forward(fixed.activation, now, p, h, &mut dy);
+    }
+
     let mut d_input = Mat::zeros(n, batch.x.nrows());
-    product(d_input.as_mut(), Accum::Replace, p.as_ref(), batch.x.transpose());
+    for now in (0..columns).step_by(count).rev() {
+        pass.backward(fixed.activation, now, &dy, p, dh, &mut d_input);
+        if now > 0 {
+            let past = dh.as_mut().subcols_mut(now - count, count);
+            weights.apply_transposed(past, Accum::Replace, p.as_ref().subcols(now, count));
+        }
+    }
+
     let later = columns - count;
     let mut d_weights = weights.gradient(p.as_ref().subcols(count, later), h.as_ref().subcols(0, later));
     if tied.is_some() {
@@ -166,19 +139,173 @@ pub fn loss_and_gradient<T: Real>(
     let gradient = Parameters {
         weights: d_weights,
         input: parameters.input.is_some().then_some(d_input),
-        bias: parameters.bias.is_some().then(|| sum(p)),
+        bias: parameters.bias.is_some().then(|| row_sums(p)),
         readout: parameters.readout.is_some().then(|| {
             let mut gradient = Mat::zeros(readout.nrows(), n);
             product(gradient.as_mut(), Accum::Replace, dy.as_ref(), h.transpose());
             gradient
         }),
-        output_bias: parameters.output_bias.is_some().then(|| sum(&dy)),
+        output_bias: parameters.output_bias.is_some().then(|| row_sums(&dy)),
     };
     (loss / norm, gradient)
 }
 
+/// What the columns of one step need besides themselves.
+struct Pass<'a, T> {
+    alpha: T,
+    keep: T,
+    leaky: bool,
+    /// B, n × I.
+    input: &'a Mat<T>,
+    bias: Option<&'a Mat<T>>,
+    /// Cᵀ, n × O.
+    readout: &'a Mat<T>,
+    output_bias: Option<&'a Mat<T>>,
+    /// 1 / s_c².
+    weight: &'a [T],
+    /// 2 / (T² · T · total): what an error times its weight has in the derivative of the loss.
+    gain: T,
+    batch: &'a Batch<T>,
+}
+
+impl<T: Real> Pass<'_, T> {
+    /// Columns now .. now + count: from W h (in `p`, for now > 0) to p, h, and dL/dy; the sum of weighted squared
+    /// errors.
+    fn forward(
+        &self,
+        phi: Activation<T>,
+        now: usize,
+        p: &mut Mat<T>,
+        h: &mut Mat<T>,
+        dy: &mut Mat<T>,
+    ) -> f64 {
+        // A loop vectorises only where phi is a constant.
+        Arch::new().dispatch(
+            #[inline(always)]
+            || match phi {
+                Activation::Linear => self.forward_columns(Activation::Linear, now, p, h, dy),
+                Activation::Relu => self.forward_columns(Activation::Relu, now, p, h, dy),
+                phi => self.forward_columns(phi, now, p, h, dy),
+            },
+        )
+    }
+
+    #[inline(always)]
+    fn forward_columns(
+        &self,
+        phi: Activation<T>,
+        now: usize,
+        p: &mut Mat<T>,
+        h: &mut Mat<T>,
+        dy: &mut Mat<T>,
+    ) -> f64 {
+        let count = self.batch.count();
+        let mut loss = 0.0;
+        for column in now..now + count {
+            let p = p.col_as_slice_mut(column);
+            if now == 0 {
+                p.fill(<T as Scalar>::ZERO);
+            }
+            if let Some(bias) = self.bias {
+                zip(&mut *p, bias.col_as_slice(0)).for_each(|(p, &b)| *p += b);
+            }
+            for (k, &x) in self.batch.x.col_as_slice(column).iter().enumerate() {
+                zip(&mut *p, self.input.col_as_slice(k)).for_each(|(p, &b)| *p += b * x);
+            }
+            let (past, mut present) = h.as_mut().split_at_col_mut(column);
+            let h = slice_mut(present.as_mut().col_mut(0));
+            zip(&mut *h, &*p).for_each(|(h, &p)| *h = phi.value(p, Variant::Libm));
+            if self.leaky {
+                for h in h.iter_mut() {
+                    *h = self.alpha * *h;
+                }
+                if now > 0 {
+                    let past = slice(past.as_ref().col(column - count));
+                    zip(&mut *h, past).for_each(|(h, &past)| *h += self.keep * past);
+                }
+            }
+            let targets = self.batch.target.col_as_slice(column);
+            for (o, dy) in dy.col_as_slice_mut(column).iter_mut().enumerate() {
+                let offset = self.output_bias.map_or(<T as Scalar>::ZERO, |bias| bias[(o, 0)]);
+                let error = dot(self.readout.col_as_slice(o), h) + offset - targets[o];
+                loss += (self.weight[o] * error * error).to_f64();
+                *dy = self.gain * self.weight[o] * error;
+            }
+        }
+        loss
+    }
+
+    /// Columns now .. now + count: from Wᵀ dp of the next step (in `dh`, unless this is the last) to dL/dh, dp in
+    /// place of p, and dB.
+    fn backward(
+        &self,
+        phi: Activation<T>,
+        now: usize,
+        dy: &Mat<T>,
+        p: &mut Mat<T>,
+        dh: &mut Mat<T>,
+        d_input: &mut Mat<T>,
+    ) {
+        Arch::new().dispatch(
+            #[inline(always)]
+            || match phi {
+                Activation::Linear => self.backward_columns(Activation::Linear, now, dy, p, dh, d_input),
+                Activation::Relu => self.backward_columns(Activation::Relu, now, dy, p, dh, d_input),
+                phi => self.backward_columns(phi, now, dy, p, dh, d_input),
+            },
+        );
+    }
+
+    #[inline(always)]
+    fn backward_columns(
+        &self,
+        phi: Activation<T>,
+        now: usize,
+        dy: &Mat<T>,
+        p: &mut Mat<T>,
+        dh: &mut Mat<T>,
+        d_input: &mut Mat<T>,
+    ) {
+        let count = self.batch.count();
+        let last = now + count == dh.ncols();
+        for column in now..now + count {
+            let (mut present, next) = dh.as_mut().split_at_col_mut(column + 1);
+            let dh = slice_mut(present.as_mut().col_mut(column));
+            if last {
+                dh.fill(<T as Scalar>::ZERO);
+            } else if self.leaky {
+                let next = slice(next.as_ref().col(count - 1));
+                zip(&mut *dh, next).for_each(|(dh, &next)| *dh += self.keep * next);
+            }
+            for (o, &dy) in dy.col_as_slice(column).iter().enumerate() {
+                zip(&mut *dh, self.readout.col_as_slice(o)).for_each(|(dh, &c)| *dh += c * dy);
+            }
+            let p = p.col_as_slice_mut(column);
+            zip(&mut *p, &*dh).for_each(|(p, &dh)| *p = self.alpha * dh * phi.derivative(*p, Variant::Libm));
+            for (k, &x) in self.batch.x.col_as_slice(column).iter().enumerate() {
+                zip(d_input.col_as_slice_mut(k), &*p).for_each(|(d, &p)| *d += p * x);
+            }
+        }
+    }
+}
+
+/// a · b in a fixed order that vectorises.
+#[inline(always)]
+fn dot<T: Real>(a: &[T], b: &[T]) -> T {
+    const LANES: usize = 16;
+    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+    let mut sums = [<T as Scalar>::ZERO; LANES];
+    for (a, b) in zip(a, b) {
+        for (sum, (&a, &b)) in zip(&mut sums, zip(a, b)) {
+            *sum += a * b;
+        }
+    }
+    let rest = zip(a_rest, b_rest).fold(<T as Scalar>::ZERO, |sum, (&a, &b)| sum + a * b);
+    sums.iter().fold(rest, |sum, &lane| sum + lane)
+}
+
 /// Writes a bias into every column, and says how the product that follows is to be added.
-fn offset<T: Real>(sums: &mut Mat<T>, bias: Option<&Mat<T>>) -> Accum {
+pub(super) fn offset<T: Real>(sums: &mut Mat<T>, bias: Option<&Mat<T>>) -> Accum {
     let Some(bias) = bias else { return Accum::Replace };
     for column in 0..sums.ncols() {
         sums.col_as_slice_mut(column).copy_from_slice(bias.col_as_slice(0));
@@ -186,11 +313,28 @@ fn offset<T: Real>(sums: &mut Mat<T>, bias: Option<&Mat<T>>) -> Accum {
     Accum::Add
 }
 
+/// The sum of every row, in the order of columns.
+pub(super) fn row_sums<T: Real>(rows: &Mat<T>) -> Mat<T> {
+    let mut sums = Mat::zeros(rows.nrows(), 1);
+    for column in rows.col_iter() {
+        zip(sums.col_as_slice_mut(0), slice(column)).for_each(|(sum, &x)| *sum += x);
+    }
+    sums
+}
+
 /// h = phi(p). A loop vectorises only where phi is a constant.
-fn values<T: Real>(phi: Activation<T>, p: &[T], h: &mut [T]) {
+pub(super) fn values<T: Real>(phi: Activation<T>, p: &[T], h: &mut [T]) {
     #[inline(always)]
     fn each<T: Real>(phi: Activation<T>, p: &[T], h: &mut [T]) {
-        h.iter_mut().zip(p).for_each(|(h, &p)| *h = phi.value(p, Variant::Libm));
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                h.iter_mut().zip(p).for_each(
+                    #[inline(always)]
+                    |(h, &p)| *h = phi.value(p, Variant::Libm),
+                );
+            },
+        );
     }
     match phi {
         Activation::Linear => each(Activation::Linear, p, h),
@@ -200,10 +344,18 @@ fn values<T: Real>(phi: Activation<T>, p: &[T], h: &mut [T]) {
 }
 
 /// dp = alpha phi'(p) dh, in place of p.
-fn chain<T: Real>(phi: Activation<T>, alpha: T, dh: &[T], p: &mut [T]) {
+pub(super) fn chain<T: Real>(phi: Activation<T>, alpha: T, dh: &[T], p: &mut [T]) {
     #[inline(always)]
     fn each<T: Real>(phi: Activation<T>, alpha: T, dh: &[T], p: &mut [T]) {
-        p.iter_mut().zip(dh).for_each(|(p, &dh)| *p = alpha * dh * phi.derivative(*p, Variant::Libm));
+        Arch::new().dispatch(
+            #[inline(always)]
+            || {
+                p.iter_mut().zip(dh).for_each(
+                    #[inline(always)]
+                    |(p, &dh)| *p = alpha * dh * phi.derivative(*p, Variant::Libm),
+                );
+            },
+        );
     }
     match phi {
         Activation::Linear => each(Activation::Linear, alpha, dh, p),

@@ -1,13 +1,19 @@
-//! Training by backpropagation through time: losses, optimisers, roll-outs.
+//! Training: losses and their gradients, optimisers, constraints, roll-outs, checkpoints.
+//!
+//! The three losses are in [`bptt`] (batch), [`average`] and [`proxy`]; [`vectors`] makes what is frozen;
+//! [`checkpoint`] keeps a run so that it goes on to the same bits.
 
+pub mod average;
 pub mod bptt;
+pub mod checkpoint;
 pub mod online;
 pub mod optimiser;
 pub mod parameters;
+pub mod proxy;
 pub mod sequences;
 pub mod settings;
+pub mod vectors;
 
-use std::f64::consts::PI;
 use std::time::Instant;
 
 use faer::Mat;
@@ -15,34 +21,45 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use tinyfold_core::Scalar;
 
-use crate::design::random_frozen;
 use crate::network::{Activation, Network, Recurrence};
 use crate::task::{Dataset, Integration, relative_rmse, synthetic};
 use crate::{Error, Result, simulate};
 use bptt::{Fixed, Workspace, loss_and_gradient};
+pub use checkpoint::Snapshot;
 use optimiser::Optimiser;
 use parameters::{Parameters, Real, Weights};
 use sequences::Source;
+use settings::Loss;
 pub use settings::{Precision, Settings};
 
 /// One line of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     /// Updates done.
     pub step: usize,
     /// Batch loss of the last batch.
     pub loss: f64,
     /// Relative RMSE over 2000 Gaussian steps, worst channel; infinite (null in JSON) when it diverges.
+    #[serde(deserialize_with = "or_infinite")]
     pub rollout: f64,
     /// Relative RMSE over the recordings joined end to end and repeated to 10 000 steps.
+    #[serde(default, deserialize_with = "some_or_infinite", skip_serializing_if = "Option::is_none")]
     pub recording: Option<f64>,
     /// Learning rate of the last update.
     pub learning_rate: f64,
     /// Wall time since the start.
     pub seconds: f64,
+}
+
+fn or_infinite<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or(f64::INFINITY))
+}
+
+fn some_or_infinite<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<f64>, D::Error> {
+    or_infinite(from).map(Some)
 }
 
 impl Metrics {
@@ -68,6 +85,8 @@ pub enum Progress<'a> {
         metrics: Metrics,
         /// The network as it is now.
         network: &'a Network,
+        /// What [`resume`] goes on from, to the same bits.
+        snapshot: &'a Snapshot,
     },
 }
 
@@ -90,6 +109,10 @@ pub enum End {
     Stopped,
     /// The loss or its gradient was no longer finite; the updates before are kept.
     Diverged,
+    /// The loss is as small as was asked for.
+    Reached,
+    /// No better network for as many intervals as was asked for.
+    Stalled,
 }
 
 /// What training made.
@@ -110,17 +133,16 @@ const ROLLOUT: usize = 2000;
 /// Steps of the roll-out on the recording.
 const RECORDING: usize = 10_000;
 /// The most parts that a batch is split into, whatever the number of threads: sums have one order.
-const PARTS: usize = 4;
+const PARTS: usize = 16;
 /// The least sequences of a part: fewer are not worth a thread.
-const LEAST: usize = 32;
-/// The last learning rate, as a fraction of the first.
-const LAST_RATE: f64 = 0.001;
+const LEAST: usize = 128;
 
 /// Trains a network to integrate.
 ///
 /// W starts at 0 when dense, with U = 0 and V random at rank R; the derivative of ReLU at 0 counts as 1,
-/// else nothing would ever be learnt. Encoders and decoders are random, N(0, 1/n). Long roll-outs guard
-/// the result: the network with the least error over them is returned, not the last one.
+/// else nothing would ever be learnt. Dale's law is kept by a projection after every update: w_ij = 0 where its
+/// sign is not that of neuron j; at rank R the same of V, and U >= 0. Long roll-outs guard the result: the network with the least error over them is
+/// returned, not the last one.
 ///
 /// # Errors
 /// Settings out of range; no network with a finite roll-out, that is: training diverged.
@@ -141,10 +163,31 @@ pub fn train(
     data: Option<&Dataset>,
     watch: &mut dyn FnMut(Progress<'_>) -> Control,
 ) -> Result<Trained> {
+    go(settings, data, None, watch)
+}
+
+/// Goes on with a run from a snapshot, to the same bits as if it had never been interrupted.
+///
+/// # Errors
+/// As [`train`], and a snapshot of other settings.
+pub fn resume(
+    snapshot: &Snapshot,
+    data: Option<&Dataset>,
+    watch: &mut dyn FnMut(Progress<'_>) -> Control,
+) -> Result<Trained> {
+    go(&snapshot.header.settings, data, Some(snapshot), watch)
+}
+
+fn go(
+    settings: &Settings,
+    data: Option<&Dataset>,
+    from: Option<&Snapshot>,
+    watch: &mut dyn FnMut(Progress<'_>) -> Control,
+) -> Result<Trained> {
     let activation = settings.check(data)?;
     match settings.precision {
-        Precision::F32 => run::<f32>(settings, activation, data, watch),
-        Precision::F64 => run::<f64>(settings, activation, data, watch),
+        Precision::F32 => Session::<f32>::new(settings, activation, data, from)?.run(watch),
+        Precision::F64 => Session::<f64>::new(settings, activation, data, from)?.run(watch),
     }
 }
 
@@ -157,86 +200,253 @@ struct Part<T> {
     workspace: Workspace<T>,
 }
 
+/// Sequences of every part that a batch is split into.
+#[must_use]
+pub fn parts_of(batch: usize) -> Vec<usize> {
+    let parts = (batch / LEAST).clamp(1, PARTS);
+    (0..parts).map(|k| (k + 1) * batch / parts - k * batch / parts).collect()
+}
+
 fn parts<T: Real>(settings: &Settings) -> Vec<Part<T>> {
     let windows = (settings.from_recording * settings.batch as f64).round() as usize;
-    let parts = (settings.batch / LEAST).clamp(1, PARTS);
-    (0..parts)
-        .map(|k| {
-            let share = |total: usize| (k + 1) * total / parts - k * total / parts;
+    let counts = parts_of(settings.batch);
+    let parts = counts.len();
+    counts
+        .into_iter()
+        .enumerate()
+        .map(|(k, count)| {
+            let windows = (k + 1) * windows / parts - k * windows / parts;
             let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
             rng.set_stream(2 + k as u64);
-            let (count, windows) = (share(settings.batch), share(windows));
             Part { count, windows, rng, workspace: Workspace::default() }
         })
         .collect()
 }
 
-fn run<T: Real>(
-    settings: &Settings,
+/// A training run.
+struct Session<'a, T> {
+    settings: &'a Settings,
     activation: Activation<f64>,
-    data: Option<&Dataset>,
-    watch: &mut dyn FnMut(Progress<'_>) -> Control,
-) -> Result<Trained> {
-    let (encoder, decoder) = random_frozen(settings.neurons, settings.task.channels(), settings.seed);
-    let fixed = Fixed::<T> {
-        activation: activation.cast(),
-        alpha: T::from_f64(settings.alpha),
-        encoder: cast(&encoder),
-        decoder: cast(&decoder),
-        weight: settings.task.scales.iter().map(|s| T::from_f64(1.0 / (s * s))).collect(),
-    };
-    let mut parameters = start(settings, &fixed);
-    let mut optimiser = Optimiser::new(settings.method, &parameters);
-    let source = Source::new(&settings.task, settings.sequence, data);
-    let mut parts = parts(settings);
-    let probe = Probe::new(settings, data);
-
-    let began = Instant::now();
-    let mut best: Option<(Metrics, Network)> = None;
-    let mut history = Vec::new();
-    let mut end = End::Done;
-    for step in 1..=settings.steps {
-        let (loss, gradient) = gradient_of_batch(&fixed, &parameters, &source, &mut parts, settings.batch);
-        let learning_rate = settings.learning_rate * annealing(step, settings.steps);
-        if loss.is_finite() && gradient.norm().is_finite() {
-            optimiser.update(&mut parameters, &gradient, learning_rate, settings.clip, settings.weight_decay);
-        } else {
-            end = End::Diverged;
-        }
-        if watch(Progress::Step { step, loss }) == Control::Stop && end == End::Done {
-            end = End::Stopped;
-        }
-        if end != End::Done || step % settings.interval == 0 || step == settings.steps {
-            let network = host_network(settings, activation, &parameters, &encoder, &decoder, data);
-            let (rollout, recording) = probe.errors(&network);
-            let seconds = began.elapsed().as_secs_f64();
-            let metrics = Metrics { step, loss, rollout, recording, learning_rate, seconds };
-            history.push(metrics);
-            if watch(Progress::Interval { metrics, network: &network }) == Control::Stop && end == End::Done {
-                end = End::Stopped;
-            }
-            if metrics.error() < best.as_ref().map_or(f64::INFINITY, |(least, _)| least.error()) {
-                best = Some((metrics, network));
-            }
-        }
-        if end != End::Done {
-            break;
-        }
-    }
-    let (best, network) = best.ok_or_else(|| Error::Numeric {
-        what: "training".into(),
-        reason: format!(
-            "diverged: no network was stable over {ROLLOUT} steps after {} updates; try a smaller learning rate than {}, or longer sequences than {}",
-            history.last().map_or(0, |metrics: &Metrics| metrics.step), settings.learning_rate, settings.sequence
-        ),
-    })?;
-    Ok(Trained { network, best, history, end })
+    data: Option<&'a Dataset>,
+    /// E and C in f64, as the network has them.
+    encoder: Mat<f64>,
+    decoder: Mat<f64>,
+    fixed: Fixed<T>,
+    source: Source<'a>,
+    probe: Probe<'a>,
+    // What changes, all of it in a snapshot.
+    parameters: Parameters<T>,
+    optimiser: Optimiser<T>,
+    parts: Vec<Part<T>>,
+    step: usize,
+    best: Option<(Metrics, Parameters<T>)>,
+    history: Vec<Metrics>,
 }
 
-/// A cosine from 1 at the first step to [`LAST_RATE`] at the last.
-fn annealing(step: usize, steps: usize) -> f64 {
-    let phase = (step - 1) as f64 / (steps - 1).max(1) as f64;
-    LAST_RATE + (1.0 - LAST_RATE) * 0.5 * (1.0 + (PI * phase).cos())
+impl<'a, T: Real> Session<'a, T> {
+    fn new(
+        settings: &'a Settings,
+        activation: Activation<f64>,
+        data: Option<&'a Dataset>,
+        from: Option<&Snapshot>,
+    ) -> Result<Self> {
+        let (encoder, decoder) = vectors::vectors(settings);
+        let number = |x: &f64| T::from_f64(*x);
+        let fixed = Fixed::<T> {
+            activation: activation.cast(),
+            alpha: T::from_f64(settings.alpha),
+            encoder: cast(&encoder),
+            decoder: cast(&decoder),
+            bias: vectors::biases(settings).map(|b| Mat::from_fn(b.len(), 1, |i, _| T::from_f64(b[i]))),
+            signs: vectors::signs(settings).map(|signs| signs.iter().map(number).collect()),
+            weight: settings.task.scales.iter().map(|s| T::from_f64(1.0 / (s * s))).collect(),
+        };
+        let parameters = start(settings, &fixed);
+        let mut session = Self {
+            settings,
+            activation,
+            data,
+            encoder,
+            decoder,
+            fixed,
+            source: Source::new(&settings.task, settings.sequence, data),
+            probe: Probe::new(settings, data),
+            optimiser: Optimiser::new(settings.method, &parameters),
+            parameters,
+            parts: parts(settings),
+            step: 0,
+            best: None,
+            history: Vec::new(),
+        };
+        if let Some(snapshot) = from {
+            session.restore(snapshot)?;
+        }
+        Ok(session)
+    }
+
+    fn run(mut self, watch: &mut dyn FnMut(Progress<'_>) -> Control) -> Result<Trained> {
+        let settings = self.settings;
+        let before = self.history.last().map_or(0.0, |metrics| metrics.seconds);
+        let began = Instant::now();
+        let mut end = End::Done;
+        while self.step < settings.steps && end == End::Done {
+            self.step += 1;
+            let step = self.step;
+            let (loss, gradient) = self.gradient();
+            let learning_rate = settings.learning_rate * settings.schedule.factor(step, settings.steps);
+            if loss.is_finite() && gradient.norm().is_finite() {
+                let (clip, decay) = (settings.clip, settings.weight_decay);
+                self.optimiser.update(&mut self.parameters, &gradient, learning_rate, clip, decay);
+                self.keep_signs();
+                if loss <= settings.stop_loss {
+                    end = End::Reached;
+                }
+            } else {
+                end = End::Diverged;
+            }
+            if watch(Progress::Step { step, loss }) == Control::Stop && end == End::Done {
+                end = End::Stopped;
+            }
+            if end == End::Done && !step.is_multiple_of(settings.interval) && step < settings.steps {
+                continue;
+            }
+            let network = self.network(&self.parameters);
+            let (rollout, recording) = self.probe.errors(&network);
+            let seconds = before + began.elapsed().as_secs_f64();
+            let metrics = Metrics { step, loss, rollout, recording, learning_rate, seconds };
+            self.history.push(metrics);
+            if metrics.error() < self.best.as_ref().map_or(f64::INFINITY, |(least, _)| least.error()) {
+                self.best = Some((metrics, self.parameters.clone()));
+            } else if self.stalled() && end == End::Done {
+                end = End::Stalled;
+            }
+            let snapshot = &self.snapshot();
+            let wanted = watch(Progress::Interval { metrics, network: &network, snapshot });
+            if wanted == Control::Stop && end == End::Done {
+                end = End::Stopped;
+            }
+        }
+        let Some((best, parameters)) = &self.best else { return Err(self.diverged()) };
+        Ok(Trained { network: self.network(parameters), best: *best, history: self.history, end })
+    }
+
+    /// Whether the best network is older than patience allows.
+    fn stalled(&self) -> bool {
+        let best = self.best.as_ref().map_or(0, |(metrics, _)| metrics.step);
+        let since = self.history.iter().filter(|metrics| metrics.step > best).count();
+        self.settings.patience > 0 && since >= self.settings.patience
+    }
+
+    fn diverged(&self) -> Error {
+        let Settings { learning_rate, sequence, loss, dale, .. } = self.settings;
+        let step = self.history.last().map_or(0, |metrics| metrics.step);
+        let remedy = if *loss == Loss::Batch {
+            format!(", longer sequences than {sequence}, or a proxy_weight")
+        } else {
+            String::new()
+        };
+        let law = if *dale > 0.0 { "; all of them keep Dale's law" } else { "" };
+        Error::Numeric {
+            what: "training".into(),
+            reason: format!(
+                "diverged: no network was stable over {ROLLOUT} steps after {step} updates; try a smaller learning rate than {learning_rate}{remedy}{law}"
+            ),
+        }
+    }
+
+    /// Loss and gradient of a fresh batch: parts on all cores, added in a fixed order.
+    fn gradient(&mut self) -> (f64, Parameters<T>) {
+        let Self { settings, fixed, source, parameters, parts, .. } = self;
+        if settings.loss == Loss::Average {
+            return average::loss_and_gradient(fixed, parameters, &settings.task, settings.sequence);
+        }
+        let total = settings.batch;
+        let proxy = |count: usize, rng: &mut ChaCha8Rng| {
+            let alpha = proxy::draw(&settings.task, settings.proxy_range, count, rng);
+            proxy::loss_and_gradient(fixed, parameters, &settings.task, &alpha, total)
+        };
+        in_parts(parts, |Part { count, windows, rng, workspace }| {
+            if settings.loss == Loss::Proxy {
+                return proxy(*count, rng);
+            }
+            let batch = source.draw(*count, *windows, rng);
+            let mut sum = loss_and_gradient(fixed, parameters, &batch, total, workspace);
+            if settings.proxy_weight > 0.0 {
+                let (loss, gradient) = proxy(*count, rng);
+                sum.0 += settings.proxy_weight * loss;
+                sum.1.add_scaled(T::from_f64(settings.proxy_weight), &gradient);
+            }
+            sum
+        })
+    }
+
+    /// Dale's law: the nearest W whose columns have their signs.
+    fn keep_signs(&mut self) {
+        let zero = <T as Scalar>::ZERO;
+        let kept = |w: T, sign: T| if w * sign > zero { w } else { zero };
+        match (&self.fixed.signs, &mut self.parameters.weights) {
+            (None, _) => {}
+            (Some(signs), Weights::Dense(w)) => {
+                for (j, &sign) in signs.iter().enumerate() {
+                    w.col_as_slice_mut(j).iter_mut().for_each(|w| *w = kept(*w, sign));
+                }
+            }
+            (Some(signs), Weights::LowRank(u, v)) => {
+                for r in 0..u.ncols() {
+                    u.col_as_slice_mut(r).iter_mut().for_each(|u| *u = kept(*u, <T as Scalar>::ONE));
+                    std::iter::zip(v.col_as_slice_mut(r), signs).for_each(|(v, &sign)| *v = kept(*v, sign));
+                }
+            }
+        }
+    }
+
+    /// The network as the host and the chip know it: B = W E filled in.
+    fn network(&self, parameters: &Parameters<T>) -> Network {
+        let recurrence = match &parameters.weights {
+            Weights::Dense(w) => Recurrence::Dense(cast(w)),
+            Weights::LowRank(u, v) => Recurrence::LowRank { u: cast(u), v: cast(v) },
+        };
+        let input = match (&parameters.input, &recurrence) {
+            (Some(input), _) => cast(input),
+            (None, Recurrence::Dense(w)) => w * &self.encoder,
+            (None, Recurrence::LowRank { u, v }) => u * (v.transpose() * &self.encoder),
+        };
+        let readout = parameters.readout.as_ref().map_or_else(|| self.decoder.clone(), cast);
+        let mut network = Network::plain(self.activation, recurrence, input, readout);
+        network.alpha = self.settings.alpha;
+        let column = |bias: &Mat<T>| bias.col_as_slice(0).iter().map(|b| b.to_f64()).collect();
+        if let Some(bias) = parameters.bias.as_ref().or(self.fixed.bias.as_ref()) {
+            network.bias = column(bias);
+        }
+        if let Some(bias) = &parameters.output_bias {
+            network.output_bias = column(bias);
+        }
+        network.initial = network.rest();
+        network.encoder = parameters.input.is_none().then(|| self.encoder.clone());
+        network.task = Some(self.settings.task.clone());
+        if let Some(data) = self.data {
+            network.inputs.clone_from(&data.inputs);
+        }
+        network
+    }
+}
+
+/// Loss and gradient of a batch in parts: on all cores, added in the order of the parts.
+///
+/// # Panics
+/// Without a part.
+pub fn in_parts<T: Real, P: Send>(
+    parts: &mut [P],
+    each: impl Fn(&mut P) -> (f64, Parameters<T>) + Send + Sync,
+) -> (f64, Parameters<T>) {
+    let sums: Vec<(f64, Parameters<T>)> = parts.par_iter_mut().with_max_len(1).map(each).collect();
+    let mut sums = sums.into_iter();
+    let mut sum = sums.next().expect("a batch has at least one part");
+    for (loss, gradient) in sums {
+        sum.0 += loss;
+        sum.1.add(&gradient);
+    }
+    sum
 }
 
 fn start<T: Real>(settings: &Settings, fixed: &Fixed<T>) -> Parameters<T> {
@@ -255,34 +465,10 @@ fn start<T: Real>(settings: &Settings, fixed: &Fixed<T>) -> Parameters<T> {
             Weights::LowRank(Mat::zeros(n, settings.rank), Mat::from_fn(n, settings.rank, random))
         },
         input: settings.free_input.then(|| fixed.encoder.clone()),
-        bias: settings.train_bias.then(|| Mat::zeros(n, 1)),
+        bias: settings.train_bias.then(|| fixed.bias.clone().unwrap_or_else(|| Mat::zeros(n, 1))),
         readout: settings.train_readout.then(|| fixed.decoder.clone()),
         output_bias: settings.train_bias.then(|| Mat::zeros(outputs, 1)),
     }
-}
-
-/// Loss and gradient of a fresh batch: parts on all cores, added in a fixed order.
-fn gradient_of_batch<T: Real>(
-    fixed: &Fixed<T>,
-    parameters: &Parameters<T>,
-    source: &Source<'_>,
-    parts: &mut [Part<T>],
-    total: usize,
-) -> (f64, Parameters<T>) {
-    let sums: Vec<(f64, Parameters<T>)> = parts
-        .par_iter_mut()
-        .map(|part| {
-            let batch = source.draw(part.count, part.windows, &mut part.rng);
-            loss_and_gradient(fixed, parameters, &batch, total, &mut part.workspace)
-        })
-        .collect();
-    let mut sums = sums.into_iter();
-    let mut sum = sums.next().expect("a batch has at least one sequence");
-    for (loss, gradient) in sums {
-        sum.0 += loss;
-        sum.1.add(&gradient);
-    }
-    sum
 }
 
 /// Inputs and targets of the long roll-outs.
@@ -313,41 +499,4 @@ impl<'a> Probe<'a> {
 
 fn cast<T: Scalar, S: Scalar>(matrix: &Mat<T>) -> Mat<S> {
     Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| S::from_f64(matrix[(i, j)].to_f64()))
-}
-
-/// The network as the host and the chip know it: B = W E filled in.
-fn host_network<T: Real>(
-    settings: &Settings,
-    activation: Activation<f64>,
-    parameters: &Parameters<T>,
-    encoder: &Mat<f64>,
-    decoder: &Mat<f64>,
-    data: Option<&Dataset>,
-) -> Network {
-    let recurrence = match &parameters.weights {
-        Weights::Dense(w) => Recurrence::Dense(cast(w)),
-        Weights::LowRank(u, v) => Recurrence::LowRank { u: cast(u), v: cast(v) },
-    };
-    let input = match (&parameters.input, &recurrence) {
-        (Some(input), _) => cast(input),
-        (None, Recurrence::Dense(w)) => w * encoder,
-        (None, Recurrence::LowRank { u, v }) => u * (v.transpose() * encoder),
-    };
-    let readout = parameters.readout.as_ref().map_or_else(|| decoder.clone(), cast);
-    let mut network = Network::plain(activation, recurrence, input, readout);
-    network.alpha = settings.alpha;
-    let column = |bias: &Mat<T>| bias.col_as_slice(0).iter().map(|b| b.to_f64()).collect();
-    if let Some(bias) = &parameters.bias {
-        network.bias = column(bias);
-    }
-    if let Some(bias) = &parameters.output_bias {
-        network.output_bias = column(bias);
-    }
-    network.initial = network.rest();
-    network.encoder = parameters.input.is_none().then(|| encoder.clone());
-    network.task = Some(settings.task.clone());
-    if let Some(data) = data {
-        network.inputs.clone_from(&data.inputs);
-    }
-    network
 }

@@ -18,7 +18,7 @@ use tinyfold_core::wire::{Model, learned};
 use tinyfold_core::{Shape, View};
 
 use super::optimiser::Method;
-use super::{Control, Settings};
+use super::{Control, Settings, vectors};
 use crate::design::random_frozen;
 use crate::format::model;
 use crate::network::{Network, Recurrence};
@@ -100,16 +100,11 @@ pub const FREE: usize = 2000;
 const EPISODES: usize = 32;
 
 /// Learns by a rule. Of the settings, those of recording, batch, precision and weight decay do not apply; a training
-/// sequence is an episode. With `dale`, every fifth neuron inhibits and the others excite ([`Dale`]).
+/// sequence is an episode. Dale's law is kept by [`Dale`].
 ///
 /// # Errors
 /// Settings out of range; a rank with a rule for dense networks, or none with [`Rule::Latent`].
-pub fn learn(
-    settings: &Settings,
-    rule: Rule,
-    dale: bool,
-    watch: &mut dyn FnMut(&Point) -> Control,
-) -> Result<Run> {
+pub fn learn(settings: &Settings, rule: Rule, watch: &mut dyn FnMut(&Point) -> Control) -> Result<Run> {
     let start = start(settings, rule)?;
     let model = model::export::<f64>(&start)?;
     let refused = |error| model::refused(&rule.name(), error);
@@ -127,8 +122,8 @@ pub fn learn(
     let count = shape.parameter_len();
     let (rate, seed) = (settings.learning_rate, settings.seed as u32);
     let made = Made { rule, groups, window, seed };
-    let signs: Vec<f64> = (0..shape.neurons).map(|i| if i % 5 == 4 { -1.0 } else { 1.0 }).collect();
-    let law = if dale { Some(Dale::new(&shape, &signs).map_err(refused)?) } else { None };
+    let signs = vectors::signs(settings);
+    let law = signs.as_ref().map(|signs| Dale::new(&shape, signs).map_err(refused)).transpose()?;
     if let Some(law) = law {
         law.project(&mut params);
     }

@@ -1,5 +1,6 @@
 //! First-order optimisers.
 
+use pulp::Arch;
 use serde::{Deserialize, Serialize};
 use tinyfold_core::Scalar;
 
@@ -62,6 +63,17 @@ impl<T: Real> Optimiser<T> {
         Self { method, first: zero.clone(), second: zero, steps: 0 }
     }
 
+    /// Means of gradients and of their squares, and the number of updates.
+    #[must_use]
+    pub const fn memory(&self) -> (&Parameters<T>, &Parameters<T>, i32) {
+        (&self.first, &self.second, self.steps)
+    }
+
+    /// Goes on with such a memory.
+    pub fn set_memory(&mut self, first: Parameters<T>, second: Parameters<T>, updates: i32) {
+        (self.first, self.second, self.steps) = (first, second, updates);
+    }
+
     /// One update; the gradient is first scaled down to norm `clip`, if it is larger.
     ///
     /// Every parameter first shrinks by 1 - rate · decay (Loshchilov & Hutter 2019, decoupled weight decay).
@@ -90,39 +102,38 @@ impl<T: Real> Optimiser<T> {
         let rate = number(rate);
         let matrices = parameters.matrices_mut().into_iter().zip(gradient.matrices());
         let memory = self.first.matrices_mut().into_iter().zip(self.second.matrices_mut());
+        let adam = matches!(self.method, Method::Adam);
         for ((theta, gradient), (first, second)) in matrices.zip(memory) {
             for column in 0..theta.ncols() {
                 let values = theta.col_as_slice_mut(column).iter_mut().zip(gradient.col_as_slice(column));
                 let memory = first.col_as_slice_mut(column).iter_mut().zip(second.col_as_slice_mut(column));
-                for ((theta, &g), (m, v)) in values.zip(memory) {
-                    let g = g * shrink;
-                    *theta = keep * *theta;
-                    match self.method {
-                        Method::Sgd { .. } => {
-                            *m = momentum * *m + g;
-                            *theta -= rate * *m;
+                let all = values.zip(memory);
+                Arch::new().dispatch(
+                    #[inline(always)]
+                    || {
+                        if adam {
+                            all.for_each(
+                                #[inline(always)]
+                                |((theta, &g), (m, v))| {
+                                    let g = g * shrink;
+                                    *m = momentum * *m + fresh[0] * g;
+                                    *v = beta * *v + fresh[1] * g * g;
+                                    *theta = keep * *theta - rate_adam * *m / (v.root() * correct + epsilon);
+                                },
+                            );
+                        } else {
+                            all.for_each(
+                                #[inline(always)]
+                                |((theta, &g), (m, _))| {
+                                    *m = momentum * *m + g * shrink;
+                                    *theta = keep * *theta - rate * *m;
+                                },
+                            );
                         }
-                        Method::Adam => {
-                            *m = momentum * *m + fresh[0] * g;
-                            *v = beta * *v + fresh[1] * g * g;
-                            *theta -= rate_adam * *m / (RealExt::root(*v) * correct + epsilon);
-                        }
-                    }
-                }
+                    },
+                );
             }
         }
-    }
-}
-
-/// The square root, by the method of the type itself.
-trait RealExt {
-    fn root(self) -> Self;
-}
-
-impl<T: Real> RealExt for T {
-    #[inline(always)]
-    fn root(self) -> Self {
-        faer::traits::math_utils::sqrt(&self)
     }
 }
 

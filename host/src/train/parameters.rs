@@ -8,10 +8,25 @@ use faer::{Accum, Mat, MatMut, MatRef, Par};
 use tinyfold_core::Scalar;
 
 /// A number type to train in: f32, or f64 to check gradients.
-pub trait Real: Scalar + RealField + AddAssign + SubAssign {}
+pub trait Real: Scalar + RealField + AddAssign + SubAssign {
+    /// The square root, one instruction.
+    #[must_use]
+    fn root(self) -> Self;
+}
 
-impl Real for f32 {}
-impl Real for f64 {}
+impl Real for f32 {
+    #[inline(always)]
+    fn root(self) -> Self {
+        self.sqrt()
+    }
+}
+
+impl Real for f64 {
+    #[inline(always)]
+    fn root(self) -> Self {
+        self.sqrt()
+    }
+}
 
 /// dst = a b, or dst += a b.
 pub(super) fn product<T: Real>(dst: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T>, b: MatRef<'_, T>) {
@@ -38,23 +53,23 @@ impl<T: Real> Weights<T> {
     /// W m.
     pub(super) fn times(&self, m: &Mat<T>) -> Mat<T> {
         let mut out = Mat::zeros(m.nrows(), m.ncols());
-        self.add_apply(out.as_mut(), m.as_ref());
+        self.apply(out.as_mut(), Accum::Replace, m.as_ref());
         out
     }
 
-    /// out += W s.
-    pub(super) fn add_apply(&self, out: MatMut<'_, T>, s: MatRef<'_, T>) {
+    /// out = W s, or out += W s.
+    pub(super) fn apply(&self, out: MatMut<'_, T>, accum: Accum, s: MatRef<'_, T>) {
         match self {
-            Self::Dense(w) => product(out, Accum::Add, w.as_ref(), s),
-            Self::LowRank(u, v) => product(out, Accum::Add, u.as_ref(), of(v.transpose(), s).as_ref()),
+            Self::Dense(w) => product(out, accum, w.as_ref(), s),
+            Self::LowRank(u, v) => product(out, accum, u.as_ref(), of(v.transpose(), s).as_ref()),
         }
     }
 
-    /// out += Wᵀ dp.
-    pub(super) fn add_apply_transposed(&self, out: MatMut<'_, T>, dp: MatRef<'_, T>) {
+    /// out = Wᵀ dp, or out += Wᵀ dp.
+    pub(super) fn apply_transposed(&self, out: MatMut<'_, T>, accum: Accum, dp: MatRef<'_, T>) {
         match self {
-            Self::Dense(w) => product(out, Accum::Add, w.transpose(), dp),
-            Self::LowRank(u, v) => product(out, Accum::Add, v.as_ref(), of(u.transpose(), dp).as_ref()),
+            Self::Dense(w) => product(out, accum, w.transpose(), dp),
+            Self::LowRank(u, v) => product(out, accum, v.as_ref(), of(u.transpose(), dp).as_ref()),
         }
     }
 
@@ -133,6 +148,13 @@ impl<T: Real> Parameters<T> {
     pub(super) fn add(&mut self, other: &Self) {
         for (sum, term) in self.matrices_mut().into_iter().zip(other.matrices()) {
             *sum += term;
+        }
+    }
+
+    /// self += factor other.
+    pub(super) fn add_scaled(&mut self, factor: T, other: &Self) {
+        for (sum, term) in self.matrices_mut().into_iter().zip(other.matrices()) {
+            faer::zip!(sum, term).for_each(|faer::unzip!(sum, term)| *sum += factor * *term);
         }
     }
 

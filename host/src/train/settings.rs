@@ -1,5 +1,8 @@
 //! What decides a training run, and what is refused before it starts.
 
+use std::f64::consts::PI;
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::optimiser::Method;
@@ -18,88 +21,198 @@ pub enum Precision {
     F64,
 }
 
-/// All that decides a training run: on one machine the same settings and data give the same bits, for
-/// any number of threads.
-///
-/// ```
-/// use tinyfold::train::Settings;
-/// let settings: Settings = serde_json::from_str(r#"{ "neurons": 32, "rank": 3 }"#).unwrap();
-/// assert_eq!((settings.neurons, settings.rank, settings.alpha), (32, 3, 1.0));
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// n.
-    pub neurons: usize,
-    /// Decays and scales of the channels.
-    pub task: Integration,
-    /// Name of phi: linear, relu, clipped, tanh, sigmoid.
-    pub activation: String,
-    /// lo and hi of `clipped`; slope and threshold of `sigmoid`.
-    pub activation_parameters: Vec<f64>,
-    /// Leak alpha in (0, 1].
-    pub alpha: f64,
-    /// R of W = U Vᵀ, 0 for a dense W.
-    pub rank: usize,
-    /// Whether B is trained by itself, from E, instead of being W E.
-    pub free_input: bool,
-    /// Whether b and c are trained, from 0; they are 0 otherwise.
-    pub train_bias: bool,
-    /// Whether C is trained; it is random and frozen otherwise.
-    pub train_readout: bool,
-    /// T, time steps of a training sequence.
-    pub sequence: usize,
-    /// Sequences of a batch.
-    pub batch: usize,
-    /// Updates.
-    pub steps: usize,
-    /// SGD or Adam.
-    pub method: Method,
-    /// First learning rate; it falls along a cosine to a thousandth of this.
-    pub learning_rate: f64,
-    /// Largest norm of a gradient; a longer one is scaled down.
-    pub clip: f64,
-    /// Decoupled weight decay: keeps the bulk of W small beside its D large singular values, so that W
-    /// can be compressed.
-    pub weight_decay: f64,
-    /// Fraction of a batch that comes from the recording instead of Gaussian noise, in \[0, 1\].
-    pub from_recording: f64,
-    /// Updates between two roll-outs and checkpoints.
-    pub interval: usize,
-    /// Number type.
-    pub precision: Precision,
-    /// Seed of everything random.
-    pub seed: u64,
+/// Where encoders and decoders have their entries (Fanthomme & Monasson 2021, section 4).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Supports {
+    /// N(0, 1/n) everywhere.
+    #[default]
+    Random,
+    /// Orthonormal, E and C together.
+    Orthonormal,
+    /// e_c and d_c in block c of D.
+    Same,
+    /// e_c and d_c in a block each, of 2 D.
+    Disjoint,
+    /// As `Same`, every block reaching a quarter into the next one.
+    Overlapping,
+    /// d_c in block c of D, e_c everywhere.
+    RandomEncoder,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            neurons: 64,
-            task: Integration { decays: vec![0.99, 0.9925, 0.995], scales: vec![1.0; 3] },
-            activation: "relu".into(),
-            activation_parameters: Vec::new(),
-            alpha: 1.0,
-            rank: 0,
-            free_input: false,
-            train_bias: false,
-            train_readout: false,
-            sequence: 10,
-            batch: 64,
-            steps: 40_000,
-            method: Method::Adam,
-            learning_rate: Method::Adam.learning_rate(),
-            clip: 1.0,
-            weight_decay: Method::Adam.weight_decay(),
-            from_recording: 0.0,
-            interval: 1000,
-            precision: Precision::F32,
-            seed: 0,
+/// What training minimises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Loss {
+    /// Squared error over random sequences: [`bptt`](super::bptt).
+    #[default]
+    Batch,
+    /// Its expectation over Gaussian inputs, for linear networks: [`average`](super::average).
+    Average,
+    /// Conditions of an integrator on random states: [`proxy`](super::proxy).
+    Proxy,
+}
+
+/// How the learning rate goes on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Schedule {
+    /// From 1 at the first update along half a cosine to a thousandth at the last.
+    #[default]
+    Cosine,
+    /// 1 at all updates.
+    Constant,
+    /// Half as large after every so many updates.
+    Halving {
+        /// Updates.
+        every: usize,
+    },
+}
+
+impl Schedule {
+    /// The factor of the learning rate at update `step` of `steps`, counted from 1.
+    #[must_use]
+    pub fn factor(self, step: usize, steps: usize) -> f64 {
+        /// The last learning rate of a cosine, as a fraction of the first.
+        const LAST: f64 = 0.001;
+        match self {
+            Self::Cosine => {
+                let phase = (step - 1) as f64 / (steps - 1).max(1) as f64;
+                LAST + (1.0 - LAST) * 0.5 * (1.0 + (PI * phase).cos())
+            }
+            Self::Constant => 1.0,
+            Self::Halving { every } => 0.5_f64.powi(((step - 1) / every) as i32),
         }
     }
 }
 
+/// A structure whose fields have their documentation, type and default in one place.
+macro_rules! settings {
+    ($(#[$meta:meta])* $name:ident { $($(#[doc = $doc:literal])+ $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$meta])*
+        pub struct $name {
+            $($(#[doc = $doc])+ pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl $name {
+            /// Every field with the lines of its documentation, in order.
+            pub const FIELDS: &[(&str, &[&str])] = &[$((stringify!($field), &[$($doc),+])),*];
+        }
+    };
+}
+
+settings! {
+    /// All that decides a training run: on one machine the same settings and data give the same bits, for
+    /// any number of threads.
+    ///
+    /// ```
+    /// use tinyfold::train::Settings;
+    /// let settings = Settings::parse("neurons = 32\nrank = 3\n", "run.toml").unwrap();
+    /// assert_eq!((settings.neurons, settings.rank, settings.alpha), (32, 3, 1.0));
+    /// ```
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields, default)]
+    Settings {
+        /// n.
+        neurons: usize = 64,
+        /// Decays gamma in (0, 1) and scales s of the channels.
+        task: Integration = Integration { decays: vec![0.99, 0.9925, 0.995], scales: vec![1.0; 3] },
+        /// Name of phi: linear, relu, clipped, tanh, sigmoid.
+        activation: String = "relu".into(),
+        /// lo and hi of `clipped`; slope and threshold of `sigmoid`.
+        activation_parameters: Vec<f64> = Vec::new(),
+        /// Leak alpha in (0, 1].
+        alpha: f64 = 1.0,
+        /// R of W = U Vᵀ, 0 for a dense W.
+        rank: usize = 0,
+        /// Dale's law: this fraction of the neurons is inhibitory, the others are excitatory; 0 for free signs. At rank R
+        /// rows of V have the signs and U is not negative.
+        dale: f64 = 0.0,
+        /// Where encoders E and decoders C have their entries: random (everywhere), orthonormal (everywhere, orthogonal
+        /// to each other), same (block c of the neurons for both of channel c), disjoint (a block each),
+        /// overlapping (as same, each block reaching into the next one), random-encoder (blocks for decoders only).
+        supports: Supports = Supports::Random,
+        /// Cosine between encoder and decoder of the only channel, D = 1 and supports = "random"; both have length 1 then.
+        overlap: Option<f64> = None,
+        /// Standard deviation of the random thresholds of the neurons, b = -threshold; 0 for none.
+        threshold_spread: f64 = 0.0,
+        /// Whether B is trained by itself, from E, instead of being W E.
+        free_input: bool = false,
+        /// Whether b and c are trained.
+        train_bias: bool = false,
+        /// Whether C is trained; it is random and frozen otherwise.
+        train_readout: bool = false,
+        /// What is minimised: batch (squared error over random sequences), average (its expectation over Gaussian
+        /// inputs in closed form, linear networks), proxy (conditions of an integrator on random states).
+        loss: Loss = Loss::Batch,
+        /// Weight of the proxy loss that is added to the batch loss: keeps the manifold where short sequences do not reach.
+        proxy_weight: f64 = 0.0,
+        /// Half the width R of the cube that the states of the proxy loss are drawn from.
+        proxy_range: f64 = 8.0,
+        /// T, time steps of a training sequence.
+        sequence: usize = 10,
+        /// Sequences of a batch; states of a batch of the proxy loss.
+        batch: usize = 64,
+        /// Updates.
+        steps: usize = 40_000,
+        /// "adam" or { sgd = { momentum = 0.0 } }.
+        method: Method = Method::Adam,
+        /// First learning rate.
+        learning_rate: f64 = Method::Adam.learning_rate(),
+        /// How the learning rate goes on: cosine (falls to a thousandth at the last update), constant, or
+        /// { halving = { every = 1000 } }.
+        schedule: Schedule = Schedule::Cosine,
+        /// Largest norm of a gradient; a longer one is scaled down.
+        clip: f64 = 1.0,
+        /// Decoupled weight decay: keeps the bulk of W small beside its D large singular values, so that W
+        /// can be compressed.
+        weight_decay: f64 = Method::Adam.weight_decay(),
+        /// Ends training at the first loss of at most this; 0 for never.
+        stop_loss: f64 = 0.0,
+        /// Ends training after so many intervals without a new best network; 0 for never.
+        patience: usize = 0,
+        /// Fraction of a batch that comes from the recording instead of Gaussian noise, in [0, 1].
+        from_recording: f64 = 0.0,
+        /// Updates between two roll-outs and checkpoints.
+        interval: usize = 1000,
+        /// Number type: f32 or f64.
+        precision: Precision = Precision::F32,
+        /// Seed of everything random.
+        seed: u64 = 0,
+    }
+}
+
 impl Settings {
+    /// Reads settings in TOML; what is not said stays at its default. `place` names the file in messages.
+    ///
+    /// # Errors
+    /// Text that is not TOML, an unknown setting, a value of another type: file, line and, where a name is
+    /// nearly one that is known, this name.
+    pub fn parse(text: &str, place: &str) -> Result<Self> {
+        format::settings::parse(text, place)
+    }
+
+    /// Reads a file of settings in TOML.
+    ///
+    /// # Errors
+    /// As [`Settings::parse`], and a file that cannot be read.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::file(path, "read"))?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// These settings as TOML, each below its documentation: what [`Settings::parse`] reads.
+    #[must_use]
+    pub fn documented(&self) -> String {
+        format::settings::documented(self, Self::FIELDS)
+    }
+
     /// phi.
     ///
     /// # Errors
@@ -136,6 +249,7 @@ impl Settings {
         for (field, value) in [("learning rate", self.learning_rate), ("clip", self.clip)] {
             require(value > 0.0 && value.is_finite(), field, "a positive number", value)?;
         }
+        self.check_constraints(activation)?;
         let decay = self.weight_decay;
         require(decay >= 0.0 && decay.is_finite(), "weight decay", "0 or a positive number", decay)?;
         if let Method::Sgd { momentum } = self.method {
@@ -154,6 +268,86 @@ impl Settings {
         let expected = format!("at least {} samples in a row, as many as a sequence has", self.sequence);
         require(fraction == 0.0 || longest >= self.sequence, "recording", expected, longest)?;
         Ok(activation)
+    }
+}
+
+impl Settings {
+    /// What only some losses, parametrisations and activations can do.
+    fn check_constraints(&self, activation: Activation<f64>) -> Result<()> {
+        let channels = self.task.channels();
+        require((0.0..1.0).contains(&self.dale), "dale", "a fraction of at least 0 and below 1", self.dale)?;
+        let blocks = match self.supports {
+            Supports::Random => 1,
+            Supports::Disjoint => 2 * channels,
+            _ => channels,
+        };
+        let place = "neurons";
+        require(
+            self.neurons >= blocks,
+            place,
+            format!("at least {blocks}, one a block of the supports"),
+            self.neurons,
+        )?;
+        if self.supports == Supports::Orthonormal {
+            let least = 2 * channels;
+            require(
+                self.neurons >= least,
+                place,
+                format!("at least 2 D = {least} for orthonormal vectors"),
+                self.neurons,
+            )?;
+        }
+        if let Some(overlap) = self.overlap {
+            let place = "overlap";
+            require((-1.0..=1.0).contains(&overlap), place, "a cosine from -1 to 1", overlap)?;
+            let fits = channels == 1 && self.supports == Supports::Random;
+            require(
+                fits,
+                place,
+                "one channel and random supports",
+                format!("D = {channels}, {:?}", self.supports),
+            )?;
+        }
+        for (field, value) in [
+            ("threshold_spread", self.threshold_spread),
+            ("proxy_weight", self.proxy_weight),
+            ("stop_loss", self.stop_loss),
+        ] {
+            require(value >= 0.0 && value.is_finite(), field, "0 or a positive number", value)?;
+        }
+        let range = self.proxy_range;
+        require(range > 0.0 && range.is_finite(), "proxy_range", "a positive number", range)?;
+        if let Schedule::Halving { every } = self.schedule {
+            require(every > 0, "schedule.halving.every", "at least 1", every)?;
+        }
+        let conditions = self.loss != Loss::Batch || self.proxy_weight > 0.0;
+        if conditions {
+            let place = "loss";
+            require(
+                self.alpha == 1.0,
+                place,
+                "batch with a leak: the conditions are those of alpha = 1",
+                self.alpha,
+            )?;
+            require(
+                !self.free_input,
+                place,
+                "batch where B is trained by itself: the conditions have B = W E",
+                "free_input",
+            )?;
+            require(
+                self.from_recording == 0.0,
+                place,
+                "batch with windows of a recording",
+                self.from_recording,
+            )?;
+        }
+        if self.loss == Loss::Average {
+            let free = activation == Activation::Linear && !self.train_bias && self.threshold_spread == 0.0;
+            let found = &self.activation;
+            require(free, "loss average", "a linear network without biases", found)?;
+        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,122 @@
+"""One training step of the paper's network in other frameworks, timed on request.
+
+Reads lines "framework n T batch D threads steps", answers each with "CPU milliseconds, wall milliseconds" a step.
+Frameworks: torch (the loop as the paper's code is built: a product a channel, clamp, one loss a channel), lean (the
+same in as few operations as PyTorch allows, fused Adam), jax (jit of the unrolled scan; threads by CPU affinity).
+Data are given; ReLU, Adam, W from 0 with the derivative of the clamp at its bound counted as 1.
+"""
+
+import os
+import sys
+import time
+
+
+def torch_step(n, T, batch, D, threads, lean):
+    import torch
+
+    torch.set_num_threads(threads)
+
+    class Clamp(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, p):
+            ctx.save_for_backward(p)
+            return p.clamp(min=0.0)
+
+        @staticmethod
+        def backward(ctx, gradient):
+            (p,) = ctx.saved_tensors
+            return gradient * (p >= 0)
+
+    generator = torch.Generator().manual_seed(0)
+    random = lambda *shape: torch.randn(*shape, generator=generator) / n**0.5
+    x = torch.randn(batch, T, D, generator=generator)
+    target = torch.randn(batch, T, D, generator=generator)
+    E, C = random(D, n), random(D, n)
+    W = torch.nn.Parameter(0.1 * random(n, n))
+    optimiser = torch.optim.Adam([W], lr=3e-4, fused=lean)
+
+    def forward_paper():
+        h, outputs = torch.zeros(batch, n), [[] for _ in range(D)]
+        for t in range(T):
+            current = h
+            for c in range(D):
+                current = current + torch.outer(x[:, t, c], E[c])
+            h = Clamp.apply(torch.matmul(current, W.t()))
+            for c in range(D):
+                outputs[c].append(torch.matmul(h, C[c]))
+        losses = [torch.nn.functional.mse_loss(torch.stack(outputs[c], 1), target[:, :, c]) for c in range(D)]
+        return sum(losses) / T**2
+
+    def forward_lean():
+        h, states = torch.zeros(batch, n), []
+        driven = x @ E
+        for t in range(T):
+            h = torch.relu(torch.nn.functional.linear(h + driven[:, t], W))
+            states.append(h)
+        outputs = torch.stack(states, 1) @ C.t()
+        return ((outputs - target) ** 2).mean() * D / T**2
+
+    forward = forward_lean if lean else forward_paper
+
+    def step():
+        optimiser.zero_grad()
+        forward().backward()
+        optimiser.step()
+
+    return step
+
+
+def jax_step(n, T, batch, D, threads):
+    import jax
+    import jax.numpy as jnp
+
+    os.sched_setaffinity(0, set(list(CORES)[:threads]))
+    keys = jax.random.split(jax.random.PRNGKey(0), 5)
+    scale = n**-0.5
+    x = jax.random.normal(keys[0], (T, batch, D))
+    target = jax.random.normal(keys[1], (T, batch, D))
+    E, C = scale * jax.random.normal(keys[2], (D, n)), scale * jax.random.normal(keys[3], (D, n))
+    W = 0.1 * scale * jax.random.normal(keys[4], (n, n))
+
+    def loss(W):
+        def one(h, x):
+            h = jax.nn.relu((h + x @ E) @ W.T)
+            return h, h @ C.T
+
+        _, y = jax.lax.scan(one, jnp.zeros((batch, n)), x, unroll=T)
+        return jnp.mean((y - target) ** 2) * D / T**2
+
+    @jax.jit
+    def update(W, m, v, count):
+        gradient = jax.grad(loss)(W)
+        m, v, count = 0.9 * m + 0.1 * gradient, 0.999 * v + 0.001 * gradient**2, count + 1
+        corrected = m / (1 - 0.9**count), v / (1 - 0.999**count)
+        return W - 3e-4 * corrected[0] / (jnp.sqrt(corrected[1]) + 1e-8), m, v, count
+
+    state = [W, jnp.zeros_like(W), jnp.zeros_like(W), jnp.zeros(())]
+
+    def step():
+        state[:] = update(*state)
+        state[0].block_until_ready()
+
+    return step
+
+
+CORES = os.sched_getaffinity(0)
+cache = {}
+for line in sys.stdin:
+    name, *numbers = line.split()
+    n, T, batch, D, threads, steps = map(int, numbers)
+    key = tuple(line.split()[:-1])
+    if key not in cache:
+        if name == "jax":
+            cache[key] = jax_step(n, T, batch, D, threads)
+        else:
+            cache[key] = torch_step(n, T, batch, D, threads, name == "lean")
+        for _ in range(3):
+            cache[key]()
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(steps):
+        cache[key]()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    print(1e3 * cpu / steps, 1e3 * wall / steps, flush=True)
