@@ -59,7 +59,7 @@ impl Ours {
         let optimiser = Optimiser::new(Method::Adam, &parameters);
         let source = Source::new(&task, steps, None);
         let mut rng = ChaCha8Rng::seed_from_u64(2);
-        let parts = parts_of(batch)
+        let parts = parts_of(batch, n)
             .into_iter()
             .map(|count| (source.draw(count, 0, &mut rng), Workspace::default()))
             .collect();

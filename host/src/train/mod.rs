@@ -132,10 +132,12 @@ pub struct Trained {
 const ROLLOUT: usize = 2000;
 /// Steps of the roll-out on the recording.
 const RECORDING: usize = 10_000;
-/// The most parts that a batch is split into, whatever the number of threads: sums have one order.
-const PARTS: usize = 16;
-/// The least sequences of a part: fewer are not worth a thread.
-const LEAST: usize = 128;
+/// Least sequences of a part and most parts of a batch, whatever the number of threads: sums have one order. A small
+/// network gains nothing from a third thread; a large W is read once for all sequences of a part.
+const SMALL: (usize, usize) = (32, 2);
+const LARGE: (usize, usize) = (128, 16);
+/// The most neurons of a small network.
+const SMALL_NEURONS: usize = 128;
 
 /// Trains a network to integrate.
 ///
@@ -200,16 +202,17 @@ struct Part<T> {
     workspace: Workspace<T>,
 }
 
-/// Sequences of every part that a batch is split into.
+/// Sequences of every part that a batch for n neurons is split into.
 #[must_use]
-pub fn parts_of(batch: usize) -> Vec<usize> {
-    let parts = (batch / LEAST).clamp(1, PARTS);
+pub fn parts_of(batch: usize, neurons: usize) -> Vec<usize> {
+    let (least, most) = if neurons <= SMALL_NEURONS { SMALL } else { LARGE };
+    let parts = (batch / least).clamp(1, most);
     (0..parts).map(|k| (k + 1) * batch / parts - k * batch / parts).collect()
 }
 
 fn parts<T: Real>(settings: &Settings) -> Vec<Part<T>> {
     let windows = (settings.from_recording * settings.batch as f64).round() as usize;
-    let counts = parts_of(settings.batch);
+    let counts = parts_of(settings.batch, settings.neurons);
     let parts = counts.len();
     counts
         .into_iter()
