@@ -12,8 +12,8 @@ use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNo
 use tinyfold_core::bank::{Banks, Mapped};
 use tinyfold_core::fixed::{self, Weight};
 use tinyfold_core::learn::{
-    Adam, Dale, Diagonal, Eprop, Follower, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits, Lms,
-    Loss, Moment, Momentum, Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro,
+    Adam, Dale, Diagonal, Eprop, Follower, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits,
+    Lms, Loss, Moment, Momentum, Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro,
 };
 use tinyfold_core::pack::{Matrices, Weights, pack};
 use tinyfold_core::wire::{self, learned, lesson, trial};
