@@ -126,7 +126,8 @@ impl Problem {
                 })
                 .collect();
             h.push((0..n).map(|i| keep * now[i] + alpha * activation.value(p[i], variant)).collect());
-            (scaled.push(x), pre.push(p));
+            scaled.push(x);
+            pre.push(p);
         }
         let mut g = self.parts.clone().map(|part| vec![0.0; part.len()]);
         let mut lambda = vec![0.0; n];

@@ -6,7 +6,8 @@ use std::path::Path;
 use ndarray::{Array1, Array2, Array3, ArrayD, Axis};
 use ndarray_npy::NpzReader;
 use tinyfold_core::learn::{
-    Diagonal, Eprop, Groups, KfRtrl, Learner, Loss, Online, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Uoro,
+    Diagonal, Eprop, Groups, KfRtrl, Learner, Lms, Loss, Online, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt,
+    Uoro,
 };
 use tinyfold_core::pack::{Matrices, Weights, pack};
 use tinyfold_core::{Activation, Scalar, Settings, Shape, Variant};
@@ -169,7 +170,8 @@ fn relative<'a>(found: impl IntoIterator<Item = f64>, expected: impl IntoIterato
         difference = difference.max((found - expected).abs());
         size = size.max(expected.abs());
     }
-    difference / size
+    // All are 0 where nothing learns.
+    if difference == 0.0 { 0.0 } else { difference / size }
 }
 
 /// Compares every step's gradient with the array `name` of the file, and the readout's; the worst.
@@ -200,6 +202,23 @@ fn worst_of(case: &Case, run: &Run, expected: &Array3<f64>) -> f64 {
 fn rtrl<T: Scalar>(case: &Case) -> Run {
     let words = Rtrl::<T>::memory_len(&case.shape());
     run::<T, _>(case, words, |params, memory| Rtrl::new(params, Groups::ALL, memory), |_, _| {})
+}
+
+fn eprop<T: Scalar>(case: &Case) -> Run {
+    let words = Eprop::<T>::memory_len(&case.shape());
+    run::<T, _>(case, words, |params, memory| Eprop::new(params, Groups::ALL, memory), |_, _| {})
+}
+
+fn lms<T: Scalar>(case: &Case) -> Run {
+    let words = Lms::<T>::memory_len(&case.shape());
+    run::<T, _>(case, words, |params, memory| Lms::new(params, Groups::ALL, memory), |_, _| {})
+}
+
+/// The directions of recursive least squares.
+fn rls<T: Scalar>(case: &Case) -> Run {
+    let words = Rls::<T>::memory_len(&case.shape());
+    let one = T::from_f64(1.0);
+    run::<T, _>(case, words, |params, memory| Rls::new(params, Groups::ALL, one, one, memory), |_, _| {})
 }
 
 /// (name, array of the truth, run), all rules that have one.
@@ -266,30 +285,49 @@ fn rules<T: Scalar>(case: &Case) -> Vec<(&'static str, &'static str, Run)> {
     ]
 }
 
+/// Of a reference in f64 that sums in another order: some hundred roundings of 1e-16, and what T steps make of them.
+const WORST: f64 = 1e-13;
+
 #[test]
 fn gradients_of_every_rule_at_every_step_are_those_of_the_reference() {
     for case in Case::all() {
         for (rule, truth, run) in rules::<f64>(&case) {
             let worst = worst(&case, &run, truth);
             println!("{}: {rule}: {worst:.1e}", case.name);
-            assert!(worst <= 1e-12, "{}: {rule}: {worst:e}", case.name);
+            assert!(worst <= WORST, "{}: {rule}: {worst:e}", case.name);
         }
+        let truth: Array3<f64> = case.array("rtrl_step").into_dimensionality().expect("T × n × m");
+        let zero = Array3::zeros(truth.dim());
+        let worst = worst_of(&case, &lms::<f64>(&case), &zero);
+        println!("{}: LMS: {worst:.1e}", case.name);
+        assert!(worst <= WORST, "{}: LMS: {worst:e}", case.name);
     }
 }
 
 /// Each of T steps carries an influence through a product of n terms: T (n + 2) roundings of 2^-24, of numbers as
-/// large as the largest of any step.
+/// large as the largest of any step, or 1.2e-5. They seldom add up: [`SINGLE`] is what these cases need. The inverse of
+/// recursive least squares is a second recursion of as many steps.
+const SINGLE: f64 = 3e-7;
+
 #[test]
 fn gradients_in_f32_are_within_their_bound() {
     for case in Case::all() {
-        for ((rule, _, exact), (_, _, single)) in rules::<f64>(&case).into_iter().zip(rules::<f32>(&case)) {
+        let others = [
+            ("e-prop", eprop::<f64>(&case), eprop::<f32>(&case)),
+            ("LMS", lms::<f64>(&case), lms::<f32>(&case)),
+            ("RLS", rls::<f64>(&case), rls::<f32>(&case)),
+        ];
+        let pairs = rules::<f64>(&case).into_iter().zip(rules::<f32>(&case));
+        let pairs = pairs.map(|((rule, _, exact), (_, _, single))| (rule, exact, single));
+        for (rule, exact, single) in pairs.chain(others) {
             let size = exact.gradients.iter().flatten().fold(0.0_f64, |most, g| most.max(g.abs()));
             let steps = exact.gradients.len() as f64;
             let bound = steps * 10.0 * (-24.0_f64).exp2();
             let pairs = exact.gradients.iter().flatten().zip(single.gradients.iter().flatten());
             let worst = pairs.fold(0.0_f64, |most, (a, b)| most.max((a - b).abs())) / size;
             println!("{}: {rule}: {worst:.1e} of {bound:.1e}", case.name);
-            assert!(worst <= bound, "{}: {rule}: {worst:e}", case.name);
+            let least = if rule == "RLS" { 2.0 * SINGLE } else { SINGLE };
+            assert!(worst <= bound.min(least), "{}: {rule}: {worst:e}", case.name);
         }
     }
 }
@@ -299,8 +337,7 @@ fn gradients_in_f32_are_within_their_bound() {
 fn e_prop_is_the_error_times_a_presynaptic_trace() {
     for case in Case::all() {
         let shape = case.shape();
-        let words = Eprop::<f64>::memory_len(&shape);
-        let run: Run = run::<f64, _>(&case, words, |p, m| Eprop::new(p, Groups::ALL, m), |_, _| {});
+        let run = eprop::<f64>(&case);
         let array2 = |name: &str| -> Array2<f64> { case.array(name).into_dimensionality().expect("2-D") };
         let (a, q, x) = (array2("a"), array2("q"), array2("X"));
         let a0: Array1<f64> = case.array("a0").into_dimensionality().expect("1-D");
@@ -326,7 +363,7 @@ fn e_prop_is_the_error_times_a_presynaptic_trace() {
         }
         let worst = worst_of(&case, &run, &expected);
         println!("{}: e-prop: {worst:.1e}", case.name);
-        assert!(worst <= 1e-12, "{}: {worst:e}", case.name);
+        assert!(worst <= WORST, "{}: {worst:e}", case.name);
     }
 }
 
@@ -367,8 +404,15 @@ fn rls_solves_the_normal_equations() {
 }
 
 #[test]
-fn the_oracle_is_where_the_readme_says() {
+fn the_oracle_is_what_its_readme_says() {
     let readme =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reference/README.md"));
-    assert!(readme.expect("a README").contains("online_learning.npz"));
+    let readme = readme.expect("a README");
+    let row = readme.lines().find(|line| line.starts_with("| `online_learning.npz`")).expect("a row");
+    assert!(row.contains("five networks of 8 neurons over 20 steps"), "{row}");
+    let cases: Vec<Case> = Case::all().collect();
+    assert_eq!(cases.len(), 5);
+    for case in cases {
+        assert_eq!((case.array("W").shape(), case.array("X").shape()[0]), (&[8, 8][..], 20), "{}", case.name);
+    }
 }

@@ -1,11 +1,15 @@
 //! Training: gradients against finite differences, reproducibility, and that it gets where it should.
 
+use std::process::Command;
+
 use faer::Mat;
 use proptest::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use tinyfold::format::network;
 use tinyfold::network::{Activation, Recurrence};
+use tinyfold::report::rules::Comparison;
 use tinyfold::simulate;
 use tinyfold::task::Integration;
 use tinyfold::task::recording::{GYROSCOPE, bundled};
@@ -489,7 +493,7 @@ fn rules_are_aligned_with_the_exact_gradient_as_far_as_they_are_exact() {
         for (alpha, bias) in [(1.0, true), (0.5, false)] {
             let settings = Settings { alpha, train_bias: bias, train_readout: bias, ..online(rule, 3) };
             let settings = Settings { steps: 1500, interval: 500, activation: "tanh".into(), ..settings };
-            let run = learn(&settings, rule, &mut |_| Control::Continue).expect("learns");
+            let run = learn(&settings, rule, false, &mut |_| Control::Continue).expect("learns");
             for point in &run.points {
                 let cosine = point.alignment.expect("both have a gradient");
                 assert!((least..=most).contains(&cosine), "{}: {cosine}", rule.name());
@@ -503,7 +507,7 @@ fn exact_rules_learn_online_and_repeat_themselves() {
     for rule in [Rule::Rtrl, Rule::Latent, Rule::Tbptt, Rule::KfRtrl] {
         let settings = online(rule, 2);
         let mut seen = Vec::new();
-        let run = learn(&settings, rule, &mut |point| {
+        let run = learn(&settings, rule, false, &mut |point| {
             seen.push(point.step);
             Control::Continue
         })
@@ -511,18 +515,61 @@ fn exact_rules_learn_online_and_repeat_themselves() {
         assert_eq!(seen, [1500, 3000, 4500, 6000]);
         let [first, .., last] = &run.points[..] else { panic!("four points") };
         assert!(last.loss < 0.5 * first.loss, "{}: {} to {}", rule.name(), first.loss, last.loss);
-        let again = learn(&settings, rule, &mut |_| Control::Continue).expect("learns");
+        let again = learn(&settings, rule, false, &mut |_| Control::Continue).expect("learns");
         assert_eq!(again.network.weights(), run.network.weights());
-        let stopped = learn(&settings, rule, &mut |_| Control::Stop).expect("learns");
+        let stopped = learn(&settings, rule, false, &mut |_| Control::Stop).expect("learns");
         assert_eq!(stopped.points.len(), 1);
     }
+}
+
+/// Every column of W, or row of V, has its neuron's sign, U has none below 0, and the rule learns all the same.
+#[test]
+fn dales_law_holds_while_a_rule_learns() {
+    for rule in [Rule::Rtrl, Rule::Latent] {
+        let settings = Settings { learning_rate: 1e-3, ..online(rule, 2) };
+        let run = learn(&settings, rule, true, &mut |_| Control::Continue).expect("learns");
+        let sign = |j: usize| if j % 5 == 4 { -1.0 } else { 1.0 };
+        let w = run.network.weights();
+        for j in 0..w.ncols() {
+            assert!((0..w.nrows()).all(|i| w[(i, j)] * sign(j) >= 0.0), "{}: column {j}", rule.name());
+        }
+        assert!(w.col_iter().any(|column| column.iter().any(|&w| w != 0.0)));
+        let [first, .., last] = &run.points[..] else { panic!("four points") };
+        assert!(last.loss < 0.8 * first.loss, "{}: {} to {}", rule.name(), first.loss, last.loss);
+    }
+}
+
+/// The run folder holds rules.json, the same bytes for the same seed, both figures and a network a rule.
+#[test]
+fn rules_are_compared_in_a_folder_that_repeats_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let files =
+        ["rules.json", "learning-curves.svg", "learning-curves.png", "alignment.svg", "alignment.png"];
+    let made = ["a", "b"].map(|name| {
+        let out = folder.path().join(name);
+        let steps = ["--steps", "400", "--interval", "200", "--neurons", "6", "--sequence", "10", "--dale"];
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tinyfold"));
+        command.args(["train", "--rule", "snap1,uoro", "--decays", "0.9"]).args(steps).arg("--out").arg(&out);
+        assert!(command.output().expect("runs").status.success());
+        for rule in ["snap1", "uoro"] {
+            network::load(&out.join(format!("{rule}.safetensors"))).expect("a network");
+        }
+        files.map(|file| std::fs::read(out.join(file)).expect(file))
+    });
+    assert_eq!(made[0], made[1]);
+    let [json, curves, curves_png, alignment, alignment_png] = &made[0];
+    let comparison: Comparison = serde_json::from_slice(json).expect("a comparison");
+    assert!(comparison.dale && comparison.rules.len() == 2);
+    assert!(comparison.rules.iter().all(|curve| curve.points.len() == 2));
+    assert!([curves, alignment].iter().all(|svg| svg.starts_with(b"<svg")));
+    assert!([curves_png, alignment_png].iter().all(|png| png.starts_with(b"\x89PNG")));
 }
 
 #[test]
 fn rules_for_other_networks_are_refused() {
     let reason = |rank, rule| {
         let settings = Settings { rank, ..online(rule, 0) };
-        learn(&settings, rule, &mut |_| Control::Continue).expect_err("refused").to_string()
+        learn(&settings, rule, false, &mut |_| Control::Continue).expect_err("refused").to_string()
     };
     assert_eq!(reason(0, Rule::Latent), "rank: expected at least 1 with the rule latent, found 0");
     assert_eq!(reason(2, Rule::KfRtrl), "rank: expected 0 (a dense W) with the rule kf-rtrl, found 2");

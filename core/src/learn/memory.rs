@@ -47,13 +47,11 @@ pub(crate) fn recall<T: Scalar>(
 ) -> Result<(), Error> {
     exactly(Field::Optimiser, kind as usize, memory.optimiser as usize)?;
     exactly(Field::Optimiser, words.len(), memory.words.len())?;
-    match memory.words.iter().position(|&word| !(-most <= word && word <= most)) {
-        Some(index) => Err(Error::new(Field::Optimiser, Expected::Finite, index as u64)),
-        None => {
-            words.copy_from_slice_checked(memory.words);
-            Ok(())
-        }
+    if let Some(index) = memory.words.iter().position(|&word| !(-most <= word && word <= most)) {
+        return Err(Error::new(Field::Optimiser, Expected::Finite, index as u64));
     }
+    words.copy_from_slice_checked(memory.words);
+    Ok(())
 }
 
 /// As [`recall`] for an inverse covariance of rows of `size` whose trace is in (0, `most`]: that trace, which no entry

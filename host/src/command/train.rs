@@ -58,6 +58,9 @@ pub struct Args {
     /// rules.json, one network a rule, and figures of learning curves and of alignment with the exact gradient.
     #[arg(long, value_enum, value_delimiter = ',', conflicts_with_all = ["batch", "free_input", "weight_decay", "from_recording", "precision"])]
     rule: Vec<Rule>,
+    /// With --rule: keep to Dale's law, every fifth neuron inhibiting and the others exciting.
+    #[arg(long, requires = "rule")]
+    dale: bool,
     /// Time steps T of a training sequence.
     #[arg(long, default_value_t = Settings::default().sequence)]
     sequence: usize,
@@ -197,7 +200,7 @@ fn online(settings: &Settings, args: &Args, interrupted: &AtomicBool) -> Result<
                 .expect("a valid template"),
         );
         bar.set_prefix(rule.name());
-        let run = learn(settings, rule, &mut |point| {
+        let run = learn(settings, rule, args.dale, &mut |point| {
             bar.set_position(point.step as u64);
             bar.set_message(format!("loss {:.1e}, roll-out {:.1e}", point.loss, point.rollout));
             if interrupted.load(Ordering::Relaxed) { Control::Stop } else { Control::Continue }
@@ -205,7 +208,7 @@ fn online(settings: &Settings, args: &Args, interrupted: &AtomicBool) -> Result<
         bar.finish_and_clear();
         runs.push(run?);
     }
-    let comparison = Comparison::new(settings, &runs);
+    let comparison = Comparison::new(settings, args.dale, &runs);
     rules::write(&args.out, &comparison)?;
     for run in &runs {
         network::save(&args.out.join(format!("{}.safetensors", run.rule.name())), &run.network)?;

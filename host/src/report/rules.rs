@@ -20,6 +20,8 @@ use crate::train::online::{FREE, Point, Rule, Run};
 pub struct Comparison {
     /// What all had in common.
     pub settings: Settings,
+    /// Whether every fifth neuron inhibits and the others excite.
+    pub dale: bool,
     /// One entry a rule.
     pub rules: Vec<Curve>,
 }
@@ -31,17 +33,24 @@ pub struct Curve {
     pub rule: Rule,
     /// Its moments.
     pub points: Vec<Point>,
+    /// Wall time of learning; not in the file, which is the same for the same seed.
+    #[serde(skip)]
+    pub seconds: f64,
 }
 
 impl Comparison {
     /// Of these runs.
     #[must_use]
-    pub fn new(settings: &Settings, runs: &[Run]) -> Self {
+    pub fn new(settings: &Settings, dale: bool, runs: &[Run]) -> Self {
         // JSON has no infinity.
         let finite = |x: f64| if x.is_nan() { f64::MAX } else { x.min(f64::MAX) };
         let point = |p: &Point| Point { loss: finite(p.loss), rollout: finite(p.rollout), ..*p };
-        let curve = |run: &Run| Curve { rule: run.rule, points: run.points.iter().map(point).collect() };
-        Self { settings: settings.clone(), rules: runs.iter().map(curve).collect() }
+        let curve = |run: &Run| Curve {
+            rule: run.rule,
+            points: run.points.iter().map(point).collect(),
+            seconds: run.seconds,
+        };
+        Self { settings: settings.clone(), dale, rules: runs.iter().map(curve).collect() }
     }
 }
 
@@ -58,9 +67,10 @@ impl fmt::Display for Comparison {
         let Settings { neurons, task, steps, sequence, .. } = &self.settings;
         writeln!(
             f,
-            "n = {neurons}, decays {:?}, {} samples in episodes of {sequence}",
+            "n = {neurons}, decays {:?}, {} samples in episodes of {sequence}{}",
             task.decays,
-            grouped(*steps as u64)
+            grouped(*steps as u64),
+            if self.dale { ", under Dale's law" } else { "" }
         )?;
         let roll = format!("over {} steps", grouped(FREE as u64));
         write!(
@@ -73,7 +83,7 @@ impl fmt::Display for Comparison {
             let [episode, free] =
                 [last.map(|p| p.loss.sqrt()), last.map(|p| p.rollout)].map(|x| x.map_or("-".into(), percent));
             let alignment = curve.alignment().map_or("-".into(), |cosine| format!("{cosine:.3}"));
-            let time = last.map_or("-".into(), |p| format!("{:.1}", 1e6 * p.seconds / p.step as f64));
+            let time = last.map_or("-".into(), |p| format!("{:.1}", 1e6 * curve.seconds / p.step as f64));
             write!(f, "\n{:<8} {episode:>14} {free:>16} {alignment:>20} {time:>16}", curve.rule.name())?;
         }
         Ok(())

@@ -11,8 +11,8 @@ use std::time::Instant;
 use faer::Mat;
 use serde::{Deserialize, Serialize};
 use tinyfold_core::learn::{
-    self, Adam, Diagonal, Eprop, Groups, KfRtrl, LatentRtrl, Learner, Momentum, Params, Rtrl, Sgd, Tbptt,
-    Uoro,
+    self, Adam, Dale, Diagonal, Eprop, Groups, KfRtrl, LatentRtrl, Learner, Momentum, Params, Rtrl, Sgd,
+    Tbptt, Uoro,
 };
 use tinyfold_core::wire::{Model, learned};
 use tinyfold_core::{Shape, View};
@@ -79,8 +79,6 @@ pub struct Point {
     pub rollout: f64,
     /// Cosine of the rule's gradient of 32 episodes with the exact one; none where either is 0.
     pub alignment: Option<f64>,
-    /// Wall time of learning since the start.
-    pub seconds: f64,
 }
 
 /// What a rule learned.
@@ -90,6 +88,8 @@ pub struct Run {
     pub rule: Rule,
     /// One entry an interval.
     pub points: Vec<Point>,
+    /// Wall time of learning.
+    pub seconds: f64,
     /// The network after the last sample.
     pub network: Network,
 }
@@ -100,11 +100,16 @@ pub const FREE: usize = 2000;
 const EPISODES: usize = 32;
 
 /// Learns by a rule. Of the settings, those of recording, batch, precision and weight decay do not apply; a training
-/// sequence is an episode.
+/// sequence is an episode. With `dale`, every fifth neuron inhibits and the others excite ([`Dale`]).
 ///
 /// # Errors
 /// Settings out of range; a rank with a rule for dense networks, or none with [`Rule::Latent`].
-pub fn learn(settings: &Settings, rule: Rule, watch: &mut dyn FnMut(&Point) -> Control) -> Result<Run> {
+pub fn learn(
+    settings: &Settings,
+    rule: Rule,
+    dale: bool,
+    watch: &mut dyn FnMut(&Point) -> Control,
+) -> Result<Run> {
     let start = start(settings, rule)?;
     let model = model::export::<f64>(&start)?;
     let refused = |error| model::refused(&rule.name(), error);
@@ -122,17 +127,22 @@ pub fn learn(settings: &Settings, rule: Rule, watch: &mut dyn FnMut(&Point) -> C
     let count = shape.parameter_len();
     let (rate, seed) = (settings.learning_rate, settings.seed as u32);
     let made = Made { rule, groups, window, seed };
+    let signs: Vec<f64> = (0..shape.neurons).map(|i| if i % 5 == 4 { -1.0 } else { 1.0 }).collect();
+    let law = if dale { Some(Dale::new(&shape, &signs).map_err(refused)?) } else { None };
+    if let Some(law) = law {
+        law.project(&mut params);
+    }
     let mut learner = match settings.method {
         Method::Sgd { momentum } if momentum > 0.0 => {
             let optimiser = Momentum::new(rate, momentum, count, &mut moments).map_err(refused)?;
-            made.learner(&params, optimiser.clipped(settings.clip), &mut room)
+            made.lawful(&params, optimiser.clipped(settings.clip), law, &mut room)
         }
         Method::Sgd { .. } => {
-            made.learner(&params, Sgd::new(rate).map_err(refused)?.clipped(settings.clip), &mut room)
+            made.lawful(&params, Sgd::new(rate).map_err(refused)?.clipped(settings.clip), law, &mut room)
         }
         Method::Adam => {
             let optimiser = Adam::new(rate, [0.9, 0.999], 1e-8, count, &mut moments).map_err(refused)?;
-            made.learner(&params, optimiser.clipped(settings.clip), &mut room)
+            made.lawful(&params, optimiser.clipped(settings.clip), law, &mut room)
         }
     }
     .map_err(refused)?;
@@ -161,13 +171,8 @@ pub fn learn(settings: &Settings, rule: Rule, watch: &mut dyn FnMut(&Point) -> C
             seconds += began.elapsed().as_secs_f64();
             let network = network_of(&model, params.words(), &rule.name())?;
             let alignment = made.alignment(settings, &network)?;
-            let point = Point {
-                step: done,
-                loss: loss / level,
-                rollout: rollout(settings, &network),
-                alignment,
-                seconds,
-            };
+            let point =
+                Point { step: done, loss: loss / level, rollout: rollout(settings, &network), alignment };
             points.push(point);
             (loss, level, began) = (0.0, 0.0, Instant::now());
             if watch(&point) == Control::Stop {
@@ -177,7 +182,7 @@ pub fn learn(settings: &Settings, rule: Rule, watch: &mut dyn FnMut(&Point) -> C
     }
     drop(learner);
     let network = network_of(&model, params.words(), &rule.name())?;
-    Ok(Run { rule, points, network })
+    Ok(Run { rule, points, seconds, network })
 }
 
 fn groups(settings: &Settings) -> Groups {
@@ -264,6 +269,20 @@ impl Made {
             Rule::Tbptt => online(Tbptt::new(params, groups, window, room)?, optimiser),
             Rule::Latent => online(LatentRtrl::new(params, groups, room)?, optimiser),
         })
+    }
+
+    /// A learner that keeps to `law`, if there is one.
+    fn lawful<'m, O: learn::Optimiser<f64> + 'm>(
+        self,
+        params: &Params<'_, f64>,
+        optimiser: O,
+        law: Option<Dale<'m, f64>>,
+        room: &'m mut [f64],
+    ) -> std::result::Result<Box<dyn Learner<f64> + 'm>, tinyfold_core::Error> {
+        match law {
+            Some(law) => self.learner(params, law.projected(optimiser), room),
+            None => self.learner(params, optimiser, room),
+        }
     }
 
     /// Cosine of this rule's gradient of [`EPISODES`] episodes with the exact one.
