@@ -10,8 +10,11 @@ use tinyfold_core::{Activation, Settings, Shape, Variant};
 
 #[path = "common/learners.rs"]
 mod learners;
+#[path = "common/places.rs"]
+mod places;
 
 use learners::{Random, lend, settings, words};
+use places::places;
 
 /// A dense network as row-major lists, its scaling, raw samples and physical targets.
 #[derive(Clone, Debug)]
@@ -76,20 +79,7 @@ impl Problem {
 
     /// Packed places of the words of `parts`, in their order.
     fn places(&self) -> [Vec<usize>; 5] {
-        // No gain or center is an integer from 100 on.
-        let mut count = 99.0;
-        let marks = self.parts.clone().map(|part| {
-            part.iter()
-                .map(|_| {
-                    count += 1.0;
-                    count
-                })
-                .collect::<Vec<f64>>()
-        });
-        let words = self.pack(&marks);
-        marks.map(|part| {
-            part.iter().map(|mark| words.iter().position(|word| word == mark).expect("packed")).collect()
-        })
+        places(&self.parts, |marks| self.pack(marks))
     }
 
     /// Gradients of all packed words at every step with a target, none at the others.

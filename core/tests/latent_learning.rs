@@ -6,6 +6,11 @@ use tinyfold_core::learn::{Groups, LatentRtrl, Learner, Loss, Online, Params, Ta
 use tinyfold_core::pack::{Matrices, Weights, pack};
 use tinyfold_core::{Activation, Scalar, Settings, Shape, Variant};
 
+#[path = "common/places.rs"]
+mod places;
+
+use places::places;
+
 /// A network of rank R as plain lists, its inputs and targets.
 #[derive(Clone, Debug)]
 struct Problem {
@@ -278,19 +283,7 @@ impl Problem {
 
     /// Packed places of the words of `parts`, in their order; B has none when it is tied.
     fn places(&self) -> [Vec<usize>; 6] {
-        let mut count = 0.0;
-        let marks = self.parts.clone().map(|part| {
-            part.iter()
-                .map(|_| {
-                    count += 1.0;
-                    count
-                })
-                .collect::<Vec<f64>>()
-        });
-        let words = self.pack(&marks);
-        marks.map(|part| {
-            part.iter().map(|mark| words.iter().position(|word| word == mark).expect("packed")).collect()
-        })
+        places(&self.parts, |marks| self.pack(marks))
     }
 }
 
