@@ -10,6 +10,7 @@ pub mod banks;
 pub mod fixed;
 pub mod model;
 pub mod network;
+pub mod paper;
 pub mod settings;
 pub mod torch;
 

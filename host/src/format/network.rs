@@ -10,8 +10,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::arrays::{self, Array, ArrayFile, list};
-use super::torch;
 pub use super::torch::load_torch;
+use super::{paper, torch};
 use crate::network::{Activation, Arithmetic, Channel, Form, Network, Recurrence, Variant};
 use crate::task::Integration;
 use crate::{Error, Result};
@@ -188,8 +188,9 @@ pub fn save(path: &Path, network: &Network) -> Result<()> {
     arrays::write(path, &all, HEADER, &header)
 }
 
-/// Reads a network that [`save`] wrote, or a `torch.nn.RNN` state dict (see [`load_torch`]) whose
-/// nonlinearity is in the file's metadata or in a JSON file beside it, under `nonlinearity`.
+/// Reads a network that [`save`] wrote, a `torch.nn.RNN` state dict (see [`load_torch`]) whose
+/// nonlinearity is in the file's metadata or in a JSON file beside it, under `nonlinearity`, or one that the code of
+/// Fanthomme & Monasson trained (see [`paper`]).
 ///
 /// # Errors
 /// A file that cannot be read, an unknown version or array, a missing array, a wrong shape or number
@@ -199,9 +200,10 @@ pub fn load(path: &Path) -> Result<Network> {
     match file.text(HEADER)? {
         Some(header) => read(&file, &header),
         None if torch::is_state_dict(&file) => torch::read(&file, torch::stated_activation(path, &file)?),
+        None if paper::is_paper(&file) => paper::read(path, &file),
         None => Err(Error::input(
             path.display().to_string(),
-            "a network of tinyfold (metadata `tinyfold`) or a torch.nn.RNN state dict (array `weight_hh_l0`)",
+            "a network of tinyfold (metadata `tinyfold`), a torch.nn.RNN state dict (array `weight_hh_l0`) or one of Fanthomme & Monasson's code (arrays `W`, `encoders`, `decoders`)",
             format!("arrays {}", list(file.names().iter().map(String::as_str))),
         )),
     }

@@ -35,8 +35,8 @@ pub struct Analysis {
     pub steps: usize,
     /// Singular values of W, largest first; R of them for a low-rank network.
     pub singular_values: Vec<f64>,
-    /// |p - P p| / |p| over the run: p the pre-activations, P the projection on the D leading left
-    /// singular vectors of W.
+    /// |p - P p| / |p| over the run: p the pre-activations without their biases, P the projection on the D leading
+    /// left singular vectors of W.
     pub distance: f64,
     /// The same with D + 1 vectors: Dale's law adds one structural mode. Not below D + 1 neurons or rank.
     pub distance_one_more: Option<f64>,
@@ -102,7 +102,8 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
     // What a diverging network does near infinity says nothing about its manifold.
     let usable =
         run.pre_activations.chunks_exact(n).take_while(|p| p.iter().all(|p| p.abs() < 1e100)).count();
-    let p = Mat::from_fn(n, usable, |i, t| run.pre_activations[t * n + i]);
+    // A bias is where the manifold lies, not a direction of it.
+    let p = Mat::from_fn(n, usable, |i, t| run.pre_activations[t * n + i] - network.bias[i]);
 
     let outputs = network.readout.nrows();
     let dimension = match (&network.task, network.rank()) {
