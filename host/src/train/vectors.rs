@@ -50,20 +50,18 @@ pub fn vectors(settings: &Settings) -> (Mat<f64>, Mat<f64>) {
         // Blocks go round, so that all are of one size.
         place.rem_euclid(blocks as f64) < 1.0 + reach
     };
-    // By what a vector is longer for the entries that it loses.
-    let longer = |block: usize, kind| {
+    // A factor for every entry of the vector of this block: 0 outside, and inside by what it is longer for that.
+    let factors = |block: usize, kind| {
         let size = (0..n).filter(|&i| within(i, block, kind)).count();
-        (n as f64 / size.max(1) as f64).sqrt()
+        let longer = (n as f64 / size.max(1) as f64).sqrt();
+        (0..n).map(|i| if within(i, block, kind) { longer } else { 0.0 }).collect::<Vec<f64>>()
     };
-    let masked = |x: f64, i: usize, block: usize, kind| {
-        if within(i, block, kind) { x * longer(block, kind) } else { 0.0 }
-    };
+    let of_encoders: Vec<Vec<f64>> =
+        (0..channels).map(|c| encoders.map_or_else(|| vec![1.0; n], |kind| factors(c, kind))).collect();
+    let of_decoders: Vec<Vec<f64>> = (0..channels).map(|c| factors(first + c, decoders)).collect();
     (
-        Mat::from_fn(n, channels, |i, c| match encoders {
-            Some(kind) => masked(encoder[(i, c)], i, c, kind),
-            None => encoder[(i, c)],
-        }),
-        Mat::from_fn(channels, n, |c, i| masked(decoder[(c, i)], i, first + c, decoders)),
+        Mat::from_fn(n, channels, |i, c| encoder[(i, c)] * of_encoders[c][i]),
+        Mat::from_fn(channels, n, |c, i| decoder[(c, i)] * of_decoders[c][i]),
     )
 }
 
