@@ -32,6 +32,12 @@ fn small() -> Settings {
     Settings { neurons: 24, task, batch: 48, steps: 60, interval: 20, ..Settings::default() }
 }
 
+/// As `small`, at a rate with which 60 updates of Adam cannot reach a spectral radius of 1: stable on any machine,
+/// however it rounds.
+fn slow() -> Settings {
+    Settings { learning_rate: 1e-3, ..small() }
+}
+
 /// A problem with everything random and nothing zero.
 struct Problem {
     fixed: Fixed<f64>,
@@ -236,7 +242,7 @@ fn bits(network: &Network) -> Vec<u64> {
 fn the_same_settings_give_the_same_bits_for_any_number_of_threads() {
     let data = bundled(&GYROSCOPE[..2]).expect("the bundled recording");
     for rank in [0, 3] {
-        let base = Settings { rank, batch: 300, from_recording: 0.3, train_bias: true, ..small() };
+        let base = Settings { rank, batch: 300, from_recording: 0.3, train_bias: true, ..slow() };
         let run = |threads: usize, seed: u64| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let settings = Settings { seed, ..base.clone() };
@@ -279,7 +285,7 @@ fn training_starts_from_zero() {
 
 #[test]
 fn only_what_may_change_changes() {
-    let settings = small();
+    let settings = slow();
     let (e, c) = tinyfold::design::random_frozen(settings.neurons, 2, settings.seed);
     let frozen = quiet(&settings).expect("trains").network;
     assert_eq!((frozen.encoder.as_ref(), &frozen.readout), (Some(&e), &c));
@@ -588,10 +594,10 @@ fn rules_for_other_networks_are_refused() {
 /// A run that stops at some update and goes on from its snapshot ends with the bits of one that never stopped.
 #[test]
 fn a_resumed_run_ends_with_the_same_bits() {
-    let plain = Settings { interval: 20, steps: 100, ..small() };
+    let plain = Settings { interval: 20, steps: 100, ..slow() };
     let variants = [
         Settings { rank: 2, train_bias: true, train_readout: true, threshold_spread: 0.1, ..plain.clone() },
-        Settings { method: Method::Sgd { momentum: 0.9 }, learning_rate: 0.3, batch: 300, ..plain.clone() },
+        Settings { method: Method::Sgd { momentum: 0.9 }, learning_rate: 0.03, batch: 300, ..plain.clone() },
         Settings { loss: Loss::Proxy, dale: 0.25, ..plain.clone() },
         Settings { proxy_weight: 0.1, free_input: false, precision: Precision::F64, ..plain },
     ];
