@@ -1,6 +1,6 @@
 //! Design, train, analyse and export recurrent integrators, and prove that the chip computes the same.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod adapt;
 pub mod bench;

@@ -11,7 +11,8 @@ use faer::{Accum, Mat};
 use tinyfold_core::Scalar;
 
 use super::bptt::Fixed;
-use super::parameters::{Parameters, Real, product};
+use super::parameters::{Parameters, Real};
+use super::product::product;
 use crate::task::Integration;
 
 /// The loss over sequences of `steps` steps and its gradient.

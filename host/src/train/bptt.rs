@@ -16,7 +16,8 @@ use faer::{Accum, Mat};
 use pulp::Arch;
 use tinyfold_core::{Activation, Scalar, Variant};
 
-use super::parameters::{Parameters, Real, product};
+use super::parameters::{Parameters, Real};
+use super::product::{product, zeros};
 
 /// What training does not change.
 #[derive(Clone, Debug)]
@@ -74,7 +75,7 @@ impl<T: Real> Default for Workspace<T> {
 impl<T: Real> Workspace<T> {
     fn fit(&mut self, n: usize, columns: usize) {
         if self.p.shape() != (n, columns) {
-            *self = Self { p: Mat::zeros(n, columns), h: Mat::zeros(n, columns), dh: Mat::zeros(n, columns) };
+            *self = Self { p: zeros(n, columns), h: zeros(n, columns), dh: zeros(n, columns) };
         }
     }
 }

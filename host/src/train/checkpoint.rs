@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use faer::Mat;
 use serde::{Deserialize, Serialize};
 
 use super::parameters::{Parameters, Real};
@@ -90,8 +89,11 @@ impl Snapshot {
                 return Err(Error::input(format!("snapshot: array {name}"), expected, format!("{shape:?}")));
             };
             let columns = matrix.ncols();
-            *matrix =
-                Mat::from_fn(matrix.nrows(), columns, |i, j| T::from_f64(array.values[i * columns + j]));
+            for j in 0..columns {
+                for (i, entry) in matrix.col_as_slice_mut(j).iter_mut().enumerate() {
+                    *entry = T::from_f64(array.values[i * columns + j]);
+                }
+            }
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ pub mod checkpoint;
 pub mod online;
 pub mod optimiser;
 pub mod parameters;
+pub mod product;
 pub mod proxy;
 pub mod sequences;
 pub mod settings;
@@ -31,6 +32,7 @@ use bptt::{Fixed, Workspace, loss_and_gradient};
 pub use checkpoint::Snapshot;
 use optimiser::Optimiser;
 use parameters::{Parameters, Real, Weights};
+use product::zeros;
 use sequences::Source;
 use settings::Loss;
 pub use settings::{Precision, Settings};
@@ -463,7 +465,7 @@ fn start<T: Real>(settings: &Settings, fixed: &Fixed<T>) -> Parameters<T> {
     };
     Parameters {
         weights: if settings.rank == 0 {
-            Weights::Dense(Mat::zeros(n, n))
+            Weights::Dense(zeros(n, n))
         } else {
             Weights::LowRank(Mat::zeros(n, settings.rank), Mat::from_fn(n, settings.rank, random))
         },

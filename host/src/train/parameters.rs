@@ -2,10 +2,11 @@
 
 use std::ops::{AddAssign, SubAssign};
 
-use faer::linalg::matmul::matmul;
 use faer::traits::RealField;
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef};
 use tinyfold_core::Scalar;
+
+use super::product::product;
 
 /// A number type to train in: f32, or f64 to check gradients.
 pub trait Real: Scalar + RealField + AddAssign + SubAssign {
@@ -26,11 +27,6 @@ impl Real for f64 {
     fn root(self) -> Self {
         self.sqrt()
     }
-}
-
-/// dst = a b, or dst += a b.
-pub(super) fn product<T: Real>(dst: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T>, b: MatRef<'_, T>) {
-    matmul(dst, accum, a, b, <T as Scalar>::ONE, Par::Seq);
 }
 
 /// a b.

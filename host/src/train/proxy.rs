@@ -18,7 +18,8 @@ use rand_chacha::ChaCha8Rng;
 use tinyfold_core::Scalar;
 
 use super::bptt::{Fixed, chain, offset, row_sums, values};
-use super::parameters::{Parameters, Real, product};
+use super::parameters::{Parameters, Real};
+use super::product::product;
 use crate::task::Integration;
 
 /// `count` states alpha, D × count, uniform in \[-range, range\]^D.
