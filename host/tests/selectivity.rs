@@ -12,7 +12,7 @@ use tinyfold::design::random_frozen;
 use tinyfold::format::arrays::ArrayFile;
 use tinyfold::format::network::load;
 use tinyfold::manifold::dimension::{NEIGHBOURS, NOISE, local};
-use tinyfold::manifold::growth::{exponential, power_law, with_neurons};
+use tinyfold::manifold::growth::{BySize, exponential, power_law, with_neurons};
 use tinyfold::manifold::selectivity::{of_rates, tuning};
 use tinyfold::manifold::{Analysis, Window, analyse, growth, modes};
 use tinyfold::network::{Activation, Recurrence};
@@ -319,7 +319,7 @@ fn error_against_the_number_of_neurons() {
         })
         .into();
     let x = synthetic::gaussian(2000, 1, 1);
-    let (points, law) = with_neurons(&networks, &x).expect("all have tasks");
+    let BySize { errors: points, law } = with_neurons(&networks, &x).expect("all have tasks");
     println!("{points:?} {law:?}");
     assert_eq!(points.iter().map(|point| point.0).collect::<Vec<usize>>(), [16, 32, 64, 128]);
     for (point, network) in points.iter().zip(&networks) {

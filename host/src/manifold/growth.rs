@@ -83,18 +83,27 @@ pub fn with_time(curve: &[Window]) -> Option<PowerLaw> {
     power_law(curve.iter().map(|window| ((window.from + window.to) as f64 / 2.0, window.relative_rmse)))
 }
 
+/// Error against size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BySize {
+    /// (n, relative RMSE).
+    pub errors: Vec<(usize, f64)>,
+    /// The power law through them; `None` where there is none.
+    pub law: Option<PowerLaw>,
+}
+
 /// Error against size: relative RMSE of every network on x (row-major T × D), and the power law through (n, error).
 ///
 /// # Errors
 /// A network without a task.
-pub fn with_neurons(networks: &[Network], x: &[f64]) -> Result<(Vec<(usize, f64)>, Option<PowerLaw>)> {
+pub fn with_neurons(networks: &[Network], x: &[f64]) -> Result<BySize> {
     let error = |network: &Network| {
         let none = || Error::input("network: task", "decays and scales of an integrator", "none");
         let task = network.task.as_ref().ok_or_else(none)?;
         let y = simulate::run(network, x, false).outputs;
         Ok((network.neurons(), relative_rmse(&y, &task.targets(x), task.channels())))
     };
-    let points = networks.iter().map(error).collect::<Result<Vec<(usize, f64)>>>()?;
-    let law = power_law(points.iter().map(|&(n, error)| (n as f64, error)));
-    Ok((points, law))
+    let errors = networks.iter().map(error).collect::<Result<Vec<(usize, f64)>>>()?;
+    let law = power_law(errors.iter().map(|&(n, error)| (n as f64, error)));
+    Ok(BySize { errors, law })
 }

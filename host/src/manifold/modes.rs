@@ -48,5 +48,5 @@ pub fn of_values(values: &[f64], n: usize) -> Modes {
     let place = (1..=last).max_by(|a, b| ratio(a).total_cmp(&ratio(b))).expect("k = 1 at least");
     let gap = ratio(&place);
     let count = if gap >= LEAST_GAP { place } else { 0 };
-    Modes { count, gap, bulk: value(count), median_of_bulk: value((count + n) / 2) }
+    Modes { count, gap, bulk: value(count), median_of_bulk: value(usize::midpoint(count, n)) }
 }

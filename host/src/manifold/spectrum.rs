@@ -132,9 +132,7 @@ mod tests {
         let low = of_weights(&narrow).expect("converges");
         let all = of_weights(&wide).expect("converges").values;
         assert_eq!(low.values.len(), 3);
-        for k in 0..3 {
-            assert!((low.values[k] - all[k]).abs() < 1e-14);
-        }
+        assert!(low.values.iter().zip(&all).all(|(low, all)| (low - all).abs() < 1e-14));
         assert!(all[3] < 1e-14);
         assert!(distance(&wide.weights(), &low.left) < 1e-14, "the left vectors span the columns of W");
         let rows = wide.weights().transpose().to_owned();

@@ -83,6 +83,14 @@ fn heat(rows: Vec<Vec<f64>>, map: ColorMap) -> Heatmap {
     Heatmap::new().with_data(rows).with_color_map(map)
 }
 
+/// White to a blue on which numbers can still be read.
+fn light_blues() -> ColorMap {
+    ColorMap::Custom(Arc::new(|at: f64| {
+        let mix = |full: f64| (255.0 + at.clamp(0.0, 1.0) * (full - 255.0)) as u8;
+        format!("#{:02x}{:02x}{:02x}", mix(96.0), mix(171.0), mix(222.0))
+    }))
+}
+
 fn alignments(analysis: &Analysis) -> Option<Figure> {
     let a = &analysis.alignments;
     let (vectors, channels) = (a.left_encoders.len(), a.left_encoders.first()?.len());
@@ -109,7 +117,7 @@ fn alignments(analysis: &Analysis) -> Option<Figure> {
             let rows: Vec<Vec<f64>> = (0..vectors).rev().map(row).collect();
             let names: Vec<String> = (1..=vectors).rev().map(|k| format!("mode {k}")).collect();
             let shown = columns[..rows[0].len()].to_vec();
-            let plots = vec![Plot::Heatmap(heat(rows, ColorMap::Blues).with_values())];
+            let plots = vec![Plot::Heatmap(heat(rows, light_blues()).with_values())];
             let layout = layout(&plots, "", "")
                 .with_x_categories(shown)
                 .with_y_categories(names)

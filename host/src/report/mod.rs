@@ -10,6 +10,7 @@ pub mod learning;
 pub mod page;
 pub mod rules;
 pub mod text;
+pub mod theory;
 mod traces;
 
 use std::path::Path;
