@@ -401,3 +401,32 @@ fn the_command_draws_every_figure_that_has_data() {
     assert_eq!(names("sigmoid"), ["alignments", "coordinates", "spectrum", "time", "tuning"]);
     assert_eq!(names("plain"), ["alignments", "spectrum", "time"]);
 }
+
+/// With C = I the cosines with decoders are the entries of the left vectors.
+#[test]
+fn the_largest_entry_of_a_left_vector_is_positive() {
+    let n = 6;
+    for seed in 0..5 {
+        let w = gaussian(n, n, seed);
+        let readout = Mat::<f64>::identity(n, n);
+        let network = tinyfold::Network::plain(
+            Activation::Linear,
+            Recurrence::Dense(faer::Scale(0.1) * &w),
+            gaussian(n, 1, 9),
+            readout,
+        );
+        let analysis = analyse(&network, &synthetic::gaussian(200, 1, 1), 200).expect("analyses");
+        let (left, right) = (&analysis.alignments.left_decoders, &analysis.alignments.right_decoders);
+        assert_eq!(left.len(), n);
+        for k in 0..n {
+            let largest = left[k].iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()));
+            assert!(largest.expect("entries") > 0.0, "{:?}", left[k]);
+            // u_k · W v_k = sigma_k: both vectors turn together.
+            let product: f64 = (0..n)
+                .flat_map(|i| (0..n).map(move |j| (i, j)))
+                .map(|(i, j)| left[k][i] * 0.1 * w[(i, j)] * right[k][j])
+                .sum();
+            assert!((product - analysis.singular_values[k]).abs() < 1e-13);
+        }
+    }
+}
