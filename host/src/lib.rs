@@ -13,6 +13,7 @@ pub mod network;
 pub mod report;
 pub mod simulate;
 pub mod task;
+pub mod theory;
 pub mod train;
 pub mod verify;
 

@@ -7,6 +7,7 @@ use crate::Result;
 use crate::format::{self, network};
 use crate::manifold::{self, Analysis};
 use crate::network::Network;
+use crate::report::{self, figures};
 use crate::task::recording::RecordingArgs;
 use crate::task::synthetic;
 
@@ -30,6 +31,9 @@ pub struct Args {
     /// Write all results as JSON, with the points of the manifold.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Draw figures into this folder, as SVG and PNG: spectrum, alignments, coordinates, tuning, time.
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -49,12 +53,18 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(out) = &args.out {
         format::write_json(out, &analysis)?;
     }
+    if let Some(folder) = &args.figures {
+        figures::write(folder, &report::analysis::figures(&analysis))?;
+    }
     if args.json {
         say!("{}", serde_json::to_string_pretty(&analysis).expect("plain data becomes JSON"));
     } else {
         print(&analysis);
         if let Some(out) = &args.out {
             say!("written to {}", out.display());
+        }
+        if let Some(folder) = &args.figures {
+            say!("figures in {}", folder.display());
         }
     }
     Ok(())
@@ -86,9 +96,33 @@ fn print(analysis: &Analysis) {
     say!("n = {neurons}, {form}, manifold of D = {dimension}, {steps} steps");
     let shown = analysis.singular_values.iter().take(dimension + 4).map(|s| format!("{s:.3}"));
     say!("  singular values of W      {}", shown.collect::<Vec<String>>().join(" "));
+    let modes = &analysis.modes;
+    say!(
+        "  modes told from the bulk  {} (largest of the bulk {:.1e}, median {:.1e})",
+        modes.count,
+        modes.bulk,
+        modes.median_of_bulk
+    );
     let more = analysis.distance_one_more.map_or(String::new(), |d| format!(" ({d:.1e} with one more)"));
     say!("  distance to the manifold  {:.1e}{more}", analysis.distance);
     say!("  dimensions really used    {:.2} (participation ratio)", analysis.participation_ratio);
+    if let Some(local) = &analysis.local_dimension {
+        say!("  local dimension           {:.2} ({} neighbours)", local.mean, local.neighbours);
+    }
+    if let Some(fit) = &analysis.coordinate_fit {
+        say!(
+            "  coordinates of integrals  {:.1e} not linear, {:.1e} not cubic (parts of their size)",
+            fit.linear,
+            fit.cubic
+        );
+    }
+    if let Some(found) = &analysis.selectivity {
+        let index = found.mean_index;
+        say!(
+            "  mixed selectivity         index {index:.2} of {dimension}, {:.0} % mixed",
+            100.0 * found.mixed
+        );
+    }
     if analysis.channels.is_empty() {
         say!("  no task: the network does not say what it integrates");
         return;
@@ -121,5 +155,8 @@ fn print(analysis: &Analysis) {
     say!("  relative RMSE against time");
     for window in &analysis.error_curve {
         say!("    steps {:>6} to {:<6} {:.1e}", window.from, window.to, window.relative_rmse);
+    }
+    if let Some(growth) = &analysis.error_growth {
+        say!("  grows as steps to the     {:.2} (R² {:.2})", growth.exponent, growth.r_squared);
     }
 }

@@ -4,6 +4,7 @@ use faer::Mat;
 use faer::linalg::solvers::SolveLstsq;
 use serde::{Deserialize, Serialize};
 
+use super::capped;
 use super::spectrum::principal_axes;
 use crate::Result;
 
@@ -25,14 +26,19 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// The cloud of coordinates q (D × T) and pre-activations p (n × T), with row-major integrals.
-    pub(super) fn new(q: &Mat<f64>, p: &Mat<f64>, integrals: Option<&[f64]>) -> Result<Self> {
+    /// The cloud of coordinates q (D × T) and pre-activations p (n × T) with their principal axes, and row-major
+    /// integrals.
+    pub(super) fn new(
+        q: &Mat<f64>,
+        p: &Mat<f64>,
+        axes: &Mat<f64>,
+        integrals: Option<&[f64]>,
+    ) -> Result<Self> {
         let times: Vec<usize> = (0..p.ncols()).step_by(p.ncols().div_ceil(POINTS).max(1)).collect();
         let at = |values: &Mat<f64>| -> Vec<Vec<f64>> {
             times.iter().map(|&t| (0..values.nrows()).map(|k| values[(k, t)]).collect()).collect()
         };
-        let (_, turn) = principal_axes(q.as_ref())?;
-        let (_, axes) = principal_axes(p.as_ref())?;
+        let (_, turn) = principal_axes(q.as_ref(), true)?;
         let shown = axes.ncols().min(3);
         let along = axes.subcols(0, shown).transpose() * p;
         let count = p.ncols().max(1) as f64;
@@ -48,6 +54,85 @@ impl Cloud {
             times,
         })
     }
+}
+
+/// How well the coordinates are functions of the integrals, as parts of the size of the coordinates.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Fit {
+    /// |q - L(u)| / |q|: L the best linear function with intercept.
+    pub linear: f64,
+    /// The same for the best polynomial of degree 3 in all integrals; the linear one where that has more than 300
+    /// terms or a quarter of the steps.
+    pub cubic: f64,
+    /// sqrt(linear² - cubic²): the part that is a curved function of the integrals.
+    pub nonlinear: f64,
+}
+
+/// Most terms of the polynomial.
+const TERMS: usize = 300;
+
+/// How well the coordinates q (k × T) are functions of the integrals; `None` with too few steps.
+///
+/// integrals: row-major, at least T × `channels`. Norms are those of Frobenius, means are not removed from q.
+///
+/// ```
+/// use faer::Mat;
+/// let u: Vec<f64> = (0..300).map(|t| (0.3 * t as f64).sin()).collect();
+/// let q = Mat::from_fn(2, 300, |k, t| if k == 0 { 2.0 * u[t] } else { u[t] * u[t] });
+/// let fit = tinyfold::manifold::coordinates::fit(&q, &u, 1).expect("enough steps");
+/// assert!(fit.linear > 0.1 && fit.cubic < 1e-12 && (fit.nonlinear - fit.linear).abs() < 1e-12);
+/// ```
+#[must_use]
+pub fn fit(q: &Mat<f64>, integrals: &[f64], channels: usize) -> Option<Fit> {
+    let (size, steps) = (q.norm_l2(), q.ncols());
+    let standard = standardised(integrals, channels, steps);
+    let used: Vec<usize> = (0..channels).filter(|&c| standard.col(c).iter().any(|&u| u != 0.0)).collect();
+    // Products of at most three integrals, as the columns they multiply; shorter ones first.
+    let mut terms: Vec<Vec<usize>> = vec![Vec::new()];
+    let mut last = terms.clone();
+    let mut linear = 0;
+    for degree in 1..=3 {
+        let extended = |term: &Vec<usize>| {
+            let from = term.last().copied().unwrap_or(0);
+            let with = |&c: &usize| term.iter().copied().chain([c]).collect::<Vec<usize>>();
+            used.iter().filter(|&&c| c >= from).map(with).collect::<Vec<Vec<usize>>>()
+        };
+        last = last.iter().flat_map(extended).collect();
+        terms.extend(last.iter().cloned());
+        if degree == 1 {
+            linear = terms.len();
+        }
+    }
+    if size <= 0.0 || steps <= linear {
+        return None;
+    }
+    let target = q.transpose().to_owned();
+    let residual = |count: usize| {
+        let features =
+            Mat::from_fn(steps, count, |t, k| terms[k].iter().map(|&c| standard[(t, c)]).product::<f64>());
+        capped((&target - &features * features.col_piv_qr().solve_lstsq(&target)).norm_l2() / size)
+    };
+    let enough = terms.len() <= TERMS.min(steps / 4);
+    let all = residual(linear);
+    let cubic = if enough { residual(terms.len()) } else { all };
+    Some(Fit { linear: all, cubic, nonlinear: (all * all - cubic * cubic).max(0.0).sqrt() })
+}
+
+/// Mean and standard deviation of channel c over the first `steps` steps.
+pub(super) fn moments(integrals: &[f64], channels: usize, steps: usize, c: usize) -> (f64, f64) {
+    let column = || integrals.iter().skip(c).step_by(channels).take(steps);
+    let count = steps.max(1) as f64;
+    let mean = column().sum::<f64>() / count;
+    (mean, (column().map(|u| (u - mean).powi(2)).sum::<f64>() / count).sqrt())
+}
+
+/// Integrals (T × D) less their means, in units of their standard deviations; 0 for one that never changes.
+pub(super) fn standardised(integrals: &[f64], channels: usize, steps: usize) -> Mat<f64> {
+    let moments: Vec<(f64, f64)> = (0..channels).map(|c| moments(integrals, channels, steps, c)).collect();
+    Mat::from_fn(steps, channels, |t, c| {
+        let (mean, deviation) = moments[c];
+        if deviation > 0.0 { (integrals[t * channels + c] - mean) / deviation } else { 0.0 }
+    })
 }
 
 /// R² of every integral as a linear function, with intercept, of the coordinates q (k × T).

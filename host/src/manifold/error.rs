@@ -1,5 +1,8 @@
 //! Error against time since reset.
 
+use std::iter::zip;
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 
 use super::capped;
@@ -46,41 +49,64 @@ pub fn curve(
 ) -> Vec<Window> {
     let channels = task.channels();
     assert!(x.len() >= steps * channels, "as many samples as steps");
-    let edges = edges(steps);
-    // Sums of squares of error and target, window × channel.
-    let mut sums = vec![(0.0, 0.0); edges.len() * channels];
+    let mut parts = Parts::new(steps, channels);
+    for range in starts(steps) {
+        let x = &x[range.start * channels..range.end * channels];
+        let y = run(x);
+        assert_eq!(y.len(), x.len(), "as many outputs as targets");
+        parts.add_errors(&y, &task.targets(x));
+    }
+    parts.windows(|from, to, relative_rmse| Window { from, to, relative_rmse })
+}
+
+/// Samples of the runs that a curve is taken over: all of them, then 15 sixteenths.
+pub(super) fn starts(steps: usize) -> impl Iterator<Item = Range<usize>> {
     let short = steps / STARTS;
-    for start in 0..STARTS {
-        let length = if start == 0 { steps } else { short };
-        if length == 0 {
-            continue;
-        }
-        let x = &x[start * short * channels..][..length * channels];
-        let (y, target) = (run(x), task.targets(x));
-        assert_eq!(y.len(), target.len(), "as many outputs as targets");
+    let later = (1..STARTS).map(move |start| start * short..(start + 1) * short);
+    std::iter::once(0..steps).chain(later.filter(|range| !range.is_empty()))
+}
+
+/// Sums of squares of a part and of the whole, for every window and channel.
+pub(super) struct Parts {
+    edges: Vec<usize>,
+    channels: usize,
+    /// Window × channel.
+    sums: Vec<(f64, f64)>,
+}
+
+impl Parts {
+    /// Nothing yet, for runs of at most `steps` steps.
+    pub(super) fn new(steps: usize, channels: usize) -> Self {
+        let edges = edges(steps);
+        Self { sums: vec![(0.0, 0.0); edges.len() * channels], edges, channels }
+    }
+
+    /// Adds one run: squares of part and whole, step by step and channel by channel.
+    pub(super) fn add(&mut self, squares: impl Iterator<Item = (f64, f64)>) {
         let mut window = 0;
-        for (t, (y, target)) in y.chunks_exact(channels).zip(target.chunks_exact(channels)).enumerate() {
-            window += usize::from(t + 1 > edges[window]);
-            for c in 0..channels {
-                let (error, power) = &mut sums[window * channels + c];
-                *error += (y[c] - target[c]).powi(2);
-                *power += target[c].powi(2);
-            }
+        for (k, (part, whole)) in squares.enumerate() {
+            let (t, c) = (k / self.channels, k % self.channels);
+            window += usize::from(t + 1 > self.edges[window]);
+            let sums = &mut self.sums[window * self.channels + c];
+            sums.0 += part;
+            sums.1 += whole;
         }
     }
-    let worst = |window: usize| {
-        sums[window * channels..][..channels]
-            .iter()
-            .map(|(error, power)| if *power > 0.0 { capped((error / power).sqrt()) } else { 0.0 })
-            .fold(0.0, f64::max)
-    };
-    (0..edges.len())
-        .map(|w| Window {
-            from: if w == 0 { 1 } else { edges[w - 1] + 1 },
-            to: edges[w],
-            relative_rmse: worst(w),
-        })
-        .collect()
+
+    /// Adds the errors of one run, row-major T × channels.
+    pub(super) fn add_errors(&mut self, y: &[f64], target: &[f64]) {
+        self.add(zip(y, target).map(|(y, target)| ((y - target).powi(2), target.powi(2))));
+    }
+
+    /// One of every window: first step, last step, root of the largest ratio of a channel.
+    pub(super) fn windows<W>(&self, window: impl Fn(usize, usize, f64) -> W) -> Vec<W> {
+        let ratio =
+            |&(part, whole): &(f64, f64)| if whole > 0.0 { capped((part / whole).sqrt()) } else { 0.0 };
+        let first = std::iter::once(1).chain(self.edges.iter().map(|edge| edge + 1));
+        zip(first, zip(&self.edges, self.sums.chunks_exact(self.channels)))
+            .map(|(from, (&to, sums))| window(from, to, sums.iter().map(ratio).fold(0.0, f64::max)))
+            .collect()
+    }
 }
 
 /// 1, 2, 5, 10, 20, 50 ... and `steps`.

@@ -1,19 +1,31 @@
 //! What a network does inside: the manifold its state lives on, and how well it integrates there.
 //!
-//! [`spectrum`] looks at W and at the spread of the pre-activations, [`coordinates`] reads the integrals
-//! off the manifold, [`decay`] measures the integration that is realised, [`error`] follows the error
-//! over time.
+//! [`spectrum`] looks at W and at the spread of the pre-activations, [`modes`] tells the large singular values from
+//! the bulk, [`alignment`] compares singular vectors with encoders and decoders, [`dimension`] counts local
+//! dimensions, [`coordinates`] reads the integrals off the manifold, [`selectivity`] asks what single neurons say
+//! about them, [`decay`] measures the integration that is realised, [`error`] follows the error over time and
+//! [`growth`] says how fast it grows.
 
+pub mod alignment;
 pub mod coordinates;
 pub mod decay;
+pub mod dimension;
 pub mod error;
+pub mod growth;
+pub mod modes;
+pub mod selectivity;
 pub mod spectrum;
 
 use faer::Mat;
 use serde::{Deserialize, Serialize};
 
+pub use alignment::Alignments;
 pub use coordinates::Cloud;
+pub use dimension::LocalDimension;
 pub use error::Window;
+pub use growth::PowerLaw;
+pub use modes::Modes;
+pub use selectivity::{Selectivity, TuningMap};
 
 use crate::network::Network;
 use crate::task::relative_rmse;
@@ -52,6 +64,44 @@ pub struct Analysis {
     pub error_curve: Vec<Window>,
     /// Points of the manifold to plot.
     pub cloud: Cloud,
+    /// The large singular values told from the bulk.
+    #[serde(default)]
+    pub modes: Modes,
+    /// The D + 1 leading singular vectors (D of rank D) against encoders, decoders and the all-ones direction.
+    #[serde(default)]
+    pub alignments: Alignments,
+    /// |p - P p| / |p| with P on the best D and D + 1 directions, whatever W: principal axes about zero.
+    #[serde(default)]
+    pub pca_residual: [f64; 2],
+    /// Dimension that the neighbourhoods of the pre-activations show.
+    #[serde(default)]
+    pub local_dimension: Option<LocalDimension>,
+    /// [`Analysis::distance`] against time since reset.
+    #[serde(default)]
+    pub distance_curve: Vec<DistanceWindow>,
+    /// How well the coordinates are functions of the integrals; `None` without a task.
+    #[serde(default)]
+    pub coordinate_fit: Option<coordinates::Fit>,
+    /// What single neurons say about the integrals; `None` without a task.
+    #[serde(default)]
+    pub selectivity: Option<Selectivity>,
+    /// Tuning maps of neurons from the purest to the most mixed; empty without a task.
+    #[serde(default)]
+    pub tuning: Vec<TuningMap>,
+    /// The power law of the error against time; `None` without a task or error.
+    #[serde(default)]
+    pub error_growth: Option<PowerLaw>,
+}
+
+/// A stretch of time since reset and the distance to the manifold in it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DistanceWindow {
+    /// First step, counted from 1.
+    pub from: usize,
+    /// Last step.
+    pub to: usize,
+    /// |p - P p| / |p|, as [`Analysis::distance`].
+    pub distance: f64,
 }
 
 /// One channel: what was wanted and what is realised.
@@ -99,11 +149,7 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
     let (n, width) = (network.neurons(), network.input.ncols());
     let x: Vec<f64> = x.iter().copied().cycle().take(steps * width).collect();
     let run = simulate::run(network, &x, true);
-    // What a diverging network does near infinity says nothing about its manifold.
-    let usable =
-        run.pre_activations.chunks_exact(n).take_while(|p| p.iter().all(|p| p.abs() < 1e100)).count();
-    // A bias is where the manifold lies, not a direction of it.
-    let p = Mat::from_fn(n, usable, |i, t| run.pre_activations[t * n + i] - network.bias[i]);
+    let p = usable(network, &run.pre_activations);
 
     let outputs = network.readout.nrows();
     let dimension = match (&network.task, network.rank()) {
@@ -111,17 +157,26 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
         (None, 0) => outputs,
         (None, rank) => rank,
     };
-    let (left, singular_values) = spectrum::of_weights(network)?;
+    let singular = spectrum::of_weights(network)?;
+    let left = &singular.left;
     let dimension = dimension.min(left.ncols());
+    let span = left.subcols(0, dimension).to_owned();
     let distance = |k: usize| capped(spectrum::distance(&p, &left.subcols(0, k).to_owned()));
-    let variances = spectrum::variances(&p)?;
+    let (variances, axes) = spectrum::principal_axes(p.as_ref(), true)?;
+    let (moments, _) = spectrum::principal_axes(p.as_ref(), false)?;
     let total: f64 = variances.iter().sum();
     let shares: Vec<f64> = variances.iter().map(|v| if total > 0.0 { v / total } else { 0.0 }).collect();
     let squares: f64 = shares.iter().map(|share| share * share).sum();
-    let q = left.subcols(0, dimension).transpose() * &p;
+    let q = span.transpose() * &p;
     let integrals = network.task.as_ref().map(|task| task.integrals(&x));
-    let cloud = Cloud::new(&q, &p, integrals.as_deref())?;
+    let cloud = Cloud::new(&q, &p, &axes, integrals.as_deref())?;
 
+    let curves = curves(network, &x, &run, &p, &span);
+    let rates = Mat::from_fn(n, p.ncols(), |i, t| {
+        simulate::activate(network.activation, p[(i, t)] + network.bias[i])
+    });
+    let selectivity =
+        integrals.as_ref().and_then(|u| selectivity::of_rates(&rates, u, network.input.ncols()));
     let mut channels = Vec::new();
     if let (Some(task), Some(integrals)) = (&network.task, &integrals) {
         let targets = task.targets(&x);
@@ -147,18 +202,81 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
         rank: network.rank(),
         dimension,
         steps,
-        singular_values,
         distance: distance(dimension),
         distance_one_more: (dimension < left.ncols()).then(|| distance(dimension + 1)),
         variance: shares.iter().take(10).copied().collect(),
         participation_ratio: if squares > 0.0 { 1.0 / squares } else { 0.0 },
         relative_rmse: channels.iter().map(|c| c.relative_rmse).reduce(f64::max),
-        error_curve: network.task.as_ref().map_or_else(Vec::new, |task| {
-            error::curve(task, &x, steps, |x| simulate::run(network, x, false).outputs)
-        }),
+        modes: modes::of_values(&singular.values, n),
+        alignments: alignment::of_network(network, &singular, dimension + 1),
+        pca_residual: [dimension, dimension + 1].map(|k| spectrum::left_over(&moments, k)),
+        local_dimension: dimension::local(&thinned(&p), dimension::NEIGHBOURS, dimension::NOISE)?,
+        coordinate_fit: integrals.as_ref().and_then(|u| coordinates::fit(&q, u, outputs)),
+        tuning: match (&selectivity, &integrals) {
+            (Some(found), Some(u)) => {
+                found.examples(MAPS).into_iter().map(|i| selectivity::tuning(&rates, u, outputs, i)).collect()
+            }
+            _ => Vec::new(),
+        },
+        selectivity,
+        error_growth: growth::with_time(&curves.0),
+        error_curve: curves.0,
+        distance_curve: curves.1,
+        singular_values: singular.values,
         channels,
         cloud,
     })
+}
+
+/// Tuning maps that an analysis holds.
+const MAPS: usize = 6;
+
+/// Pre-activations without their biases, n × T, of the steps before the network diverges.
+fn usable(network: &Network, pre_activations: &[f64]) -> Mat<f64> {
+    let n = network.neurons();
+    // What a diverging network does near infinity says nothing about its manifold.
+    let steps = pre_activations.chunks_exact(n).take_while(|p| p.iter().all(|p| p.abs() < 1e100)).count();
+    // A bias is where the manifold lies, not a direction of it.
+    Mat::from_fn(n, steps, |i, t| pre_activations[t * n + i] - network.bias[i])
+}
+
+/// At most 1500 columns, evenly spaced.
+fn thinned(p: &Mat<f64>) -> Mat<f64> {
+    let stride = p.ncols().div_ceil(1500).max(1);
+    Mat::from_fn(p.nrows(), p.ncols().div_ceil(stride), |i, k| p[(i, k * stride)])
+}
+
+/// Error (empty without a task) and distance against time, over the run and later starts of it.
+fn curves(
+    network: &Network,
+    x: &[f64],
+    run: &simulate::Trajectory,
+    p: &Mat<f64>,
+    span: &Mat<f64>,
+) -> (Vec<Window>, Vec<DistanceWindow>) {
+    let width = network.input.ncols();
+    let steps = x.len() / width;
+    let mut errors = error::Parts::new(steps, network.readout.nrows());
+    let mut distances = error::Parts::new(steps, 1);
+    let mut add = |x: &[f64], outputs: &[f64], p: &Mat<f64>| {
+        distances.add(spectrum::squares_outside(p, span));
+        if let Some(task) = &network.task {
+            errors.add_errors(outputs, &task.targets(x));
+        }
+    };
+    for (start, range) in error::starts(steps).enumerate() {
+        if start == 0 {
+            add(x, &run.outputs, p);
+        } else {
+            let x = &x[range.start * width..range.end * width];
+            let run = simulate::run(network, x, true);
+            add(x, &run.outputs, &usable(network, &run.pre_activations));
+        }
+    }
+    let of_error = |from, to, relative_rmse| Window { from, to, relative_rmse };
+    let of_distance = |from, to, distance| DistanceWindow { from, to, distance };
+    let errors = if network.task.is_some() { errors.windows(of_error) } else { Vec::new() };
+    (errors, distances.windows(of_distance))
 }
 
 fn check(network: &Network, x: &[f64], steps: usize) -> Result<()> {

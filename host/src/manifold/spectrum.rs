@@ -5,12 +5,22 @@ use faer::{Mat, MatRef, Side};
 use crate::network::{Network, Recurrence};
 use crate::{Error, Result};
 
-/// Left singular vectors (n × k) and singular values of W, largest first: k = n for a dense network, R
-/// for a low-rank one, whose W is never formed.
+/// Singular vectors and values of W, largest first: k = n for a dense network, R for a low-rank one.
+#[derive(Clone, Debug)]
+pub struct Singular {
+    /// Left singular vectors, n × k: where W writes.
+    pub left: Mat<f64>,
+    /// Singular values, k.
+    pub values: Vec<f64>,
+    /// Right singular vectors, n × k: what W reads.
+    pub right: Mat<f64>,
+}
+
+/// The singular value decomposition of W, which is never formed for a low-rank network.
 ///
 /// # Errors
 /// The decomposition does not converge.
-pub fn of_weights(network: &Network) -> Result<(Mat<f64>, Vec<f64>)> {
+pub fn of_weights(network: &Network) -> Result<Singular> {
     let failed = |_| Error::Numeric {
         what: "singular values of W".into(),
         reason: "no convergence; are all weights finite?".into(),
@@ -19,13 +29,18 @@ pub fn of_weights(network: &Network) -> Result<(Mat<f64>, Vec<f64>)> {
     match &network.recurrence {
         Recurrence::Dense(w) => {
             let svd = w.svd().map_err(failed)?;
-            Ok((svd.U().to_owned(), values(svd.S(), w.nrows())))
+            let (left, right) = (svd.U().to_owned(), svd.V().to_owned());
+            Ok(Singular { left, values: values(svd.S(), w.nrows()), right })
         }
         Recurrence::LowRank { u, v } => {
             // W = Q_u (R_u R_vᵀ) Q_vᵀ.
             let (left, right) = (u.qr(), v.qr());
             let svd = (left.thin_R() * right.thin_R().transpose()).svd().map_err(failed)?;
-            Ok((left.compute_thin_Q() * svd.U(), values(svd.S(), u.ncols().min(u.nrows()))))
+            Ok(Singular {
+                left: left.compute_thin_Q() * svd.U(),
+                values: values(svd.S(), u.ncols().min(u.nrows())),
+                right: right.compute_thin_Q() * svd.V(),
+            })
         }
     }
 }
@@ -38,30 +53,41 @@ pub fn distance(p: &Mat<f64>, q: &Mat<f64>) -> f64 {
     if norm > 0.0 { outside.norm_l2() / norm } else { 0.0 }
 }
 
-/// Variances of the columns of p (n × T) along their principal axes, largest first.
+/// |p_t - Q Qᵀ p_t|² and |p_t|² of every column of p.
+pub(super) fn squares_outside(p: &Mat<f64>, q: &Mat<f64>) -> impl Iterator<Item = (f64, f64)> {
+    let outside = p - q * (q.transpose() * p);
+    (0..p.ncols()).map(move |t| (outside.col(t).squared_norm_l2(), p.col(t).squared_norm_l2()))
+}
+
+/// Second moments and principal axes (columns) of the columns of p (n × T), largest first; about the mean they are
+/// variances.
 ///
 /// # Errors
 /// The decomposition does not converge.
-pub fn variances(p: &Mat<f64>) -> Result<Vec<f64>> {
-    let (values, _) = principal_axes(p.as_ref())?;
-    Ok(values.into_iter().map(|v| v.max(0.0)).collect())
-}
-
-/// Variances and principal axes (columns) of the columns of p, largest variance first.
-pub(super) fn principal_axes(p: MatRef<'_, f64>) -> Result<(Vec<f64>, Mat<f64>)> {
+pub fn principal_axes(p: MatRef<'_, f64>, about_mean: bool) -> Result<(Vec<f64>, Mat<f64>)> {
     let (n, count) = (p.nrows(), p.ncols().max(1) as f64);
-    let mean: Vec<f64> = (0..n).map(|i| p.row(i).iter().sum::<f64>() / count).collect();
+    let centre: Vec<f64> =
+        (0..n).map(|i| if about_mean { p.row(i).iter().sum::<f64>() / count } else { 0.0 }).collect();
     // Scaled first: a network about to diverge would overflow the squares.
     let size = p.norm_max();
     let size = if size > 0.0 { size } else { 1.0 };
-    let centred = Mat::from_fn(n, p.ncols(), |i, t| (p[(i, t)] - mean[i]) / size);
-    let covariance = faer::Scale(1.0 / count) * &centred * centred.transpose();
-    let eigen = covariance.self_adjoint_eigen(Side::Lower).map_err(|_| Error::Numeric {
-        what: "principal axes of the pre-activations".into(),
-        reason: "no convergence; does the network stay finite?".into(),
-    })?;
-    let values = (0..n).rev().map(|k| eigen.S()[k] * size * size).collect();
+    let centred = Mat::from_fn(n, p.ncols(), |i, t| (p[(i, t)] - centre[i]) / size);
+    let moments = faer::Scale(1.0 / count) * &centred * centred.transpose();
+    let eigen = moments
+        .self_adjoint_eigen(Side::Lower)
+        .map_err(|_| unconverged("principal axes of the pre-activations"))?;
+    let values = (0..n).rev().map(|k| (eigen.S()[k] * size * size).max(0.0)).collect();
     Ok((values, Mat::from_fn(n, n, |i, k| eigen.U()[(i, n - 1 - k)])))
+}
+
+/// sum_{i > k} lambda_i / sum_i lambda_i, under a root: what the best k directions leave of a norm.
+pub(super) fn left_over(moments: &[f64], k: usize) -> f64 {
+    let total: f64 = moments.iter().sum();
+    if total > 0.0 { (moments.iter().skip(k).sum::<f64>() / total).sqrt() } else { 0.0 }
+}
+
+pub(super) fn unconverged(what: &str) -> Error {
+    Error::Numeric { what: what.into(), reason: "no convergence; does the network stay finite?".into() }
 }
 
 #[cfg(test)]
@@ -86,8 +112,13 @@ mod tests {
             let across = [0.0, 0.0, 1.0, -1.0][t];
             [5.0 + (along + across) / 2f64.sqrt(), (along - across) / 2f64.sqrt()][i]
         });
-        let variances = variances(&p).expect("converges");
+        let (variances, _) = principal_axes(p.as_ref(), true).expect("converges");
         assert!((variances[0] - 2.0).abs() < 1e-14 && (variances[1] - 0.5).abs() < 1e-14, "{variances:?}");
+        // About zero: 2 + 25/2 and 1/2 + 25/2 with a mixed term of 25/2.
+        let (moments, _) = principal_axes(p.as_ref(), false).expect("converges");
+        let (middle, half) = (13.75, 0.75_f64.hypot(12.5));
+        assert!((moments[0] - middle - half).abs() < 1e-13 && (moments[1] - middle + half).abs() < 1e-13);
+        assert!((left_over(&[9.0, 16.0], 1) - 0.8).abs() < 1e-15 && left_over(&[0.0], 0) == 0.0);
     }
 
     #[test]
@@ -98,13 +129,13 @@ mod tests {
         let low = Recurrence::LowRank { u: u.clone(), v };
         let network = |recurrence| Network::plain(Activation::Tanh, recurrence, u.clone(), read.clone());
         let (wide, narrow) = (network(dense), network(low));
-        let (q, values) = of_weights(&narrow).expect("converges");
-        let (_, all) = of_weights(&wide).expect("converges");
-        assert_eq!(values.len(), 3);
-        for k in 0..3 {
-            assert!((values[k] - all[k]).abs() < 1e-14);
-        }
+        let low = of_weights(&narrow).expect("converges");
+        let all = of_weights(&wide).expect("converges").values;
+        assert_eq!(low.values.len(), 3);
+        assert!(low.values.iter().zip(&all).all(|(low, all)| (low - all).abs() < 1e-14));
         assert!(all[3] < 1e-14);
-        assert!(distance(&wide.weights(), &q) < 1e-14, "Q spans the columns of W");
+        assert!(distance(&wide.weights(), &low.left) < 1e-14, "the left vectors span the columns of W");
+        let rows = wide.weights().transpose().to_owned();
+        assert!(distance(&rows, &low.right) < 1e-14, "the right vectors span its rows");
     }
 }

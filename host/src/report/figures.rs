@@ -1,5 +1,6 @@
 //! The figures of a report, by `kuva`: SVG for the page and for papers, PNG for everything else.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use kuva::backend::raster::RasterBackend;
@@ -14,7 +15,7 @@ use kuva::render::theme::Theme;
 
 use super::text::{DIVERGED, grouped, list, percent, power_of_ten, scientific};
 use super::{ManifoldPoint, NetworkReport, Report, learning, traces};
-use crate::{Error, Result};
+use crate::{Error, Result, format};
 
 /// Colours of the networks, in order: told apart by the colour-blind (Okabe & Ito 2008).
 pub const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
@@ -71,6 +72,19 @@ impl Figure {
             .render_scene(&self.scene)
             .map_err(|reason| Error::Numeric { what: format!("figure {}", self.name), reason })
     }
+}
+
+/// Writes every figure as name.svg and name.png into `folder`.
+///
+/// # Errors
+/// An image cannot be drawn, a file cannot be written.
+pub fn write(folder: &Path, figures: &[Figure]) -> Result<()> {
+    for figure in figures {
+        let file = |ending: &str| folder.join(format!("{}.{ending}", figure.name));
+        format::write_atomic(&file("svg"), figure.svg().as_bytes())?;
+        format::write_atomic(&file("png"), &figure.png()?)?;
+    }
+    Ok(())
 }
 
 /// Numbers clip paths from 0 in every figure: kuva counts them through the whole process, and the

@@ -2,6 +2,7 @@
 //!
 //! [`build`] goes from a network to plain data, [`figures`] from data to SVG and PNG, [`page`] to HTML.
 
+pub mod analysis;
 pub mod build;
 mod check;
 pub mod figures;
@@ -9,6 +10,7 @@ pub mod learning;
 pub mod page;
 pub mod rules;
 pub mod text;
+pub mod theory;
 mod traces;
 
 use std::path::Path;
@@ -151,11 +153,7 @@ pub fn write(folder: &Path, report: &Report) -> Result<()> {
     report.check(&json.display().to_string())?;
     let report = report.clone().finite();
     let figures = figures::all(&report);
-    for figure in &figures {
-        let file = |ending: &str| folder.join("figures").join(format!("{}.{ending}", figure.name));
-        format::write_atomic(&file("svg"), figure.svg().as_bytes())?;
-        format::write_atomic(&file("png"), &figure.png()?)?;
-    }
+    figures::write(&folder.join("figures"), &figures)?;
     format::write_json(&json, &report)?;
     format::write_atomic(&folder.join("report.html"), page::render(&report, &figures).as_bytes())
 }
