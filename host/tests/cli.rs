@@ -137,9 +137,18 @@ fn verify_prints_stable_json() {
 /// The example that `--help` shows is one that runs.
 #[test]
 fn every_help_has_an_example() {
-    for command in
-        ["quickstart", "design", "train", "compress", "analyse", "export", "verify", "report", "inspect"]
-    {
+    for command in [
+        "quickstart",
+        "design",
+        "train",
+        "sweep",
+        "compress",
+        "analyse",
+        "export",
+        "verify",
+        "report",
+        "inspect",
+    ] {
         let output = tinyfold(Path::new("."), &[command, "--help"]);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(

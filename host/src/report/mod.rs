@@ -8,6 +8,7 @@ pub mod figures;
 pub mod learning;
 pub mod page;
 pub mod rules;
+pub mod sweep;
 pub mod text;
 mod traces;
 
