@@ -10,7 +10,7 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What was tried: "read", "write", "create folder".
+        /// What was tried: "read", "write", "create folder" ...
         action: &'static str,
         /// The system's reason.
         source: std::io::Error,

@@ -12,6 +12,7 @@ pub mod manifold;
 pub mod network;
 pub mod report;
 pub mod simulate;
+pub mod sweep;
 pub mod task;
 pub mod theory;
 pub mod train;

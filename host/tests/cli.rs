@@ -141,6 +141,7 @@ fn every_help_has_an_example() {
         "quickstart",
         "design",
         "train",
+        "sweep",
         "compress",
         "analyse",
         "theory",

@@ -626,6 +626,26 @@ fn a_resumed_run_ends_with_the_same_bits() {
     }
 }
 
+/// A snapshot of the update that ended a run early does not go on: the run may have been killed before it said so.
+#[test]
+fn a_run_that_had_ended_does_not_go_on() {
+    let reached = Settings { stop_loss: 0.05, steps: 2000, interval: 1, ..small() };
+    let stalled = Settings { patience: 3, steps: 2000, learning_rate: 1e-300, ..small() };
+    for settings in [reached, stalled] {
+        let mut last = None;
+        let whole = train(&settings, None, &mut |progress| {
+            if let Progress::Interval { snapshot, .. } = progress {
+                last = Some(snapshot.clone());
+            }
+            Control::Continue
+        })
+        .expect("trains");
+        let resumed = resume(&last.expect("an interval"), None, &mut |_| Control::Continue).expect("trains");
+        assert_eq!((resumed.end, resumed.history.len()), (whole.end, whole.history.len()));
+        assert_eq!(bits(&resumed.network), bits(&whole.network));
+    }
+}
+
 /// The driver is killed outright at some moment; what it wrote goes on to the file of a run that never was.
 #[cfg(unix)]
 #[test]

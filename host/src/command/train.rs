@@ -1,22 +1,21 @@
 //! `tinyfold train`.
 
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
 
 use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, say};
-use crate::format::{self, network};
-use crate::network::{Channel, Network};
+use crate::format::network;
 use crate::report::rules::{self, Comparison};
+use crate::task::Dataset;
 use crate::task::recording::RecordingArgs;
+use crate::train::folder::{RESUME, train_into_folder};
 use crate::train::online::{Rule, Run, learn};
 use crate::train::optimiser::Method;
 use crate::train::settings::{Loss, Supports};
-use crate::train::{Control, End, Metrics, Precision, Progress, Settings, Snapshot, Trained, resume, train};
+use crate::train::{Control, End, Precision, Progress, Settings, Snapshot, Trained};
 use crate::{Error, Result};
 
 /// Trains a recurrent network to integrate, by backpropagation through time.
@@ -172,13 +171,6 @@ impl Args {
     }
 }
 
-#[derive(Serialize)]
-struct Provenance<'a> {
-    tinyfold: &'static str,
-    machine: String,
-    inputs: Option<&'a [Channel]>,
-}
-
 /// Runs the command.
 ///
 /// # Errors
@@ -233,7 +225,10 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// Becomes true at Ctrl-C.
-fn interrupted() -> Result<Arc<AtomicBool>> {
+///
+/// # Errors
+/// The signal cannot be caught.
+pub fn interrupted() -> Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     let seen = interrupted.clone();
     ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed)).map_err(|error| Error::Numeric {
@@ -274,73 +269,32 @@ fn online(settings: &Settings, args: &Args, interrupted: &AtomicBool) -> Result<
     Ok(())
 }
 
-/// What a run goes on from.
-const RESUME: &str = "resume.safetensors";
-
 /// Trains with a progress bar, into a run folder; from a snapshot if there is one.
 ///
 /// # Errors
-/// As [`train`]; a file that cannot be written.
+/// As [`train_into_folder`].
 pub fn train_into(
     settings: &Settings,
-    data: Option<&crate::task::Dataset>,
+    data: Option<&Dataset>,
     folder: &Path,
     from: Option<&Snapshot>,
     interrupted: &AtomicBool,
 ) -> Result<Trained> {
-    let provenance = Provenance {
-        tinyfold: env!("CARGO_PKG_VERSION"),
-        machine: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
-        inputs: data.map(|data| data.inputs.as_slice()),
-    };
-    format::write_json(&folder.join("run.json"), &provenance)?;
-    format::write_atomic(&folder.join("settings.toml"), settings.documented().as_bytes())?;
     let template = "training {bar:40} {pos}/{len} {msg} {eta}";
     let bar = ProgressBar::new(settings.steps as u64)
         .with_style(ProgressStyle::with_template(template).expect("a valid template"));
-    let mut failed = None;
     let mut last = from.and_then(|snapshot| snapshot.header.history.last()).copied();
-    let write = |metrics: Metrics, now: &Network, snapshot: &Snapshot| {
-        let mut lines = String::new();
-        for metrics in &snapshot.header.history {
-            let line = serde_json::to_string(metrics).expect("numbers become JSON");
-            writeln!(lines, "{line}").expect("a String takes everything");
-        }
-        format::write_atomic(&folder.join("metrics.jsonl"), lines.as_bytes())?;
-        if metrics.loss.is_finite() {
-            snapshot.save(&folder.join(RESUME))?;
-        }
-        if metrics.error().is_finite() {
-            network::save(&folder.join("checkpoint.safetensors"), now)?;
-        }
-        Ok(())
-    };
-    let mut watch = |progress: Progress<'_>| {
+    let trained = train_into_folder(settings, data, folder, from, &mut |progress| {
         match progress {
-            Progress::Step { step, loss } => {
+            &Progress::Step { step, loss } => {
                 bar.set_position(step as u64);
                 let rollout = last.map_or(String::new(), |m| format!(", roll-out {:.1e}", m.error()));
                 bar.set_message(format!("loss {loss:.1e}{rollout}"));
             }
-            Progress::Interval { metrics, network: now, snapshot } => {
-                last = Some(metrics);
-                if let Err(error) = write(metrics, now, snapshot) {
-                    failed = Some(error);
-                    return Control::Stop;
-                }
-            }
+            Progress::Interval { metrics, .. } => last = Some(*metrics),
         }
         if interrupted.load(Ordering::Relaxed) { Control::Stop } else { Control::Continue }
-    };
-    let trained = match from {
-        Some(snapshot) => resume(snapshot, data, &mut watch),
-        None => train(settings, data, &mut watch),
-    };
+    });
     bar.finish_and_clear();
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    let trained = trained?;
-    network::save(&folder.join("network.safetensors"), &trained.network)?;
-    Ok(trained)
+    trained
 }

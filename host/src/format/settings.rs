@@ -24,6 +24,19 @@ pub fn parse<T: DeserializeOwned>(text: &str, place: &str) -> Result<T> {
     })
 }
 
+/// As [`parse`], of a table that no single file holds.
+///
+/// # Errors
+/// As [`parse`], without a line.
+pub fn from_table<T: DeserializeOwned>(table: toml::Table, place: &str) -> Result<T> {
+    table.try_into().map_err(|error: toml::de::Error| {
+        let message = error.message();
+        let (expected, found) =
+            explain(message).unwrap_or_else(|| ("a setting that fits".into(), message.replace('\n', " ")));
+        Error::input(place, expected, found)
+    })
+}
+
 /// What serde says of an unknown field or variant, in our words: expected, found.
 fn explain(message: &str) -> Option<(String, String)> {
     let unknown =

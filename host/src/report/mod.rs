@@ -9,6 +9,7 @@ pub mod figures;
 pub mod learning;
 pub mod page;
 pub mod rules;
+pub mod sweep;
 pub mod text;
 pub mod theory;
 mod traces;

@@ -6,6 +6,7 @@
 pub mod average;
 pub mod bptt;
 pub mod checkpoint;
+pub mod folder;
 pub mod online;
 pub mod optimiser;
 pub mod parameters;
@@ -42,7 +43,8 @@ pub use settings::{Precision, Settings};
 pub struct Metrics {
     /// Updates done.
     pub step: usize,
-    /// Batch loss of the last batch.
+    /// Batch loss of the last batch; null in JSON when it is not finite.
+    #[serde(deserialize_with = "or_infinite")]
     pub loss: f64,
     /// Relative RMSE over 2000 Gaussian steps, worst channel; infinite (null in JSON) when it diverges.
     #[serde(deserialize_with = "or_infinite")]
@@ -102,7 +104,7 @@ pub enum Control {
 }
 
 /// Why training ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum End {
     /// All updates are done.
@@ -293,7 +295,12 @@ impl<'a, T: Real> Session<'a, T> {
         let settings = self.settings;
         let before = self.history.last().map_or(0.0, |metrics| metrics.seconds);
         let began = Instant::now();
-        let mut end = End::Done;
+        let mut end = match self.history.last() {
+            // The snapshot of the last interval of a run that was interrupted before it had said so.
+            Some(metrics) if metrics.loss <= settings.stop_loss => End::Reached,
+            Some(_) if self.stalled() => End::Stalled,
+            _ => End::Done,
+        };
         while self.step < settings.steps && end == End::Done {
             self.step += 1;
             let step = self.step;

@@ -106,6 +106,7 @@ macro_rules! settings {
         }
     };
 }
+pub(crate) use settings;
 
 settings! {
     /// All that decides a training run: on one machine the same settings and data give the same bits, for
