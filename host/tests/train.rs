@@ -606,7 +606,7 @@ fn a_resumed_run_ends_with_the_same_bits() {
         let mut kept = None;
         train(&settings, None, &mut |progress| match progress {
             Progress::Interval { snapshot, metrics, .. } if metrics.step == 40 => {
-                kept = Some(snapshot.clone());
+                kept = Some(snapshot());
                 Control::Stop
             }
             _ => Control::Continue,

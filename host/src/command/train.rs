@@ -324,7 +324,7 @@ pub fn train_into(
             }
             Progress::Interval { metrics, network: now, snapshot } => {
                 last = Some(metrics);
-                if let Err(error) = write(metrics, now, snapshot) {
+                if let Err(error) = write(metrics, now, &snapshot()) {
                     failed = Some(error);
                     return Control::Stop;
                 }

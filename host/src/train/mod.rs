@@ -85,8 +85,8 @@ pub enum Progress<'a> {
         metrics: Metrics,
         /// The network as it is now.
         network: &'a Network,
-        /// What [`resume`] goes on from, to the same bits.
-        snapshot: &'a Snapshot,
+        /// Makes what [`resume`] goes on from, to the same bits: a copy of all that training changes.
+        snapshot: &'a dyn Fn() -> Snapshot,
     },
 }
 
@@ -301,7 +301,7 @@ impl<'a, T: Real> Session<'a, T> {
                 let (clip, decay) = (settings.clip, settings.weight_decay);
                 self.optimiser.update(&mut self.parameters, &gradient, learning_rate, clip, decay);
                 self.keep_signs();
-                if loss <= settings.stop_loss {
+                if settings.stop_loss > 0.0 && loss <= settings.stop_loss {
                     end = End::Reached;
                 }
             } else {
@@ -323,7 +323,7 @@ impl<'a, T: Real> Session<'a, T> {
             } else if self.stalled() && end == End::Done {
                 end = End::Stalled;
             }
-            let snapshot = &self.snapshot();
+            let snapshot = &|| self.snapshot();
             let wanted = watch(Progress::Interval { metrics, network: &network, snapshot });
             if wanted == Control::Stop && end == End::Done {
                 end = End::Stopped;
