@@ -601,14 +601,16 @@ fn a_resumed_run_ends_with_the_same_bits() {
         Settings { loss: Loss::Proxy, dale: 0.25, ..plain.clone() },
         Settings { proxy_weight: 0.1, free_input: false, precision: Precision::F64, ..plain },
     ];
-    for settings in variants {
-        let whole = quiet(&settings).expect("trains");
+    // Stopped at an interval, and between two of them as by Ctrl-C.
+    for (settings, stop) in variants.iter().flat_map(|settings| [(settings, 40), (settings, 47)]) {
+        let whole = quiet(settings).expect("trains");
         let mut kept = None;
-        train(&settings, None, &mut |progress| match progress {
-            Progress::Interval { snapshot, metrics, .. } if metrics.step == 40 => {
-                kept = Some(snapshot.clone());
+        train(settings, None, &mut |progress| match progress {
+            Progress::Interval { snapshot, metrics, .. } if metrics.step == stop => {
+                kept = Some(snapshot());
                 Control::Stop
             }
+            Progress::Step { step, .. } if step == stop => Control::Stop,
             _ => Control::Continue,
         })
         .expect("trains");
@@ -616,7 +618,7 @@ fn a_resumed_run_ends_with_the_same_bits() {
         let path = folder.path().join("run.safetensors");
         kept.expect("an interval").save(&path).expect("written");
         let snapshot = Snapshot::load(&path).expect("read back");
-        assert_eq!(snapshot.header.step, 40);
+        assert_eq!(snapshot.header.step, stop);
         let resumed = resume(&snapshot, None, &mut |_| Control::Continue).expect("trains");
         assert_eq!(bits(&resumed.network), bits(&whole.network), "{settings:?}");
         let losses = |trained: &Trained| -> Vec<(usize, u64, u64)> {
@@ -635,7 +637,7 @@ fn a_run_that_had_ended_does_not_go_on() {
         let mut last = None;
         let whole = train(&settings, None, &mut |progress| {
             if let Progress::Interval { snapshot, .. } = progress {
-                last = Some(snapshot.clone());
+                last = Some(snapshot());
             }
             Control::Continue
         })

@@ -8,6 +8,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, say};
 use crate::format::network;
+use crate::report::curves;
 use crate::report::rules::{self, Comparison};
 use crate::task::Dataset;
 use crate::task::recording::RecordingArgs;
@@ -194,6 +195,7 @@ pub fn run(args: &Args) -> Result<()> {
         return online(&settings, args, &interrupted);
     }
     let trained = train_into(&settings, Some(&data), out, snapshot.as_ref(), &interrupted)?;
+    curves::write(out, &trained.history)?;
     let errors = evaluate_on(&trained.network, &data)?;
     if args.json {
         let Trained { best, end, .. } = &trained;
@@ -215,6 +217,9 @@ pub fn run(args: &Args) -> Result<()> {
         End::Diverged => say!(
             "diverged at update {last}: the loss is no longer finite; kept the best network, of update {kept}"
         ),
+    }
+    if trained.history.len() > 1 {
+        say!("{}", curves::lines(&trained.history));
     }
     say!("{errors}");
     if trained.best.error() >= 1.0 {

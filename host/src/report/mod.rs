@@ -5,6 +5,7 @@
 pub mod analysis;
 pub mod build;
 mod check;
+pub mod curves;
 pub mod figures;
 pub mod learning;
 pub mod page;

@@ -7,28 +7,22 @@ use kuva::plot::ScatterPlot;
 use kuva::render::layout::TickFormat;
 use kuva::render::plots::Plot;
 
-use super::figures::{Figure, colour, grid, layout, line, log_y, with_powers_of_ten};
-use super::text::{DIVERGED, grouped};
+use super::figures::{self, Figure, colour, grid, layout, line, with_powers_of_ten};
+use super::text::DIVERGED;
+use crate::Result;
 use crate::sweep::folder;
-use crate::sweep::plan::{Plan, show};
+use crate::sweep::plan::{Plan, Run, show};
 use crate::sweep::table::Table;
 use crate::train::Metrics;
 use crate::train::folder::read_metrics;
-use crate::{Result, format};
 
 /// Writes figures/errors and figures/curves, as SVG and PNG.
 ///
 /// # Errors
 /// A file that cannot be read or written.
 pub fn write(out: &Path, plan: &Plan, table: &Table) -> Result<()> {
-    let mut figures = vec![curves(out, plan)?];
-    figures.extend(errors(plan, table));
-    for figure in figures {
-        let file = |ending: &str| out.join("figures").join(format!("{}.{ending}", figure.name));
-        format::write_atomic(&file("svg"), figure.svg().as_bytes())?;
-        format::write_atomic(&file("png"), &figure.png()?)?;
-    }
-    Ok(())
+    let drawn: Vec<Figure> = std::iter::once(curves(out, plan)?).chain(errors(plan, table)).collect();
+    figures::write(&out.join("figures"), &drawn)
 }
 
 /// One panel a setting: every run a point above its value, the geometric mean of all runs of a value as a line.
@@ -72,30 +66,11 @@ fn errors(plan: &Plan, table: &Table) -> Option<Figure> {
     Some(Figure { name: "errors", caption, scene: grid(cells, 320.0) })
 }
 
-/// Loss and roll-out error of every run against updates, one colour a combination.
+/// Loss and roll-out error of every run, one colour a combination.
 fn curves(out: &Path, plan: &Plan) -> Result<Figure> {
-    let metrics: Vec<Vec<Metrics>> =
-        plan.runs.iter().map(|run| read_metrics(&folder(out, run))).collect::<Result<_>>()?;
-    let panel = |name: &str, value: &dyn Fn(&Metrics) -> f64| {
-        let mut exponents = Vec::new();
-        let plots: Vec<Plot> = plan
-            .runs
-            .iter()
-            .zip(&metrics)
-            .map(|(run, history)| {
-                let points = history.iter().map(|m| (m.step as f64, value(m).min(DIVERGED)));
-                let points = log_y(points.filter(|(_, y)| y.is_finite()));
-                exponents.extend(points.iter().map(|&(_, y)| y));
-                Plot::Line(line(points, colour(run.combination), 1.2))
-            })
-            .collect();
-        let layout = layout(&plots, "updates", name)
-            .with_ticks(4)
-            .with_x_tick_format(TickFormat::Custom(Arc::new(|step: f64| grouped(step.max(0.0) as u64))));
-        (plots, with_powers_of_ten(layout, exponents.into_iter()))
-    };
-    let cells = vec![panel("batch loss", &|m| m.loss), panel("roll-out error", &Metrics::error)];
+    let run = |run: &Run| Ok((run.combination, read_metrics(&folder(out, run))?));
+    let runs: Vec<(usize, Vec<Metrics>)> = plan.runs.iter().map(run).collect::<Result<_>>()?;
     let caption =
         "Batch loss and roll-out error against updates, one line a run, one colour a combination.".into();
-    Ok(Figure { name: "curves", caption, scene: grid(cells, 340.0) })
+    Ok(super::curves::figure(&runs, caption))
 }

@@ -8,6 +8,7 @@
 //! | resume.safetensors | what the run goes on from, to the same bits |
 //! | checkpoint.safetensors | the latest network that is stable over a long roll-out |
 //! | network.safetensors | the best network, once training has ended |
+//! | figures/curves.svg, .png | loss and roll-out error against updates (the command, once training has ended) |
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -56,7 +57,7 @@ pub fn train_into_folder(
     let mut failed = None;
     let mut watch = |progress: Progress<'_>| {
         if let Progress::Interval { metrics, network, snapshot } = &progress
-            && let Err(error) = write(folder, metrics, network, snapshot)
+            && let Err(error) = write(folder, metrics, network, &snapshot())
         {
             failed = Some(error);
             return Control::Stop;

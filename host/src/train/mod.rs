@@ -89,8 +89,8 @@ pub enum Progress<'a> {
         metrics: Metrics,
         /// The network as it is now.
         network: &'a Network,
-        /// What [`resume`] goes on from, to the same bits.
-        snapshot: &'a Snapshot,
+        /// Makes what [`resume`] goes on from, to the same bits: a copy of all that training changes.
+        snapshot: &'a dyn Fn() -> Snapshot,
     },
 }
 
@@ -297,7 +297,7 @@ impl<'a, T: Real> Session<'a, T> {
         let began = Instant::now();
         let mut end = match self.history.last() {
             // The snapshot of the last interval of a run that was interrupted before it had said so.
-            Some(metrics) if metrics.loss <= settings.stop_loss => End::Reached,
+            Some(metrics) if self.reached(metrics.loss) => End::Reached,
             Some(_) if self.stalled() => End::Stalled,
             _ => End::Done,
         };
@@ -310,7 +310,7 @@ impl<'a, T: Real> Session<'a, T> {
                 let (clip, decay) = (settings.clip, settings.weight_decay);
                 self.optimiser.update(&mut self.parameters, &gradient, learning_rate, clip, decay);
                 self.keep_signs();
-                if loss <= settings.stop_loss {
+                if self.reached(loss) {
                     end = End::Reached;
                 }
             } else {
@@ -319,9 +319,12 @@ impl<'a, T: Real> Session<'a, T> {
             if watch(Progress::Step { step, loss }) == Control::Stop && end == End::Done {
                 end = End::Stopped;
             }
-            if end == End::Done && !step.is_multiple_of(settings.interval) && step < settings.steps {
+            let due = step.is_multiple_of(settings.interval) || step == settings.steps;
+            if end == End::Done && !due {
                 continue;
             }
+            // A run that was never stopped has no roll-out here: one that goes on must not have it either.
+            let unstopped = (end == End::Stopped && !due).then(|| self.snapshot());
             let network = self.network(&self.parameters);
             let (rollout, recording) = self.probe.errors(&network);
             let seconds = before + began.elapsed().as_secs_f64();
@@ -332,7 +335,7 @@ impl<'a, T: Real> Session<'a, T> {
             } else if self.stalled() && end == End::Done {
                 end = End::Stalled;
             }
-            let snapshot = &self.snapshot();
+            let snapshot = &|| unstopped.clone().unwrap_or_else(|| self.snapshot());
             let wanted = watch(Progress::Interval { metrics, network: &network, snapshot });
             if wanted == Control::Stop && end == End::Done {
                 end = End::Stopped;
@@ -340,6 +343,11 @@ impl<'a, T: Real> Session<'a, T> {
         }
         let Some((best, parameters)) = &self.best else { return Err(self.diverged()) };
         Ok(Trained { network: self.network(parameters), best: *best, history: self.history, end })
+    }
+
+    /// Whether a loss is as small as was asked for.
+    fn reached(&self, loss: f64) -> bool {
+        self.settings.stop_loss > 0.0 && loss <= self.settings.stop_loss
     }
 
     /// Whether the best network is older than patience allows.

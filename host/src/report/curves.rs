@@ -1,0 +1,100 @@
+//! What a training run did over its updates: as a figure, and as lines for a terminal.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kuva::render::layout::TickFormat;
+use kuva::render::plots::Plot;
+
+use super::figures::{self, Figure, colour, grid, layout, line, log_y, with_powers_of_ten};
+use super::text::{DIVERGED, grouped};
+use crate::Result;
+use crate::train::Metrics;
+
+/// Loss and roll-out error against updates, on logarithmic axes: a line a run, in the colour of its number.
+#[must_use]
+pub fn figure(runs: &[(usize, Vec<Metrics>)], caption: String) -> Figure {
+    let panel = |name: &str, value: &dyn Fn(&Metrics) -> f64| {
+        let mut exponents = Vec::new();
+        let plots: Vec<Plot> = runs
+            .iter()
+            .map(|(number, history)| {
+                let points = history.iter().map(|m| (m.step as f64, value(m).min(DIVERGED)));
+                let points = log_y(points.filter(|(_, y)| y.is_finite()));
+                exponents.extend(points.iter().map(|&(_, y)| y));
+                Plot::Line(line(points, colour(*number), 1.2))
+            })
+            .collect();
+        let layout = layout(&plots, "updates", name)
+            .with_ticks(4)
+            .with_x_tick_format(TickFormat::Custom(Arc::new(|step: f64| grouped(step.max(0.0) as u64))));
+        (plots, with_powers_of_ten(layout, exponents.into_iter()))
+    };
+    let cells = vec![panel("batch loss", &|m| m.loss), panel("roll-out error", &Metrics::error)];
+    Figure { name: "curves", caption, scene: grid(cells, 340.0) }
+}
+
+/// Writes figures/curves of one run into its folder, as SVG and PNG.
+///
+/// # Errors
+/// A file that cannot be written.
+pub fn write(folder: &Path, history: &[Metrics]) -> Result<()> {
+    let caption = "Batch loss and roll-out error against updates.".into();
+    figures::write(&folder.join("figures"), &[figure(&[(0, history.to_vec())], caption)])
+}
+
+/// Widest curve in a terminal.
+const WIDTH: usize = 60;
+
+/// Positive values on a logarithmic scale, in at most 60 characters of eight heights: the lowest one stands for the
+/// least value, x for one that is not finite.
+///
+/// ```
+/// use tinyfold::report::curves::sparkline;
+/// assert_eq!(sparkline(&[100.0, 10.0, f64::INFINITY, 1.0]), "█▅x▁");
+/// ```
+#[must_use]
+pub fn sparkline(values: &[f64]) -> String {
+    const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let log = |x: f64| if x.is_finite() { x.max(f64::MIN_POSITIVE).log10() } else { f64::INFINITY };
+    let columns = values.len().min(WIDTH);
+    let logs: Vec<f64> = (0..columns)
+        .map(|k| {
+            let of = &values[k * values.len() / columns..(k + 1) * values.len() / columns];
+            of.iter().map(|&x| log(x)).sum::<f64>() / of.len() as f64
+        })
+        .collect();
+    let finite = || logs.iter().copied().filter(|log| log.is_finite());
+    let (least, most) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
+    let top = (HEIGHTS.len() - 1) as f64;
+    let height =
+        |log: f64| if most > least { (top * (log - least) / (most - least)).round() as usize } else { 0 };
+    logs.iter().map(|&log| if log.is_finite() { HEIGHTS[height(log)] } else { 'x' }).collect()
+}
+
+/// Two lines: loss and roll-out error, from the first interval to the last.
+#[must_use]
+pub fn lines(history: &[Metrics]) -> String {
+    let (Some(first), Some(last)) = (history.first(), history.last()) else { return String::new() };
+    let row = |name: &str, value: fn(&Metrics) -> f64| {
+        let values: Vec<f64> = history.iter().map(value).collect();
+        format!("{name:8} {}  {:.1e} to {:.1e}", sparkline(&values), value(first), value(last))
+    };
+    format!("{}\n{}", row("loss", |m| m.loss), row("roll-out", Metrics::error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn curves_have_the_height_of_their_values() {
+        assert_eq!(sparkline(&[]), "");
+        assert_eq!(sparkline(&[3.0]), "▁");
+        assert_eq!(sparkline(&[f64::NAN, 0.5, 0.5]), "x▁▁");
+        let falling: Vec<f64> = (0..600).map(|k| 10_f64.powf(-0.01 * f64::from(k))).collect();
+        let drawn: Vec<char> = sparkline(&falling).chars().collect();
+        assert_eq!((drawn.len(), drawn[0], drawn[59]), (60, '█', '▁'));
+        assert!(drawn.is_sorted_by(|a, b| a >= b), "{drawn:?}");
+    }
+}
