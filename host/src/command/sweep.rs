@@ -13,7 +13,7 @@ use crate::{Error, Result};
 
 /// Trains every combination of settings, for every seed, on all cores or on Slurm.
 ///
-/// The file has what all runs share in [base], values of the settings that are swept in [grid], and seeds. Each
+/// The file has what all runs share in `[base]`, values of the settings that are swept in `[grid]`, and seeds. Each
 /// run has a folder as that of `tinyfold train`. The same command again does only what is missing, and goes on with what
 /// was interrupted, to the same bits. Parts run anywhere with --shard: copy their folders together and type the
 /// command without it. Writes results.json, table.csv and figures.
