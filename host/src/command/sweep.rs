@@ -6,9 +6,9 @@ use std::sync::atomic::Ordering;
 use super::say;
 use super::train::interrupted;
 use crate::report;
-use crate::sweep::plan::{Plan, Run};
+use crate::sweep::plan::Plan;
 use crate::sweep::table::Table;
-use crate::sweep::{Shard, claim, drive, folder, settings, slurm, worker};
+use crate::sweep::{Shard, claim, drive, incomplete, settings, slurm, worker};
 use crate::{Error, Result};
 
 /// Trains every combination of settings, for every seed, on all cores or on Slurm.
@@ -71,14 +71,10 @@ pub fn run(args: &Args) -> Result<()> {
     if args.slurm {
         slurm::run(&executable, &args.out, &plan, &stop)?;
     } else {
-        let mut todo: Vec<&Run> = Vec::new();
-        for run in plan.runs.iter().filter(|run| args.shard.is_none_or(|shard| shard.has(run))) {
-            if worker::outcome(&folder(&args.out, run))?.is_none() {
-                todo.push(run);
-            }
-        }
+        let mut open = incomplete(&args.out, &plan)?;
+        open.retain(|run| args.shard.is_none_or(|shard| shard.has(run)));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        failures = drive::drive(&executable, &args.out, &todo, args.jobs.unwrap_or(cores), &stop)?;
+        failures = drive::drive(&executable, &args.out, &open, args.jobs.unwrap_or(cores), &stop)?;
     }
     let table = Table::gather(&args.out, &plan)?;
     let (all, missing) = (plan.runs.len(), table.missing());

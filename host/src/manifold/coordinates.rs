@@ -38,7 +38,7 @@ impl Cloud {
         let at = |values: &Mat<f64>| -> Vec<Vec<f64>> {
             times.iter().map(|&t| (0..values.nrows()).map(|k| values[(k, t)]).collect()).collect()
         };
-        let (_, turn) = principal_axes(q.as_ref(), true)?;
+        let (_, turn) = principal_axes(q.as_ref())?;
         let shown = axes.ncols().min(3);
         let along = axes.subcols(0, shown).transpose() * p;
         let count = p.ncols().max(1) as f64;
@@ -86,7 +86,7 @@ const TERMS: usize = 300;
 pub fn fit(q: &Mat<f64>, integrals: &[f64], channels: usize) -> Option<Fit> {
     let (size, steps) = (q.norm_l2(), q.ncols());
     let standard = standardised(integrals, channels, steps);
-    let used: Vec<usize> = (0..channels).filter(|&c| standard.col(c).iter().any(|&u| u != 0.0)).collect();
+    let used = changing(&standard);
     // Products of at most three integrals, as the columns they multiply; shorter ones first.
     let mut terms: Vec<Vec<usize>> = vec![Vec::new()];
     let mut last = terms.clone();
@@ -135,6 +135,22 @@ pub(super) fn standardised(integrals: &[f64], channels: usize, steps: usize) -> 
     })
 }
 
+/// The integrals that change at all, of standardised ones.
+pub(super) fn changing(standard: &Mat<f64>) -> Vec<usize> {
+    (0..standard.ncols()).filter(|&c| standard.col(c).iter().any(|&u| u != 0.0)).collect()
+}
+
+/// R² of every column of `values` of which a fit leaves `rest`; 0 for one that never changes.
+pub(super) fn explained(values: &Mat<f64>, rest: &Mat<f64>) -> Vec<f64> {
+    (0..values.ncols())
+        .map(|c| {
+            let mean = values.col(c).iter().sum::<f64>() / values.nrows() as f64;
+            let power: f64 = values.col(c).iter().map(|value| (value - mean).powi(2)).sum();
+            if power > 0.0 { 1.0 - rest.col(c).squared_norm_l2() / power } else { 0.0 }
+        })
+        .collect()
+}
+
 /// R² of every integral as a linear function, with intercept, of the coordinates q (k × T).
 ///
 /// integrals: row-major, at least T × `channels`.
@@ -155,12 +171,5 @@ pub fn r_squared(q: &Mat<f64>, integrals: &[f64], channels: usize) -> Vec<f64> {
     let size = q.norm_max().max(f64::MIN_POSITIVE);
     let a = Mat::from_fn(steps, count, |t, k| if k + 1 < count { q[(k, t)] / size } else { 1.0 });
     let u = Mat::from_fn(steps, channels, |t, c| integrals[t * channels + c]);
-    let rest = &u - &a * a.col_piv_qr().solve_lstsq(&u);
-    (0..channels)
-        .map(|c| {
-            let mean = u.col(c).iter().sum::<f64>() / steps as f64;
-            let power: f64 = u.col(c).iter().map(|u| (u - mean).powi(2)).sum();
-            if power > 0.0 { 1.0 - rest.col(c).squared_norm_l2() / power } else { 0.0 }
-        })
-        .collect()
+    explained(&u, &(&u - &a * a.col_piv_qr().solve_lstsq(&u)))
 }

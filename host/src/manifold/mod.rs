@@ -162,8 +162,8 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
     let dimension = dimension.min(left.ncols());
     let span = left.subcols(0, dimension).to_owned();
     let distance = |k: usize| capped(spectrum::distance(&p, &left.subcols(0, k).to_owned()));
-    let (variances, axes) = spectrum::principal_axes(p.as_ref(), true)?;
-    let (moments, _) = spectrum::principal_axes(p.as_ref(), false)?;
+    let (variances, axes) = spectrum::principal_axes(p.as_ref())?;
+    let moments = spectrum::second_moments(p.as_ref())?;
     let total: f64 = variances.iter().sum();
     let shares: Vec<f64> = variances.iter().map(|v| if total > 0.0 { v / total } else { 0.0 }).collect();
     let squares: f64 = shares.iter().map(|share| share * share).sum();

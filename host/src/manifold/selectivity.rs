@@ -54,8 +54,7 @@ pub struct Selectivity {
 pub fn of_rates(rates: &Mat<f64>, integrals: &[f64], channels: usize) -> Option<Selectivity> {
     let (n, steps) = rates.shape();
     let standard = coordinates::standardised(integrals, channels, steps);
-    let used: Vec<usize> =
-        (0..channels).filter(|&c| standard.col(c).iter().any(|&value| value != 0.0)).collect();
+    let used = coordinates::changing(&standard);
     if steps <= used.len() + 1 {
         return None;
     }
@@ -73,13 +72,7 @@ pub fn of_rates(rates: &Mat<f64>, integrals: &[f64], channels: usize) -> Option<
             vector
         })
         .collect();
-    let r_squared = (0..n)
-        .map(|i| {
-            let mean = rates.col(i).iter().sum::<f64>() / steps as f64;
-            let power: f64 = rates.col(i).iter().map(|r| (r - mean).powi(2)).sum();
-            if power > 0.0 { capped(1.0 - rest.col(i).squared_norm_l2() / power) } else { 0.0 }
-        })
-        .collect();
+    let r_squared = coordinates::explained(&rates, &rest).into_iter().map(capped).collect();
     Some(Selectivity::new(vectors, r_squared))
 }
 

@@ -48,36 +48,53 @@ pub fn of_weights(network: &Network) -> Result<Singular> {
 /// |p - Q Qᵀ p| / |p|, Frobenius norms: p is n × T, Q is n × k with orthonormal columns; 0 if p is 0.
 #[must_use]
 pub fn distance(p: &Mat<f64>, q: &Mat<f64>) -> f64 {
-    let outside = p - q * (q.transpose() * p);
     let norm = p.norm_l2();
-    if norm > 0.0 { outside.norm_l2() / norm } else { 0.0 }
+    if norm > 0.0 { outside(p, q).norm_l2() / norm } else { 0.0 }
+}
+
+/// p - Q Qᵀ p.
+fn outside(p: &Mat<f64>, q: &Mat<f64>) -> Mat<f64> {
+    p - q * (q.transpose() * p)
 }
 
 /// |p_t - Q Qᵀ p_t|² and |p_t|² of every column of p.
 pub(super) fn squares_outside(p: &Mat<f64>, q: &Mat<f64>) -> impl Iterator<Item = (f64, f64)> {
-    let outside = p - q * (q.transpose() * p);
+    let outside = outside(p, q);
     (0..p.ncols()).map(move |t| (outside.col(t).squared_norm_l2(), p.col(t).squared_norm_l2()))
 }
 
-/// Second moments and principal axes (columns) of the columns of p (n × T), largest first; about the mean they are
-/// variances.
+/// Variances and principal axes (columns) of the columns of p (n × T), largest first.
 ///
 /// # Errors
 /// The decomposition does not converge.
-pub fn principal_axes(p: MatRef<'_, f64>, about_mean: bool) -> Result<(Vec<f64>, Mat<f64>)> {
+pub fn principal_axes(p: MatRef<'_, f64>) -> Result<(Vec<f64>, Mat<f64>)> {
     let (n, count) = (p.nrows(), p.ncols().max(1) as f64);
-    let centre: Vec<f64> =
-        (0..n).map(|i| if about_mean { p.row(i).iter().sum::<f64>() / count } else { 0.0 }).collect();
+    let mean: Vec<f64> = (0..n).map(|i| p.row(i).iter().sum::<f64>() / count).collect();
+    let (moments, size) = moments(p, &mean);
+    let eigen = moments.self_adjoint_eigen(Side::Lower).map_err(|_| unconverged(AXES))?;
+    let values = (0..n).rev().map(|k| (eigen.S()[k] * size).max(0.0)).collect();
+    Ok((values, Mat::from_fn(n, n, |i, k| eigen.U()[(i, n - 1 - k)])))
+}
+
+/// Second moments of the columns of p (n × T) about zero along their principal axes, largest first.
+///
+/// # Errors
+/// The decomposition does not converge.
+pub(super) fn second_moments(p: MatRef<'_, f64>) -> Result<Vec<f64>> {
+    let (moments, size) = moments(p, &vec![0.0; p.nrows()]);
+    let values = moments.self_adjoint_eigenvalues(Side::Lower).map_err(|_| unconverged(AXES))?;
+    Ok(values.into_iter().rev().map(|value| (value * size).max(0.0)).collect())
+}
+
+const AXES: &str = "principal axes of the pre-activations";
+
+/// M and s: s M is the matrix of second moments of the columns of p about a centre.
+fn moments(p: MatRef<'_, f64>, centre: &[f64]) -> (Mat<f64>, f64) {
     // Scaled first: a network about to diverge would overflow the squares.
     let size = p.norm_max();
     let size = if size > 0.0 { size } else { 1.0 };
-    let centred = Mat::from_fn(n, p.ncols(), |i, t| (p[(i, t)] - centre[i]) / size);
-    let moments = faer::Scale(1.0 / count) * &centred * centred.transpose();
-    let eigen = moments
-        .self_adjoint_eigen(Side::Lower)
-        .map_err(|_| unconverged("principal axes of the pre-activations"))?;
-    let values = (0..n).rev().map(|k| (eigen.S()[k] * size * size).max(0.0)).collect();
-    Ok((values, Mat::from_fn(n, n, |i, k| eigen.U()[(i, n - 1 - k)])))
+    let centred = Mat::from_fn(p.nrows(), p.ncols(), |i, t| (p[(i, t)] - centre[i]) / size);
+    (faer::Scale(1.0 / p.ncols().max(1) as f64) * &centred * centred.transpose(), size * size)
 }
 
 /// sum_{i > k} lambda_i / sum_i lambda_i, under a root: what the best k directions leave of a norm.
@@ -112,10 +129,10 @@ mod tests {
             let across = [0.0, 0.0, 1.0, -1.0][t];
             [5.0 + (along + across) / 2f64.sqrt(), (along - across) / 2f64.sqrt()][i]
         });
-        let (variances, _) = principal_axes(p.as_ref(), true).expect("converges");
+        let (variances, _) = principal_axes(p.as_ref()).expect("converges");
         assert!((variances[0] - 2.0).abs() < 1e-14 && (variances[1] - 0.5).abs() < 1e-14, "{variances:?}");
         // About zero: 2 + 25/2 and 1/2 + 25/2 with a mixed term of 25/2.
-        let (moments, _) = principal_axes(p.as_ref(), false).expect("converges");
+        let moments = second_moments(p.as_ref()).expect("converges");
         let (middle, half) = (13.75, 0.75_f64.hypot(12.5));
         assert!((moments[0] - middle - half).abs() < 1e-13 && (moments[1] - middle + half).abs() < 1e-13);
         assert!((left_over(&[9.0, 16.0], 1) - 0.8).abs() < 1e-15 && left_over(&[0.0], 0) == 0.0);

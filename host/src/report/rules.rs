@@ -143,9 +143,6 @@ pub fn figures(comparison: &Comparison) -> [Figure; 2] {
 /// # Errors
 /// A file that cannot be written.
 pub fn write(folder: &Path, comparison: &Comparison) -> Result<()> {
-    for figure in figures(comparison) {
-        format::write_atomic(&folder.join(format!("{}.svg", figure.name)), figure.svg().as_bytes())?;
-        format::write_atomic(&folder.join(format!("{}.png", figure.name)), &figure.png()?)?;
-    }
+    super::figures::write(folder, &figures(comparison))?;
     format::write_json(&folder.join("rules.json"), comparison)
 }

@@ -26,6 +26,19 @@ pub fn folder(out: &Path, run: &Run) -> PathBuf {
     out.join("runs").join(&run.name)
 }
 
+/// The runs of a sweep that are not complete.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn incomplete<'a>(out: &Path, plan: &'a Plan) -> Result<Vec<&'a Run>> {
+    let open = |run: &'a Run| match worker::outcome(&folder(out, run)) {
+        Ok(None) => Some(Ok(run)),
+        Ok(Some(_)) => None,
+        Err(error) => Some(Err(error)),
+    };
+    plan.runs.iter().filter_map(open).collect()
+}
+
 /// Makes `out` the folder of this sweep.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::plan::{Plan, hash};
-use super::{FILE, Shard, folder, worker};
+use super::{FILE, Shard, incomplete};
 use crate::{Error, Result};
 
 /// How often a task is submitted that ends without the results of its runs.
@@ -35,12 +35,14 @@ pub fn run(executable: &Path, out: &Path, plan: &Plan, interrupted: &AtomicBool)
     let mut before: Option<BTreeSet<usize>> = None;
     while !interrupted.load(Ordering::Relaxed) {
         let queued = queued(&name)?;
-        let (missing, complete) = missing(&out, plan, of)?;
-        bar.set_position(complete as u64);
+        let open = incomplete(&out, plan)?;
+        bar.set_position((plan.runs.len() - open.len()) as u64);
         bar.set_message(format!("{} tasks queued", queued.len()));
-        if missing.is_empty() {
+        if open.is_empty() {
             break;
         }
+        let missing: BTreeSet<usize> =
+            (1..=of).filter(|&index| open.iter().any(|run| Shard { index, of }.has(run))).collect();
         let idle: BTreeSet<usize> = missing.difference(&queued).copied().collect();
         // Results may take a moment to be seen on this machine: a task is missed when it was so twice.
         let lost: BTreeSet<usize> = before
@@ -65,19 +67,6 @@ pub fn run(executable: &Path, out: &Path, plan: &Plan, interrupted: &AtomicBool)
     }
     bar.finish_and_clear();
     Ok(())
-}
-
-/// Tasks with a run that is not complete, and the number of complete runs.
-fn missing(out: &Path, plan: &Plan, of: usize) -> Result<(BTreeSet<usize>, usize)> {
-    let (mut tasks, mut complete) = (BTreeSet::new(), 0);
-    for run in &plan.runs {
-        if worker::outcome(&folder(out, run))?.is_some() {
-            complete += 1;
-        } else {
-            tasks.extend((1..=of).find(|&index| Shard { index, of }.has(run)));
-        }
-    }
-    Ok((tasks, complete))
 }
 
 /// Tasks of the array that the queue has.

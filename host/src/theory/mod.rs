@@ -26,6 +26,7 @@ pub use study::{Curve, Isoscale, Study, gaussian};
 
 use crate::network::{Activation, Network, Recurrence};
 use crate::task::Integration;
+use crate::train::vectors::joint_basis;
 use crate::{Error, Result};
 
 /// A 2 × 2 matrix by rows.
@@ -114,9 +115,8 @@ impl Reduced {
                 found,
             ));
         }
-        let columns = Mat::from_fn(n, 2, |i, k| if k == 0 { encoder[(i, 0)] } else { decoder[(0, i)] });
         let cosine = (decoder * encoder)[(0, 0)] / (encoder.norm_l2() * decoder.norm_l2());
-        let basis = columns.qr().compute_thin_Q();
+        let basis = joint_basis(encoder, decoder);
         let (e, d) = (basis.transpose() * encoder, basis.transpose() * decoder.transpose());
         let place = |m: &Mat<f64>| [m[(0, 0)], m[(1, 0)]];
         let unit = Self::new(task.decays[0], task.scales[0], steps, cosine)?;

@@ -12,6 +12,16 @@ use crate::design::random_frozen;
 /// Part of a block that reaches into the next one with [`Supports::Overlapping`].
 const REACH: f64 = 0.25;
 
+/// An orthonormal basis of the span of the columns of E (n × D) and the rows of C (O × n), in that order.
+#[must_use]
+pub fn joint_basis(encoder: &Mat<f64>, decoder: &Mat<f64>) -> Mat<f64> {
+    let channels = encoder.ncols();
+    let columns = Mat::from_fn(encoder.nrows(), channels + decoder.nrows(), |i, k| {
+        if k < channels { encoder[(i, k)] } else { decoder[(k - channels, i)] }
+    });
+    columns.qr().compute_thin_Q()
+}
+
 /// E (n × D) and C (D × n) with the supports that the settings ask for; every vector has length 1 on average.
 ///
 /// # Panics
@@ -23,8 +33,7 @@ pub fn vectors(settings: &Settings) -> (Mat<f64>, Mat<f64>) {
     let (n, channels) = (settings.neurons, settings.task.channels());
     let (encoder, decoder) = random_frozen(n, channels, settings.seed);
     if let Some(overlap) = settings.overlap {
-        let columns = Mat::from_fn(n, 2, |i, k| if k == 0 { encoder[(i, 0)] } else { decoder[(0, i)] });
-        let basis = columns.qr().compute_thin_Q();
+        let basis = joint_basis(&encoder, &decoder);
         let across = (1.0 - overlap * overlap).sqrt();
         let along = |i: usize| overlap * basis[(i, 0)] + across * basis[(i, 1)];
         return (basis.subcols(0, 1).to_owned(), Mat::from_fn(1, n, |_, i| along(i)));
@@ -33,10 +42,7 @@ pub fn vectors(settings: &Settings) -> (Mat<f64>, Mat<f64>) {
     let (encoders, decoders, first) = match settings.supports {
         Supports::Random => return (encoder, decoder),
         Supports::Orthonormal => {
-            let columns = Mat::from_fn(n, 2 * channels, |i, k| {
-                if k < channels { encoder[(i, k)] } else { decoder[(k - channels, i)] }
-            });
-            let basis = columns.qr().compute_thin_Q();
+            let basis = joint_basis(&encoder, &decoder);
             let decoder = basis.subcols(channels, channels).transpose().to_owned();
             return (basis.subcols(0, channels).to_owned(), decoder);
         }
