@@ -11,6 +11,7 @@ pub mod format;
 pub mod manifold;
 pub mod network;
 pub mod report;
+pub mod reproduce;
 pub mod simulate;
 pub mod sweep;
 pub mod task;

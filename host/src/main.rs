@@ -34,6 +34,7 @@ enum Command {
     Fetch(command::fetch::Args),
     Bench(command::bench::Args),
     Report(command::report::Args),
+    Reproduce(command::reproduce::Args),
     Inspect(command::inspect::Args),
 }
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Fetch(args) => command::fetch::run(&args),
         Command::Bench(args) => command::bench::run(&args),
         Command::Report(args) => command::report::run(&args),
+        Command::Reproduce(args) => command::reproduce::run(&args),
         Command::Inspect(args) => command::inspect::run(&args),
     };
     match result {

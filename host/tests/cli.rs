@@ -148,6 +148,7 @@ fn every_help_has_an_example() {
         "export",
         "verify",
         "report",
+        "reproduce",
         "inspect",
     ] {
         let output = tinyfold(Path::new("."), &[command, "--help"]);

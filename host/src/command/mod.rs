@@ -10,6 +10,7 @@ pub mod fetch;
 pub mod inspect;
 pub mod quickstart;
 pub mod report;
+pub mod reproduce;
 pub mod sweep;
 pub mod theory;
 pub mod train;

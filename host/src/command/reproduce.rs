@@ -1,0 +1,115 @@
+//! `tinyfold reproduce`.
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::say;
+use crate::report::text::{percent, scientific};
+use crate::reproduce::claims::{Claim, claims};
+use crate::reproduce::fanthomme2021::{Found, experiments, run_all};
+use crate::{Error, Result, format};
+
+/// A paper.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Paper {
+    /// Fanthomme & Monasson 2021, "Low-dimensional manifolds support multiplexed integrations in recurrent neural
+    /// networks".
+    Fanthomme2021,
+}
+
+/// Trains the networks of a paper and shows what it claims beside what is found.
+#[derive(clap::Args)]
+#[command(after_help = "Example: tinyfold reproduce fanthomme2021 --quick")]
+pub struct Args {
+    /// Which paper.
+    paper: Paper,
+    /// Smaller networks, fewer updates, fewer of them.
+    #[arg(long)]
+    quick: bool,
+    /// Folder of all runs: a network each with its figures, results.json.
+    #[arg(long, default_value = "runs/fanthomme2021")]
+    out: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A file that cannot be written; a claim that does not hold.
+pub fn run(args: &Args) -> Result<()> {
+    let Paper::Fanthomme2021 = args.paper;
+    let experiments = experiments(args.quick)?;
+    let template = "training {bar:40} {percent} % {msg} {eta}";
+    let total: usize = experiments.iter().map(|experiment| experiment.settings.steps).sum();
+    let bar = ProgressBar::new(total as u64)
+        .with_style(ProgressStyle::with_template(template).expect("a valid template"));
+    let networks = run_all(&experiments, &args.out, &|name, _| {
+        bar.inc(1);
+        bar.set_message(name.to_owned());
+    });
+    bar.finish_and_clear();
+    let networks = networks?;
+    let claims = claims(&networks);
+    let results = serde_json::json!({ "schema": 1, "networks": networks, "claims": claims });
+    format::write_json(&args.out.join("results.json"), &results)?;
+    if args.json {
+        say!("{results:#}");
+    } else {
+        print(&networks, &claims);
+        say!("written to {}", args.out.display());
+    }
+    let failed: Vec<&str> = claims.iter().filter(|claim| !claim.holds).map(|claim| claim.claim).collect();
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::CheckFailed(format!("claims that do not hold: {}", failed.join("; "))))
+    }
+}
+
+fn print(networks: &[Found], claims: &[Claim]) {
+    say!(
+        "network, n                                               seconds     loss  error, T = 200   σ: D, next   distance  exact error, seconds"
+    );
+    for found in networks {
+        let worst = |errors: &[f64]| errors.iter().copied().fold(0.0, f64::max);
+        let exact =
+            found.exact.map_or("-".into(), |exact| format!("{:.1e}, {:.3}", exact.error, exact.seconds));
+        let (values, distance) = found.analysis.as_ref().map_or(("-".into(), "-".into()), |analysis| {
+            (leading(&analysis.singular_values, found.channels), format!("{:.4}", analysis.distance))
+        });
+        let error = |error: f64| if error < 10.0 { percent(error) } else { scientific(error) };
+        let title = format!("{}, {}", found.title, found.neurons);
+        say!(
+            "{title:<56}{:>8.1}{:>9.1e}{:>16}{values:>13}{distance:>11}  {exact}",
+            found.seconds,
+            found.loss,
+            error(worst(&found.error))
+        );
+        if let Some(reference) = &found.reference {
+            let loss = reference.loss.map_or("-".into(), |loss| format!("{loss:.1e}"));
+            let values = leading(&reference.singular_values, found.channels);
+            let name = "  the authors' code, same settings";
+            say!(
+                "{name:<56}{:>8}{loss:>9}{:>16}{values:>13}{:>11.4}",
+                "",
+                error(worst(&reference.error)),
+                reference.distance[0]
+            );
+        }
+    }
+    say!("");
+    for Claim { claim, criterion, found, holds } in claims {
+        say!(
+            "{} {claim}\n      asked: {criterion}\n      found: {found}",
+            if *holds { "holds" } else { "FAILS" }
+        );
+    }
+}
+
+/// sigma_D and sigma_{D+1}.
+fn leading(values: &[f64], channels: usize) -> String {
+    format!("{:.2} {:.2}", values[channels - 1], values.get(channels).copied().unwrap_or(0.0))
+}

@@ -1,0 +1,187 @@
+//! What Fanthomme & Monasson 2021 claim, beside what is found in the networks trained here.
+
+use serde::Serialize;
+
+use super::fanthomme2021::Found;
+use crate::manifold::Analysis;
+use crate::report::text::{percent, scientific};
+
+/// A statement of the paper with what was found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Claim {
+    /// What is claimed.
+    pub claim: &'static str,
+    /// What holds if it is true here.
+    pub criterion: String,
+    /// What was found.
+    pub found: String,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
+/// A network with its analysis, for the claims that need it.
+fn of<'a>(networks: &'a [Found], name: &str) -> Option<(&'a Found, &'a Analysis)> {
+    let found = networks.iter().find(|found| found.name == name)?;
+    Some((found, found.analysis.as_ref()?))
+}
+
+/// Largest error of a channel.
+fn worst(found: &Found) -> f64 {
+    found.error.iter().copied().fold(0.0, f64::max)
+}
+
+/// sigma_{D+1} / sigma_D: how large the bulk is beside the modes.
+fn bulk(found: &Found, analysis: &Analysis) -> f64 {
+    let values = &analysis.singular_values;
+    values.get(found.channels).map_or(0.0, |next| next / values[found.channels - 1])
+}
+
+/// Every claim that these networks can tell about.
+#[must_use]
+pub fn claims(networks: &[Found]) -> Vec<Claim> {
+    let tests: [fn(&[Found]) -> Option<Claim>; 9] =
+        [generalises, modes, sgd_against_adam, dale, near_the_manifold, coordinates, mixed, proxy, remedy];
+    tests.iter().filter_map(|test| test(networks)).chain(exactness(networks)).collect()
+}
+
+fn generalises(networks: &[Found]) -> Option<Claim> {
+    let ((linear, _), (relu, _)) = (of(networks, "linear")?, of(networks, "sgd")?);
+    Some(Claim {
+        claim: "training on T = 3 generalises to T = 200 and beyond",
+        criterion: "error over T = 200 below 5 %, over 2000 steps below 10 %".into(),
+        found: format!(
+            "linear {} and {}, ReLU {} and {}",
+            percent(worst(linear)),
+            percent(linear.long?),
+            percent(worst(relu)),
+            percent(relu.long?)
+        ),
+        holds: worst(linear).max(worst(relu)) < 0.05 && linear.long?.max(relu.long?) < 0.1,
+    })
+}
+
+fn modes(networks: &[Found]) -> Option<Claim> {
+    let of_each: Vec<(usize, usize)> = ["linear", "sgd", "adam", "five"]
+        .iter()
+        .filter_map(|name| of(networks, name))
+        .map(|(found, analysis)| (found.channels, analysis.modes.count))
+        .collect();
+    let listed: Vec<String> = of_each.iter().map(|(d, count)| format!("D = {d}: {count}")).collect();
+    Some(Claim {
+        claim: "W has D large singular values above a bulk",
+        criterion: "as many modes as D".into(),
+        found: listed.join(", "),
+        holds: !of_each.is_empty() && of_each.iter().all(|(d, count)| d == count),
+    })
+}
+
+fn sgd_against_adam(networks: &[Found]) -> Option<Claim> {
+    let (sgd, adam) = (of(networks, "sgd")?, of(networks, "adam")?);
+    let (of_sgd, of_adam) = (bulk(sgd.0, sgd.1), bulk(adam.0, adam.1));
+    Some(Claim {
+        claim: "SGD leaves the bulk smaller than Adam",
+        criterion: "σ of the bulk / σ of the last mode smaller by a factor of 2".into(),
+        found: format!("SGD {of_sgd:.3}, Adam {of_adam:.3}"),
+        holds: 2.0 * of_sgd < of_adam,
+    })
+}
+
+fn dale(networks: &[Found]) -> Option<Claim> {
+    let (found, analysis) = of(networks, "dale")?;
+    let ones = analysis.alignments.left_ones.first().map_or(0.0, |cosine| cosine.abs());
+    let one_more = analysis.distance_one_more?;
+    Some(Claim {
+        claim: "Dale's law adds one structural mode, along the all-ones direction",
+        criterion: "D + 1 modes; distance to the manifold halved by one more vector; cosine above 0.7".into(),
+        found: format!(
+            "{} modes for D = {}; distance {:.3} to {:.3}; cosine {ones:.2}",
+            analysis.modes.count, found.channels, analysis.distance, one_more
+        ),
+        holds: analysis.modes.count == found.channels + 1 && 2.0 * one_more < analysis.distance && ones > 0.7,
+    })
+}
+
+fn near_the_manifold(networks: &[Found]) -> Option<Claim> {
+    let distances: Vec<(&str, f64)> = [("linear", "linear"), ("sgd", "ReLU"), ("five", "D = 5")]
+        .iter()
+        .filter_map(|(name, title)| Some((*title, of(networks, name)?.1.distance)))
+        .collect();
+    let listed: Vec<String> = distances.iter().map(|(name, d)| format!("{name} {}", percent(*d))).collect();
+    Some(Claim {
+        claim: "pre-activations lie near the span of D left singular vectors",
+        criterion: "distance below 10 %".into(),
+        found: listed.join(", "),
+        holds: !distances.is_empty() && distances.iter().all(|(_, distance)| *distance < 0.1),
+    })
+}
+
+fn coordinates(networks: &[Found]) -> Option<Claim> {
+    let fits: Vec<(&str, f64)> =
+        [("linear", "linear"), ("sgd", "ReLU"), ("dale", "Dale"), ("sigmoid", "sigmoid")]
+            .iter()
+            .filter_map(|(name, title)| Some((*title, of(networks, name)?.1.coordinate_fit?.linear)))
+            .collect();
+    let listed: Vec<String> = fits.iter().map(|(name, fit)| format!("{name} {}", percent(*fit))).collect();
+    Some(Claim {
+        claim: "coordinates on the manifold are functions of the integrals",
+        criterion: "residual of a linear function below 10 %".into(),
+        found: listed.join(", "),
+        holds: !fits.is_empty() && fits.iter().all(|(_, fit)| *fit < 0.1),
+    })
+}
+
+/// Random directions of the plane have 71 % mixed neurons: cos² of neither axis above 0.95.
+fn mixed(networks: &[Found]) -> Option<Claim> {
+    let mixed = of(networks, "sgd")?.1.selectivity.as_ref()?.mixed;
+    Some(Claim {
+        claim: "neurons mix all integrals",
+        criterion: "at least half of the selective neurons mixed; random directions give 71 %".into(),
+        found: format!("{} mixed for D = 2", percent(mixed)),
+        holds: mixed > 0.5,
+    })
+}
+
+fn proxy(networks: &[Found]) -> Option<Claim> {
+    let errors: Vec<(&str, f64)> =
+        [("proxy", "ReLU D = 2"), ("five", "ReLU D = 5"), ("sigmoid", "sigmoid D = 1")]
+            .iter()
+            .filter_map(|(name, title)| Some((*title, worst(of(networks, name)?.0))))
+            .collect();
+    let listed: Vec<String> =
+        errors.iter().map(|(name, error)| format!("{name} {}", percent(*error))).collect();
+    Some(Claim {
+        claim: "the proxy loss, one step long, trains integrators of any duration",
+        criterion: "error over T = 200 below 10 %".into(),
+        found: listed.join(", "),
+        holds: !errors.is_empty() && errors.iter().all(|(_, error)| *error < 0.1),
+    })
+}
+
+/// Not of the paper: the trap that a low training loss hides, and a way out that keeps Dale's law.
+fn remedy(networks: &[Found]) -> Option<Claim> {
+    let unstable = networks.iter().find(|found| found.name == "dale-adam")?;
+    let (mended, _) = of(networks, "dale-remedy")?;
+    let told = |found: &Found| if worst(found).is_finite() { scientific(worst(found)) } else { "∞".into() };
+    Some(Claim {
+        claim: "(trap) Dale, Adam, T = 10: a low training loss hides that long roll-outs fail; a proxy term mends it",
+        criterion: "error over T = 200 with the proxy term below 5 %".into(),
+        found: format!(
+            "error {} at loss {}; with the term {}",
+            told(unstable),
+            scientific(unstable.loss),
+            told(mended)
+        ),
+        holds: worst(mended) < 0.05,
+    })
+}
+
+fn exactness(networks: &[Found]) -> Option<Claim> {
+    let errors: Vec<f64> = networks.iter().filter_map(|found| Some(found.exact?.error)).collect();
+    let most = errors.iter().copied().fold(0.0, f64::max);
+    Some(Claim {
+        claim: "(tinyfold) closed-form networks integrate exactly, for any duration",
+        criterion: "error below 1e-9".into(),
+        found: format!("at most {} over {} networks", scientific(most), errors.len()),
+        holds: !errors.is_empty() && most < 1e-9,
+    })
+}
