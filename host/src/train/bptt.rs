@@ -13,9 +13,9 @@
 use std::iter::zip;
 
 use faer::{Accum, Mat};
-use pulp::Arch;
-use tinyfold_core::{Activation, Scalar, Variant};
+use tinyfold_core::{Activation, Scalar};
 
+use super::columns::{VARIANT, add_outer, add_product, transposed_product, vectorised};
 use super::parameters::{Parameters, Real};
 use super::product::{product, zeros};
 
@@ -180,15 +180,7 @@ impl<T: Real> Pass<'_, T> {
         h: &mut Mat<T>,
         dy: &mut Mat<T>,
     ) -> f64 {
-        // A loop vectorises only where phi is a constant.
-        Arch::new().dispatch(
-            #[inline(always)]
-            || match phi {
-                Activation::Linear => self.forward_columns(Activation::Linear, now, p, h, dy),
-                Activation::Relu => self.forward_columns(Activation::Relu, now, p, h, dy),
-                phi => self.forward_columns(phi, now, p, h, dy),
-            },
-        )
+        vectorised!(phi, phi => self.forward_columns(phi, now, p, h, dy))
     }
 
     #[inline(always)]
@@ -210,12 +202,16 @@ impl<T: Real> Pass<'_, T> {
             if let Some(bias) = self.bias {
                 zip(&mut *p, bias.col_as_slice(0)).for_each(|(p, &b)| *p += b);
             }
-            for (k, &x) in self.batch.x.col_as_slice(column).iter().enumerate() {
-                zip(&mut *p, self.input.col_as_slice(k)).for_each(|(p, &b)| *p += b * x);
-            }
             let (past, mut present) = h.as_mut().split_at_col_mut(column);
             let h = slice_mut(present.as_mut().col_mut(0));
-            zip(&mut *h, &*p).for_each(|(h, &p)| *h = phi.value(p, Variant::Libm));
+            add_product(
+                p,
+                self.input,
+                self.batch.x.col_as_slice(column),
+                h,
+                #[inline(always)]
+                |h, p| *h = phi.value(p, VARIANT),
+            );
             if self.leaky {
                 for h in h.iter_mut() {
                     *h = self.alpha * *h;
@@ -226,9 +222,11 @@ impl<T: Real> Pass<'_, T> {
                 }
             }
             let targets = self.batch.target.col_as_slice(column);
-            for (o, dy) in dy.col_as_slice_mut(column).iter_mut().enumerate() {
+            let dy = dy.col_as_slice_mut(column);
+            transposed_product(dy, self.readout, h);
+            for (o, dy) in dy.iter_mut().enumerate() {
                 let offset = self.output_bias.map_or(<T as Scalar>::ZERO, |bias| bias[(o, 0)]);
-                let error = dot(self.readout.col_as_slice(o), h) + offset - targets[o];
+                let error = *dy + offset - targets[o];
                 loss += (self.weight[o] * error * error).to_f64();
                 *dy = self.gain * self.weight[o] * error;
             }
@@ -247,14 +245,7 @@ impl<T: Real> Pass<'_, T> {
         dh: &mut Mat<T>,
         d_input: &mut Mat<T>,
     ) {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || match phi {
-                Activation::Linear => self.backward_columns(Activation::Linear, now, dy, p, dh, d_input),
-                Activation::Relu => self.backward_columns(Activation::Relu, now, dy, p, dh, d_input),
-                phi => self.backward_columns(phi, now, dy, p, dh, d_input),
-            },
-        );
+        vectorised!(phi, phi => self.backward_columns(phi, now, dy, p, dh, d_input));
     }
 
     #[inline(always)]
@@ -278,31 +269,18 @@ impl<T: Real> Pass<'_, T> {
                 let next = slice(next.as_ref().col(count - 1));
                 zip(&mut *dh, next).for_each(|(dh, &next)| *dh += self.keep * next);
             }
-            for (o, &dy) in dy.col_as_slice(column).iter().enumerate() {
-                zip(&mut *dh, self.readout.col_as_slice(o)).for_each(|(dh, &c)| *dh += c * dy);
-            }
             let p = p.col_as_slice_mut(column);
-            zip(&mut *p, &*dh).for_each(|(p, &dh)| *p = self.alpha * dh * phi.derivative(*p, Variant::Libm));
-            for (k, &x) in self.batch.x.col_as_slice(column).iter().enumerate() {
-                zip(d_input.col_as_slice_mut(k), &*p).for_each(|(d, &p)| *d += p * x);
-            }
+            add_product(
+                dh,
+                self.readout,
+                dy.col_as_slice(column),
+                p,
+                #[inline(always)]
+                |p, dh| *p = self.alpha * dh * phi.derivative(*p, VARIANT),
+            );
+            add_outer(d_input, p, self.batch.x.col_as_slice(column));
         }
     }
-}
-
-/// a · b in a fixed order that vectorises.
-#[inline(always)]
-fn dot<T: Real>(a: &[T], b: &[T]) -> T {
-    const LANES: usize = 16;
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
-    let mut sums = [<T as Scalar>::ZERO; LANES];
-    for (a, b) in zip(a, b) {
-        for (sum, (&a, &b)) in zip(&mut sums, zip(a, b)) {
-            *sum += a * b;
-        }
-    }
-    let rest = zip(a_rest, b_rest).fold(<T as Scalar>::ZERO, |sum, (&a, &b)| sum + a * b);
-    sums.iter().fold(rest, |sum, &lane| sum + lane)
 }
 
 /// Writes a bias into every column, and says how the product that follows is to be added.
@@ -323,46 +301,20 @@ pub(super) fn row_sums<T: Real>(rows: &Mat<T>) -> Mat<T> {
     sums
 }
 
-/// h = phi(p). A loop vectorises only where phi is a constant.
+/// h = phi(p).
 pub(super) fn values<T: Real>(phi: Activation<T>, p: &[T], h: &mut [T]) {
-    #[inline(always)]
-    fn each<T: Real>(phi: Activation<T>, p: &[T], h: &mut [T]) {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                h.iter_mut().zip(p).for_each(
-                    #[inline(always)]
-                    |(h, &p)| *h = phi.value(p, Variant::Libm),
-                );
-            },
-        );
-    }
-    match phi {
-        Activation::Linear => each(Activation::Linear, p, h),
-        Activation::Relu => each(Activation::Relu, p, h),
-        phi => each(phi, p, h),
-    }
+    vectorised!(phi, phi => zip(&mut *h, p).for_each(
+        #[inline(always)]
+        |(h, &p)| *h = phi.value(p, VARIANT)
+    ));
 }
 
 /// dp = alpha phi'(p) dh, in place of p.
 pub(super) fn chain<T: Real>(phi: Activation<T>, alpha: T, dh: &[T], p: &mut [T]) {
-    #[inline(always)]
-    fn each<T: Real>(phi: Activation<T>, alpha: T, dh: &[T], p: &mut [T]) {
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                p.iter_mut().zip(dh).for_each(
-                    #[inline(always)]
-                    |(p, &dh)| *p = alpha * dh * phi.derivative(*p, Variant::Libm),
-                );
-            },
-        );
-    }
-    match phi {
-        Activation::Linear => each(Activation::Linear, alpha, dh, p),
-        Activation::Relu => each(Activation::Relu, alpha, dh, p),
-        phi => each(phi, alpha, dh, p),
-    }
+    vectorised!(phi, phi => zip(&mut *p, dh).for_each(
+        #[inline(always)]
+        |(p, &dh)| *p = alpha * dh * phi.derivative(*p, VARIANT)
+    ));
 }
 
 fn slice<T>(column: faer::ColRef<'_, T>) -> &[T] {

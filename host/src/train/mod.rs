@@ -6,6 +6,7 @@
 pub mod average;
 pub mod bptt;
 pub mod checkpoint;
+mod columns;
 pub mod folder;
 pub mod online;
 pub mod optimiser;
