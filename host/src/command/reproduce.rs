@@ -76,7 +76,7 @@ fn print(networks: &[Found], claims: &[Claim]) {
     for found in networks {
         let worst = |errors: &[f64]| errors.iter().copied().fold(0.0, f64::max);
         let exact =
-            found.exact.map_or("-".into(), |exact| format!("{:.1e}, {:.3}", exact.error, exact.seconds));
+            found.exact.map_or("-".into(), |exact| format!("{:.1e}, {:.4}", exact.error, exact.seconds));
         let (values, distance) = found.analysis.as_ref().map_or(("-".into(), "-".into()), |analysis| {
             (leading(&analysis.singular_values, found.channels), format!("{:.4}", analysis.distance))
         });
@@ -86,7 +86,7 @@ fn print(networks: &[Found], claims: &[Claim]) {
             "{title:<56}{:>8.1}{:>9.1e}{:>16}{values:>13}{distance:>11}  {exact}",
             found.seconds,
             found.loss,
-            error(worst(&found.error))
+            if found.unstable { "unstable".into() } else { error(worst(&found.error)) }
         );
         if let Some(reference) = &found.reference {
             let loss = reference.loss.map_or("-".into(), |loss| format!("{loss:.1e}"));

@@ -16,7 +16,7 @@ use crate::train::folder::{RESUME, train_into_folder};
 use crate::train::online::{Rule, Run, learn};
 use crate::train::optimiser::Method;
 use crate::train::settings::{Loss, Supports};
-use crate::train::{Control, End, Precision, Progress, Settings, Snapshot, Trained};
+use crate::train::{Control, End, Precision, Progress, Settings, Snapshot, Trained, remedies};
 use crate::{Error, Result};
 
 /// Trains a recurrent network to integrate, by backpropagation through time.
@@ -198,10 +198,10 @@ pub fn run(args: &Args) -> Result<()> {
     curves::write(out, &trained.history)?;
     let errors = evaluate_on(&trained.network, &data)?;
     if args.json {
-        let Trained { best, end, .. } = &trained;
+        let (Trained { best, end, .. }, unstable) = (&trained, trained.unstable());
         let Errors { gaussian, recording } = errors;
         let summary = serde_json::json!({
-            "end": end, "best": best, "steps": EVALUATION_STEPS, "gaussian": gaussian, "recording": recording,
+            "end": end, "best": best, "unstable": unstable, "steps": EVALUATION_STEPS, "gaussian": gaussian, "recording": recording,
         });
         say!("{summary:#}");
         return Ok(());
@@ -220,6 +220,15 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if trained.history.len() > 1 {
         say!("{}", curves::lines(&trained.history));
+    }
+    if let Some(last) = trained.history.last().filter(|_| trained.unstable()) {
+        say!(
+            "unstable: the network of update {} has a loss of {:.1e}, but an error of {:.1e} over long roll-outs; kept that of update {kept}; {}",
+            last.step,
+            last.loss,
+            last.error(),
+            remedies(&settings)
+        );
     }
     say!("{errors}");
     if trained.best.error() >= 1.0 {

@@ -161,17 +161,16 @@ fn proxy(networks: &[Found]) -> Option<Claim> {
 fn remedy(networks: &[Found]) -> Option<Claim> {
     let unstable = networks.iter().find(|found| found.name == "dale-adam")?;
     let (mended, _) = of(networks, "dale-remedy")?;
-    let told = |found: &Found| if worst(found).is_finite() { scientific(worst(found)) } else { "∞".into() };
     Some(Claim {
         claim: "(trap) Dale, Adam, T = 10: a low training loss hides that long roll-outs fail; a proxy term mends it",
-        criterion: "error over T = 200 with the proxy term below 5 %".into(),
+        criterion: "unstable without the term; with it, error over T = 200 below 5 %".into(),
         found: format!(
-            "error {} at loss {}; with the term {}",
-            told(unstable),
+            "{} at loss {}; with the term {}",
+            if unstable.unstable { "unstable" } else { "stable" },
             scientific(unstable.loss),
-            told(mended)
+            percent(worst(mended))
         ),
-        holds: worst(mended) < 0.05,
+        holds: unstable.unstable && !mended.unstable && worst(mended) < 0.05,
     })
 }
 

@@ -14,7 +14,7 @@ use crate::network::{Activation, Network};
 use crate::report::{analysis, figures};
 use crate::task::{Integration, synthetic};
 use crate::train::folder::train_into_folder;
-use crate::train::{Control, End, Progress, Settings};
+use crate::train::{Control, Progress, Settings};
 use crate::{Error, Result, simulate};
 
 /// The file of networks, with settings and the metrics of the authors' code.
@@ -81,6 +81,8 @@ pub struct Found {
     pub error: Vec<f64>,
     /// Relative RMSE over 2000 steps; `None` when no network of the run was stable.
     pub long: Option<f64>,
+    /// Whether the last network fails over long roll-outs, whatever its loss.
+    pub unstable: bool,
     /// Seconds of training, one thread.
     pub seconds: f64,
     /// The analysis on Gaussian inputs; `None` when no network of the run was stable.
@@ -173,12 +175,14 @@ pub fn run(experiment: &Experiment, folder: &Path, watch: &mut dyn FnMut(usize))
         Control::Continue
     });
     let seconds = began.elapsed().as_secs_f64();
-    let (network, long) = match trained {
+    let (network, long, unstable) = match trained {
         // The last network is what a trainer without long roll-outs gives: its error is told when none was stable.
-        Err(Error::Numeric { .. }) => (last, None),
+        Err(Error::Numeric { .. }) => (last, None, true),
         Err(error) => return Err(error),
-        Ok(trained) if trained.end == End::Diverged => (Some(trained.network), Some(trained.best.rollout)),
-        Ok(trained) => (Some(trained.network), Some(trained.best.rollout)),
+        Ok(trained) => {
+            let unstable = trained.unstable();
+            (Some(trained.network), Some(trained.best.rollout), unstable)
+        }
     };
     let seed = settings.seed + 1000;
     let error =
@@ -201,6 +205,7 @@ pub fn run(experiment: &Experiment, folder: &Path, watch: &mut dyn FnMut(usize))
         loss,
         error,
         long,
+        unstable,
         seconds,
         analysis,
         exact: beside(experiment, &folder.join("exact.safetensors"), seed)?,

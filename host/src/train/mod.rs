@@ -133,6 +133,28 @@ pub struct Trained {
     pub end: End,
 }
 
+impl Trained {
+    /// Whether the last network, whatever its loss, fails over long roll-outs: its error is more than twice the signal,
+    /// while a network that does nothing has the signal itself as error.
+    #[must_use]
+    pub fn unstable(&self) -> bool {
+        self.history.last().is_some_and(|last| last.error() > 2.0)
+    }
+}
+
+/// What can be tried when networks are not stable over long roll-outs.
+#[must_use]
+pub fn remedies(settings: &Settings) -> String {
+    let Settings { learning_rate, sequence, loss, dale, .. } = settings;
+    let longer = if *loss == Loss::Batch {
+        format!(", longer sequences than {sequence}, or a proxy_weight of 0.01")
+    } else {
+        String::new()
+    };
+    let law = if *dale > 0.0 { "; all of them keep Dale's law" } else { "" };
+    format!("try a smaller learning rate than {learning_rate}{longer}{law}")
+}
+
 /// Steps of the Gaussian roll-out that tells a good network from one that only has a low training loss.
 const ROLLOUT: usize = 2000;
 /// Steps of the roll-out on the recording.
@@ -359,18 +381,12 @@ impl<'a, T: Real> Session<'a, T> {
     }
 
     fn diverged(&self) -> Error {
-        let Settings { learning_rate, sequence, loss, dale, .. } = self.settings;
         let step = self.history.last().map_or(0, |metrics| metrics.step);
-        let remedy = if *loss == Loss::Batch {
-            format!(", longer sequences than {sequence}, or a proxy_weight")
-        } else {
-            String::new()
-        };
-        let law = if *dale > 0.0 { "; all of them keep Dale's law" } else { "" };
         Error::Numeric {
             what: "training".into(),
             reason: format!(
-                "diverged: no network was stable over {ROLLOUT} steps after {step} updates; try a smaller learning rate than {learning_rate}{remedy}{law}"
+                "diverged: no network was stable over {ROLLOUT} steps after {step} updates; {}",
+                remedies(self.settings)
             ),
         }
     }
