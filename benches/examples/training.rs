@@ -1,6 +1,8 @@
-//! Training steps beside PyTorch and JAX: CPU time and wall time of one step, interleaved in one run.
+//! Training beside PyTorch and JAX: CPU time and wall time of one step, interleaved in one run; Dale's law beside the
+//! loop of the authors of the paper; peak memory; the time of a network of rank 2 to the error of a dense one.
 //!
-//! `benches/training/compare` installs the frameworks into a scratch environment and runs this.
+//! `benches/training/compare` installs the frameworks into a scratch environment and runs this; a size n as argument
+//! picks one.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +15,8 @@ use tinyfold::train::bptt::{Batch, Fixed, Workspace, loss_and_gradient};
 use tinyfold::train::optimiser::{Method, Optimiser};
 use tinyfold::train::parameters::{Parameters, Weights};
 use tinyfold::train::sequences::Source;
-use tinyfold::train::{in_parts, parts_of};
+use tinyfold::train::settings::Schedule;
+use tinyfold::train::{Control, Progress, Settings, in_parts, parts_of, train};
 
 /// CPU time of all threads of this process in milliseconds.
 fn cpu_ms() -> f64 {
@@ -35,7 +38,7 @@ struct Ours {
 }
 
 impl Ours {
-    fn new(n: usize, steps: usize, batch: usize) -> Self {
+    fn new(n: usize, steps: usize, batch: usize, dale: bool) -> Self {
         let task = Integration { decays: vec![0.9, 0.85], scales: vec![1.0; 2] };
         let (encoder, decoder) = tinyfold::design::random_frozen(n, 2, 0);
         let narrow = |m: &faer::Mat<f64>| faer::Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)] as f32);
@@ -53,7 +56,7 @@ impl Ours {
             encoder: narrow(&encoder),
             decoder: narrow(&decoder),
             bias: None,
-            signs: None,
+            signs: dale.then(|| (0..n).map(|j| if j < n / 4 { -1.0 } else { 1.0 }).collect()),
             weight: vec![1.0; 2],
         };
         let optimiser = Optimiser::new(Method::Adam, &parameters);
@@ -73,6 +76,9 @@ impl Ours {
         });
         assert!(loss.is_finite());
         optimiser.update(parameters, &gradient, 3e-4, f64::INFINITY, 0.0);
+        if let Some(signs) = &fixed.signs {
+            parameters.weights.keep_signs(signs);
+        }
     }
 }
 
@@ -105,6 +111,11 @@ impl Framework {
         let numbers: Vec<f64> = line.split(' ').map(|x| x.trim().parse().expect("a number")).collect();
         [numbers[0], numbers[1]]
     }
+
+    fn end(mut self) {
+        drop(self.child.stdin.take());
+        self.child.wait().expect("ends");
+    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -112,7 +123,109 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
+/// Peak resident memory of a process in MB.
+fn peak_mb(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux");
+    let line = status.lines().find(|line| line.starts_with("VmHWM")).expect("a peak");
+    line.split_whitespace().nth(1).expect("kB").parse::<f64>().expect("a number") / 1024.0
+}
+
+/// A row of the table: n, T, steps of a round, whether Dale's law holds.
+type Row = (usize, usize, usize, bool);
+
+/// Times of all at one size, for one thread and for two.
+fn compare((n, steps, repeat, dale): Row, names: &[&str], frameworks: &mut [Framework]) {
+    let names = if dale { &["dale"][..names.len().min(1)] } else { names };
+    for threads in [1, 2] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+        let mut ours = Ours::new(n, steps, 256, dale);
+        pool.install(|| (0..3).for_each(|_| ours.step()));
+        let mut times = vec![Vec::new(); 1 + names.len()];
+        for _ in 0..ROUNDS {
+            let (cpu, wall) = (cpu_ms(), Instant::now());
+            pool.install(|| (0..repeat).for_each(|_| ours.step()));
+            let found = if threads == 1 { cpu_ms() - cpu } else { 1e3 * wall.elapsed().as_secs_f64() };
+            times[0].push(found / repeat as f64);
+            for (k, (name, framework)) in names.iter().zip(&mut *frameworks).enumerate() {
+                let both = framework.ask(&format!("{name} {n} {steps} 256 2 {threads} {repeat}"));
+                times[k + 1].push(both[threads - 1]);
+            }
+        }
+        let times: Vec<f64> = times.into_iter().map(median).collect();
+        let others: Vec<String> = names
+            .iter()
+            .zip(&times[1..])
+            .map(|(name, time)| format!("{name} {:.2}", time / times[0]))
+            .collect();
+        let law = if dale { "Dale" } else { "" };
+        println!("{n:>5} {steps:>3} {law:>5} {threads:>7} {:>9.3}  {}", times[0], others.join("  "));
+    }
+}
+
+/// Peak memory of a process that does three steps, ours and PyTorch's.
+fn memory(n: usize, python: &str) {
+    let itself = std::env::current_exe().expect("running");
+    let ours = Command::new(itself).args(["peak", &n.to_string()]).output().expect("runs");
+    let ours = String::from_utf8_lossy(&ours.stdout).trim().to_owned();
+    let mut torch = Framework::new(python);
+    torch.ask(&format!("torch {n} 10 256 2 1 3"));
+    println!("peak memory, n = {n}, T = 10: ours {ours} MB, torch {:.0} MB", peak_mb(torch.child.id()));
+    torch.end();
+}
+
+/// CPU seconds of a dense network of n = 1024 and of one of rank 2 to the error that the dense one has after 400 updates.
+fn rank_against_dense() {
+    let dense = Settings {
+        neurons: 1024,
+        task: Integration { decays: vec![0.9, 0.85], scales: vec![1.0; 2] },
+        batch: 256,
+        steps: 400,
+        learning_rate: 3e-4,
+        schedule: Schedule::Constant,
+        clip: 1e9,
+        weight_decay: 0.0,
+        interval: 100,
+        ..Settings::default()
+    };
+    let low = Settings {
+        rank: 2,
+        batch: 64,
+        steps: 1000,
+        learning_rate: 1e-2,
+        schedule: Schedule::Cosine,
+        ..dense.clone()
+    };
+    let until = |settings: &Settings, enough: f64| {
+        let (began, mut error) = (cpu_ms(), f64::INFINITY);
+        train(settings, None, &mut |progress| match progress {
+            Progress::Interval { metrics, .. } => {
+                error = metrics.error();
+                if error <= enough { Control::Stop } else { Control::Continue }
+            }
+            Progress::Step { .. } => Control::Continue,
+        })
+        .expect("stable");
+        (error, (cpu_ms() - began) / 1e3)
+    };
+    let (error, seconds) = until(&dense, 0.0);
+    let (reached, quick) = until(&low, error);
+    println!(
+        "n = 1024, D = 2, error over 2000 steps: dense {error:.1e} after {seconds:.1} CPU s; rank 2 {reached:.1e} after {quick:.2} CPU s: {:.0} times sooner",
+        seconds / quick
+    );
+}
+
 fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [command, n] = &arguments[..] {
+        assert_eq!(command, "peak", "training [n]");
+        let mut ours = Ours::new(n.parse().expect("a number"), 10, 256, false);
+        let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("threads");
+        alone.install(|| (0..3).for_each(|_| ours.step()));
+        println!("{:.0}", peak_mb(std::process::id()));
+        return;
+    }
+    let wanted: Option<usize> = arguments.first().map(|n| n.parse().expect("a number"));
     let python = std::env::var("PYTHON").ok();
     let names: &[&str] = if python.is_some() { &["torch", "lean", "jax"] } else { &[] };
     // JAX keeps its threads' affinity to itself: a process each.
@@ -121,34 +234,25 @@ fn main() {
     println!(
         "training step, batch 256, D = 2, ReLU, Adam, f32; median of {ROUNDS} rounds; one thread: CPU ms, two: wall ms"
     );
-    println!("{:>5} {:>3} {:>7} {:>9}  others, in multiples of ours", "n", "T", "threads", "ours");
-    for (n, steps, repeat) in [(64, 10, 60), (256, 10, 15), (1024, 10, 3), (256, 3, 40), (1024, 3, 6)] {
-        for threads in [1, 2] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
-            let mut ours = Ours::new(n, steps, 256);
-            pool.install(|| (0..3).for_each(|_| ours.step()));
-            let mut times = vec![Vec::new(); 1 + names.len()];
-            for _ in 0..ROUNDS {
-                let (cpu, wall) = (cpu_ms(), Instant::now());
-                pool.install(|| (0..repeat).for_each(|_| ours.step()));
-                let found = if threads == 1 { cpu_ms() - cpu } else { 1e3 * wall.elapsed().as_secs_f64() };
-                times[0].push(found / repeat as f64);
-                for (k, (name, framework)) in names.iter().zip(&mut frameworks).enumerate() {
-                    let both = framework.ask(&format!("{name} {n} {steps} 256 2 {threads} {repeat}"));
-                    times[k + 1].push(both[threads - 1]);
-                }
-            }
-            let times: Vec<f64> = times.into_iter().map(median).collect();
-            let others: Vec<String> = names
-                .iter()
-                .zip(&times[1..])
-                .map(|(name, time)| format!("{name} {:.2}", time / times[0]))
-                .collect();
-            println!("{n:>5} {steps:>3} {threads:>7} {:>9.3}  {}", times[0], others.join("  "));
-        }
+    println!("{:>5} {:>3} {:>5} {:>7} {:>9}  others, in multiples of ours", "n", "T", "", "threads", "ours");
+    let rows: [Row; 6] = [
+        (64, 10, 60, false),
+        (256, 10, 15, false),
+        (1024, 10, 3, false),
+        (256, 3, 40, false),
+        (1024, 3, 6, false),
+        (1024, 10, 2, true),
+    ];
+    for row in rows.into_iter().filter(|row| wanted.is_none_or(|n| n == row.0)) {
+        compare(row, names, &mut frameworks);
     }
-    for framework in &mut frameworks {
-        drop(framework.child.stdin.take());
-        framework.child.wait().expect("ends");
+    for framework in frameworks {
+        framework.end();
+    }
+    if wanted.is_none_or(|n| n == 1024) {
+        if let Some(python) = &python {
+            memory(1024, python);
+        }
+        rank_against_dense();
     }
 }

@@ -2,7 +2,8 @@
 
 Reads lines "framework n T batch D threads steps", answers each with "CPU milliseconds, wall milliseconds" a step.
 Frameworks: torch (the loop as the paper's code is built: a product a channel, clamp, one loss a channel), lean (the
-same in as few operations as PyTorch allows, fused Adam), jax (jit of the unrolled scan; threads by CPU affinity).
+same in as few operations as PyTorch allows, fused Adam), dale (the paper's loop under Dale's law, which multiplies W by
+the diagonal matrix of signs at every time step and clamps W after every update), jax (jit of the unrolled scan; threads by CPU affinity).
 Data are given; ReLU, Adam, W from 0 with the derivative of the clamp at its bound counted as 1.
 """
 
@@ -11,7 +12,7 @@ import sys
 import time
 
 
-def torch_step(n, T, batch, D, threads, lean):
+def torch_step(n, T, batch, D, threads, kind):
     import torch
 
     torch.set_num_threads(threads)
@@ -33,7 +34,8 @@ def torch_step(n, T, batch, D, threads, lean):
     target = torch.randn(batch, T, D, generator=generator)
     E, C = random(D, n), random(D, n)
     W = torch.nn.Parameter(0.1 * random(n, n))
-    optimiser = torch.optim.Adam([W], lr=3e-4, fused=lean)
+    signs = torch.diag(torch.where(torch.arange(n) < n // 4, -1.0, 1.0))
+    optimiser = torch.optim.Adam([W], lr=3e-4, fused=kind == "lean")
 
     def forward_paper():
         h, outputs = torch.zeros(batch, n), [[] for _ in range(D)]
@@ -41,7 +43,8 @@ def torch_step(n, T, batch, D, threads, lean):
             current = h
             for c in range(D):
                 current = current + torch.outer(x[:, t, c], E[c])
-            h = Clamp.apply(torch.matmul(current, W.t()))
+            weights = torch.matmul(W, signs) if kind == "dale" else W
+            h = Clamp.apply(torch.matmul(current, weights.t()))
             for c in range(D):
                 outputs[c].append(torch.matmul(h, C[c]))
         losses = [torch.nn.functional.mse_loss(torch.stack(outputs[c], 1), target[:, :, c]) for c in range(D)]
@@ -56,12 +59,14 @@ def torch_step(n, T, batch, D, threads, lean):
         outputs = torch.stack(states, 1) @ C.t()
         return ((outputs - target) ** 2).mean() * D / T**2
 
-    forward = forward_lean if lean else forward_paper
+    forward = forward_lean if kind == "lean" else forward_paper
 
     def step():
         optimiser.zero_grad()
         forward().backward()
         optimiser.step()
+        if kind == "dale":
+            W.data.clamp_(min=0.0)
 
     return step
 
@@ -112,7 +117,7 @@ for line in sys.stdin:
         if name == "jax":
             cache[key] = jax_step(n, T, batch, D, threads)
         else:
-            cache[key] = torch_step(n, T, batch, D, threads, name == "lean")
+            cache[key] = torch_step(n, T, batch, D, threads, name)
         for _ in range(3):
             cache[key]()
     cpu, wall = time.process_time(), time.perf_counter()

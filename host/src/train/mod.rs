@@ -332,7 +332,9 @@ impl<'a, T: Real> Session<'a, T> {
             if loss.is_finite() && gradient.norm().is_finite() {
                 let (clip, decay) = (settings.clip, settings.weight_decay);
                 self.optimiser.update(&mut self.parameters, &gradient, learning_rate, clip, decay);
-                self.keep_signs();
+                if let Some(signs) = &self.fixed.signs {
+                    self.parameters.weights.keep_signs(signs);
+                }
                 if self.reached(loss) {
                     end = End::Reached;
                 }
@@ -415,26 +417,6 @@ impl<'a, T: Real> Session<'a, T> {
             }
             sum
         })
-    }
-
-    /// Dale's law: the nearest W whose columns have their signs.
-    fn keep_signs(&mut self) {
-        let zero = <T as Scalar>::ZERO;
-        let kept = |w: T, sign: T| if w * sign > zero { w } else { zero };
-        match (&self.fixed.signs, &mut self.parameters.weights) {
-            (None, _) => {}
-            (Some(signs), Weights::Dense(w)) => {
-                for (j, &sign) in signs.iter().enumerate() {
-                    w.col_as_slice_mut(j).iter_mut().for_each(|w| *w = kept(*w, sign));
-                }
-            }
-            (Some(signs), Weights::LowRank(u, v)) => {
-                for r in 0..u.ncols() {
-                    u.col_as_slice_mut(r).iter_mut().for_each(|u| *u = kept(*u, <T as Scalar>::ONE));
-                    std::iter::zip(v.col_as_slice_mut(r), signs).for_each(|(v, &sign)| *v = kept(*v, sign));
-                }
-            }
-        }
     }
 
     /// The network as the host and the chip know it: B = W E filled in.

@@ -80,6 +80,26 @@ impl<T: Real> Weights<T> {
         }
     }
 
+    /// Dale's law: the nearest W whose columns have the signs of their neurons, +1 or -1; at rank R rows of V have them
+    /// and U is not negative.
+    pub fn keep_signs(&mut self, signs: &[T]) {
+        let zero = <T as Scalar>::ZERO;
+        let kept = |w: T, sign: T| if w * sign > zero { w } else { zero };
+        match self {
+            Self::Dense(w) => {
+                for (j, &sign) in signs.iter().enumerate() {
+                    w.col_as_slice_mut(j).iter_mut().for_each(|w| *w = kept(*w, sign));
+                }
+            }
+            Self::LowRank(u, v) => {
+                for r in 0..u.ncols() {
+                    u.col_as_slice_mut(r).iter_mut().for_each(|u| *u = kept(*u, <T as Scalar>::ONE));
+                    std::iter::zip(v.col_as_slice_mut(r), signs).for_each(|(v, &sign)| *v = kept(*v, sign));
+                }
+            }
+        }
+    }
+
     /// self += other.
     pub(super) fn add(&mut self, other: &Self) {
         match (self, other) {
