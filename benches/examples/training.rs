@@ -39,7 +39,7 @@ struct Ours {
 
 impl Ours {
     fn new(n: usize, steps: usize, batch: usize, dale: bool) -> Self {
-        let task = Integration { decays: vec![0.9, 0.85], scales: vec![1.0; 2] };
+        let task = Integration { decays: vec![0.9, 0.85], scales: vec![1.0; 2] }.into();
         let (encoder, decoder) = tinyfold::design::random_frozen(n, 2, 0);
         let narrow = |m: &faer::Mat<f64>| faer::Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)] as f32);
         let (w, _) = tinyfold::design::random_frozen(n, n, 1);
@@ -177,7 +177,7 @@ fn memory(n: usize, python: &str) {
 fn rank_against_dense() {
     let dense = Settings {
         neurons: 1024,
-        task: Integration { decays: vec![0.9, 0.85], scales: vec![1.0; 2] },
+        task: Integration { decays: vec![0.9, 0.85], scales: vec![1.0; 2] }.into(),
         batch: 256,
         steps: 400,
         learning_rate: 3e-4,
@@ -190,8 +190,9 @@ fn rank_against_dense() {
     let low = Settings {
         rank: 2,
         batch: 64,
-        steps: 1000,
-        learning_rate: 1e-2,
+        steps: 400,
+        interval: 80,
+        learning_rate: 5e-3,
         schedule: Schedule::Cosine,
         ..dense.clone()
     };

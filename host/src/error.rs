@@ -73,6 +73,17 @@ impl Error {
         move |source| Self::File { path, action, source }
     }
 
+    /// The same in a larger place: `place` comes before that of [`Error::Input`].
+    #[must_use]
+    pub fn within(self, place: &str) -> Self {
+        match self {
+            Self::Input { place: inner, expected, found } => {
+                Self::Input { place: format!("{place}: {inner}"), expected, found }
+            }
+            other => other,
+        }
+    }
+
     /// The exit code of the command for this error.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -81,4 +92,14 @@ impl Error {
             _ => 2,
         }
     }
+}
+
+/// Refuses what does not hold; `field` is what is wrong, `expected` what would be right.
+pub(crate) fn require(
+    holds: bool,
+    field: &str,
+    expected: impl Into<String>,
+    found: impl ToString,
+) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::input(field, expected, found.to_string())) }
 }

@@ -4,7 +4,8 @@ use faer::Mat;
 use serde::{Deserialize, Serialize};
 pub use tinyfold_core::{Activation, Arithmetic, Form, Variant};
 
-use crate::task::Integration;
+use crate::task::{Integration, Task};
+use crate::{Error, Result};
 
 /// The recurrent weights.
 #[derive(Clone, Debug)]
@@ -78,7 +79,7 @@ pub struct Network {
     /// E, n × D, when B = W E (the form of Fanthomme & Monasson).
     pub encoder: Option<Mat<f64>>,
     /// What the network was made for, when it integrates.
-    pub task: Option<Integration>,
+    pub task: Option<Task>,
 }
 
 impl Network {
@@ -110,6 +111,22 @@ impl Network {
         };
         network.initial = network.rest();
         network
+    }
+
+    /// What the network was made to integrate; `None` when it does not say or was made for another task.
+    #[must_use]
+    pub fn integration(&self) -> Option<&Integration> {
+        self.task.as_ref().and_then(Task::integration)
+    }
+
+    /// As [`Network::integration`], for what works with integrators alone.
+    ///
+    /// # Errors
+    /// Another task or none; `place` names the network.
+    pub fn integrator(&self, place: &str) -> Result<&Integration> {
+        let found = self.task.as_ref().map_or("none", Task::name);
+        let other = || Error::input(format!("{place}: task"), "decays and scales of an integrator", found);
+        self.integration().ok_or_else(other)
     }
 
     /// n.

@@ -32,7 +32,7 @@ fn gaussian(count: usize, seed: u64) -> Vec<f64> {
 
 /// Relative RMSE in f64 and in core f32.
 fn errors(network: &Network, x: &[f64]) -> (f64, f64) {
-    let task = network.task.as_ref().expect("a design knows its task");
+    let task = network.integration().expect("a design knows its task");
     let target = task.targets(x);
     let wide = simulate::run(network, x, false).outputs;
     let samples = x.iter().map(|&x| x as f32).collect();

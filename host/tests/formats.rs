@@ -32,7 +32,7 @@ fn parts(network: &Network) -> Parts {
         Recurrence::LowRank { u, v } => matrices.extend([bits(u), bits(v)]),
     }
     matrices.extend(network.encoder.iter().map(bits));
-    let task = network.task.iter().flat_map(|task| task.decays.iter().chain(&task.scales));
+    let task = network.integration().into_iter().flat_map(|task| task.decays.iter().chain(&task.scales));
     let channels = network.inputs.iter().chain(&network.outputs).flat_map(|c| [&c.center, &c.gain]);
     let numbers = [&network.bias, &network.output_bias, &network.initial].into_iter().flatten();
     let numbers = numbers.chain(task).chain(channels).chain([&network.alpha]).map(|x| x.to_bits());
@@ -117,7 +117,7 @@ fn network() -> impl Strategy<Value = Network> {
                     network.inputs = inputs;
                     network.outputs = outputs;
                     network.encoder = encoded.then_some(encoder);
-                    network.task = tasked.then_some(Integration { decays, scales });
+                    network.task = tasked.then_some(Integration { decays, scales }.into());
                     network
                 },
             )
@@ -412,7 +412,7 @@ fn inspect_tells_networks_from_recordings() {
     let eye = Mat::<f64>::identity(4, 2);
     let recurrence = Recurrence::LowRank { u: eye.clone() * faer::Scale(3.0), v: eye.clone() };
     let mut network = Network::plain(Activation::Relu, recurrence, eye.clone(), eye.transpose().to_owned());
-    network.task = Some(Integration { decays: vec![0.99, 0.995], scales: vec![1.0, 2.0] });
+    network.task = Some(Integration { decays: vec![0.99, 0.995], scales: vec![1.0, 2.0] }.into());
     for ending in ["safetensors", "npz"] {
         let path = folder.path().join(format!("net.{ending}"));
         save(&path, &network).expect("writable");

@@ -201,8 +201,11 @@ proptest! {
 fn the_average_loss_is_the_expectation_of_the_batch_loss() {
     let problem = Problem::new(12, 2, 0, Activation::Linear, false, 3);
     let steps = 5;
-    let batch: Batch<f64> =
-        Source::new(&problem.task, steps, None).draw(40_000, 0, &mut ChaCha8Rng::seed_from_u64(1));
+    let batch: Batch<f64> = Source::new(&problem.task.clone().into(), steps, None).draw(
+        40_000,
+        0,
+        &mut ChaCha8Rng::seed_from_u64(1),
+    );
     let (loss, _) = bptt::loss_and_gradient(
         &problem.fixed,
         &problem.parameters,

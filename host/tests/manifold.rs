@@ -52,7 +52,7 @@ fn an_exact_integrator_is_seen_as_one_in_both_forms() {
 fn a_wrong_decay_and_scale_are_told_apart_from_the_wanted_ones() {
     for activation in [Activation::Linear, Activation::Relu] {
         let mut network = design(vec![0.98, 0.95], vec![1.0, 3.0], activation).network;
-        network.task = Some(Integration { decays: vec![0.99, 0.95], scales: vec![1.0, 2.0] });
+        network.task = Some(Integration { decays: vec![0.99, 0.95], scales: vec![1.0, 2.0] }.into());
         let analysis = analyse(&network, &synthetic::gaussian(3000, 2, 7), 3000).expect("analyses");
         let [slow, tall] = analysis.channels.as_slice() else { panic!("two channels") };
         assert!(slow.decay == 0.99 && (slow.decay_realised - 0.98).abs() < 1e-9);
@@ -133,6 +133,6 @@ fn networks_without_a_task_and_bad_calls() {
     assert!(message(&network, &[1.0; 3], 200).ends_with("3 numbers"));
     assert_eq!(message(&network, &x, 99), "steps: expected at least 100, found 99");
     let mut three = network;
-    three.task = Some(Integration { decays: vec![0.9; 3], scales: vec![1.0; 3] });
+    three.task = Some(Integration { decays: vec![0.9; 3], scales: vec![1.0; 3] }.into());
     assert!(message(&three, &x, 200).starts_with("network to analyse: expected 3 inputs and outputs"));
 }

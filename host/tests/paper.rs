@@ -41,7 +41,7 @@ fn outputs_are_those_of_the_stored_runs_in_f64() {
         println!("{name}: {error:.1e}");
         // Both are f64; sums of 256 products in another order differ by some 1e-15 a step.
         assert!(error < 1e-12, "{name}: {error:.1e}");
-        let task = network.task.as_ref().expect("from the settings");
+        let task = network.integration().expect("from the settings");
         assert!(relative_rmse(&y, &task.targets(x), channels) < 0.05, "{name} integrates");
     }
 }

@@ -70,7 +70,7 @@ fn verified(networks: &[(&str, Network)], data: &Dataset) -> Verification {
 }
 
 fn report_of(networks: &[(&str, Network)], data: &Dataset) -> Report {
-    let task = networks[0].1.task.clone().expect("an integrator");
+    let task = networks[0].1.integration().cloned().expect("an integrator");
     let source = source("noise.csv", data);
     let first = first_shown(source.samples);
     let channels = task.channels();

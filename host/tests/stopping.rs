@@ -11,7 +11,7 @@ fn a_loss_of_exactly_zero_ends_a_run_only_if_asked_for() {
     let data =
         Dataset { inputs: vec![Channel::plain("x")], targets: vec![], dt: None, recordings: vec![silence] };
     let end = |stop_loss| {
-        let task = Integration { decays: vec![0.9], scales: vec![1.0] };
+        let task = Integration { decays: vec![0.9], scales: vec![1.0] }.into();
         let settings = Settings {
             neurons: 8,
             task,

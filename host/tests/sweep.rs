@@ -232,5 +232,5 @@ fn names_with_dots_reach_inside_settings() {
     let name = |k: usize| plan.runs[k].name.rsplit_once('-').expect("a hash").0;
     assert!(name(1).starts_with("0001-momentum=0.9-decays="), "{}", name(1));
     assert_eq!(plan.runs[1].settings.method, tinyfold::train::optimiser::Method::Sgd { momentum: 0.9 });
-    assert_eq!(plan.runs[1].settings.task.decays, [0.5; 3]);
+    assert_eq!(plan.runs[1].settings.integration("a run").expect("decays").decays, [0.5; 3]);
 }

@@ -11,8 +11,8 @@ use tinyfold::format::network;
 use tinyfold::network::{Activation, Recurrence};
 use tinyfold::report::rules::Comparison;
 use tinyfold::simulate;
-use tinyfold::task::Integration;
 use tinyfold::task::recording::{GYROSCOPE, bundled};
+use tinyfold::task::{Integration, Task};
 use tinyfold::train::bptt::{Batch, Fixed, Workspace, loss_and_gradient};
 use tinyfold::train::online::{Rule, learn};
 use tinyfold::train::optimiser::Method;
@@ -28,7 +28,7 @@ fn quiet(settings: &Settings) -> tinyfold::Result<Trained> {
 }
 
 fn small() -> Settings {
-    let task = Integration { decays: vec![0.8, 0.9], scales: vec![1.0, -2.0] };
+    let task = Integration { decays: vec![0.8, 0.9], scales: vec![1.0, -2.0] }.into();
     Settings { neurons: 24, task, batch: 48, steps: 60, interval: 20, ..Settings::default() }
 }
 
@@ -91,6 +91,7 @@ impl Problem {
             batch: Batch {
                 x: random(channels, steps * count, 1.0),
                 target: random(channels, steps * count, 1.0),
+                weight: None,
                 steps,
             },
         }
@@ -325,7 +326,8 @@ fn a_low_rank_step_never_makes_an_n_by_n_matrix() {
         readout: None,
         output_bias: None,
     };
-    let batch = Batch { x: random(channels, 40, 5), target: random(channels, 40, 6), steps: 10 };
+    let batch =
+        Batch { x: random(channels, 40, 5), target: random(channels, 40, 6), weight: None, steps: 10 };
     let (loss, gradient) = loss_and_gradient(&fixed, &parameters, &batch, 4, &mut Workspace::default());
     assert!(loss.is_finite() && gradient.norm() > 0.0);
     let shapes: Vec<_> = gradient.matrices().iter().map(|m| (m.nrows(), m.ncols())).collect();
@@ -378,7 +380,7 @@ fn the_watcher_sees_every_step_and_can_stop() {
 
 #[test]
 fn settings_out_of_range_are_refused_by_name() {
-    let task = |decays: Vec<f64>, scales: Vec<f64>| Integration { decays, scales };
+    let task = |decays: Vec<f64>, scales: Vec<f64>| Integration { decays, scales }.into();
     let cases = [
         (Settings { neurons: 0, ..small() }, "neurons: expected at least 1, found 0"),
         (Settings { batch: 0, ..small() }, "batch: expected at least 1, found 0"),
@@ -482,7 +484,7 @@ fn online(rule: Rule, rank: usize) -> Settings {
     Settings {
         neurons: 24,
         rank: if rule == Rule::Latent { rank } else { 0 },
-        task: Integration { decays: vec![0.9, 0.8], scales: vec![1.0, -2.0] },
+        task: Integration { decays: vec![0.9, 0.8], scales: vec![1.0, -2.0] }.into(),
         sequence: 16,
         steps: 6000,
         interval: 1500,
@@ -600,6 +602,14 @@ fn a_resumed_run_ends_with_the_same_bits() {
         Settings { method: Method::Sgd { momentum: 0.9 }, learning_rate: 0.03, batch: 300, ..plain.clone() },
         Settings { loss: Loss::Proxy, dale: 0.25, ..plain.clone() },
         Settings { proxy_weight: 0.1, free_input: false, precision: Precision::F64, ..plain },
+        Settings {
+            neurons: 12,
+            rank: 2,
+            dale: 0.25,
+            interval: 20,
+            steps: 100,
+            ..Settings::of(Task::named("switch").expect("a task"))
+        },
     ];
     // Stopped at an interval, and between two of them as by Ctrl-C.
     for (settings, stop) in variants.iter().flat_map(|settings| [(settings, 40), (settings, 47)]) {

@@ -83,7 +83,7 @@ impl Settings {
         let (v, c) = random_frozen(n, channels, self.seed);
         let u = Mat::zeros(n, channels);
         let mut network = Network::plain(Activation::Relu, Recurrence::LowRank { u: u.clone(), v }, u, c);
-        network.task = Some(task.clone());
+        network.task = Some(task.clone().into());
 
         let x = synthetic::gaussian(self.samples, channels, self.seed);
         let mut rows = Vec::with_capacity(2 * x.len());

@@ -98,7 +98,7 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let rank = args.rank.or_else(|| {
         let channels =
-            original.task.as_ref().map_or(original.readout.nrows(), crate::task::Integration::channels);
+            original.integration().map_or(original.readout.nrows(), crate::task::Integration::channels);
         args.weights.is_none().then_some(channels)
     });
     let compression = rank.map(|rank| to_rank(&original, rank, &inputs)).transpose()?;
@@ -129,7 +129,11 @@ pub fn run(args: &Args) -> Result<()> {
     let summary = Summary {
         neurons: n,
         rank,
-        reference: if original.task.is_some() { "targets of the task" } else { "the original network" },
+        reference: if original.integration().is_some() {
+            "targets of the task"
+        } else {
+            "the original network"
+        },
         steps: EVALUATION_STEPS,
         original: match (&compression, &rounded) {
             (Some(Compression { original, .. }), _) => *original,
@@ -178,7 +182,7 @@ fn round(
     let summary = Rounded {
         weights: weights.to_owned(),
         method: rounded.method,
-        hint: network.task.as_ref().filter(|_| loses).map(crate::task::Integration::channels),
+        hint: network.integration().filter(|_| loses).map(crate::task::Integration::channels),
         errors,
         drift: rounded.drift,
         stable: rounded.stable,

@@ -179,7 +179,7 @@ fn matrix(path: &Path, names: [&str; 2]) -> Result<Mat<f64>> {
 
 /// The errors of an integrator, in network units.
 fn precision(network: &Network, x: &[f64]) -> Result<Precision> {
-    let task = super::task_of(network)?;
+    let task = network.integrator("network")?;
     let mut plain = network.clone();
     for channel in plain.inputs.iter_mut().chain(&mut plain.outputs) {
         *channel = Channel::plain(std::mem::take(&mut channel.name));

@@ -136,7 +136,9 @@ fn describe_network(network: &Network, kind: &str) -> Value {
     description["largest weight"] = largest;
     if let Some(task) = &network.task {
         let one = |(decay, scale)| json!({ "decay": decay, "scale": scale });
-        description["task"] = task.decays.iter().zip(&task.scales).map(one).collect();
+        description["task"] = task
+            .integration()
+            .map_or_else(|| json!(task), |task| task.decays.iter().zip(&task.scales).map(one).collect());
     }
     description["input channels"] = network.inputs.iter().map(channel).collect();
     description["output channels"] = network.outputs.iter().map(channel).collect();

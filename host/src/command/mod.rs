@@ -12,6 +12,7 @@ pub mod quickstart;
 pub mod report;
 pub mod reproduce;
 pub mod sweep;
+pub mod task;
 pub mod theory;
 pub mod train;
 pub mod verify;
@@ -110,7 +111,7 @@ impl fmt::Display for Errors {
 /// # Errors
 /// A network without a task, or a recording with another number of inputs.
 pub fn evaluate_on(network: &Network, data: &Dataset) -> Result<Errors> {
-    let task = task_of(network)?;
+    let task = network.integrator("network")?;
     let channels = task.channels();
     if data.inputs.len() != channels {
         let expected = format!("{channels} input columns, as the network has channels");
@@ -122,13 +123,4 @@ pub fn evaluate_on(network: &Network, data: &Dataset) -> Result<Errors> {
         gaussian: error(&synthetic::gaussian(EVALUATION_STEPS, channels, 12_345)),
         recording: error(&data.joined(EVALUATION_STEPS)),
     })
-}
-
-/// What a network was made to integrate.
-///
-/// # Errors
-/// It does not say.
-pub fn task_of(network: &Network) -> Result<&Integration> {
-    let none = || Error::input("network: task", "decays and scales of an integrator", "none");
-    network.task.as_ref().ok_or_else(none)
 }

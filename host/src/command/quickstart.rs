@@ -81,7 +81,7 @@ pub fn run(args: &Args) -> Result<()> {
 
     let settings = Settings {
         neurons: args.neurons,
-        task: task.clone(),
+        task: task.clone().into(),
         steps: args.steps,
         seed: args.seed,
         ..Settings::default()

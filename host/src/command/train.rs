@@ -5,21 +5,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
 
+use super::design::chosen;
 use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, say};
 use crate::format::network;
-use crate::report::curves;
 use crate::report::rules::{self, Comparison};
-use crate::task::Dataset;
+use crate::report::{curves, trials};
 use crate::task::recording::RecordingArgs;
+use crate::task::trial::held_out;
+use crate::task::{Dataset, Integration, Task};
 use crate::train::folder::{RESUME, train_into_folder};
 use crate::train::online::{Rule, Run, learn};
 use crate::train::optimiser::Method;
 use crate::train::settings::{Loss, Supports};
-use crate::train::{Control, End, Precision, Progress, Settings, Snapshot, Trained, remedies};
+use crate::train::{
+    Control, End, HELD_OUT, Metrics, Precision, Progress, Settings, Snapshot, Trained, remedies,
+};
 use crate::{Error, Result};
 
-/// Trains a recurrent network to integrate, by backpropagation through time.
+/// Trains a recurrent network to integrate, or for another task, by backpropagation through time.
 ///
 /// Settings come from a file (--settings), from options, or both: an option wins. Writes settings.toml, run.json,
 /// metrics.jsonl, checkpoint.safetensors (the latest network that is stable over a long roll-out),
@@ -27,13 +32,13 @@ use crate::{Error, Result};
 /// Ctrl-C stops after the current step, keeps the best network so far and exits with code 0.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples: tinyfold train --steps 500 --out runs/trained\n          tinyfold train --print-defaults > train.toml\n          tinyfold train --settings train.toml --out runs/mine\n          tinyfold train --resume runs/mine\n          tinyfold train --rule rtrl,snap1,kf-rtrl,tbptt --neurons 32 --decays 0.9 --sequence 20 --out runs/rules"
+    after_help = "Examples: tinyfold train --steps 500 --out runs/trained\n          tinyfold train --print-defaults > train.toml\n          tinyfold train --settings train.toml --out runs/mine\n          tinyfold train --resume runs/mine\n          tinyfold train --task flip-flop --out runs/flip-flop\n          tinyfold train --rule rtrl,snap1,kf-rtrl,tbptt --neurons 32 --decays 0.9 --sequence 20 --out runs/rules"
 )]
 pub struct Args {
     /// Settings in TOML; --print-defaults shows all of them.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Print every setting with its documentation and default, as a file for --settings.
+    /// Print every setting with its documentation and default, as a file for --settings; with --task for this task.
     #[arg(long)]
     print_defaults: bool,
     /// Go on with the interrupted run of this folder, to the same bits.
@@ -42,8 +47,11 @@ pub struct Args {
     /// Number of neurons n [default: 64].
     #[arg(long)]
     neurons: Option<usize>,
+    /// Another task than integration, with its default parameters and settings; `tinyfold task` shows it.
+    #[arg(long, value_name = "TASK", value_parser = Task::NAMES.to_vec(), conflicts_with_all = ["settings", "resume", "decays", "scales"])]
+    task: Option<String>,
     #[command(flatten)]
-    task: TaskArgs,
+    channels: TaskArgs,
     /// Activation: linear, relu, clipped, tanh, sigmoid [default: relu].
     #[arg(long)]
     activation: Option<String>,
@@ -123,6 +131,11 @@ pub struct Args {
 }
 
 impl Args {
+    /// The task of --task.
+    fn task(&self) -> Option<Task> {
+        self.task.as_deref().and_then(Task::named)
+    }
+
     /// The settings of the file, or the defaults, with what options change.
     fn resolve(&self, inputs: usize) -> Result<Settings> {
         /// Writes what is said.
@@ -133,15 +146,18 @@ impl Args {
         }
         let mut settings = match &self.settings {
             Some(path) => Settings::load(path)?,
-            None => Settings { task: self.task.resolve(inputs)?, ..Settings::default() },
+            None => Settings::of(match self.task() {
+                Some(task) if task.integration().is_none() => task,
+                _ => self.channels.resolve(inputs)?.into(),
+            }),
         };
-        if self.task.chosen() {
-            settings.task = self.task.resolve(inputs)?;
+        if self.channels.chosen() {
+            settings.task = self.channels.resolve(inputs)?.into();
         }
         if let Some(momentum) = self.sgd {
             settings.method = Method::Sgd { momentum };
         }
-        if self.settings.is_none() {
+        if self.settings.is_none() && (settings.task.integration().is_some() || self.sgd.is_some()) {
             // One sample at a time is a noisier gradient than a batch.
             let noisy = if self.rule.is_empty() { 1.0 } else { 0.1 };
             settings.learning_rate = settings.method.learning_rate() * noisy;
@@ -178,7 +194,8 @@ impl Args {
 /// Bad input, a file that cannot be written, or a training that diverged.
 pub fn run(args: &Args) -> Result<()> {
     if args.print_defaults {
-        say!("{}", Settings::default().documented().trim_end());
+        let task = args.task().unwrap_or_else(|| Integration::default().into());
+        say!("{}", Settings::of(task).documented().trim_end());
         return Ok(());
     }
     let data = args.recording.load()?;
@@ -189,20 +206,36 @@ pub fn run(args: &Args) -> Result<()> {
         }
         None => (args.resolve(data.inputs.len())?, &args.out, None),
     };
-    let data = data.first_inputs(settings.task.channels())?;
+    if chosen(&args.recording) {
+        settings.integration("a recording")?;
+    }
+    let channels = settings.task.integration().map(Integration::channels);
+    let data = channels.map(|channels| data.first_inputs(channels)).transpose()?;
     let interrupted = interrupted()?;
     if !args.rule.is_empty() {
         return online(&settings, args, &interrupted);
     }
-    let trained = train_into(&settings, Some(&data), out, snapshot.as_ref(), &interrupted)?;
+    let trained = train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted)?;
     curves::write(out, &trained.history)?;
-    let errors = evaluate_on(&trained.network, &data)?;
+    let Trained { network, best, end, .. } = &trained;
+    let (errors, details) = match &data {
+        Some(data) => {
+            let errors = evaluate_on(network, data)?;
+            let Errors { gaussian, recording } = errors;
+            let details = json!({ "steps": EVALUATION_STEPS, "gaussian": gaussian, "recording": recording });
+            (errors.to_string(), details)
+        }
+        None => {
+            let shown = held_out(settings.task.trials(), settings.sequence, trials::SHOWN, !settings.seed);
+            trials::write(&out.join("figures"), &settings.task, &shown, Some(network))?;
+            (of_trials(best), json!({ "trials": HELD_OUT }))
+        }
+    };
     if args.json {
-        let (Trained { best, end, .. }, unstable) = (&trained, trained.unstable());
-        let Errors { gaussian, recording } = errors;
-        let summary = serde_json::json!({
-            "end": end, "best": best, "unstable": unstable, "steps": EVALUATION_STEPS, "gaussian": gaussian, "recording": recording,
-        });
+        let mut summary = json!({ "end": end, "best": best, "unstable": trained.unstable() });
+        if let (Some(summary), Value::Object(details)) = (summary.as_object_mut(), details) {
+            summary.extend(details);
+        }
         say!("{summary:#}");
         return Ok(());
     }
@@ -236,6 +269,13 @@ pub fn run(args: &Args) -> Result<()> {
     }
     say!("written to {}", out.join("network.safetensors").display());
     Ok(())
+}
+
+/// How a network does on held-out trials.
+fn of_trials(best: &Metrics) -> String {
+    let error = format!("relative RMSE over {HELD_OUT} held-out trials: {:.2e}", best.rollout);
+    let share = |correct| format!("; {:.1} % of the judged outputs have the right sign", 100.0 * correct);
+    error + &best.correct.map_or(String::new(), share)
 }
 
 /// Becomes true at Ctrl-C.

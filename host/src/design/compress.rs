@@ -91,7 +91,7 @@ pub fn to_rank(network: &Network, rank: usize, inputs: &[f64]) -> Result<Compres
     let weighted = factors(&w, &activity_root(&dense, inputs)?, rank)?;
 
     let mut fits: Vec<(Method, Mat<f64>, Mat<f64>)> = Vec::new();
-    if let (Some(task), Some(encoder)) = (&dense.task, &dense.encoder)
+    if let (Some(task), Some(encoder)) = (dense.integration(), &dense.encoder)
         && (dense.form, dense.alpha) == (Form::Rate, 1.0)
         && rank >= task.channels()
     {

@@ -173,7 +173,7 @@ pub fn paired(spec: &Spec) -> Result<Design> {
     let noise_gain = noise_gain(&u, &v, &c);
     let mut network = Network::plain(*activation, Recurrence::LowRank { u: u.clone(), v }, u, c);
     network.encoder = Some(e);
-    network.task = Some(task.clone());
+    network.task = Some(task.clone().into());
     Ok(Design { network, residual, noise_gain })
 }
 
@@ -227,7 +227,7 @@ fn solve(spec: &Spec, neurons: usize) -> Option<Design> {
         let recurrence = Recurrence::LowRank { u: u.clone(), v };
         let mut network = Network::plain(spec.activation, recurrence, u, c.clone());
         network.encoder = Some(e.clone());
-        network.task = Some(spec.task.clone());
+        network.task = Some(spec.task.clone().into());
         Design { network, residual, noise_gain }
     };
 

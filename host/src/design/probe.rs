@@ -42,7 +42,7 @@ impl Probe {
             signals.push(inputs.iter().copied().cycle().take(STEPS * width).collect());
         }
         let wanted = |x: Vec<f64>| {
-            let y = match &network.task {
+            let y = match network.integration() {
                 Some(task) => task.targets(&x),
                 None => simulate::run(network, &x, false).outputs,
             };

@@ -11,7 +11,7 @@ use tinyfold_core::{Number, Shape};
 
 use super::model::{Metadata, ModelBytes, refused};
 use crate::network::{Activation, Channel, Form, Network, Recurrence};
-use crate::task::Integration;
+use crate::task::Task;
 use crate::{Error, Result};
 
 /// The recurrent weights and the readout of a network of fixed point; matrices are row-major.
@@ -73,7 +73,7 @@ pub struct FixedNetwork {
     /// Output channels; their centers are added by the reader of the chip's integers.
     pub outputs: Vec<Channel>,
     /// What the network was made for.
-    pub task: Option<Integration>,
+    pub task: Option<Task>,
 }
 
 /// What a network of fixed point computed: integers, row-major by steps.

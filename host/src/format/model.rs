@@ -9,7 +9,7 @@ use tinyfold_core::wire::{self, Model};
 use tinyfold_core::{Number, Scalar, Settings, Shape, View};
 
 use crate::network::{Channel, Network, Recurrence};
-use crate::task::Integration;
+use crate::task::Task;
 use crate::{Error, Result};
 
 /// What the text section of a model says; the chip does not read it.
@@ -22,14 +22,14 @@ pub struct Metadata {
     /// Output channels.
     pub outputs: Vec<Channel>,
     /// What the network was made for.
-    pub task: Option<Integration>,
+    pub task: Option<Task>,
     /// Fixed point: the value in network units of one unit of every carried word.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried_units: Option<Vec<f64>>,
 }
 
 impl Metadata {
-    pub(crate) fn new(inputs: &[Channel], outputs: &[Channel], task: Option<&Integration>) -> Self {
+    pub(crate) fn new(inputs: &[Channel], outputs: &[Channel], task: Option<&Task>) -> Self {
         Self {
             made_by: concat!("tinyfold ", env!("CARGO_PKG_VERSION")).into(),
             inputs: inputs.to_vec(),

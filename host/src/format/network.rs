@@ -13,7 +13,7 @@ use super::arrays::{self, Array, ArrayFile, list};
 pub use super::torch::load_torch;
 use super::{paper, torch};
 use crate::network::{Activation, Arithmetic, Channel, Form, Network, Recurrence, Variant};
-use crate::task::Integration;
+use crate::task::Task;
 use crate::{Error, Result};
 
 /// Name of the JSON text in a file.
@@ -47,7 +47,7 @@ pub struct Header {
     pub outputs: Vec<Channel>,
     /// What the network was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<Integration>,
+    pub task: Option<Task>,
 }
 
 /// Names of the settings, in files and options.
@@ -129,7 +129,12 @@ impl Header {
     /// Every number and the field it is in.
     fn numbers(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let channels = self.inputs.iter().chain(&self.outputs).flat_map(|c| [c.center, c.gain]);
-        let task = self.task.iter().flat_map(|task| task.decays.iter().chain(&task.scales)).copied();
+        let task = self
+            .task
+            .iter()
+            .filter_map(Task::integration)
+            .flat_map(|task| task.decays.iter().chain(&task.scales))
+            .copied();
         let parameters = self.activation_parameters.iter().copied();
         std::iter::once(("alpha", self.alpha))
             .chain(parameters.map(|x| ("activation parameters", x)))
@@ -184,6 +189,7 @@ pub fn save(path: &Path, network: &Network) -> Result<()> {
             found.to_string(),
         ));
     }
+    check_task(header.task.as_ref()).map_err(|error| error.within(&format!("{}: task", path.display())))?;
     let header = serde_json::to_string(&header).expect("plain data becomes JSON");
     arrays::write(path, &all, HEADER, &header)
 }
@@ -207,6 +213,11 @@ pub fn load(path: &Path) -> Result<Network> {
             format!("arrays {}", list(file.names().iter().map(String::as_str))),
         )),
     }
+}
+
+/// Refuses parameters of a task that cannot be run; what is known of decays and scales is known without this.
+fn check_task(task: Option<&Task>) -> Result<()> {
+    task.filter(|task| task.integration().is_none()).map_or(Ok(()), |task| task.trials().check(usize::MAX))
 }
 
 fn read(file: &ArrayFile, header: &str) -> Result<Network> {
@@ -244,12 +255,13 @@ fn read(file: &ArrayFile, header: &str) -> Result<Network> {
         return Err(Error::input(field("alpha"), "a leak above 0 and at most 1", header.alpha.to_string()));
     }
 
-    if let Some(task) = &header.task
+    if let Some(task) = header.task.as_ref().and_then(Task::integration)
         && (task.decays.is_empty() || task.decays.len() != task.scales.len())
     {
         let found = format!("{} decays, {} scales", task.decays.len(), task.scales.len());
         return Err(Error::input(field("task"), "one decay and one scale a channel", found));
     }
+    check_task(header.task.as_ref()).map_err(|error| error.within(&field("task")))?;
 
     let low_rank = file.has("U");
     let recurrent: &[&str] = if low_rank { &["U", "V"] } else { &["W"] };

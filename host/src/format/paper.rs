@@ -76,7 +76,7 @@ pub(super) fn read(path: &Path, file: &ArrayFile) -> Result<Network> {
         network.bias = file.vector("thresholds", n)?.into_iter().map(|threshold| -threshold).collect();
     }
     network.encoder = Some(encoder);
-    network.task = Some(Integration { decays: config.decays, scales: config.scales });
+    network.task = Some(Integration { decays: config.decays, scales: config.scales }.into());
     Ok(network)
 }
 

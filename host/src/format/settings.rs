@@ -5,6 +5,28 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, Result};
 
+/// A structure whose fields have their documentation, type and default in one place.
+macro_rules! settings {
+    ($(#[$meta:meta])* $name:ident { $($(#[doc = $doc:literal])+ $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$meta])*
+        pub struct $name {
+            $($(#[doc = $doc])+ pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+
+        impl $name {
+            /// Every field with the lines of its documentation, in order.
+            pub const FIELDS: &[(&str, &[&str])] = &[$((stringify!($field), &[$($doc),+])),*];
+        }
+    };
+}
+pub(crate) use settings;
+
 /// Reads TOML; `place` names the file in messages.
 ///
 /// # Errors

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{LARGEST, Window};
 use crate::network::Network;
 use crate::task::relative_rmse;
-use crate::{Error, Result, simulate};
+use crate::{Result, simulate};
 
 /// y = factor · x^exponent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -98,8 +98,7 @@ pub struct BySize {
 /// A network without a task.
 pub fn with_neurons(networks: &[Network], x: &[f64]) -> Result<BySize> {
     let error = |network: &Network| {
-        let none = || Error::input("network: task", "decays and scales of an integrator", "none");
-        let task = network.task.as_ref().ok_or_else(none)?;
+        let task = network.integrator("network")?;
         let y = simulate::run(network, x, false).outputs;
         Ok((network.neurons(), relative_rmse(&y, &task.targets(x), task.channels())))
     };

@@ -152,7 +152,7 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
     let p = usable(network, &run.pre_activations);
 
     let outputs = network.readout.nrows();
-    let dimension = match (&network.task, network.rank()) {
+    let dimension = match (network.integration(), network.rank()) {
         (Some(task), _) => task.channels(),
         (None, 0) => outputs,
         (None, rank) => rank,
@@ -168,7 +168,7 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
     let shares: Vec<f64> = variances.iter().map(|v| if total > 0.0 { v / total } else { 0.0 }).collect();
     let squares: f64 = shares.iter().map(|share| share * share).sum();
     let q = span.transpose() * &p;
-    let integrals = network.task.as_ref().map(|task| task.integrals(&x));
+    let integrals = network.integration().map(|task| task.integrals(&x));
     let cloud = Cloud::new(&q, &p, &axes, integrals.as_deref())?;
 
     let curves = curves(network, &x, &run, &p, &span);
@@ -178,7 +178,7 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
     let selectivity =
         integrals.as_ref().and_then(|u| selectivity::of_rates(&rates, u, network.input.ncols()));
     let mut channels = Vec::new();
-    if let (Some(task), Some(integrals)) = (&network.task, &integrals) {
+    if let (Some(task), Some(integrals)) = (network.integration(), &integrals) {
         let targets = task.targets(&x);
         let map = decay::one_step(&run.outputs, &x, outputs);
         let r_squared = coordinates::r_squared(&q, integrals, outputs);
@@ -260,7 +260,7 @@ fn curves(
     let mut distances = error::Parts::new(steps, 1);
     let mut add = |x: &[f64], outputs: &[f64], p: &Mat<f64>| {
         distances.add(spectrum::squares_outside(p, span));
-        if let Some(task) = &network.task {
+        if let Some(task) = network.integration() {
             errors.add_errors(outputs, &task.targets(x));
         }
     };
@@ -275,7 +275,7 @@ fn curves(
     }
     let of_error = |from, to, relative_rmse| Window { from, to, relative_rmse };
     let of_distance = |from, to, distance| DistanceWindow { from, to, distance };
-    let errors = if network.task.is_some() { errors.windows(of_error) } else { Vec::new() };
+    let errors = if network.integration().is_some() { errors.windows(of_error) } else { Vec::new() };
     (errors, distances.windows(of_distance))
 }
 
@@ -288,7 +288,7 @@ fn check(network: &Network, x: &[f64], steps: usize) -> Result<()> {
     if steps < 100 {
         return Err(Error::input("steps", "at least 100", steps.to_string()));
     }
-    match &network.task {
+    match network.integration() {
         Some(task) if (task.channels(), task.channels()) != (width, network.readout.nrows()) => {
             let expected = format!("{} inputs and outputs, as the task has channels", task.channels());
             let found = format!("{width} inputs and {} outputs", network.readout.nrows());

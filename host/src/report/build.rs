@@ -9,7 +9,7 @@ use crate::network::Network;
 use crate::task::{Dataset, Integration, relative_rmse, synthetic};
 use crate::verify::tolerance::tolerance;
 use crate::verify::{Case, Core};
-use crate::{Error, Result, simulate};
+use crate::{Result, simulate};
 
 /// Steps of the traces that are drawn.
 pub const TRACE: usize = 200;
@@ -82,9 +82,7 @@ pub fn describe(
     data: &Dataset,
     steps: usize,
 ) -> Result<NetworkReport> {
-    let task = network.task.as_ref().ok_or_else(|| {
-        Error::input(format!("{name} network: task"), "decays and scales of an integrator", "none")
-    })?;
+    let task = network.integrator(&format!("{name} network"))?;
     let channels = task.channels();
     let first = first_shown(source("", data).samples);
     let signal = data.joined(steps.max(first + TRACE));

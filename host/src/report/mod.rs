@@ -14,6 +14,7 @@ pub mod sweep;
 pub mod text;
 pub mod theory;
 mod traces;
+pub mod trials;
 
 use std::path::Path;
 

@@ -66,7 +66,7 @@ impl fmt::Display for Comparison {
         writeln!(
             f,
             "n = {neurons}, decays {:?}, {} samples in episodes of {sequence}{}",
-            task.decays,
+            task.integration().map_or(&[][..], |task| &task.decays),
             grouped(*steps as u64),
             if *dale > 0.0 { ", under Dale's law" } else { "" }
         )?;
@@ -119,7 +119,7 @@ pub fn figures(comparison: &Comparison) -> [Figure; 2] {
     let common = format!(
         "n = {}, D = {}, episodes of {} steps, the same start and the same samples for all rules",
         comparison.settings.neurons,
-        comparison.settings.task.channels(),
+        comparison.settings.task.trials().inputs().len(),
         comparison.settings.sequence
     );
     [

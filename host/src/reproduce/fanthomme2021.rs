@@ -132,6 +132,14 @@ pub fn experiments(quick: bool) -> Result<Vec<Experiment>> {
     Ok(file.network.into_iter().filter_map(small).collect())
 }
 
+impl Experiment {
+    fn integration(&self) -> Result<&Integration> {
+        let task = &self.settings.task;
+        let other = || Error::input(format!("{}: task", self.name), "decays and scales", task.name());
+        task.integration().ok_or_else(other)
+    }
+}
+
 /// Relative RMSE of every channel over `sequences` Gaussian sequences of `steps` steps, each from rest.
 #[must_use]
 pub fn test_errors(
@@ -160,7 +168,7 @@ pub fn test_errors(
 /// A file that cannot be written; a network that cannot be analysed. That training diverges is a result.
 pub fn run(experiment: &Experiment, folder: &Path, watch: &mut dyn FnMut(usize)) -> Result<Found> {
     let settings = &experiment.settings;
-    let task = &settings.task;
+    let task = experiment.integration()?;
     let (mut loss, mut steps) = (f64::INFINITY, 0);
     let mut last = None;
     let began = Instant::now();
@@ -215,7 +223,8 @@ pub fn run(experiment: &Experiment, folder: &Path, watch: &mut dyn FnMut(usize))
 
 /// The exact network of the same n and task, where there is one.
 fn beside(experiment: &Experiment, path: &Path, seed: u64) -> Result<Option<Exact>> {
-    let Settings { neurons, task, dale, .. } = &experiment.settings;
+    let Settings { neurons, dale, .. } = &experiment.settings;
+    let task = experiment.integration()?;
     let activation = experiment.settings.check(None)?;
     if *dale > 0.0 || !matches!(activation, Activation::Linear | Activation::Relu) {
         return Ok(None);

@@ -73,7 +73,9 @@ impl Plan {
     /// # Ok::<(), tinyfold::Error>(())
     /// ```
     pub fn parse(text: &str, place: &str) -> Result<Self> {
-        let sweep: Sweep = parse(text, place)?;
+        let mut sweep: Sweep = parse(text, place)?;
+        let said = |file: Table| file.get("base").and_then(Value::as_table).cloned().unwrap_or_default();
+        sweep.base = sweep.base.completed(|| parse(text, place).map(said), place)?;
         let base = Table::try_from(&sweep.base).expect("settings are a table");
         let mut axes = Vec::new();
         let line = |at: usize| format!("{place}:{}", text[..at].matches('\n').count() + 1);
@@ -101,14 +103,9 @@ impl Plan {
             let label = plan.label(combination);
             let here = if label.is_empty() { place.to_owned() } else { format!("{place}: {label}") };
             let settings: Settings = from_table(table, &here)?;
-            plan.data_for(&settings).and_then(|data| settings.check(data.as_ref())).map_err(|error| {
-                match error {
-                    Error::Input { place, expected, found } => {
-                        Error::Input { place: format!("{here}: {place}"), expected, found }
-                    }
-                    other => other,
-                }
-            })?;
+            plan.data_for(&settings)
+                .and_then(|data| settings.check(data.as_ref()))
+                .map_err(|error| error.within(&here))?;
             for &seed in &seeds {
                 let settings = Settings { seed, ..settings.clone() };
                 let index = plan.runs.len();
@@ -124,7 +121,8 @@ impl Plan {
     /// # Errors
     /// More channels than it has inputs.
     pub fn data_for(&self, settings: &Settings) -> Result<Option<Dataset>> {
-        self.data.as_ref().map(|data| data.first_inputs(settings.task.channels())).transpose()
+        let data = self.data.as_ref();
+        data.map(|data| data.first_inputs(settings.task.trials().inputs().len())).transpose()
     }
 
     /// The values of a combination, in words.

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::format::settings::settings;
 use crate::task::Dataset;
 use crate::task::recording::{Detrend, ReadOptions, RecordingArgs, Scale};
 use crate::train::Settings;
-use crate::train::settings::settings;
 use crate::{Result, format};
 
 /// All that decides a sweep, as the file has it.

@@ -1,67 +1,24 @@
 //! What a network is asked to compute, and the signals it computes it on.
 
+pub mod context;
+pub mod delayed_match;
+pub mod flip_flop;
+pub mod integration;
+mod kind;
 pub mod recording;
+pub mod ring;
+pub mod sine;
+pub mod switch;
 pub mod synthetic;
+pub mod trial;
 
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
+pub use self::integration::Integration;
+pub use self::kind::Task;
 use crate::{Error, Result};
-
-/// Multiplexed leaky integration of D channels.
-///
-/// u_{c,t} = gamma_c (u_{c,t-1} + x_{c,t}), u_{c,0} = 0; target y*_c = s_c u_c.
-///
-/// gamma_c: decay, in (0, 1); s_c: scale, not 0. Source: Fanthomme & Monasson 2021, section 2.
-///
-/// ```
-/// let task = tinyfold::task::Integration { decays: vec![0.5], scales: vec![4.0] };
-/// assert_eq!(task.targets(&[1.0, 1.0]), [2.0, 3.0]);
-/// ```
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Integration {
-    /// gamma_c, one a channel.
-    pub decays: Vec<f64>,
-    /// s_c, one a channel.
-    pub scales: Vec<f64>,
-}
-
-impl Integration {
-    /// D.
-    #[must_use]
-    pub fn channels(&self) -> usize {
-        self.decays.len()
-    }
-
-    /// The integrals u for inputs x, both row-major T × D.
-    #[must_use]
-    pub fn integrals(&self, x: &[f64]) -> Vec<f64> {
-        let mut state = vec![0.0; self.channels()];
-        let mut out = Vec::with_capacity(x.len());
-        for sample in x.chunks_exact(self.channels()) {
-            for ((u, &x), &gamma) in state.iter_mut().zip(sample).zip(&self.decays) {
-                *u = gamma * (*u + x);
-                out.push(*u);
-            }
-        }
-        out
-    }
-
-    /// The targets y* for inputs x, both row-major T × D.
-    #[must_use]
-    pub fn targets(&self, x: &[f64]) -> Vec<f64> {
-        let mut y = self.integrals(x);
-        for sample in y.chunks_exact_mut(self.channels()) {
-            for (y, s) in sample.iter_mut().zip(&self.scales) {
-                *y *= s;
-            }
-        }
-        y
-    }
-}
 
 /// One stretch of signal: T samples of I inputs, and of O targets when the user brought them.
 #[derive(Clone, Debug, PartialEq)]

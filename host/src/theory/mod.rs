@@ -280,7 +280,7 @@ impl Reduced {
         let recurrence = Recurrence::LowRank { u, v: basis.clone() };
         let mut network = Network::plain(Activation::Linear, recurrence, input, decoder.clone());
         network.encoder = Some(encoder.clone());
-        network.task = Some(Integration { decays: vec![self.decay], scales: vec![self.scale] });
+        network.task = Some(Integration { decays: vec![self.decay], scales: vec![self.scale] }.into());
         network
     }
 }

@@ -4,7 +4,7 @@
 //! alpha phi(p_t), y_t = C h_t + c, with B = W E unless it is trained by itself.
 //!
 //! Batch loss: L = sum_c (1 / (s_c² T²)) mean over batch and time of (y_c - y*_c)²
-//! (Fanthomme & Monasson 2021, equation of the batch loss).
+//! (Fanthomme & Monasson 2021, equation of the batch loss); a weight of a batch multiplies every square.
 //!
 //! Backward: dh_t = Cᵀ dy_t + (1 - alpha) dh_{t+1} + Wᵀ dp_{t+1}, dp_t = alpha phi'(p_t) dh_t. With
 //! dB = sum_t dp_t x_tᵀ, the gradient of W is sum_t dp_t h_{t-1}ᵀ, one product over all steps of all
@@ -45,6 +45,8 @@ pub struct Batch<T> {
     pub x: Mat<T>,
     /// O × (T · count).
     pub target: Mat<T>,
+    /// O × (T · count): factor of every squared error, 0 where an output is not judged; `None` for 1 everywhere.
+    pub weight: Option<Mat<T>>,
     /// T.
     pub steps: usize,
 }
@@ -222,13 +224,15 @@ impl<T: Real> Pass<'_, T> {
                 }
             }
             let targets = self.batch.target.col_as_slice(column);
+            let judged = self.batch.weight.as_ref().map(|weight| weight.col_as_slice(column));
             let dy = dy.col_as_slice_mut(column);
             transposed_product(dy, self.readout, h);
             for (o, dy) in dy.iter_mut().enumerate() {
                 let offset = self.output_bias.map_or(<T as Scalar>::ZERO, |bias| bias[(o, 0)]);
                 let error = *dy + offset - targets[o];
-                loss += (self.weight[o] * error * error).to_f64();
-                *dy = self.gain * self.weight[o] * error;
+                let weight = judged.map_or(self.weight[o], |judged| self.weight[o] * judged[o]);
+                loss += (weight * error * error).to_f64();
+                *dy = self.gain * weight * error;
             }
         }
         loss

@@ -27,8 +27,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Deserializer, Serialize};
 use tinyfold_core::Scalar;
 
-use crate::network::{Activation, Network, Recurrence};
-use crate::task::{Dataset, Integration, relative_rmse, synthetic};
+use crate::network::{Activation, Channel, Network, Recurrence};
+use crate::task::trial::{Score, Trial, held_out, score};
+use crate::task::{Dataset, Integration, Task, relative_rmse, synthetic};
 use crate::{Error, Result, simulate};
 use bptt::{Fixed, Workspace, loss_and_gradient};
 pub use checkpoint::Snapshot;
@@ -47,12 +48,17 @@ pub struct Metrics {
     /// Batch loss of the last batch; null in JSON when it is not finite.
     #[serde(deserialize_with = "or_infinite")]
     pub loss: f64,
-    /// Relative RMSE over 2000 Gaussian steps, worst channel; infinite (null in JSON) when it diverges.
+    /// Relative RMSE, worst output: of integration over 2000 Gaussian steps, of another task over [`HELD_OUT`] trials;
+    /// infinite (null in JSON) when it diverges.
     #[serde(deserialize_with = "or_infinite")]
     pub rollout: f64,
     /// Relative RMSE over the recordings joined end to end and repeated to 10 000 steps.
     #[serde(default, deserialize_with = "some_or_infinite", skip_serializing_if = "Option::is_none")]
     pub recording: Option<f64>,
+    /// Fraction of the judged outputs of the held-out trials that have the sign of their target, where targets are
+    /// decisions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correct: Option<f64>,
     /// Learning rate of the last update.
     pub learning_rate: f64,
     /// Wall time since the start.
@@ -145,8 +151,8 @@ impl Trained {
 /// What can be tried when networks are not stable over long roll-outs.
 #[must_use]
 pub fn remedies(settings: &Settings) -> String {
-    let Settings { learning_rate, sequence, loss, dale, .. } = settings;
-    let longer = if *loss == Loss::Batch {
+    let Settings { learning_rate, sequence, loss, dale, task, .. } = settings;
+    let longer = if *loss == Loss::Batch && task.integration().is_some() {
         format!(", longer sequences than {sequence}, or a proxy_weight of 0.01")
     } else {
         String::new()
@@ -157,6 +163,8 @@ pub fn remedies(settings: &Settings) -> String {
 
 /// Steps of the Gaussian roll-out that tells a good network from one that only has a low training loss.
 const ROLLOUT: usize = 2000;
+/// Trials, of the length of training sequences but never trained on, that a task other than integration is judged by.
+pub const HELD_OUT: usize = 128;
 /// Steps of the roll-out on the recording.
 const RECORDING: usize = 10_000;
 /// Least sequences of a part and most parts of a batch, whatever the number of threads: sums have one order. A small
@@ -166,12 +174,12 @@ const LARGE: (usize, usize) = (128, 16);
 /// The most neurons of a small network.
 const SMALL_NEURONS: usize = 128;
 
-/// Trains a network to integrate.
+/// Trains a network to integrate, or for another task.
 ///
-/// W starts at 0 when dense, with U = 0 and V random at rank R; the derivative of ReLU at 0 counts as 1,
+/// Unless settings give a start_gain, W starts at 0 when dense, with U = 0 and V random at rank R; the derivative of ReLU at 0 counts as 1,
 /// else nothing would ever be learnt. Dale's law is kept by a projection after every update: w_ij = 0 where its
 /// sign is not that of neuron j; at rank R the same of V, and U >= 0. Long roll-outs guard the result: the network with the least error over them is
-/// returned, not the last one.
+/// returned, not the last one. Held-out trials do so for tasks other than integration.
 ///
 /// # Errors
 /// Settings out of range; no network with a finite roll-out, that is: training diverged.
@@ -289,9 +297,15 @@ impl<'a, T: Real> Session<'a, T> {
             decoder: cast(&decoder),
             bias: vectors::biases(settings).map(|b| Mat::from_fn(b.len(), 1, |i, _| T::from_f64(b[i]))),
             signs: vectors::signs(settings).map(|signs| signs.iter().map(number).collect()),
-            weight: settings.task.scales.iter().map(|s| T::from_f64(1.0 / (s * s))).collect(),
+            weight: match &settings.task {
+                Task::Integration(task) => task.scales.iter().map(|s| T::from_f64(1.0 / (s * s))).collect(),
+                _ => vec![<T as Scalar>::ONE; decoder.nrows()],
+            },
         };
-        let parameters = start(settings, &fixed);
+        let mut parameters = start(settings, &fixed);
+        if let Some(signs) = fixed.signs.as_ref().filter(|_| settings.start_gain > 0.0) {
+            parameters.weights.keep_signs(signs);
+        }
         let mut session = Self {
             settings,
             activation,
@@ -351,9 +365,9 @@ impl<'a, T: Real> Session<'a, T> {
             // A run that was never stopped has no roll-out here: one that goes on must not have it either.
             let unstopped = (end == End::Stopped && !due).then(|| self.snapshot());
             let network = self.network(&self.parameters);
-            let (rollout, recording) = self.probe.errors(&network);
+            let (Score { error: rollout, correct }, recording) = self.probe.errors(&network);
             let seconds = before + began.elapsed().as_secs_f64();
-            let metrics = Metrics { step, loss, rollout, recording, learning_rate, seconds };
+            let metrics = Metrics { step, loss, rollout, recording, correct, learning_rate, seconds };
             self.history.push(metrics);
             if metrics.error() < self.best.as_ref().map_or(f64::INFINITY, |(least, _)| least.error()) {
                 self.best = Some((metrics, self.parameters.clone()));
@@ -384,10 +398,14 @@ impl<'a, T: Real> Session<'a, T> {
 
     fn diverged(&self) -> Error {
         let step = self.history.last().map_or(0, |metrics| metrics.step);
+        let over = match &self.probe {
+            Probe::Rollouts { .. } => format!("{ROLLOUT} steps"),
+            Probe::Trials { .. } => format!("{HELD_OUT} trials"),
+        };
         Error::Numeric {
             what: "training".into(),
             reason: format!(
-                "diverged: no network was stable over {ROLLOUT} steps after {step} updates; {}",
+                "diverged: no network was stable over {over} after {step} updates; {}",
                 remedies(self.settings)
             ),
         }
@@ -396,13 +414,18 @@ impl<'a, T: Real> Session<'a, T> {
     /// Loss and gradient of a fresh batch: parts on all cores, added in a fixed order.
     fn gradient(&mut self) -> (f64, Parameters<T>) {
         let Self { settings, fixed, source, parameters, parts, .. } = self;
-        if settings.loss == Loss::Average {
-            return average::loss_and_gradient(fixed, parameters, &settings.task, settings.sequence);
-        }
         let total = settings.batch;
+        let Some(task) = settings.task.integration() else {
+            return in_parts(parts, |Part { count, rng, workspace, .. }| {
+                loss_and_gradient(fixed, parameters, &source.draw(*count, 0, rng), total, workspace)
+            });
+        };
+        if settings.loss == Loss::Average {
+            return average::loss_and_gradient(fixed, parameters, task, settings.sequence);
+        }
         let proxy = |count: usize, rng: &mut ChaCha8Rng| {
-            let alpha = proxy::draw(&settings.task, settings.proxy_range, count, rng);
-            proxy::loss_and_gradient(fixed, parameters, &settings.task, &alpha, total)
+            let alpha = proxy::draw(task, settings.proxy_range, count, rng);
+            proxy::loss_and_gradient(fixed, parameters, task, &alpha, total)
         };
         in_parts(parts, |Part { count, windows, rng, workspace }| {
             if settings.loss == Loss::Proxy {
@@ -442,6 +465,9 @@ impl<'a, T: Real> Session<'a, T> {
         }
         network.initial = network.rest();
         network.encoder = parameters.input.is_none().then(|| self.encoder.clone());
+        let named = |names: Vec<String>| names.into_iter().map(Channel::plain).collect();
+        let task = self.settings.task.trials();
+        (network.inputs, network.outputs) = (named(task.inputs()), named(task.outputs()));
         network.task = Some(self.settings.task.clone());
         if let Some(data) = self.data {
             network.inputs.clone_from(&data.inputs);
@@ -469,50 +495,66 @@ pub fn in_parts<T: Real, P: Send>(
 }
 
 fn start<T: Real>(settings: &Settings, fixed: &Fixed<T>) -> Parameters<T> {
-    let (n, outputs) = (settings.neurons, settings.task.channels());
+    let n = settings.neurons;
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     rng.set_stream(1);
-    let scale = 1.0 / (n as f64).sqrt();
-    let random = |_, _| {
-        let x: f64 = StandardNormal.sample(&mut rng);
-        T::from_f64(x * scale)
+    let mut random = |rows, columns, gain: f64| {
+        let scale = gain / (n as f64).sqrt();
+        let mut entry = |_, _| {
+            let x: f64 = StandardNormal.sample(&mut rng);
+            T::from_f64(x * scale)
+        };
+        if gain > 0.0 { Mat::from_fn(rows, columns, &mut entry) } else { zeros(rows, columns) }
     };
     Parameters {
         weights: if settings.rank == 0 {
-            Weights::Dense(zeros(n, n))
+            Weights::Dense(random(n, n, settings.start_gain))
         } else {
-            Weights::LowRank(Mat::zeros(n, settings.rank), Mat::from_fn(n, settings.rank, random))
+            let v = random(n, settings.rank, 1.0);
+            Weights::LowRank(random(n, settings.rank, settings.start_gain), v)
         },
         input: settings.free_input.then(|| fixed.encoder.clone()),
         bias: settings.train_bias.then(|| fixed.bias.clone().unwrap_or_else(|| Mat::zeros(n, 1))),
         readout: settings.train_readout.then(|| fixed.decoder.clone()),
-        output_bias: settings.train_bias.then(|| Mat::zeros(outputs, 1)),
+        output_bias: settings.train_bias.then(|| Mat::zeros(fixed.decoder.nrows(), 1)),
     }
 }
 
-/// Inputs and targets of the long roll-outs.
-struct Probe<'a> {
-    task: &'a Integration,
-    gaussian: Vec<f64>,
-    recording: Option<Vec<f64>>,
+/// What a network is judged by while it is trained.
+enum Probe<'a> {
+    /// Long roll-outs of integration.
+    Rollouts { task: &'a Integration, gaussian: Vec<f64>, recording: Option<Vec<f64>> },
+    /// Trials of another task.
+    Trials { task: &'a Task, trials: Vec<Trial> },
 }
 
 impl<'a> Probe<'a> {
     fn new(settings: &'a Settings, data: Option<&Dataset>) -> Self {
-        Self {
-            task: &settings.task,
-            // Not the noise that encoders and decoders were drawn from.
-            gaussian: synthetic::gaussian(ROLLOUT, settings.task.channels(), !settings.seed),
-            recording: data.map(|data| data.joined(RECORDING)),
+        // Not the noise that encoders and decoders were drawn from.
+        let seed = !settings.seed;
+        match &settings.task {
+            Task::Integration(task) => Self::Rollouts {
+                task,
+                gaussian: synthetic::gaussian(ROLLOUT, task.channels(), seed),
+                recording: data.map(|data| data.joined(RECORDING)),
+            },
+            task => Self::Trials { task, trials: held_out(task.trials(), settings.sequence, HELD_OUT, seed) },
         }
     }
 
-    fn errors(&self, network: &Network) -> (f64, Option<f64>) {
-        let error = |x: &Vec<f64>| {
-            let y = simulate::run(network, x, false).outputs;
-            relative_rmse(&y, &self.task.targets(x), self.task.channels())
-        };
-        rayon::join(|| error(&self.gaussian), || self.recording.as_ref().map(error))
+    fn errors(&self, network: &Network) -> (Score, Option<f64>) {
+        let run = |x: &[f64]| simulate::run(network, x, false).outputs;
+        match self {
+            Self::Rollouts { task, gaussian, recording } => {
+                let error = |x: &Vec<f64>| relative_rmse(&run(x), &task.targets(x), task.channels());
+                let (error, recording) = rayon::join(|| error(gaussian), || recording.as_ref().map(error));
+                (Score { error, correct: None }, recording)
+            }
+            Self::Trials { task, trials } => {
+                let outputs: Vec<Vec<f64>> = trials.par_iter().map(|trial| run(&trial.x)).collect();
+                (score(task.trials(), trials, &outputs), None)
+            }
+        }
     }
 }
 

@@ -20,9 +20,10 @@ use tinyfold_core::{Shape, View};
 use super::optimiser::Method;
 use super::{Control, Settings, vectors};
 use crate::design::random_frozen;
+use crate::error::require;
 use crate::format::model;
 use crate::network::{Network, Recurrence};
-use crate::task::{relative_rmse, synthetic};
+use crate::task::{Integration, relative_rmse, synthetic};
 use crate::{Error, Result, simulate};
 
 /// How gradients are found.
@@ -142,7 +143,7 @@ pub fn learn(settings: &Settings, rule: Rule, watch: &mut dyn FnMut(&Point) -> C
     }
     .map_err(refused)?;
 
-    let task = &settings.task;
+    let task = settings.integration("a rule")?;
     let channels = task.channels();
     let episode = settings.sequence;
     let samples = synthetic::gaussian(settings.steps, channels, settings.seed.wrapping_add(1));
@@ -166,8 +167,12 @@ pub fn learn(settings: &Settings, rule: Rule, watch: &mut dyn FnMut(&Point) -> C
             seconds += began.elapsed().as_secs_f64();
             let network = network_of(&model, params.words(), &rule.name())?;
             let alignment = made.alignment(settings, &network)?;
-            let point =
-                Point { step: done, loss: loss / level, rollout: rollout(settings, &network), alignment };
+            let point = Point {
+                step: done,
+                loss: loss / level,
+                rollout: rollout(task, settings.seed, &network),
+                alignment,
+            };
             points.push(point);
             (loss, level, began) = (0.0, 0.0, Instant::now());
             if watch(&point) == Control::Stop {
@@ -193,6 +198,8 @@ fn groups(settings: &Settings) -> Groups {
 /// The network that every rule starts with.
 fn start(settings: &Settings, rule: Rule) -> Result<Network> {
     let activation = settings.check(None)?;
+    let channels = settings.integration("a rule")?.channels();
+    require(settings.start_gain == 0.0, "start_gain", "0 with a rule", settings.start_gain)?;
     let (n, rank) = (settings.neurons, settings.rank);
     match (rule, rank) {
         (Rule::Latent, 0) => return Err(Error::input("rank", "at least 1 with the rule latent", "0")),
@@ -202,7 +209,7 @@ fn start(settings: &Settings, rule: Rule) -> Result<Network> {
             return Err(Error::input("rank", expected, rank.to_string()));
         }
     }
-    let (encoder, decoder) = random_frozen(n, settings.task.channels(), settings.seed);
+    let (encoder, decoder) = random_frozen(n, channels, settings.seed);
     let recurrence = if rank == 0 {
         Recurrence::Dense(Mat::zeros(n, n))
     } else {
@@ -224,11 +231,11 @@ fn network_of(model: &model::ModelBytes, words: &[f64], place: &str) -> Result<N
     model::import(&Model { view, ..read }, place)
 }
 
-fn rollout(settings: &Settings, network: &Network) -> f64 {
-    let channels = settings.task.channels();
-    let x = synthetic::gaussian(FREE, channels, !settings.seed);
+fn rollout(task: &Integration, seed: u64, network: &Network) -> f64 {
+    let channels = task.channels();
+    let x = synthetic::gaussian(FREE, channels, !seed);
     let y = simulate::run(network, &x, false).outputs;
-    relative_rmse(&y, &settings.task.targets(&x), channels)
+    relative_rmse(&y, &task.targets(&x), channels)
 }
 
 /// What a learner is made of, beside its optimiser and memory.
@@ -338,13 +345,14 @@ impl Made {
             vec![0.0; self.rule.memory_len(&shape, self.groups, settings.alpha < 1.0, self.window)];
         let sums = vec![Cell::new(0.0); shape.parameter_len()];
         let mut learner = self.learner(&params, Sum(&sums), &mut room).map_err(refused)?;
-        let channels = settings.task.channels();
+        let task = settings.integration("a rule")?;
+        let channels = task.channels();
         for episode in 0..EPISODES {
             params.view().reset(&mut state);
             learner.reset();
             let seed = settings.seed.wrapping_add(2 + episode as u64);
             let x = synthetic::gaussian(settings.sequence, channels, seed);
-            let targets = settings.task.targets(&x);
+            let targets = task.targets(&x);
             for (x, target) in x.chunks_exact(channels).zip(targets.chunks_exact(channels)) {
                 learner.step(&mut params, &mut state, x, Some(target));
             }

@@ -1,4 +1,4 @@
-//! Training sequences: Gaussian noise, and windows of a recording.
+//! Training sequences: Gaussian noise, windows of a recording, and trials of tasks other than integration.
 
 use faer::Mat;
 use rand::RngExt;
@@ -7,12 +7,13 @@ use rand_distr::{Distribution, StandardNormal};
 
 use super::bptt::Batch;
 use super::parameters::Real;
-use crate::task::{Dataset, Integration, Recording};
+use crate::task::trial::Trial;
+use crate::task::{Dataset, Integration, Recording, Task};
 
 /// Where sequences of `steps` steps come from.
 #[derive(Clone, Debug)]
 pub struct Source<'a> {
-    task: &'a Integration,
+    task: &'a Task,
     steps: usize,
     /// Recordings of at least `steps` samples.
     recordings: Vec<&'a Recording>,
@@ -21,22 +22,22 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// Sequences for `task`; windows come from the recordings that are long enough.
     #[must_use]
-    pub fn new(task: &'a Integration, steps: usize, data: Option<&'a Dataset>) -> Self {
+    pub fn new(task: &'a Task, steps: usize, data: Option<&'a Dataset>) -> Self {
         let all = data.map_or(&[][..], |data| &data.recordings);
-        let recordings = all.iter().filter(|r| r.x.len() >= steps * task.channels()).collect();
+        let recordings = all.iter().filter(|r| r.x.len() >= steps * task.trials().inputs().len()).collect();
         Self { task, steps, recordings }
     }
 
-    /// `count` fresh sequences, the first `windows` of them from random places of the recordings, the
-    /// others N(0, 1).
+    /// `count` fresh sequences, of integration the first `windows` from random places of the recordings, the others
+    /// N(0, 1).
     ///
     /// # Panics
     /// If windows are asked for and no recording is long enough.
     #[must_use]
     pub fn draw<T: Real>(&self, count: usize, windows: usize, rng: &mut ChaCha8Rng) -> Batch<T> {
-        let (steps, width) = (self.steps, self.task.channels());
-        let mut batch =
-            Batch { x: Mat::zeros(width, steps * count), target: Mat::zeros(width, steps * count), steps };
+        let Task::Integration(task) = self.task else { return self.trials(count, rng) };
+        let (steps, width) = (self.steps, task.channels());
+        let mut batch = empty([width, width], steps, count);
         let mut gaussian = vec![0.0; steps * width];
         for k in 0..count {
             let x = if k < windows {
@@ -47,22 +48,51 @@ impl<'a> Source<'a> {
                 gaussian.fill_with(|| StandardNormal.sample(&mut *rng));
                 &gaussian
             };
-            self.place(&mut batch, x, k);
+            place(task, &mut batch, x, k);
         }
         batch
     }
 
-    /// Sequence k of a batch: x, row-major T × D, and its targets.
-    fn place<T: Real>(&self, batch: &mut Batch<T>, x: &[f64], k: usize) {
-        let count = batch.count();
-        let Integration { decays, scales } = self.task;
-        for (c, (gamma, scale)) in decays.iter().zip(scales).enumerate() {
-            let mut u = 0.0;
-            for (t, &x) in x.iter().skip(c).step_by(decays.len()).enumerate() {
-                u = gamma * (u + x);
-                batch.x[(c, t * count + k)] = T::from_f64(x);
-                batch.target[(c, t * count + k)] = T::from_f64(scale * u);
+    /// Trials, each weighted so that its part of the loss is its weighted mean squared error.
+    fn trials<T: Real>(&self, count: usize, rng: &mut ChaCha8Rng) -> Batch<T> {
+        let (task, steps) = (self.task.trials(), self.steps);
+        let (inputs, outputs) = (task.inputs().len(), task.outputs().len());
+        let mut batch = empty([inputs, outputs], steps, count);
+        let mut weights = Mat::zeros(outputs, steps * count);
+        for k in 0..count {
+            let Trial { x, target, weight } = task.trial(steps, rng);
+            // A batch loss divides by T³, T² of which belongs to integration alone.
+            let factor = (steps * steps * steps) as f64 / weight.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+            for t in 0..steps {
+                let column = t * count + k;
+                for i in 0..inputs {
+                    batch.x[(i, column)] = T::from_f64(x[t * inputs + i]);
+                }
+                for o in 0..outputs {
+                    batch.target[(o, column)] = T::from_f64(target[t * outputs + o]);
+                    weights[(o, column)] = T::from_f64(factor * weight[t * outputs + o]);
+                }
             }
+        }
+        batch.weight = Some(weights);
+        batch
+    }
+}
+
+fn empty<T: Real>([inputs, outputs]: [usize; 2], steps: usize, count: usize) -> Batch<T> {
+    let zeros = |rows| Mat::zeros(rows, steps * count);
+    Batch { x: zeros(inputs), target: zeros(outputs), weight: None, steps }
+}
+
+/// Sequence k of a batch: x, row-major T × D, and its integrals.
+fn place<T: Real>(task: &Integration, batch: &mut Batch<T>, x: &[f64], k: usize) {
+    let count = batch.count();
+    for (c, (gamma, scale)) in task.decays.iter().zip(&task.scales).enumerate() {
+        let mut u = 0.0;
+        for (t, &x) in x.iter().skip(c).step_by(task.channels()).enumerate() {
+            u = gamma * (u + x);
+            batch.x[(c, t * count + k)] = T::from_f64(x);
+            batch.target[(c, t * count + k)] = T::from_f64(scale * u);
         }
     }
 }
@@ -78,7 +108,7 @@ mod tests {
         let data = bundled(&GYROSCOPE).expect("the bundled recording");
         let task = Integration { decays: vec![0.9, 0.95, 0.99], scales: vec![1.0, -2.0, 0.5] };
         let mut rng = ChaCha8Rng::seed_from_u64(3);
-        let batch: Batch<f64> = Source::new(&task, 10, Some(&data)).draw(5, 2, &mut rng);
+        let batch: Batch<f64> = Source::new(&task.clone().into(), 10, Some(&data)).draw(5, 2, &mut rng);
         for k in 0..5 {
             let read = |m: &Mat<f64>| -> Vec<f64> {
                 (0..10).flat_map(|t| (0..3).map(move |c| (c, t))).map(|(c, t)| m[(c, t * 5 + k)]).collect()

@@ -6,8 +6,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::optimiser::Method;
+use crate::error::require;
+use crate::format::settings::settings;
 use crate::network::Activation;
-use crate::task::{Dataset, Integration};
+use crate::task::{Dataset, Integration, Task};
 use crate::{Error, Result, format};
 
 /// The number type that training computes in.
@@ -86,28 +88,6 @@ impl Schedule {
     }
 }
 
-/// A structure whose fields have their documentation, type and default in one place.
-macro_rules! settings {
-    ($(#[$meta:meta])* $name:ident { $($(#[doc = $doc:literal])+ $field:ident: $type:ty = $default:expr,)* }) => {
-        $(#[$meta])*
-        pub struct $name {
-            $($(#[doc = $doc])+ pub $field: $type,)*
-        }
-
-        impl Default for $name {
-            fn default() -> Self {
-                Self { $($field: $default,)* }
-            }
-        }
-
-        impl $name {
-            /// Every field with the lines of its documentation, in order.
-            pub const FIELDS: &[(&str, &[&str])] = &[$((stringify!($field), &[$($doc),+])),*];
-        }
-    };
-}
-pub(crate) use settings;
-
 settings! {
     /// All that decides a training run: on one machine the same settings and data give the same bits, for
     /// any number of threads.
@@ -122,8 +102,11 @@ settings! {
     Settings {
         /// n.
         neurons: usize = 64,
-        /// Decays gamma in (0, 1) and scales s of the channels.
-        task: Integration = Integration { decays: vec![0.99, 0.9925, 0.995], scales: vec![1.0; 3] },
+        /// What is learnt: decays gamma in (0, 1) and scales s of the channels that are integrated; or the name of another
+        /// task, "switch", "context", "flip-flop", "ring", "delayed-match" or "sine", or { flip-flop = { bits = 2 } } with
+        /// parameters of its own (`tinyfold task` tells them). Other defaults below are those of integration:
+        /// `tinyfold train --print-defaults --task NAME` prints those of another task.
+        task: Task = Integration::default().into(),
         /// Name of phi: linear, relu, clipped, tanh, sigmoid.
         activation: String = "relu".into(),
         /// lo and hi of `clipped`; slope and threshold of `sigmoid`.
@@ -132,6 +115,9 @@ settings! {
         alpha: f64 = 1.0,
         /// R of W = U Vᵀ, 0 for a dense W.
         rank: usize = 0,
+        /// g: W starts with entries N(0, g²/n), at rank R so U, and V N(0, 1/n). At 0, right for integration, W starts at
+        /// 0; a network that is to oscillate or remember by itself needs about 1.
+        start_gain: f64 = 0.0,
         /// Dale's law: this fraction of the neurons is inhibitory, the others are excitatory; 0 for free signs. At rank R
         /// rows of V have the signs and U is not negative.
         dale: f64 = 0.0,
@@ -190,13 +176,58 @@ settings! {
 }
 
 impl Settings {
-    /// Reads settings in TOML; what is not said stays at its default. `place` names the file in messages.
+    /// Reads settings in TOML; what is not said stays at the default of the task. `place` names the file in messages.
     ///
     /// # Errors
     /// Text that is not TOML, an unknown setting, a value of another type: file, line and, where a name is
     /// nearly one that is known, this name.
     pub fn parse(text: &str, place: &str) -> Result<Self> {
-        format::settings::parse(text, place)
+        let settings: Self = format::settings::parse(text, place)?;
+        settings.completed(|| format::settings::parse(text, place), place)
+    }
+
+    /// The defaults for a task.
+    ///
+    /// Integration is learnt as in the paper. All else is learnt by a tanh network that starts at random, with B,
+    /// biases and readout trained, on trials of the length that the task says.
+    #[must_use]
+    pub fn of(task: Task) -> Self {
+        if task.integration().is_some() {
+            return Self { task, ..Self::default() };
+        }
+        Self {
+            sequence: task.trials().steps(),
+            task,
+            activation: "tanh".into(),
+            start_gain: 1.0,
+            free_input: true,
+            train_bias: true,
+            train_readout: true,
+            steps: 3000,
+            learning_rate: 0.003,
+            weight_decay: 0.0,
+            interval: 100,
+            ..Self::default()
+        }
+    }
+
+    /// What was read, with the defaults of its task for all that was not said.
+    pub(crate) fn completed(self, said: impl FnOnce() -> Result<toml::Table>, place: &str) -> Result<Self> {
+        if self.task.integration().is_some() {
+            return Ok(self);
+        }
+        let mut table = toml::Table::try_from(Self::of(self.task)).expect("settings are a table");
+        table.extend(said()?);
+        format::settings::from_table(table, place)
+    }
+
+    /// What is integrated.
+    ///
+    /// # Errors
+    /// Another task; `place` says what cannot learn it.
+    pub fn integration(&self, place: &str) -> Result<&Integration> {
+        let other = || Error::input(place, "integration to learn", format!("the task {}", self.task.name()));
+        self.task.integration().ok_or_else(other)
     }
 
     /// Reads a file of settings in TOML.
@@ -211,7 +242,14 @@ impl Settings {
     /// These settings as TOML, each below its documentation: what [`Settings::parse`] reads.
     #[must_use]
     pub fn documented(&self) -> String {
-        format::settings::documented(self, Self::FIELDS)
+        if self.task.integration().is_some() {
+            return format::settings::documented(self, Self::FIELDS);
+        }
+        // Parameters below their own documentation: a table, and so the last thing of the file.
+        let fields: Vec<_> = Self::FIELDS.iter().filter(|(name, _)| *name != "task").copied().collect();
+        let settings = format::settings::documented(self, &fields);
+        let (name, summary) = (self.task.name(), self.task.summary());
+        format!("{settings}\n# {summary}\n[task.{name}]\n{}", self.task.documented())
     }
 
     /// phi.
@@ -226,10 +264,8 @@ impl Settings {
             let found = format!("{} {:?}", self.activation, self.activation_parameters);
             Error::input("activation", expected, found)
         })?;
-        let channels = self.task.channels();
         for (field, value) in [
             ("neurons", self.neurons),
-            ("channels", channels),
             ("sequence", self.sequence),
             ("batch", self.batch),
             ("steps", self.steps),
@@ -238,14 +274,7 @@ impl Settings {
             require(value > 0, field, "at least 1", value)?;
         }
         require(self.rank <= self.neurons, "rank", format!("at most n = {}", self.neurons), self.rank)?;
-        let scales = self.task.scales.len();
-        require(scales == channels, "number of scales", format!("{channels}, one a decay"), scales)?;
-        for &decay in &self.task.decays {
-            require(decay > 0.0 && decay < 1.0, "decays", "numbers between 0 and 1", decay)?;
-        }
-        for &scale in &self.task.scales {
-            require(scale != 0.0 && scale.is_finite(), "scales", "finite numbers other than 0", scale)?;
-        }
+        self.task.trials().check(self.sequence)?;
         require(self.alpha > 0.0 && self.alpha <= 1.0, "alpha", "a leak above 0 and at most 1", self.alpha)?;
         for (field, value) in [("learning rate", self.learning_rate), ("clip", self.clip)] {
             require(value > 0.0 && value.is_finite(), field, "a positive number", value)?;
@@ -263,6 +292,7 @@ impl Settings {
             require(fraction == 0.0, place, "0 without a recording", fraction)?;
             return Ok(activation);
         };
+        let channels = self.integration("a recording")?.channels();
         let width = data.inputs.len();
         require(width == channels, "recording", format!("{channels} input columns, one a decay"), width)?;
         let longest = data.recordings.iter().map(|r| r.x.len() / width).max().unwrap_or(0);
@@ -273,9 +303,27 @@ impl Settings {
 }
 
 impl Settings {
+    /// What only integration has.
+    fn check_task(&self) -> Result<()> {
+        if self.loss != Loss::Batch {
+            self.integration("loss average or proxy")?;
+        }
+        if self.proxy_weight > 0.0 {
+            self.integration("proxy_weight")?;
+        }
+        if self.supports != Supports::Random {
+            self.integration("supports other than random")?;
+        }
+        if self.overlap.is_some() {
+            self.integration("overlap")?;
+        }
+        Ok(())
+    }
+
     /// What only some losses, parametrisations and activations can do.
     fn check_constraints(&self, activation: Activation<f64>) -> Result<()> {
-        let channels = self.task.channels();
+        self.check_task()?;
+        let channels = self.task.trials().inputs().len();
         require((0.0..1.0).contains(&self.dale), "dale", "a fraction of at least 0 and below 1", self.dale)?;
         let blocks = match self.supports {
             Supports::Random => 1,
@@ -311,6 +359,7 @@ impl Settings {
         }
         for (field, value) in [
             ("threshold_spread", self.threshold_spread),
+            ("start_gain", self.start_gain),
             ("proxy_weight", self.proxy_weight),
             ("stop_loss", self.stop_loss),
         ] {
@@ -350,8 +399,4 @@ impl Settings {
         }
         Ok(())
     }
-}
-
-fn require(holds: bool, field: &str, expected: impl Into<String>, found: impl ToString) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::input(field, expected, found.to_string())) }
 }

@@ -22,16 +22,21 @@ pub fn joint_basis(encoder: &Mat<f64>, decoder: &Mat<f64>) -> Mat<f64> {
     columns.qr().compute_thin_Q()
 }
 
-/// E (n × D) and C (D × n) with the supports that the settings ask for; every vector has length 1 on average.
+/// E (n × I) and C (O × n) with the supports that the settings ask for; every vector has length 1 on average.
 ///
 /// # Panics
-/// If the settings were not checked: more blocks than neurons.
+/// If the settings were not checked: more blocks than neurons, or supports other than random where I and O differ.
 ///
 /// Source: Fanthomme & Monasson 2021, section 4.
 #[must_use]
 pub fn vectors(settings: &Settings) -> (Mat<f64>, Mat<f64>) {
-    let (n, channels) = (settings.neurons, settings.task.channels());
+    let task = settings.task.trials();
+    let (n, inputs, outputs) = (settings.neurons, task.inputs().len(), task.outputs().len());
+    let channels = inputs.max(outputs);
     let (encoder, decoder) = random_frozen(n, channels, settings.seed);
+    if inputs != outputs {
+        return (encoder.subcols(0, inputs).to_owned(), decoder.subrows(0, outputs).to_owned());
+    }
     if let Some(overlap) = settings.overlap {
         let basis = joint_basis(&encoder, &decoder);
         let across = (1.0 - overlap * overlap).sqrt();
@@ -106,7 +111,7 @@ mod tests {
     use crate::task::Integration;
 
     fn settings(channels: usize, supports: Supports) -> Settings {
-        let task = Integration { decays: vec![0.9; channels], scales: vec![1.0; channels] };
+        let task = Integration { decays: vec![0.9; channels], scales: vec![1.0; channels] }.into();
         Settings { neurons: 120, task, supports, ..Settings::default() }
     }
 

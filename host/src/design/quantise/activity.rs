@@ -43,7 +43,7 @@ pub(super) fn quantise(network: &Network, options: &Options) -> Result<Quantised
         reason: "the integers cannot hold this network; are its weights and biases of very different sizes?"
             .into(),
     })?;
-    let (drift, stable) = match &network.task {
+    let (drift, stable) = match network.integration() {
         Some(task) => {
             let largest = seen.outputs.iter().fold(0.0, |most: f64, y| most.max(*y));
             let bytes = rounded.export()?;

@@ -59,7 +59,7 @@ impl<'a> Integrator<'a> {
     /// `None` unless the network integrates by rate form, without leak and biases, linear or ReLU, with
     /// R = I = O = D and B in the span of U.
     pub(super) fn of(network: &'a Network) -> Option<Self> {
-        let task = network.task.as_ref()?;
+        let task = network.integration()?;
         let Recurrence::LowRank { u, v } = &network.recurrence else { return None };
         let d = task.channels();
         let square = [u.ncols(), network.input.ncols(), network.readout.nrows()] == [d; 3];
@@ -247,7 +247,7 @@ impl<'a> Integrator<'a> {
             carried_units: vec![z_unit; d],
             inputs: network.inputs.clone(),
             outputs: network.outputs.clone(),
-            task: Some((*task).clone()),
+            task: Some((*task).clone().into()),
         };
         super::round_centers(&mut fixed);
         let Recurrence::LowRank { u, v } = fixed.dequantise().recurrence else { return Err(singular()) };

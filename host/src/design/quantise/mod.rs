@@ -127,7 +127,7 @@ pub struct Comparison {
 /// ```
 pub fn quantise(network: &Network, options: &Options) -> Result<Quantised> {
     check(network, options)?;
-    if let (Some(integrator), Some(task)) = (integrator::Integrator::of(network), &network.task) {
+    if let (Some(integrator), Some(task)) = (integrator::Integrator::of(network), network.integration()) {
         let largest = signals(network, &options.inputs)
             .iter()
             .flat_map(|x| [task.integrals(x), x.clone()].concat())
