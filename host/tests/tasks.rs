@@ -348,6 +348,10 @@ fn the_gradient_of_a_weighted_batch_is_exact() {
             }
         }
         assert!(largest < 1e-8 * loss.max(1.0), "{largest}");
+        // Doubled to the bit, since every product and sum is.
+        let mut twice = batch.clone();
+        twice.weight = twice.weight.map(|weight| faer::Scale(2.0) * weight);
+        assert_eq!(go(&parameters, &twice).0.to_bits(), (2.0 * loss).to_bits());
         // Where the weight is 0 a target does not matter.
         batch.target[(0, 3)] += 100.0;
         assert_eq!(go(&parameters, &batch).0.to_bits(), loss.to_bits());
