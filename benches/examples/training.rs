@@ -60,6 +60,7 @@ impl Ours {
             weight: vec![1.0; 2],
         };
         let optimiser = Optimiser::new(Method::Adam, &parameters);
+        let task = task.into();
         let source = Source::new(&task, steps, None);
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let parts = parts_of(batch, n)

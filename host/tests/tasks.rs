@@ -348,6 +348,10 @@ fn the_gradient_of_a_weighted_batch_is_exact() {
             }
         }
         assert!(largest < 1e-8 * loss.max(1.0), "{largest}");
+        // Doubled to the bit, since every product and sum is.
+        let mut twice = batch.clone();
+        twice.weight = twice.weight.map(|weight| faer::Scale(2.0) * weight);
+        assert_eq!(go(&parameters, &twice).0.to_bits(), (2.0 * loss).to_bits());
         // Where the weight is 0 a target does not matter.
         batch.target[(0, 3)] += 100.0;
         assert_eq!(go(&parameters, &batch).0.to_bits(), loss.to_bits());
@@ -365,7 +369,7 @@ fn small_networks_learn() {
         (
             DelayedMatch { delay_least: 2, delay_most: 5, ..DelayedMatch::default() }.into(),
             150,
-            0.2,
+            0.06,
             Some(0.99),
         ),
         (Sine { slowest: 0.2, fastest: 0.5 }.into(), 400, 0.3, None),
@@ -426,6 +430,11 @@ fn a_network_of_a_task_goes_through_the_commands() {
     let core = told["backends"].as_array().expect("rows").iter().find(|row| row["bit_equal"] == true);
     assert!(core.is_some(), "{told}");
     assert!(ran(at, "inspect run/network.tfld").contains("coherences"));
+    // On trials of the task, since no recording has its inputs.
+    let told = ran(at, "analyse run/network.safetensors --steps 200");
+    assert!(told.contains("no integrals: the network is no integrator"), "{told}");
+    let told = ran(at, "compress run/network.safetensors --rank 8");
+    assert!(told.contains("Gaussian     trials") && told.contains("against the original network"), "{told}");
     let told = ran(at, "train --task flip-flop --neurons 8 --steps 5 --out flip --json");
     let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
     assert!(told["best"]["correct"].is_number() && told["trials"] == 128, "{told}");

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::{EVALUATION_STEPS, say};
+use super::design::chosen;
+use super::{EVALUATION_STEPS, say, trials_of};
 use crate::Result;
 use crate::format::{self, network};
 use crate::manifold::{self, Analysis};
@@ -22,7 +23,8 @@ pub struct Args {
     /// Analyse on Gaussian inputs of this seed instead of a recording.
     #[arg(long, value_name = "SEED", num_args = 0..=1, default_missing_value = "0", conflicts_with = "input")]
     gaussian: Option<u64>,
-    /// The recording to analyse on, joined end to end and repeated.
+    /// The recording to analyse on, joined end to end and repeated; a network that learnt another task than integration is
+    /// analysed on trials of it by default.
     #[command(flatten)]
     recording: RecordingArgs,
     /// Steps of the run.
@@ -71,13 +73,19 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// `steps` samples of the recording for the inputs of `network`: the columns of the same names, else
-/// the first ones.
+/// the first ones. Of a network for another task than integration they are those of its trials, one after the other,
+/// unless the user asks for a recording.
 ///
 /// # Errors
 /// A recording that cannot be read, or with fewer columns than the network has inputs.
 pub(super) fn signal(recording: &RecordingArgs, network: &Network, steps: usize) -> Result<Vec<f64>> {
-    let data = recording.load()?;
     let width = network.input.ncols();
+    if !chosen(recording)
+        && let Some(x) = trials_of(network, steps, 0)
+    {
+        return Ok(x);
+    }
+    let data = recording.load()?;
     let named: Option<Vec<usize>> = network
         .inputs
         .iter()
@@ -124,7 +132,7 @@ fn print(analysis: &Analysis) {
         );
     }
     if analysis.channels.is_empty() {
-        say!("  no task: the network does not say what it integrates");
+        say!("  no integrals: the network is no integrator, or does not say so");
         return;
     }
     say!(

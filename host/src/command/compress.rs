@@ -149,7 +149,9 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         say!("{}", serde_json::to_string_pretty(&summary).expect("plain data becomes JSON"));
     } else {
-        print(&summary, inputs.is_empty(), original.input.ncols());
+        let other = original.task.is_some() && original.integration().is_none();
+        let signal = if other && !chosen(&args.recording) { "trials" } else { "recording" };
+        print(&summary, signal, inputs.is_empty(), original.input.ncols());
     }
     if !stable && !args.force {
         return Err(Error::CheckFailed(format!(
@@ -192,9 +194,9 @@ fn round(
     Ok((summary, bytes))
 }
 
-fn print(summary: &Summary, gaussian_only: bool, inputs: usize) {
+fn print(summary: &Summary, signal: &str, gaussian_only: bool, inputs: usize) {
     say!("relative RMSE over {} steps, against {}", summary.steps, summary.reference);
-    say!("  {:<34}{:<10}{:>9}{:>11}", "", "B", "Gaussian", "recording");
+    say!("  {:<34}{:<10}{:>9}{:>11}", "", "B", "Gaussian", signal);
     let row = |name: &str, b: &str, errors: &Errors| {
         say!("  {name:<34}{b:<10}{:>9.1e}{:>11.1e}", errors.gaussian, errors.inputs);
     };
@@ -224,7 +226,7 @@ fn print_rounded(rounded: &Rounded) {
         "rounded by: {}",
         match rounded.method {
             Method::Integrator => "the conditions of an integrator, solved again on the integers",
-            Method::Activity => "feedback on the activity of Gaussian inputs and the recording",
+            Method::Activity => "feedback on the activity of the inputs above",
         }
     );
     if let Some(Drift { original, quantised }) = rounded.drift {

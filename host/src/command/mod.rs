@@ -30,6 +30,7 @@ macro_rules! say {
 pub(crate) use say;
 
 use crate::network::Network;
+use crate::task::trial::held_out;
 use crate::task::{Dataset, Integration, relative_rmse, synthetic};
 use crate::{Error, Result, simulate};
 
@@ -123,4 +124,12 @@ pub fn evaluate_on(network: &Network, data: &Dataset) -> Result<Errors> {
         gaussian: error(&synthetic::gaussian(EVALUATION_STEPS, channels, 12_345)),
         recording: error(&data.joined(EVALUATION_STEPS)),
     })
+}
+
+/// Inputs of trials, one after the other, of a network that learnt another task than integration.
+fn trials_of(network: &Network, steps: usize, seed: u64) -> Option<Vec<f64>> {
+    let task = network.task.as_ref().filter(|task| task.integration().is_none())?.trials();
+    let width = task.inputs().len();
+    let trials = held_out(task, task.steps(), steps.div_ceil(task.steps()), seed).into_iter();
+    (width == network.input.ncols()).then(|| trials.flat_map(|trial| trial.x).take(steps * width).collect())
 }

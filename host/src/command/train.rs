@@ -217,22 +217,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let trained = train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted)?;
     curves::write(out, &trained.history)?;
-    let Trained { network, best, end, .. } = &trained;
-    let (errors, details) = match &data {
-        Some(data) => {
-            let errors = evaluate_on(network, data)?;
-            let Errors { gaussian, recording } = errors;
-            let details = json!({ "steps": EVALUATION_STEPS, "gaussian": gaussian, "recording": recording });
-            (errors.to_string(), details)
-        }
-        None => {
-            let shown = held_out(settings.task.trials(), settings.sequence, trials::SHOWN, !settings.seed);
-            trials::write(&out.join("figures"), &settings.task, &shown, Some(network))?;
-            (of_trials(best), json!({ "trials": HELD_OUT }))
-        }
-    };
+    let (errors, details) = outcome(&settings, &trained, data.as_ref(), out)?;
     if args.json {
-        let mut summary = json!({ "end": end, "best": best, "unstable": trained.unstable() });
+        let mut summary = json!({ "end": trained.end, "best": trained.best, "unstable": trained.unstable() });
         if let (Some(summary), Value::Object(details)) = (summary.as_object_mut(), details) {
             summary.extend(details);
         }
@@ -269,6 +256,24 @@ pub fn run(args: &Args) -> Result<()> {
     }
     say!("written to {}", out.join("network.safetensors").display());
     Ok(())
+}
+
+/// How well the best network does, in words and as fields; with a figure if that is on trials.
+fn outcome(
+    settings: &Settings,
+    trained: &Trained,
+    data: Option<&Dataset>,
+    out: &Path,
+) -> Result<(String, Value)> {
+    if let Some(data) = data {
+        let errors = evaluate_on(&trained.network, data)?;
+        let Errors { gaussian, recording } = errors;
+        let fields = json!({ "steps": EVALUATION_STEPS, "gaussian": gaussian, "recording": recording });
+        return Ok((errors.to_string(), fields));
+    }
+    let shown = held_out(settings.task.trials(), settings.sequence, trials::SHOWN, !settings.seed);
+    trials::write(&out.join("figures"), &settings.task, &shown, Some(&trained.network))?;
+    Ok((of_trials(&trained.best), json!({ "trials": HELD_OUT })))
 }
 
 /// How a network does on held-out trials.

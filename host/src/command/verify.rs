@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::analyse::signal;
-use super::say;
+use super::{say, trials_of};
 use crate::format::model::ModelBytes;
 use crate::format::network;
 use crate::network::Network;
@@ -34,10 +34,10 @@ pub struct Args {
     /// Steps of every case.
     #[arg(long, default_value_t = 1000)]
     steps: usize,
-    /// Seed of the Gaussian samples that a model is run on.
+    /// Seed of the samples that a model is run on.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The recording that a model is run on; default: Gaussian samples.
+    /// The recording that a model is run on; default: trials of its task, or Gaussian samples for an integrator.
     #[command(flatten)]
     recording: RecordingArgs,
     /// Print JSON: {schema, backends: [{name, bit_equal, max_abs, rms, verdict, ...}]}.
@@ -78,9 +78,10 @@ fn case_of_file(path: &Path, args: &Args) -> Result<Case> {
     let name = path.display().to_string();
     let original = args.original.as_deref().map(network::load).transpose()?;
     let samples = |network: &Network| {
+        let gaussian = || synthetic::gaussian(args.steps, network.input.ncols(), args.seed);
         let x = match args.recording.input {
             Some(_) => signal(&args.recording, network, args.steps)?,
-            None => synthetic::gaussian(args.steps, network.input.ncols(), args.seed),
+            None => trials_of(network, args.steps, args.seed).unwrap_or_else(gaussian),
         };
         Ok(raw_samples(network, &x))
     };
