@@ -6,8 +6,10 @@ use super::design::chosen;
 use super::{EVALUATION_STEPS, say, trials_of};
 use crate::Result;
 use crate::format::{self, network};
+use crate::manifold::ablation::ablations;
 use crate::manifold::{self, Analysis};
 use crate::network::Network;
+use crate::report::text::percent;
 use crate::report::{self, figures};
 use crate::task::recording::RecordingArgs;
 use crate::task::synthetic;
@@ -33,9 +35,16 @@ pub struct Args {
     /// Write all results as JSON, with the points of the manifold.
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Draw figures into this folder, as SVG and PNG: spectrum, alignments, coordinates, tuning, time.
+    /// Draw figures into this folder, as SVG and PNG: spectrum, alignments, coordinates, tuning, time,
+    /// ablation.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
+    /// Silence these shares of the neurons, chosen at random, and tell the error that is left.
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', num_args = 0..=1, default_missing_value = "0.01,0.02,0.05,0.1,0.2,0.5")]
+    ablate: Vec<f64>,
+    /// Random choices of the neurons to silence, for each share.
+    #[arg(long, default_value_t = 20)]
+    draws: usize,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -51,7 +60,10 @@ pub fn run(args: &Args) -> Result<()> {
         Some(seed) => synthetic::gaussian(args.steps, network.input.ncols(), seed),
         None => signal(&args.recording, &network, args.steps)?,
     };
-    let analysis = manifold::analyse(&network, &x, args.steps)?;
+    let mut analysis = manifold::analyse(&network, &x, args.steps)?;
+    if !args.ablate.is_empty() {
+        analysis.ablations = ablations(&network, &x, &args.ablate, args.draws, 0)?;
+    }
     if let Some(out) = &args.out {
         format::write_json(out, &analysis)?;
     }
@@ -166,5 +178,17 @@ fn print(analysis: &Analysis) {
     }
     if let Some(growth) = &analysis.error_growth {
         say!("  grows as steps to the     {:.2} (R² {:.2})", growth.exponent, growth.r_squared);
+    }
+    for (k, ablation) in analysis.ablations.iter().enumerate() {
+        if k == 0 {
+            say!(
+                "  relative RMSE without neurons, median (least to most) of {} choices",
+                ablation.errors.len()
+            );
+        }
+        let (least, most) = (ablation.errors[0], ablation.errors[ablation.errors.len() - 1]);
+        let part = ablation.silenced as f64 / *neurons as f64;
+        let (part, median) = (percent(part), ablation.median());
+        say!("    {:>6} ({part}) {median:.1e} ({least:.1e} to {most:.1e})", ablation.silenced);
     }
 }

@@ -4,8 +4,9 @@
 //! the bulk, [`alignment`] compares singular vectors with encoders and decoders, [`dimension`] counts local
 //! dimensions, [`coordinates`] reads the integrals off the manifold, [`selectivity`] asks what single neurons say
 //! about them, [`decay`] measures the integration that is realised, [`error`] follows the error over time and
-//! [`growth`] says how fast it grows.
+//! [`growth`] says how fast it grows, [`ablation`] how much of it is left without some neurons.
 
+pub mod ablation;
 pub mod alignment;
 pub mod coordinates;
 pub mod decay;
@@ -19,6 +20,7 @@ pub mod spectrum;
 use faer::Mat;
 use serde::{Deserialize, Serialize};
 
+pub use ablation::Ablation;
 pub use alignment::Alignments;
 pub use coordinates::Cloud;
 pub use dimension::LocalDimension;
@@ -91,6 +93,9 @@ pub struct Analysis {
     /// The power law of the error against time; `None` without a task or error.
     #[serde(default)]
     pub error_growth: Option<PowerLaw>,
+    /// Errors without some neurons; empty unless asked for.
+    #[serde(default)]
+    pub ablations: Vec<Ablation>,
 }
 
 /// A stretch of time since reset and the distance to the manifold in it.
@@ -220,6 +225,7 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
         },
         selectivity,
         error_growth: growth::with_time(&curves.0),
+        ablations: Vec::new(),
         error_curve: curves.0,
         distance_curve: curves.1,
         singular_values: singular.values,

@@ -1,4 +1,5 @@
-//! The figures of one analysis: spectrum, alignments, coordinates, tuning maps, selectivity, and time.
+//! The figures of one analysis: spectrum, alignments, coordinates, tuning maps, selectivity, time, and
+//! ablation.
 
 use std::iter::zip;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub fn figures(analysis: &Analysis) -> Vec<Figure> {
         tuning(analysis),
         selectivity(analysis),
         time(analysis),
+        ablation(analysis),
     ];
     all.into_iter().flatten().collect()
 }
@@ -258,4 +260,23 @@ fn time(analysis: &Analysis) -> Option<Figure> {
     );
     let layout = with_powers_of_ten(layout, exponents.into_iter());
     Some(Figure { name: "time", caption, scene: grid(vec![(plots, layout)], 340.0) })
+}
+
+fn ablation(analysis: &Analysis) -> Option<Figure> {
+    let first = analysis.ablations.first()?;
+    let share = |silenced: usize| 100.0 * silenced as f64 / analysis.neurons as f64;
+    let all =
+        analysis.ablations.iter().flat_map(|of| of.errors.iter().map(|&error| (share(of.silenced), error)));
+    let medians = analysis.ablations.iter().map(|of| (share(of.silenced), of.median()));
+    let [points, medians] =
+        [log_y(all.map(|(x, y)| (x, y.min(DIVERGED)))), log_y(medians.map(|(x, y)| (x, y.min(DIVERGED))))];
+    let exponents: Vec<f64> = points.iter().map(|&(_, y)| y).collect();
+    let plots = vec![marks(points, 0, 3.0), Plot::Line(line(medians, colour(1), 2.0))];
+    let layout = layout(&plots, "neurons silenced, %", "relative RMSE").with_x_axis_min(0.0);
+    let caption = format!(
+        "Error of the worst channel with neurons silenced at random: {} choices each, and their median.",
+        first.errors.len()
+    );
+    let layout = with_powers_of_ten(layout, exponents.into_iter());
+    Some(Figure { name: "ablation", caption, scene: grid(vec![(plots, layout)], 340.0) })
 }
