@@ -27,6 +27,9 @@ pub struct Args {
     /// Smaller networks, fewer updates, fewer of them.
     #[arg(long)]
     quick: bool,
+    /// Seeds that every network is trained with; claims are about the first.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    seeds: u16,
     /// Folder of all runs: a network each with its figures, results.json.
     #[arg(long, default_value = "runs/fanthomme2021")]
     out: PathBuf,
@@ -44,9 +47,9 @@ pub fn run(args: &Args) -> Result<()> {
     let experiments = experiments(args.quick)?;
     let template = "training {bar:40} {percent} % {msg} {eta}";
     let total: usize = experiments.iter().map(|experiment| experiment.settings.steps).sum();
-    let bar = ProgressBar::new(total as u64)
+    let bar = ProgressBar::new(total as u64 * u64::from(args.seeds))
         .with_style(ProgressStyle::with_template(template).expect("a valid template"));
-    let networks = run_all(&experiments, &args.out, &|name, _| {
+    let networks = run_all(&experiments, usize::from(args.seeds), &args.out, &|name, _| {
         bar.inc(1);
         bar.set_message(name.to_owned());
     });
@@ -74,7 +77,6 @@ fn print(networks: &[Found], claims: &[Claim]) {
         "network, n                                               seconds     loss  error, T = 200   σ: D, next   distance  exact error, seconds"
     );
     for found in networks {
-        let worst = |errors: &[f64]| errors.iter().copied().fold(0.0, f64::max);
         let exact =
             found.exact.map_or("-".into(), |exact| format!("{:.1e}, {:.4}", exact.error, exact.seconds));
         let (values, distance) = found.analysis.as_ref().map_or(("-".into(), "-".into()), |analysis| {
@@ -86,7 +88,7 @@ fn print(networks: &[Found], claims: &[Claim]) {
             "{title:<56}{:>8.1}{:>9.1e}{:>16}{values:>13}{distance:>11}  {exact}",
             found.seconds,
             found.loss,
-            if found.unstable { "unstable".into() } else { error(worst(&found.error)) }
+            if found.unstable { "unstable".into() } else { error(found.worst()) }
         );
         if let Some(reference) = &found.reference {
             let loss = reference.loss.map_or("-".into(), |loss| format!("{loss:.1e}"));
@@ -95,9 +97,14 @@ fn print(networks: &[Found], claims: &[Claim]) {
             say!(
                 "{name:<56}{:>8}{loss:>9}{:>16}{values:>13}{:>11.4}",
                 "",
-                error(worst(&reference.error)),
+                error(reference.error.iter().copied().fold(0.0, f64::max)),
                 reference.distance[0]
             );
+        }
+        for other in &found.others {
+            let name = format!("  seed {}", other.seed);
+            let error = if other.unstable { "unstable".into() } else { error(other.error) };
+            say!("{name:<56}{:>8}{:>9.1e}{error:>16}", "", other.loss);
         }
     }
     say!("");

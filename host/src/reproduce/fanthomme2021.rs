@@ -92,6 +92,29 @@ pub struct Found {
     pub exact: Option<Exact>,
     /// What the authors' code reached; only at full size.
     pub reference: Option<Reference>,
+    /// The same network with other seeds.
+    pub others: Vec<Other>,
+}
+
+/// A network with another seed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Other {
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Loss of the last batch.
+    pub loss: f64,
+    /// As [`Found::error`], worst channel.
+    pub error: f64,
+    /// As [`Found::unstable`].
+    pub unstable: bool,
+}
+
+impl Found {
+    /// Largest error of a channel.
+    #[must_use]
+    pub fn worst(&self) -> f64 {
+        self.error.iter().copied().fold(0.0, f64::max)
+    }
 }
 
 /// The exact network beside a trained one.
@@ -218,6 +241,7 @@ pub fn run(experiment: &Experiment, folder: &Path, watch: &mut dyn FnMut(usize))
         analysis,
         exact: beside(experiment, &folder.join("exact.safetensors"), seed)?,
         reference: experiment.reference.clone(),
+        others: Vec::new(),
     })
 }
 
@@ -245,25 +269,46 @@ fn beside(experiment: &Experiment, path: &Path, seed: u64) -> Result<Option<Exac
     Ok(Some(Exact { error, seconds }))
 }
 
-/// Runs all networks, one thread each, as many at once as there are threads.
+/// Runs all networks with `seeds` seeds, one thread each, as many at once as there are threads.
+///
+/// The first seed of a network is that of its settings; the others go into [`Found::others`] and folders of their own.
 ///
 /// # Errors
 /// As [`run`].
 pub fn run_all(
     experiments: &[Experiment],
+    seeds: usize,
     folder: &Path,
     watch: &(dyn Fn(&str, usize) + Sync),
 ) -> Result<Vec<Found>> {
-    experiments
-        .par_iter()
-        .with_max_len(1)
-        .map(|experiment| {
-            let alone = rayon::ThreadPoolBuilder::new()
-                .num_threads(1)
-                .build()
-                .map_err(|error| Error::Numeric { what: "threads".into(), reason: error.to_string() })?;
-            let folder = folder.join(&experiment.name);
-            alone.install(|| run(experiment, &folder, &mut |step| watch(&experiment.name, step)))
-        })
-        .collect()
+    let seeded = |(experiment, k): (&Experiment, usize)| {
+        let mut experiment = experiment.clone();
+        experiment.settings.seed += k as u64;
+        if k > 0 {
+            experiment.name = format!("{}-{k}", experiment.name);
+        }
+        experiment
+    };
+    let all: Vec<Experiment> =
+        (0..seeds).flat_map(|k| experiments.iter().map(move |e| (e, k))).map(seeded).collect();
+    let alone = |experiment: &Experiment| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .build()
+            .map_err(|error| Error::Numeric { what: "threads".into(), reason: error.to_string() })?;
+        let folder = folder.join(&experiment.name);
+        pool.install(|| run(experiment, &folder, &mut |step| watch(&experiment.name, step)))
+    };
+    let found = all.par_iter().with_max_len(1).map(alone).collect::<Result<Vec<Found>>>()?;
+    let (first, others) = found.split_at(experiments.len());
+    let mut first = first.to_vec();
+    for (k, other) in others.iter().enumerate() {
+        first[k % experiments.len()].others.push(Other {
+            seed: all[experiments.len() + k].settings.seed,
+            loss: other.loss,
+            error: other.worst(),
+            unstable: other.unstable,
+        });
+    }
+    Ok(first)
 }
