@@ -56,6 +56,8 @@ impl Ours {
             encoder: narrow(&encoder),
             decoder: narrow(&decoder),
             bias: None,
+            current: None,
+            nonlinear_decoder: false,
             signs: dale.then(|| (0..n).map(|j| if j < n / 4 { -1.0 } else { 1.0 }).collect()),
             weight: vec![1.0; 2],
         };

@@ -70,6 +70,8 @@ pub struct Network {
     pub readout: Mat<f64>,
     /// c, O.
     pub output_bias: Vec<f64>,
+    /// Whether outputs are y = phi(C h + c) instead of C h + c. Chip models have linear readouts alone.
+    pub nonlinear_decoder: bool,
     /// Carried state at reset, in the words of [`Network::carried`].
     pub initial: Vec<f64>,
     /// I input channels.
@@ -103,6 +105,7 @@ impl Network {
             bias: vec![0.0; n],
             readout,
             output_bias: vec![0.0; outputs],
+            nonlinear_decoder: false,
             initial: Vec::new(),
             inputs: (0..inputs).map(|i| Channel::plain(format!("x{i}"))).collect(),
             outputs: (0..outputs).map(|i| Channel::plain(format!("y{i}"))).collect(),
@@ -127,6 +130,15 @@ impl Network {
         let found = self.task.as_ref().map_or("none", Task::name);
         let other = || Error::input(format!("{place}: task"), "decays and scales of an integrator", found);
         self.integration().ok_or_else(other)
+    }
+
+    /// Refuses a nonlinear decoder, for what works with linear readouts alone; `place` says what does.
+    ///
+    /// # Errors
+    /// A nonlinear decoder.
+    pub fn linear_readout(&self, place: &str) -> Result<()> {
+        let found = "a nonlinear decoder, y = phi(C h + c)";
+        crate::error::require(!self.nonlinear_decoder, place, "a linear readout, y = C h + c", found)
     }
 
     /// n.
@@ -174,6 +186,36 @@ impl Network {
             _ => {}
         }
         state
+    }
+
+    /// Adds currents to the rates: a network at rest of rate form becomes the one of h' = (1 - alpha) h + alpha (beta +
+    /// phi(W h + B x + b)), y = C h + c from h = 0, in the words of its own rates h - beta: b + W beta, c + C beta, and a
+    /// start at -beta.
+    ///
+    /// beta: n × 1.
+    ///
+    /// Source: the bias currents of the code of Fanthomme & Monasson 2021.
+    ///
+    /// # Panics
+    /// Another number of currents than n.
+    pub fn add_current(&mut self, beta: &Mat<f64>) {
+        let add = |bias: &mut [f64], more: Mat<f64>| {
+            std::iter::zip(bias, more.col_as_slice(0)).for_each(|(bias, more)| *bias += more);
+        };
+        let start = match &self.recurrence {
+            Recurrence::Dense(w) => {
+                add(&mut self.bias, w * beta);
+                faer::Scale(-1.0) * beta
+            }
+            Recurrence::LowRank { u, v } => {
+                let start = faer::Scale(-1.0) * (v.transpose() * beta);
+                add(&mut self.bias, faer::Scale(-1.0) * (u * &start));
+                start
+            }
+        };
+        add(&mut self.output_bias, &self.readout * beta);
+        // The output that a leaky network of low rank carries at rest is C 0 + c all the same.
+        self.initial[..start.nrows()].copy_from_slice(start.col_as_slice(0));
     }
 
     /// W as one n × n matrix.

@@ -57,7 +57,10 @@ pub fn run(network: &Network, x: &[f64], keep_pre_activations: bool) -> Trajecto
     let mut trajectory = Trajectory::default();
     let mut carried = network.initial.clone();
     for x in x.chunks_exact(inputs) {
-        let (y, p) = step(network, &mut carried, x);
+        let (mut y, p) = step(network, &mut carried, x);
+        if network.nonlinear_decoder {
+            y.iter_mut().for_each(|y| *y = activate(network.activation, *y));
+        }
         trajectory.outputs.extend(y);
         trajectory.carried.extend(&carried);
         if keep_pre_activations {

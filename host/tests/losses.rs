@@ -49,6 +49,8 @@ impl Problem {
             encoder: random(n, channels, 0.8),
             decoder: random(channels, n, 0.8),
             bias: None,
+            current: None,
+            nonlinear_decoder: false,
             signs: None,
             weight: task.scales.iter().map(|s| 1.0 / (s * s)).collect(),
         };

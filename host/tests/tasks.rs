@@ -309,6 +309,8 @@ fn the_gradient_of_a_weighted_batch_is_exact() {
             encoder: random(n, inputs, 1.0),
             decoder: random(outputs, n, 1.0),
             bias: None,
+            current: None,
+            nonlinear_decoder: false,
             signs: None,
             weight: vec![1.0, 0.5],
         };

@@ -26,6 +26,8 @@ fn fixed(encoder: &Mat<f64>, decoder: &Mat<f64>, scale: f64) -> Fixed<f64> {
         encoder: encoder.clone(),
         decoder: decoder.clone(),
         bias: None,
+        current: None,
+        nonlinear_decoder: false,
         signs: None,
         weight: vec![1.0 / (scale * scale)],
     }

@@ -55,7 +55,7 @@ struct Shape {
 }
 
 impl Problem {
-    fn new(shape: Shape, activation: Activation<f64>, alpha: f64, free: [bool; 3], seed: u64) -> Self {
+    fn new(shape: Shape, activation: Activation<f64>, alpha: f64, free: [bool; 5], seed: u64) -> Self {
         let Shape { n, channels, rank, steps, count } = shape;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut random = |rows, columns, scale: f64| {
@@ -66,7 +66,7 @@ impl Problem {
             Mat::from_fn(rows, columns, &mut draw)
         };
         let small = 0.7 / (n as f64).sqrt();
-        let [free_input, biases, readout] = free;
+        let [free_input, biases, readout, current, nonlinear_decoder] = free;
         Self {
             fixed: Fixed {
                 activation,
@@ -74,6 +74,8 @@ impl Problem {
                 encoder: random(n, channels, 1.0),
                 decoder: random(channels, n, 1.0),
                 bias: (!biases).then(|| random(n, 1, 0.5)),
+                current: current.then(|| random(n, 1, 0.5)),
+                nonlinear_decoder,
                 signs: None,
                 weight: (0..channels).map(|c| 1.0 / (1.0 + c as f64).powi(2)).collect(),
             },
@@ -140,13 +142,19 @@ impl Problem {
                 let p = &w * &h + &input * batch.x.subcols(column, 1) + &bias;
                 for i in 0..w.nrows() {
                     let phi = simulate::activate(fixed.activation, p[(i, 0)]);
-                    h[(i, 0)] = (1.0 - fixed.alpha) * h[(i, 0)] + fixed.alpha * phi;
+                    let beta = fixed.current.as_ref().map_or(0.0, |beta| beta[(i, 0)]);
+                    h[(i, 0)] = (1.0 - fixed.alpha) * h[(i, 0)] + fixed.alpha * (beta + phi);
                     let gaps = kinks.iter().map(|kink| (p[(i, 0)] - kink).abs());
                     distance = gaps.fold(distance, f64::min);
                 }
                 let y = &readout * &h + &output_bias;
                 for c in 0..y.nrows() {
-                    loss += fixed.weight[c] * (y[(c, 0)] - batch.target[(c, column)]).powi(2);
+                    let mut y = y[(c, 0)];
+                    if fixed.nonlinear_decoder {
+                        distance = kinks.iter().map(|kink| (y - kink).abs()).fold(distance, f64::min);
+                        y = simulate::activate(fixed.activation, y);
+                    }
+                    loss += fixed.weight[c] * (y - batch.target[(c, column)]).powi(2);
                 }
             }
         }
@@ -176,7 +184,7 @@ proptest! {
         (n, channels, steps, count) in (2_usize..9, 1_usize..4, 1_usize..7, 1_usize..5),
         rank in 0_usize..4,
         alpha in prop_oneof![Just(1.0), 0.1..1.0],
-        free in any::<[bool; 3]>(),
+        free in any::<[bool; 5]>(),
         seed in any::<u64>(),
     ) {
         let shape = Shape { n, channels, rank: rank.min(n), steps, count };
@@ -316,6 +324,8 @@ fn a_low_rank_step_never_makes_an_n_by_n_matrix() {
         encoder: random(n, channels, 1),
         decoder: random(channels, n, 2),
         bias: None,
+        current: None,
+        nonlinear_decoder: false,
         signs: None,
         weight: vec![1.0; channels],
     };

@@ -83,6 +83,7 @@ const DAMPING: [f64; 3] = [1e-4, 1e-6, 1e-8];
 /// # Ok::<(), tinyfold::Error>(())
 /// ```
 pub fn to_rank(network: &Network, rank: usize, inputs: &[f64]) -> Result<Compression> {
+    network.linear_readout("compress")?;
     let dense = check(network, rank, inputs)?;
     let probe = Probe::new(&dense, inputs);
     let w = dense.weights();

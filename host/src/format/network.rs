@@ -45,6 +45,9 @@ pub struct Header {
     pub inputs: Vec<Channel>,
     /// Output channels.
     pub outputs: Vec<Channel>,
+    /// Whether outputs are phi(C h + c).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nonlinear_decoder: bool,
     /// What the network was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
@@ -122,6 +125,7 @@ impl Header {
             arithmetic: names::arithmetic(network.arithmetic).into(),
             inputs: network.inputs.clone(),
             outputs: network.outputs.clone(),
+            nonlinear_decoder: network.nonlinear_decoder,
             task: network.task.clone(),
         }
     }
@@ -293,6 +297,7 @@ fn read(file: &ArrayFile, header: &str) -> Result<Network> {
     network.variant = variant;
     network.bias = file.vector("b", n)?;
     network.output_bias = file.vector("c", header.outputs.len())?;
+    network.nonlinear_decoder = header.nonlinear_decoder;
     network.initial = file.vector("initial", network.carried())?;
     if file.has("E") {
         network.encoder = Some(file.matrix("E", n, 0)?);

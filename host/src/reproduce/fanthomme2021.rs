@@ -2,9 +2,10 @@
 //! reached.
 
 use std::path::Path;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::design::exact::{Spec, exact};
@@ -299,7 +300,19 @@ pub fn run_all(
         let folder = folder.join(&experiment.name);
         pool.install(|| run(experiment, &folder, &mut |step| watch(&experiment.name, step)))
     };
-    let found = all.par_iter().with_max_len(1).map(alone).collect::<Result<Vec<Found>>>()?;
+    // Not threads of rayon: one of those that waits for another pool would begin the next network meanwhile.
+    let next = AtomicUsize::new(0);
+    let results: Vec<OnceLock<Result<Found>>> = all.iter().map(|_| OnceLock::new()).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..rayon::current_num_threads() {
+            scope.spawn(|| {
+                while let Some(k) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&k| k < all.len()) {
+                    let _ = results[k].set(alone(&all[k]));
+                }
+            });
+        }
+    });
+    let found = results.into_iter().filter_map(OnceLock::into_inner).collect::<Result<Vec<Found>>>()?;
     let (first, others) = found.split_at(experiments.len());
     let mut first = first.to_vec();
     for (k, other) in others.iter().enumerate() {

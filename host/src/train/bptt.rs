@@ -6,6 +6,9 @@
 //! Batch loss: L = sum_c (1 / (s_c² T²)) mean over batch and time of (y_c - y*_c)²
 //! (Fanthomme & Monasson 2021, equation of the batch loss); a weight of a batch multiplies every square.
 //!
+//! Currents beta make h_t = (1 - alpha) h_{t-1} + alpha (beta + phi(p_t)); a nonlinear decoder y_t = phi(C h_t + c), and
+//! dy below its derivative with respect to C h_t + c.
+//!
 //! Backward: dh_t = Cᵀ dy_t + (1 - alpha) dh_{t+1} + Wᵀ dp_{t+1}, dp_t = alpha phi'(p_t) dh_t. With
 //! dB = sum_t dp_t x_tᵀ, the gradient of W is sum_t dp_t h_{t-1}ᵀ, one product over all steps of all
 //! samples, plus dB Eᵀ when B = W E. The first step needs no product with W, since h_0 = 0.
@@ -32,6 +35,10 @@ pub struct Fixed<T> {
     pub decoder: Mat<T>,
     /// b, n × 1; used unless biases are trained.
     pub bias: Option<Mat<T>>,
+    /// beta, n × 1, added to the rates.
+    pub current: Option<Mat<T>>,
+    /// Whether y = phi(C h + c).
+    pub nonlinear_decoder: bool,
     /// Dale's law: +1 or -1 a neuron, the sign of its column of W.
     pub signs: Option<Vec<T>>,
     /// 1 / s_c², one an output.
@@ -109,6 +116,8 @@ pub fn loss_and_gradient<T: Real>(
         leaky: fixed.alpha < <T as Scalar>::ONE,
         input: parameters.input.as_ref().or(tied.as_ref()).expect("B is trained or B = W E"),
         bias: parameters.bias.as_ref().or(fixed.bias.as_ref()),
+        current: fixed.current.as_ref(),
+        nonlinear_decoder: fixed.nonlinear_decoder,
         readout: &readout.transpose().to_owned(),
         output_bias: parameters.output_bias.as_ref(),
         weight: &fixed.weight,
@@ -161,6 +170,8 @@ struct Pass<'a, T> {
     /// B, n × I.
     input: &'a Mat<T>,
     bias: Option<&'a Mat<T>>,
+    current: Option<&'a Mat<T>>,
+    nonlinear_decoder: bool,
     /// Cᵀ, n × O.
     readout: &'a Mat<T>,
     output_bias: Option<&'a Mat<T>>,
@@ -214,6 +225,9 @@ impl<T: Real> Pass<'_, T> {
                 #[inline(always)]
                 |h, p| *h = phi.value(p, VARIANT),
             );
+            if let Some(current) = self.current {
+                zip(&mut *h, current.col_as_slice(0)).for_each(|(h, &beta)| *h += beta);
+            }
             if self.leaky {
                 for h in h.iter_mut() {
                     *h = self.alpha * *h;
@@ -229,10 +243,15 @@ impl<T: Real> Pass<'_, T> {
             transposed_product(dy, self.readout, h);
             for (o, dy) in dy.iter_mut().enumerate() {
                 let offset = self.output_bias.map_or(<T as Scalar>::ZERO, |bias| bias[(o, 0)]);
-                let error = *dy + offset - targets[o];
+                let read = *dy + offset;
+                let y = if self.nonlinear_decoder { phi.value(read, VARIANT) } else { read };
+                let error = y - targets[o];
                 let weight = judged.map_or(self.weight[o], |judged| self.weight[o] * judged[o]);
                 loss += (weight * error * error).to_f64();
                 *dy = self.gain * weight * error;
+                if self.nonlinear_decoder {
+                    *dy = *dy * phi.derivative(read, VARIANT);
+                }
             }
         }
         loss

@@ -296,6 +296,8 @@ impl<'a, T: Real> Session<'a, T> {
             encoder: cast(&encoder),
             decoder: cast(&decoder),
             bias: vectors::biases(settings).map(|b| Mat::from_fn(b.len(), 1, |i, _| T::from_f64(b[i]))),
+            current: vectors::currents(settings).map(|b| Mat::from_fn(b.len(), 1, |i, _| T::from_f64(b[i]))),
+            nonlinear_decoder: settings.nonlinear_decoder,
             signs: vectors::signs(settings).map(|signs| signs.iter().map(number).collect()),
             weight: match &settings.task {
                 Task::Integration(task) => task.scales.iter().map(|s| T::from_f64(1.0 / (s * s))).collect(),
@@ -464,6 +466,10 @@ impl<'a, T: Real> Session<'a, T> {
             network.output_bias = column(bias);
         }
         network.initial = network.rest();
+        network.nonlinear_decoder = self.settings.nonlinear_decoder;
+        if let Some(current) = &self.fixed.current {
+            network.add_current(&cast(current));
+        }
         network.encoder = parameters.input.is_none().then(|| self.encoder.clone());
         let named = |names: Vec<String>| names.into_iter().map(Channel::plain).collect();
         let task = self.settings.task.trials();

@@ -127,6 +127,14 @@ settings! {
         supports: Supports = Supports::Random,
         /// Cosine between encoder and decoder of the only channel, D = 1 and supports = "random"; both have length 1 then.
         overlap: Option<f64> = None,
+        /// Factor of the encoders E, which have length 1 on average otherwise.
+        encoder_scale: f64 = 1.0,
+        /// Factor of the decoders C.
+        decoder_scale: f64 = 1.0,
+        /// Whether outputs are y = phi(C h + c) instead of C h + c. Chip models have linear readouts alone.
+        nonlinear_decoder: bool = false,
+        /// Random currents beta, uniform in [0, this], that are added to the rates: h = beta + phi(p); 0 for none.
+        bias_current: f64 = 0.0,
         /// Standard deviation of the random thresholds of the neurons, b = -threshold; 0 for none.
         threshold_spread: f64 = 0.0,
         /// Whether B is trained by itself, from E, instead of being W E.
@@ -359,11 +367,15 @@ impl Settings {
         }
         for (field, value) in [
             ("threshold_spread", self.threshold_spread),
+            ("bias_current", self.bias_current),
             ("start_gain", self.start_gain),
             ("proxy_weight", self.proxy_weight),
             ("stop_loss", self.stop_loss),
         ] {
             require(value >= 0.0 && value.is_finite(), field, "0 or a positive number", value)?;
+        }
+        for (field, value) in [("encoder_scale", self.encoder_scale), ("decoder_scale", self.decoder_scale)] {
+            require(value != 0.0 && value.is_finite(), field, "a number other than 0", value)?;
         }
         let range = self.proxy_range;
         require(range > 0.0 && range.is_finite(), "proxy_range", "a positive number", range)?;
@@ -373,6 +385,11 @@ impl Settings {
         let conditions = self.loss != Loss::Batch || self.proxy_weight > 0.0;
         if conditions {
             let place = "loss";
+            for (asked, found) in
+                [(self.nonlinear_decoder, "nonlinear_decoder"), (self.bias_current > 0.0, "bias_current")]
+            {
+                require(!asked, place, format!("batch with {found}"), found)?;
+            }
             require(
                 self.alpha == 1.0,
                 place,

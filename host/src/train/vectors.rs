@@ -1,8 +1,8 @@
 //! Encoders, decoders, thresholds and signs that training leaves as they are.
 
 use faer::Mat;
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
@@ -22,7 +22,8 @@ pub fn joint_basis(encoder: &Mat<f64>, decoder: &Mat<f64>) -> Mat<f64> {
     columns.qr().compute_thin_Q()
 }
 
-/// E (n × I) and C (O × n) with the supports that the settings ask for; every vector has length 1 on average.
+/// E (n × I) and C (O × n) with the supports and scales that the settings ask for; every vector has its scale as length
+/// on average.
 ///
 /// # Panics
 /// If the settings were not checked: more blocks than neurons, or supports other than random where I and O differ.
@@ -30,6 +31,12 @@ pub fn joint_basis(encoder: &Mat<f64>, decoder: &Mat<f64>) -> Mat<f64> {
 /// Source: Fanthomme & Monasson 2021, section 4.
 #[must_use]
 pub fn vectors(settings: &Settings) -> (Mat<f64>, Mat<f64>) {
+    let (encoder, decoder) = supported(settings);
+    (faer::Scale(settings.encoder_scale) * encoder, faer::Scale(settings.decoder_scale) * decoder)
+}
+
+/// The same of length 1.
+fn supported(settings: &Settings) -> (Mat<f64>, Mat<f64>) {
     let task = settings.task.trials();
     let (n, inputs, outputs) = (settings.neurons, task.inputs().len(), task.outputs().len());
     let channels = inputs.max(outputs);
@@ -85,6 +92,15 @@ pub fn biases(settings: &Settings) -> Option<Vec<f64>> {
         normal.take(settings.neurons).map(|x| -settings.threshold_spread * x).collect()
     };
     (settings.threshold_spread > 0.0).then(draw)
+}
+
+/// The currents beta, n numbers; `None` without.
+#[must_use]
+pub fn currents(settings: &Settings) -> Option<Vec<f64>> {
+    let mut rng = stream(settings, 102);
+    let mut draw =
+        || (0..settings.neurons).map(|_| settings.bias_current * rng.random_range(0.0..=1.0)).collect();
+    (settings.bias_current > 0.0).then(&mut draw)
 }
 
 /// +1 for an excitatory, -1 for an inhibitory neuron; `None` with free signs.

@@ -126,6 +126,7 @@ pub struct Comparison {
 /// # Ok::<(), tinyfold::Error>(())
 /// ```
 pub fn quantise(network: &Network, options: &Options) -> Result<Quantised> {
+    network.linear_readout("compress")?;
     check(network, options)?;
     if let (Some(integrator), Some(task)) = (integrator::Integrator::of(network), network.integration()) {
         let largest = signals(network, &options.inputs)
