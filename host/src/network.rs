@@ -8,7 +8,7 @@ use crate::task::{Integration, Task};
 use crate::{Error, Result};
 
 /// The recurrent weights.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Recurrence {
     /// W, n × n; `W[(i, j)]` is the weight from neuron j to neuron i.
     Dense(Mat<f64>),
@@ -48,7 +48,7 @@ impl Channel {
 ///
 /// Rate form: h' = (1 - alpha) h + alpha phi(W h + B x + b), y = C h + c.
 /// Current form: a' = (1 - alpha) a + alpha (W phi(a) + B x + b), y = C phi(a) + c.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Network {
     /// Rate or current.
     pub form: Form,
