@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use tinyfold::task::Integration;
+use tinyfold::task::{Integration, Task};
 use tinyfold::train::bptt::{Batch, Fixed, Workspace, loss_and_gradient};
 use tinyfold::train::optimiser::{Method, Optimiser};
 use tinyfold::train::parameters::{Parameters, Weights};
@@ -39,7 +39,7 @@ struct Ours {
 
 impl Ours {
     fn new(n: usize, steps: usize, batch: usize, dale: bool) -> Self {
-        let task = Integration { decays: vec![0.9, 0.85], scales: vec![1.0; 2] }.into();
+        let task: Task = Integration { decays: vec![0.9, 0.85], scales: vec![1.0; 2] }.into();
         let (encoder, decoder) = tinyfold::design::random_frozen(n, 2, 0);
         let narrow = |m: &faer::Mat<f64>| faer::Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)] as f32);
         let (w, _) = tinyfold::design::random_frozen(n, n, 1);
@@ -62,7 +62,6 @@ impl Ours {
             weight: vec![1.0; 2],
         };
         let optimiser = Optimiser::new(Method::Adam, &parameters);
-        let task = task.into();
         let source = Source::new(&task, steps, None);
         let mut rng = ChaCha8Rng::seed_from_u64(2);
         let parts = parts_of(batch, n)

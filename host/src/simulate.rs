@@ -59,7 +59,9 @@ pub fn run(network: &Network, x: &[f64], keep_pre_activations: bool) -> Trajecto
     for x in x.chunks_exact(inputs) {
         let (mut y, p) = step(network, &mut carried, x);
         if network.nonlinear_decoder {
-            y.iter_mut().for_each(|y| *y = activate(network.activation, *y));
+            for y in &mut y {
+                *y = activate(network.activation, *y);
+            }
         }
         trajectory.outputs.extend(y);
         trajectory.carried.extend(&carried);

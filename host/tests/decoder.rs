@@ -101,9 +101,7 @@ fn a_nonlinear_decoder_is_trained_kept_and_refused_by_chips() {
         refused,
         "export: expected a linear readout, y = C h + c, found a nonlinear decoder, y = phi(C h + c)"
     );
-    assert!(
-        to_rank(kept, 2, &[]).err().expect("conditions are linear").to_string().starts_with("compress: ")
-    );
+    assert!(to_rank(kept, 2, &[]).expect_err("conditions are linear").to_string().starts_with("compress: "));
 }
 
 #[test]

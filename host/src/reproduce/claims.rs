@@ -31,10 +31,13 @@ fn bulk(found: &Found, analysis: &Analysis) -> f64 {
     values.get(found.channels).map_or(0.0, |next| next / values[found.channels - 1])
 }
 
+/// A claim, if there are networks that can tell about it.
+type Test = fn(&[Found]) -> Option<Claim>;
+
 /// Every claim that these networks can tell about.
 #[must_use]
 pub fn claims(networks: &[Found]) -> Vec<Claim> {
-    let tests: [fn(&[Found]) -> Option<Claim>; 9] =
+    let tests: [Test; 9] =
         [generalises, modes, sgd_against_adam, dale, near_the_manifold, coordinates, mixed, proxy, remedy];
     let of_ours = [as_good(networks), exactness(networks)];
     tests.iter().filter_map(|test| test(networks)).chain(of_ours.into_iter().flatten()).collect()
@@ -63,11 +66,11 @@ fn modes(networks: &[Found]) -> Option<Claim> {
         .map(|(found, analysis)| (found.channels, analysis.modes.count))
         .collect();
     let listed: Vec<String> = of_each.iter().map(|(d, count)| format!("D = {d}: {count}")).collect();
-    Some(Claim {
+    (!of_each.is_empty()).then(|| Claim {
         claim: "W has D large singular values above a bulk",
         criterion: "as many modes as D".into(),
         found: listed.join(", "),
-        holds: !of_each.is_empty() && of_each.iter().all(|(d, count)| d == count),
+        holds: of_each.iter().all(|(d, count)| d == count),
     })
 }
 
@@ -103,11 +106,11 @@ fn near_the_manifold(networks: &[Found]) -> Option<Claim> {
         .filter_map(|(name, title)| Some((*title, of(networks, name)?.1.distance)))
         .collect();
     let listed: Vec<String> = distances.iter().map(|(name, d)| format!("{name} {}", percent(*d))).collect();
-    Some(Claim {
+    (!distances.is_empty()).then(|| Claim {
         claim: "pre-activations lie near the span of D left singular vectors",
         criterion: "distance below 10 %".into(),
         found: listed.join(", "),
-        holds: !distances.is_empty() && distances.iter().all(|(_, distance)| *distance < 0.1),
+        holds: distances.iter().all(|(_, distance)| *distance < 0.1),
     })
 }
 
@@ -118,11 +121,11 @@ fn coordinates(networks: &[Found]) -> Option<Claim> {
             .filter_map(|(name, title)| Some((*title, of(networks, name)?.1.coordinate_fit?.linear)))
             .collect();
     let listed: Vec<String> = fits.iter().map(|(name, fit)| format!("{name} {}", percent(*fit))).collect();
-    Some(Claim {
+    (!fits.is_empty()).then(|| Claim {
         claim: "coordinates on the manifold are functions of the integrals",
         criterion: "residual of a linear function below 10 %".into(),
         found: listed.join(", "),
-        holds: !fits.is_empty() && fits.iter().all(|(_, fit)| *fit < 0.1),
+        holds: fits.iter().all(|(_, fit)| *fit < 0.1),
     })
 }
 
@@ -145,11 +148,11 @@ fn proxy(networks: &[Found]) -> Option<Claim> {
             .collect();
     let listed: Vec<String> =
         errors.iter().map(|(name, error)| format!("{name} {}", percent(*error))).collect();
-    Some(Claim {
+    (!errors.is_empty()).then(|| Claim {
         claim: "the proxy loss, one step long, trains integrators of any duration",
         criterion: "error over T = 200 below 10 %".into(),
         found: listed.join(", "),
-        holds: !errors.is_empty() && errors.iter().all(|(_, error)| *error < 0.1),
+        holds: errors.iter().all(|(_, error)| *error < 0.1),
     })
 }
 
@@ -194,10 +197,10 @@ fn as_good(networks: &[Found]) -> Option<Claim> {
 fn exactness(networks: &[Found]) -> Option<Claim> {
     let errors: Vec<f64> = networks.iter().filter_map(|found| Some(found.exact?.error)).collect();
     let most = errors.iter().copied().fold(0.0, f64::max);
-    Some(Claim {
+    (!errors.is_empty()).then(|| Claim {
         claim: "(tinyfold) closed-form networks integrate exactly, for any duration",
         criterion: "error below 1e-9".into(),
         found: format!("at most {} over {} networks", scientific(most), errors.len()),
-        holds: !errors.is_empty() && most < 1e-9,
+        holds: most < 1e-9,
     })
 }

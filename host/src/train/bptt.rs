@@ -250,7 +250,7 @@ impl<T: Real> Pass<'_, T> {
                 loss += (weight * error * error).to_f64();
                 *dy = self.gain * weight * error;
                 if self.nonlinear_decoder {
-                    *dy = *dy * phi.derivative(read, VARIANT);
+                    *dy *= phi.derivative(read, VARIANT);
                 }
             }
         }
