@@ -21,6 +21,19 @@ pub enum Recurrence {
     },
 }
 
+impl Recurrence {
+    /// W m, in O(n R) a column at rank R.
+    ///
+    /// m: n × any number of columns.
+    #[must_use]
+    pub fn times(&self, m: &Mat<f64>) -> Mat<f64> {
+        match self {
+            Self::Dense(w) => w * m,
+            Self::LowRank { u, v } => u * (v.transpose() * m),
+        }
+    }
+}
+
 /// One input or output channel: its name and its physical scale.
 ///
 /// Input: x = (raw - center) · gain. Output: raw = y · gain + center.
@@ -80,7 +93,7 @@ pub struct Network {
     pub outputs: Vec<Channel>,
     /// E, n × D, when B = W E (the form of Fanthomme & Monasson).
     pub encoder: Option<Mat<f64>>,
-    /// What the network was made for, when it integrates.
+    /// What the network was made for.
     pub task: Option<Task>,
 }
 
@@ -202,16 +215,10 @@ impl Network {
         let add = |bias: &mut [f64], more: Mat<f64>| {
             std::iter::zip(bias, more.col_as_slice(0)).for_each(|(bias, more)| *bias += more);
         };
+        add(&mut self.bias, self.recurrence.times(beta));
         let start = match &self.recurrence {
-            Recurrence::Dense(w) => {
-                add(&mut self.bias, w * beta);
-                faer::Scale(-1.0) * beta
-            }
-            Recurrence::LowRank { u, v } => {
-                let start = faer::Scale(-1.0) * (v.transpose() * beta);
-                add(&mut self.bias, faer::Scale(-1.0) * (u * &start));
-                start
-            }
+            Recurrence::Dense(_) => faer::Scale(-1.0) * beta,
+            Recurrence::LowRank { v, .. } => faer::Scale(-1.0) * (v.transpose() * beta),
         };
         add(&mut self.output_bias, &self.readout * beta);
         // The output that a leaky network of low rank carries at rest is C 0 + c all the same.

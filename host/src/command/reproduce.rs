@@ -97,7 +97,7 @@ fn print(networks: &[Found], claims: &[Claim]) {
             say!(
                 "{name:<56}{:>8}{loss:>9}{:>16}{values:>13}{:>11.4}",
                 "",
-                error(reference.error.iter().copied().fold(0.0, f64::max)),
+                error(reference.worst()),
                 reference.distance[0]
             );
         }

@@ -53,10 +53,7 @@ pub fn without(network: &Network, silenced: &[usize]) -> Network {
         network.input.row_mut(i).fill(0.0);
     }
     if let Some(encoder) = network.encoder.as_ref().filter(|_| !silenced.is_empty()) {
-        network.input = match &network.recurrence {
-            Recurrence::Dense(w) => w * encoder,
-            Recurrence::LowRank { u, v } => u * (v.transpose() * encoder),
-        };
+        network.input = network.recurrence.times(encoder);
     }
     network
 }

@@ -180,7 +180,7 @@ fn as_good(networks: &[Found]) -> Option<Claim> {
         .iter()
         .filter(|found| !found.unstable && !found.others.is_empty())
         .filter_map(|found| {
-            let reference = found.reference.as_ref()?.error.iter().copied().fold(0.0, f64::max);
+            let reference = found.reference.as_ref()?.worst();
             let least = found.others.iter().map(|other| other.error).fold(found.worst(), f64::min);
             Some((found.name.as_str(), least / reference))
         })

@@ -114,8 +114,20 @@ impl Found {
     /// Largest error of a channel.
     #[must_use]
     pub fn worst(&self) -> f64 {
-        self.error.iter().copied().fold(0.0, f64::max)
+        largest(&self.error)
     }
+}
+
+impl Reference {
+    /// Largest error of a channel.
+    #[must_use]
+    pub fn worst(&self) -> f64 {
+        largest(&self.error)
+    }
+}
+
+fn largest(errors: &[f64]) -> f64 {
+    errors.iter().copied().fold(0.0, f64::max)
 }
 
 /// The exact network beside a trained one.
@@ -156,14 +168,6 @@ pub fn experiments(quick: bool) -> Result<Vec<Experiment>> {
     Ok(file.network.into_iter().filter_map(small).collect())
 }
 
-impl Experiment {
-    fn integration(&self) -> Result<&Integration> {
-        let task = &self.settings.task;
-        let other = || Error::input(format!("{}: task", self.name), "decays and scales", task.name());
-        task.integration().ok_or_else(other)
-    }
-}
-
 /// Relative RMSE of every channel over `sequences` Gaussian sequences of `steps` steps, each from rest.
 #[must_use]
 pub fn test_errors(
@@ -192,7 +196,7 @@ pub fn test_errors(
 /// A file that cannot be written; a network that cannot be analysed. That training diverges is a result.
 pub fn run(experiment: &Experiment, folder: &Path, watch: &mut dyn FnMut(usize)) -> Result<Found> {
     let settings = &experiment.settings;
-    let task = experiment.integration()?;
+    let task = experiment.settings.integration(&experiment.name)?;
     let (mut loss, mut steps) = (f64::INFINITY, 0);
     let mut last = None;
     let began = Instant::now();
@@ -249,7 +253,7 @@ pub fn run(experiment: &Experiment, folder: &Path, watch: &mut dyn FnMut(usize))
 /// The exact network of the same n and task, where there is one.
 fn beside(experiment: &Experiment, path: &Path, seed: u64) -> Result<Option<Exact>> {
     let Settings { neurons, dale, .. } = &experiment.settings;
-    let task = experiment.integration()?;
+    let task = experiment.settings.integration(&experiment.name)?;
     let activation = experiment.settings.check(None)?;
     if *dale > 0.0 || !matches!(activation, Activation::Linear | Activation::Relu) {
         return Ok(None);
@@ -266,7 +270,7 @@ fn beside(experiment: &Experiment, path: &Path, seed: u64) -> Result<Option<Exac
     let designed = exact(&spec)?.network;
     let seconds = began.elapsed().as_secs_f64();
     network::save(path, &designed)?;
-    let error = test_errors(&designed, task, TEST, seed).into_iter().fold(0.0, f64::max);
+    let error = largest(&test_errors(&designed, task, TEST, seed));
     Ok(Some(Exact { error, seconds }))
 }
 

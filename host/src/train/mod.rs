@@ -450,11 +450,7 @@ impl<'a, T: Real> Session<'a, T> {
             Weights::Dense(w) => Recurrence::Dense(cast(w)),
             Weights::LowRank(u, v) => Recurrence::LowRank { u: cast(u), v: cast(v) },
         };
-        let input = match (&parameters.input, &recurrence) {
-            (Some(input), _) => cast(input),
-            (None, Recurrence::Dense(w)) => w * &self.encoder,
-            (None, Recurrence::LowRank { u, v }) => u * (v.transpose() * &self.encoder),
-        };
+        let input = parameters.input.as_ref().map_or_else(|| recurrence.times(&self.encoder), cast);
         let readout = parameters.readout.as_ref().map_or_else(|| self.decoder.clone(), cast);
         let mut network = Network::plain(self.activation, recurrence, input, readout);
         network.alpha = self.settings.alpha;
