@@ -187,9 +187,9 @@ const SMALL_NEURONS: usize = 128;
 /// Source: Fanthomme & Monasson 2021, section 3.
 ///
 /// ```
-/// use tinyfold::task::Integration;
+/// use tinyfold::task::{Integration, Task};
 /// use tinyfold::train::{Control, Settings, train};
-/// let task = Integration { decays: vec![0.8], scales: vec![1.0] };
+/// let task = Task::Integration(Integration { decays: vec![0.8], scales: vec![1.0] });
 /// let settings = Settings { neurons: 16, task, batch: 64, steps: 300, ..Settings::default() };
 /// let trained = train(&settings, None, &mut |_| Control::Continue)?;
 /// assert!(trained.best.rollout < 0.1);
