@@ -1,9 +1,11 @@
 """One training step of the paper's network in other frameworks, timed on request.
 
 Reads lines "framework n T batch D threads steps", answers each with "CPU milliseconds, wall milliseconds" a step.
-Frameworks: torch (the loop as the paper's code is built: a product a channel, clamp, one loss a channel), lean (the
-same in as few operations as PyTorch allows, fused Adam), dale (the paper's loop under Dale's law, which multiplies W by
-the diagonal matrix of signs at every time step and clamps W after every update), jax (jit of the unrolled scan; threads by CPU affinity).
+Frameworks: torch (the operations of the paper's loop, one by one: a product a channel into the current, masks of the
+current and of the state, a bias current, clamp, readouts as sums of products, one loss a channel, its value taken), dale
+(its loop under Dale's law, which multiplies W by the diagonal matrix of signs at every time step, penalises W² and
+clamps W after every update), lean (the least that PyTorch needs for the same, fused Adam), jax (jit of the unrolled
+scan; threads by CPU affinity).
 Data are given; ReLU, Adam, W from 0 with the derivative of the clamp at its bound counted as 1.
 """
 
@@ -34,21 +36,27 @@ def torch_step(n, T, batch, D, threads, kind):
     target = torch.randn(batch, T, D, generator=generator)
     E, C = random(D, n), random(D, n)
     W = torch.nn.Parameter(0.1 * random(n, n))
-    signs = torch.diag(torch.where(torch.arange(n) < n // 4, -1.0, 1.0))
+    signs = torch.where(torch.arange(n) < n // 4, -1.0, 1.0)
     optimiser = torch.optim.Adam([W], lr=3e-4, fused=kind == "lean")
 
+    mask, bias = torch.ones(n), torch.zeros(n)
+    inputs = [x[:, :, c].unbind(1) for c in range(D)]
+
     def forward_paper():
-        h, outputs = torch.zeros(batch, n), [[] for _ in range(D)]
+        h, outputs = torch.zeros(n), [[] for _ in range(D)]
         for t in range(T):
-            current = h
+            current = E[0] * inputs[0][t].view(-1, 1)
+            for c in range(1, D):
+                current = current + E[c] * inputs[c][t].view(-1, 1)
+            if kind == "dale":
+                h = mask * Clamp.apply((h + mask * current).matmul(W.matmul(torch.diag(signs)).t()))
+            else:
+                h = mask * (bias + Clamp.apply((h + mask * current).matmul(W.t())))
             for c in range(D):
-                current = current + torch.outer(x[:, t, c], E[c])
-            weights = torch.matmul(W, signs) if kind == "dale" else W
-            h = Clamp.apply(torch.matmul(current, weights.t()))
-            for c in range(D):
-                outputs[c].append(torch.matmul(h, C[c]))
-        losses = [torch.nn.functional.mse_loss(torch.stack(outputs[c], 1), target[:, :, c]) for c in range(D)]
-        return sum(losses) / T**2
+                outputs[c].append((C[c] * h).sum(-1))
+        mse = torch.nn.functional.mse_loss
+        loss = sum(mse(torch.stack(outputs[c], 1), target[:, :, c]) for c in range(D)) / T**2
+        return loss + 1e-4 * (W**2).mean() if kind == "dale" else loss
 
     def forward_lean():
         h, states = torch.zeros(batch, n), []
@@ -62,11 +70,13 @@ def torch_step(n, T, batch, D, threads, kind):
     forward = forward_lean if kind == "lean" else forward_paper
 
     def step():
+        loss = forward()
         optimiser.zero_grad()
-        forward().backward()
+        loss.backward()
         optimiser.step()
         if kind == "dale":
             W.data.clamp_(min=0.0)
+        loss.item()
 
     return step
 

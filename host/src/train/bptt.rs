@@ -146,7 +146,7 @@ pub fn loss_and_gradient<T: Real>(
     let later = columns - count;
     let mut d_weights = weights.gradient(p.as_ref().subcols(count, later), h.as_ref().subcols(0, later));
     if tied.is_some() {
-        d_weights.add(&weights.gradient(d_input.as_ref(), fixed.encoder.as_ref()));
+        weights.add_gradient(&mut d_weights, d_input.as_ref(), fixed.encoder.as_ref());
     }
     let gradient = Parameters {
         weights: d_weights,

@@ -80,6 +80,14 @@ impl<T: Real> Weights<T> {
         }
     }
 
+    /// Adds the gradient of dpᵀ (W s) for a few columns.
+    pub(super) fn add_gradient(&self, sum: &mut Self, dp: MatRef<'_, T>, s: MatRef<'_, T>) {
+        match sum {
+            Self::Dense(sum) => product(sum.as_mut(), Accum::Add, dp, s.transpose()),
+            Self::LowRank(..) => sum.add(&self.gradient(dp, s)),
+        }
+    }
+
     /// Dale's law: the nearest W whose columns have the signs of their neurons, +1 or -1; at rank R rows of V have them
     /// and U is not negative.
     pub fn keep_signs(&mut self, signs: &[T]) {

@@ -8,8 +8,15 @@ use tinyfold_core::Scalar;
 
 use super::parameters::Real;
 
-/// Multiply-adds from which on gemm is used: it gained on faer at n = 1024, and lost on it at n = 64, on AVX2.
-const LARGE: usize = 1 << 26;
+/// Multiply-adds from which on gemm is used: on AVX2 it gained on faer at n = 1024, and lost on it at n = 64; with
+/// AVX-512 faer won at every size.
+fn large() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        return usize::MAX;
+    }
+    1 << 26
+}
 
 /// dst = a b, or dst += a b, on this thread: the same bits for any number of threads.
 ///
@@ -17,7 +24,7 @@ const LARGE: usize = 1 << 26;
 /// If the shapes do not fit.
 pub(super) fn product<T: Real>(dst: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T>, b: MatRef<'_, T>) {
     let (m, k, n) = (a.nrows(), a.ncols(), b.ncols());
-    if m * k * n < LARGE {
+    if m * k * n < large() {
         return matmul(dst, accum, a, b, <T as Scalar>::ONE, Par::Seq);
     }
     assert_eq!((dst.nrows(), dst.ncols(), b.nrows()), (m, n, k), "shapes of a product");
@@ -67,7 +74,7 @@ mod tests {
     #[test]
     fn products_are_exact_on_small_integers() {
         for (m, k, n) in [(7, 5, 3), (512, 300, 500)] {
-            assert_eq!(m * k * n >= LARGE, m == 512);
+            assert_eq!(m * k * n >= 1 << 26, m == 512);
             let a = Mat::from_fn(m, k, |i, j| ((7 * i + 3 * j) % 11) as f64 - 5.0);
             let b = Mat::from_fn(k, n, |i, j| ((5 * i + 2 * j) % 13) as f64 - 6.0);
             let expected = |i: usize, j: usize| (0..k).map(|l| a[(i, l)] * b[(l, j)]).sum::<f64>();

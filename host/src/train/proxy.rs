@@ -89,7 +89,7 @@ pub fn loss_and_gradient<T: Real>(
     let mut d_input = Mat::zeros(n, channels);
     product(d_input.as_mut(), Accum::Replace, p.as_ref(), alpha.transpose());
     let mut d_weights = weights.gradient(dr.as_ref(), q.as_ref());
-    d_weights.add(&weights.gradient(d_input.as_ref(), fixed.encoder.as_ref()));
+    weights.add_gradient(&mut d_weights, d_input.as_ref(), fixed.encoder.as_ref());
     let gradient = Parameters {
         weights: d_weights,
         input: None,
