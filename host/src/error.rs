@@ -95,7 +95,7 @@ impl Error {
 }
 
 /// Refuses what does not hold; `field` is what is wrong, `expected` what would be right.
-pub(crate) fn require(
+pub fn require(
     holds: bool,
     field: &str,
     expected: impl Into<String>,

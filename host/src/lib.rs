@@ -6,6 +6,7 @@ pub mod adapt;
 pub mod bench;
 pub mod command;
 pub mod design;
+pub mod dynamics;
 pub mod error;
 pub mod format;
 pub mod manifold;

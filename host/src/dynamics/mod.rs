@@ -1,0 +1,9 @@
+//! Dynamics of networks as maps and as flows: fixed points, piecewise-linear cycles, spectral submanifolds,
+//! continuation, Lyapunov exponents.
+//!
+//! Everything works on a [`System`]: a network under a held input ([`Rnn`]), or any other map or flow. What depends on a
+//! parameter works on a [`Family`], of which [`Path`] is a network with an input, its bias or its weights moved.
+
+pub mod system;
+
+pub use system::{Family, Kind, Path, Rnn, System};
