@@ -1,0 +1,62 @@
+//! Lines and surfaces of fixed points, as of a ring attractor: each of their points is singular.
+
+use std::iter::zip;
+
+use serde::Serialize;
+
+use super::lu::{largest, residual_jacobian, square};
+use super::newton::{ACCEPTED, Iterate, Known, SINGULAR};
+use crate::dynamics::System;
+
+/// Steps along the continuum that prove it.
+const STEPS: usize = 5;
+/// Length of a step, by 1 + |x|.
+const STEP: f64 = 1e-2;
+/// Most states that are kept.
+pub(super) const KEPT: usize = 256;
+
+/// A continuum of fixed points: the Jacobian of the residual is singular on it, and Newton's method ends at another point
+/// of it from every start.
+#[derive(Clone, Debug, Serialize)]
+pub struct Continuum {
+    /// Number of directions in which the residual's Jacobian is singular.
+    pub dimension: usize,
+    /// Some of its points, at most 256.
+    pub states: Vec<Vec<f64>>,
+    /// Number of starts from which a point of it was reached.
+    pub reached: usize,
+}
+
+impl Continuum {
+    /// Follows the null direction from a singular point; `None` if fixed points do not go on there.
+    pub(super) fn from(system: &dyn System, known: &Known) -> Option<Self> {
+        let mut states = vec![known.state.clone()];
+        let mut direction = known.lu.least_singular().0;
+        let mut from = known.state.clone();
+        for _ in 0..STEPS {
+            let h = STEP * (1.0 + square(&from).sqrt());
+            let start = zip(&from, &direction).map(|(x, v)| x + h * v).collect();
+            let mut at = Iterate::new(system, start);
+            for _ in 0..20 {
+                if largest(&at.r) <= ACCEPTED || !at.advance(&at.damped_step(), h) {
+                    break;
+                }
+            }
+            let next = at.accepted().filter(|next| next.degenerate)?;
+            let moved = zip(&next.state, &from).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+            if !(0.5 * h..2.0 * h).contains(&moved) {
+                return None;
+            }
+            let mut along = next.lu.least_singular().0;
+            if zip(&along, &direction).map(|(a, b)| a * b).sum::<f64>() < 0.0 {
+                along.iter_mut().for_each(|x| *x = -*x);
+            }
+            (from, direction) = (next.state.clone(), along);
+            states.push(next.state);
+        }
+        let values = residual_jacobian(system, &known.state).singular_values().ok()?;
+        let small = SINGULAR * values.first().copied().unwrap_or(0.0).max(f64::MIN_POSITIVE);
+        let dimension = values.iter().filter(|&&value| value <= 10.0 * small).count().max(1);
+        Some(Self { dimension, states, reached: 1 })
+    }
+}
