@@ -1,0 +1,1 @@
+//! Manifolds, to be written.
