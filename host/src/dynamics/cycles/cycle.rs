@@ -235,11 +235,3 @@ pub(super) fn singular_powers(map: &Piecewise, word: &[Region], most: usize) -> 
     }
     powers
 }
-
-/// Right eigenvector of a real eigenvalue, of length 1: the null vector of M - lambda I.
-pub(super) fn eigenvector(m: &Mat<f64>, lambda: f64) -> Option<Vec<f64>> {
-    let n = m.nrows();
-    let shifted = m - lambda * Mat::<f64>::identity(n, n);
-    let svd = shifted.svd().ok()?;
-    Some((0..n).map(|i| svd.V()[(i, n - 1)]).collect())
-}

@@ -25,7 +25,7 @@ use faer::{Mat, MatMut};
 pub use basins::{Goal, Plane, Raster, basins};
 pub use cycle::{Cycle, Degenerate};
 pub use find::{Coverage, Found, Method, Options, find};
-//pub use manifolds::{Manifold, Reach, manifolds};
+pub use manifolds::{Manifold, Reach, manifolds};
 pub use regions::RADIUS;
 pub use search::{Words, count_lyndon, search_words};
 
