@@ -309,3 +309,68 @@ proptest! {
         prop_assert!(guessed.iter().all(|word| all.contains(word)));
     }
 }
+
+/// Prints what a candidate costs on one thread, best of several; asserts nothing about time.
+#[test]
+fn cost_of_a_candidate() {
+    let (file, reference) = reference();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    for (name, net) in reference.as_object().unwrap() {
+        let map = Piecewise::of_arrays(&file, &format!("{name}/")).unwrap();
+        let period = net["brute"].as_object().unwrap().len();
+        let cost = |prune: bool| {
+            let options = Options { period, prune, ..Options::default() };
+            let once = |_| {
+                let begin = Instant::now();
+                let found = pool.install(|| find(&map, &options, &GO)).unwrap();
+                let candidates: f64 = found.coverage.iter().map(|coverage| coverage.candidates).sum();
+                let words: f64 = found.coverage.iter().map(|coverage| coverage.seconds).sum();
+                [words, begin.elapsed().as_secs_f64()].map(|seconds| 1e9 * seconds / candidates)
+            };
+            (0..15).map(once).reduce(|a, b| [a[0].min(b[0]), a[1].min(b[1])]).unwrap()
+        };
+        let ([words, whole], [_, pruned]) = (cost(false), cost(true));
+        println!(
+            "{name:<24} K = {period:<2} ns a candidate: words {words:.0}, with cycles {whole:.0}, pruned {pruned:.0}"
+        );
+    }
+}
+
+#[derive(clap::Parser)]
+struct Command {
+    #[command(flatten)]
+    args: tinyfold::command::dynamics::cycles::Args,
+}
+
+/// The command draws its figures and refuses what it cannot do, with a reason.
+#[test]
+fn the_command_draws_and_refuses() {
+    use clap::Parser;
+    let file = path("plrnn_small.safetensors");
+    let run = |words: &[&str]| {
+        let words = ["cycles", file.to_str().unwrap()].into_iter().chain(words.iter().copied());
+        tinyfold::command::dynamics::cycles::run(&Command::try_parse_from(words).unwrap().args)
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let folder =
+        std::env::var_os("CYCLES_FIGURES").map_or(folder.path().to_owned(), std::path::PathBuf::from);
+    for (net, period) in
+        [("lozi_a1.7_b0.5", "6"), ("relu_n3_seed8", "3"), ("sh_n2_g5_seed12", "3"), ("plrnn_n6_seed7", "2")]
+    {
+        let (prefix, folder) = (format!("plrnn_{net}/"), folder.join(net));
+        run(&["--arrays", &prefix, "--period", period, "--figures", folder.to_str().unwrap()]).unwrap();
+        assert!(folder.join("cycles.png").metadata().unwrap().len() > 10_000);
+    }
+    run(&["--arrays", "plrnn_tent_mu2/", "--json"]).unwrap();
+    let refused = |words: &[&str], part: &str| {
+        let message = run(words).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    };
+    refused(&["--arrays", "plrnn_tent_mu2/", "--figures", "x"], "n of at least 2");
+    refused(&["--arrays", "none/"], "none/W");
+    refused(&["--arrays", "plrnn_tent_mu2/", "--period", "0"], "period");
+    refused(&["--arrays", "plrnn_tent_mu2/", "--input", "1"], "--input");
+    let tanh =
+        Rnn::new(&network("ring_tanh_n64"), &vec![0.0; network("ring_tanh_n64").input.ncols()], Kind::Map);
+    assert!(Piecewise::of_rnn(&tanh.unwrap()).unwrap_err().to_string().contains("piecewise linear"));
+}

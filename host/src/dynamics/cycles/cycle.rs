@@ -7,6 +7,7 @@ use faer::prelude::Solve;
 use serde::Serialize;
 
 use super::regions::nearest;
+use super::search::{by_rows, compose, solve};
 use super::{Piecewise, Region, System, largest};
 use crate::{Error, Result};
 
@@ -79,18 +80,68 @@ pub(super) fn product(map: &Piecewise, word: &[Region]) -> Mat<f64> {
     word.iter().fold(unit, |product, region| map.affine(region).subcols(0, n) * product)
 }
 
-/// The cycle of a word; `None` if its orbit is not one of the map or repeats after fewer steps.
-pub(super) fn cycle(map: &Piecewise, word: &[Region]) -> Result<Option<Cycle>> {
+/// The orbit of a word by the product of its maps and one correction of all points; `None` where the product is too
+/// rounded for that.
+fn short_orbit(map: &Piecewise, word: &[Region]) -> Option<Vec<Vec<f64>>> {
     let (n, k) = (map.n(), word.len());
+    let maps: Vec<Vec<f64>> = word.iter().map(|region| by_rows(&map.affine(region))).collect();
+    let mut product = maps[0].clone();
+    let mut work = product.clone();
+    for map in &maps[1..] {
+        compose(n, map, &product, &mut work);
+        std::mem::swap(&mut product, &mut work);
+    }
+    let step = |map: &[f64], z: &[f64], unit: f64| -> Vec<f64> {
+        let row = |row: &[f64]| zip(row, z).fold(unit * row[n], |sum, (a, z)| sum + a * z);
+        map.chunks_exact(n + 1).map(row).collect()
+    };
+    let mut first = vec![0.0; n];
+    if !solve(n, &product, &mut work, &mut first) {
+        return None;
+    }
+    let mut orbit = vec![first];
+    for t in 1..k {
+        orbit.push(step(&maps[t - 1], &orbit[t - 1], 1.0));
+    }
+    for correction in 0..3 {
+        let rest: Vec<Vec<f64>> = (0..k)
+            .map(|t| zip(step(&maps[t], &orbit[t], 1.0), &orbit[(t + 1) % k]).map(|(f, z)| f - z).collect())
+            .collect();
+        let size = 1.0 + orbit.iter().map(|z| largest(z)).fold(0.0, f64::max);
+        if correction > 0 && rest.iter().all(|rest| largest(rest) <= 1e-14 * size) {
+            return Some(orbit);
+        }
+        // delta_{t + 1} = A_t delta_t + rest_t, once around.
+        let add =
+            |delta: Vec<f64>, rest: &[f64]| -> Vec<f64> { zip(delta, rest).map(|(a, b)| a + b).collect() };
+        let around = (0..k).fold(vec![0.0; n], |delta, t| add(step(&maps[t], &delta, 0.0), &rest[t]));
+        zip(product.chunks_exact_mut(n + 1), around).for_each(|(row, sum)| row[n] = sum);
+        let mut delta = vec![0.0; n];
+        if !solve(n, &product, &mut work, &mut delta) {
+            return None;
+        }
+        for t in 0..k {
+            zip(&mut orbit[t], &delta).for_each(|(z, delta)| *z += delta);
+            delta = add(step(&maps[t], &delta, 0.0), &rest[t]);
+        }
+    }
+    None
+}
+
+/// The orbit of a word by the system of all its points.
+fn long_orbit(map: &Piecewise, word: &[Region]) -> Option<Vec<Vec<f64>>> {
     let (system, right) = whole_orbit(map, word);
     let lu = system.partial_piv_lu();
     let mut all = lu.solve(&right);
     all += lu.solve(&right - &system * &all);
-    if !all.is_all_finite() {
-        return Ok(None);
-    }
-    let mut orbit: Vec<Vec<f64>> = all.col_as_slice(0).chunks_exact(n).map(<[f64]>::to_vec).collect();
-    let size = 1.0 + largest(all.col_as_slice(0));
+    all.is_all_finite().then(|| all.col_as_slice(0).chunks_exact(map.n()).map(<[f64]>::to_vec).collect())
+}
+
+/// The cycle of a word; `None` if its orbit is not one of the map or repeats after fewer steps.
+pub(super) fn cycle(map: &Piecewise, word: &[Region]) -> Result<Option<Cycle>> {
+    let (n, k) = (map.n(), word.len());
+    let Some(mut orbit) = short_orbit(map, word).or_else(|| long_orbit(map, word)) else { return Ok(None) };
+    let size = 1.0 + orbit.iter().map(|z| largest(z)).fold(0.0, f64::max);
     let mut value = vec![0.0; n];
     let mut residual = 0.0_f64;
     for t in 0..k {
@@ -104,10 +155,11 @@ pub(super) fn cycle(map: &Piecewise, word: &[Region]) -> Result<Option<Cycle>> {
     let mut regions: Vec<Region> = orbit.iter().map(|z| map.region(z)).collect();
     let margin = orbit.iter().map(|z| map.margin(z)).fold(f64::INFINITY, f64::min);
     // On a border rounding chooses the side; the least rotation is a matter of the regions then.
-    let least = (0..k)
-        .min_by_key(|&t| [&regions[t..], &regions[..t]].concat().into_iter().map(digits).collect::<Vec<_>>());
-    regions.rotate_left(least.unwrap_or(0));
-    orbit.rotate_left(least.unwrap_or(0));
+    let key: Vec<Vec<u8>> = regions.iter().map(digits).collect();
+    let from = |turn: usize| key.iter().cycle().skip(turn).take(k);
+    let least = (0..k).min_by(|&a, &b| from(a).cmp(from(b))).unwrap_or(0);
+    regions.rotate_left(least);
+    orbit.rotate_left(least);
     let eigenvalues = eigenvalues(&product(map, &regions))?;
     let lengths: Vec<f64> = eigenvalues.iter().map(|&(re, im)| re.hypot(im)).collect();
     let spectral_radius = lengths.first().copied().unwrap_or(0.0);
@@ -125,8 +177,8 @@ pub(super) fn cycle(map: &Piecewise, word: &[Region]) -> Result<Option<Cycle>> {
 }
 
 /// Gate 0 counts least, as in the bits of a mask.
-pub(super) fn digits(region: Region) -> Vec<u8> {
-    region.0.into_iter().rev().collect()
+pub(super) fn digits(region: &Region) -> Vec<u8> {
+    region.0.iter().rev().copied().collect()
 }
 
 /// The largest difference.
@@ -209,29 +261,17 @@ pub(super) fn degenerate(map: &Piecewise, word: &[Region]) -> Result<Option<Dege
     Ok(Some(Degenerate { period: k, regions: word.to_vec(), dimension, point }))
 }
 
-/// The powers m of the word of a cycle, m k <= most, for which 1 is an eigenvalue of the product though it is none of
-/// the word's own: repeated, the word may hold a continuum of longer cycles.
+/// The powers m of the word of a cycle, m k <= most, for which 1 may be an eigenvalue of the product though it is none
+/// of the word's own: repeated, the word may hold a continuum of longer cycles.
 ///
 /// Only words of cycles can: the mean over the visits to a region of a longer cycle is, regions being convex, an orbit of
 /// the word itself.
-pub(super) fn singular_powers(map: &Piecewise, word: &[Region], most: usize) -> Vec<usize> {
-    let n = map.n();
-    let own = product(map, word);
-    let singular = |m: &Mat<f64>| {
-        let shifted = Mat::<f64>::identity(n, n) - m;
-        let determinant_like = shifted.svd().map(|svd| svd.S().column_vector()[n - 1] / (1.0 + m.norm_max()));
-        determinant_like.is_ok_and(|least| least < 1e-11)
+pub(super) fn singular_powers(cycle: &Cycle, most: usize) -> Vec<usize> {
+    let from_one = |(re, im): (f64, f64)| (re - 1.0).hypot(im);
+    let root = |&value: &(f64, f64), m: usize| {
+        let power =
+            (0..m).fold((1.0, 0.0), |p, _| (p.0 * value.0 - p.1 * value.1, p.0 * value.1 + p.1 * value.0));
+        from_one(power) < 1e-6 && from_one(value) > 1e-6
     };
-    let mut powers = Vec::new();
-    let mut power = own.clone();
-    if singular(&own) {
-        return powers;
-    }
-    for m in 2..=most / word.len() {
-        power = &own * power;
-        if singular(&power) {
-            powers.push(m);
-        }
-    }
-    powers
+    (2..=most / cycle.period).filter(|&m| cycle.eigenvalues.iter().any(|value| root(value, m))).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -63,6 +64,9 @@ pub struct Coverage {
     pub degenerate: u64,
     /// Whether every candidate was solved or is proved to hold no cycle within [`RADIUS`] of the origin.
     pub complete: bool,
+    /// Time that the words took, without that of the cycles found.
+    #[serde(skip)]
+    pub seconds: f64,
 }
 
 impl Coverage {
@@ -143,6 +147,7 @@ pub fn find(map: &Piecewise, options: &Options, stop: &AtomicBool) -> Result<Fou
             break;
         }
         let candidates = count_lyndon(regions, k);
+        let begin = Instant::now();
         let (words, singular, coverage) = match &graph {
             Some(graph) if graph.words(k) <= options.most_words => all_words(map, graph, k, candidates, stop),
             _ => {
@@ -156,14 +161,16 @@ pub fn find(map: &Piecewise, options: &Options, stop: &AtomicBool) -> Result<Fou
                     pruned: 0.0,
                     degenerate: 0,
                     complete: false,
+                    seconds: 0.0,
                 };
                 (words, Vec::new(), rest)
             }
         };
+        let seconds = begin.elapsed().as_secs_f64();
         let cycles = words.par_iter().map(|word| cycle(map, word)).collect::<Result<Vec<_>>>()?;
         let cycles = distinct(cycles.into_iter().flatten().collect());
-        for cycle in cycles.iter().filter(|_| 2 * k <= options.period) {
-            let powers = singular_powers(map, &cycle.regions, options.period);
+        for cycle in &cycles {
+            let powers = singular_powers(cycle, options.period);
             repeated.extend(powers.into_iter().map(|m| vec![cycle.regions.clone(); m].concat()));
         }
         let again = repeated.iter().filter(|word| word.len() == k);
@@ -171,7 +178,11 @@ pub fn find(map: &Piecewise, options: &Options, stop: &AtomicBool) -> Result<Fou
         let holds = looked_at.par_iter().map(|word| degenerate(map, word)).collect::<Result<Vec<_>>>()?;
         found.degenerate.extend(holds.into_iter().flatten());
         let repeats = looked_at.len() - singular.len();
-        found.coverage.push(Coverage { degenerate: coverage.degenerate + repeats as u64, ..coverage });
+        found.coverage.push(Coverage {
+            degenerate: coverage.degenerate + repeats as u64,
+            seconds,
+            ..coverage
+        });
         found.cycles.extend(cycles);
     }
     Ok(found)
@@ -196,6 +207,7 @@ fn all_words(map: &Piecewise, graph: &Graph, k: usize, candidates: f64, stop: &A
         pruned: if stopped { 0.0 } else { candidates - solved as f64 },
         degenerate: counts[1],
         complete: kept && !stopped,
+        seconds: 0.0,
     };
     (spelled(&hits), spelled(&singular), coverage)
 }
@@ -212,7 +224,7 @@ fn distinct(cycles: Vec<Cycle>) -> Vec<Cycle> {
             kept.push(cycle);
         }
     }
-    let key = |cycle: &Cycle| cycle.regions.iter().cloned().map(digits).collect::<Vec<_>>();
+    let key = |cycle: &Cycle| cycle.regions.iter().map(digits).collect::<Vec<_>>();
     kept.sort_by_cached_key(key);
     kept
 }

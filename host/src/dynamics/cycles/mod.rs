@@ -27,7 +27,7 @@ pub use cycle::{Cycle, Degenerate};
 pub use find::{Coverage, Found, Method, Options, find};
 pub use manifolds::{Manifold, Reach, manifolds};
 pub use regions::RADIUS;
-pub use search::{Words, count_lyndon, search_words};
+pub use search::count_lyndon;
 
 use super::{Kind, Rnn, System};
 use crate::error::require;

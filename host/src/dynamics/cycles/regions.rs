@@ -26,11 +26,9 @@ const DIMENSION: usize = 12;
 
 /// Regions and the transitions between them.
 #[derive(Clone, Debug)]
-pub struct Graph {
+pub(super) struct Graph {
     /// The regions that words are made of.
-    pub regions: Vec<Region>,
-    /// Regions that were left out, since no point, or no point of a cycle, is in them.
-    pub left_out: f64,
+    pub(super) regions: Vec<Region>,
     /// Region j may follow region i, at i · (number of regions) + j; empty if all transitions are allowed.
     allowed: Vec<bool>,
     /// Regions that may follow each, in order; empty if all transitions are allowed.
@@ -39,9 +37,9 @@ pub struct Graph {
 }
 
 impl Graph {
-    fn new(regions: Vec<Region>, left_out: f64) -> Self {
+    fn new(regions: Vec<Region>) -> Self {
         let all = (0..regions.len() as u32).collect();
-        Self { regions, left_out, allowed: Vec::new(), following: Vec::new(), all }
+        Self { regions, allowed: Vec::new(), following: Vec::new(), all }
     }
 
     /// The regions from `least` on that may follow `region`.
@@ -56,8 +54,7 @@ impl Graph {
     }
 
     /// Number of transitions.
-    #[must_use]
-    pub fn transitions(&self) -> usize {
+    pub(super) fn transitions(&self) -> usize {
         if self.following.is_empty() {
             self.regions.len().pow(2)
         } else {
@@ -91,12 +88,11 @@ impl Graph {
             let digit = |gate: usize| (index / pieces.pow(gate as u32) % pieces) as u8;
             Region((0..gates).map(digit).collect())
         };
-        Some(Self::new((0..count as usize).map(digits).collect(), 0.0))
+        Some(Self::new((0..count as usize).map(digits).collect()))
     }
 
     /// The regions that are not empty, `None` if they are too many to list.
     pub(super) fn nonempty(map: &Piecewise) -> Option<Self> {
-        let count = (map.pieces.len() as f64).powi(map.r.len() as i32);
         if map.n() > DIMENSION {
             return Self::whole(map);
         }
@@ -104,8 +100,7 @@ impl Graph {
             split(map, walls(map), &gate_rows(map))?.into_iter().map(|(region, _)| region).collect();
         // Gate 0 counts least, as in the bits of a mask.
         regions.sort_by(|a, b| a.0.iter().rev().cmp(b.0.iter().rev()));
-        let left_out = count - regions.len() as f64;
-        Some(Self::new(regions, left_out))
+        Some(Self::new(regions))
     }
 
     /// The same without transitions that no point makes, and without regions that no cycle can pass.
@@ -134,10 +129,7 @@ impl Graph {
         let kept: Vec<usize> = (0..count).filter(|&i| alive[i]).collect();
         let mut place = vec![0; count];
         zip(&kept, 0..).for_each(|(&old, new)| place[old] = new);
-        let mut graph = Self::new(
-            kept.iter().map(|&i| self.regions[i].clone()).collect(),
-            self.left_out + (count - kept.len()) as f64,
-        );
+        let mut graph = Self::new(kept.iter().map(|&i| self.regions[i].clone()).collect());
         graph.following =
             kept.iter().map(|&i| following[i].iter().map(|&j| place[j as usize]).collect()).collect();
         graph.allowed = vec![false; kept.len() * kept.len()];

@@ -12,17 +12,17 @@ const KEPT: usize = 20_000;
 
 /// What the search of all words of one length found.
 #[derive(Clone, Debug, Default)]
-pub struct Words {
+pub(super) struct Words {
     /// Words whose linear system was solved.
-    pub solved: u64,
+    pub(super) solved: u64,
     /// Words whose solution is, to rounding, in the regions of the word.
-    pub hits: Vec<Vec<u32>>,
+    pub(super) hits: Vec<Vec<u32>>,
     /// Words with a singular system.
-    pub singular: Vec<Vec<u32>>,
+    pub(super) singular: Vec<Vec<u32>>,
     /// How many hits and singular words there were, kept or not.
-    pub counts: [u64; 2],
+    pub(super) counts: [u64; 2],
     /// Whether a stop cut the search short.
-    pub stopped: bool,
+    pub(super) stopped: bool,
 }
 
 impl Words {
@@ -67,16 +67,17 @@ struct Table<'a> {
     stop: &'a AtomicBool,
 }
 
+/// The numbers of a matrix, row after row.
+pub(super) fn by_rows(m: &faer::Mat<f64>) -> Vec<f64> {
+    m.row_iter().flat_map(|row| row.iter().copied().collect::<Vec<f64>>()).collect()
+}
+
 /// Solves for every Lyndon word of `k` regions of `graph` that its transitions allow.
 ///
 /// The words are the leaves of the tree of prenecklaces (Ruskey, Savage & Wang 1992); a node shares the product of its
 /// prefix with all words below it.
-#[must_use]
-pub fn search_words(map: &Piecewise, graph: &Graph, k: usize, stop: &AtomicBool) -> Words {
+pub(super) fn search_words(map: &Piecewise, graph: &Graph, k: usize, stop: &AtomicBool) -> Words {
     let n = map.n();
-    let rows = |m: faer::Mat<f64>| -> Vec<f64> {
-        (0..m.nrows()).flat_map(|i| (0..m.ncols()).map(|j| m[(i, j)]).collect::<Vec<f64>>()).collect()
-    };
     let q = |i: usize, j: usize| if j < n { map.q[(i, j)] } else { map.r[i] };
     let range = |piece: &u8| {
         let piece = map.pieces[usize::from(*piece)];
@@ -85,8 +86,8 @@ pub fn search_words(map: &Piecewise, graph: &Graph, k: usize, stop: &AtomicBool)
     let table = Table {
         n,
         k,
-        maps: graph.regions.iter().flat_map(|region| rows(map.affine(region))).collect(),
-        gates: rows(faer::Mat::from_fn(map.r.len(), n + 1, q)),
+        maps: graph.regions.iter().flat_map(|region| by_rows(&map.affine(region))).collect(),
+        gates: by_rows(&faer::Mat::from_fn(map.r.len(), n + 1, q)),
         ranges: graph.regions.iter().flat_map(|Region(pieces)| pieces.iter().map(range)).collect(),
         graph,
         stop,
@@ -104,7 +105,7 @@ pub fn search_words(map: &Piecewise, graph: &Graph, k: usize, stop: &AtomicBool)
 
 /// \[A | b\] after \[M | c\]: \[A M | A c + b\], all n × (n + 1) by rows.
 #[inline(always)]
-fn compose(n: usize, map: &[f64], first: &[f64], out: &mut [f64]) {
+pub(super) fn compose(n: usize, map: &[f64], first: &[f64], out: &mut [f64]) {
     let m = n + 1;
     let (map, first, out) = (&map[..n * m], &first[..n * m], &mut out[..n * m]);
     for i in 0..n {
@@ -120,7 +121,7 @@ fn compose(n: usize, map: &[f64], first: &[f64], out: &mut [f64]) {
 
 /// Solves (I - M) z = c by elimination with pivots; `work` is n × (n + 1). False if it is singular to rounding.
 #[inline(always)]
-fn solve(n: usize, map: &[f64], work: &mut [f64], z: &mut [f64]) -> bool {
+pub(super) fn solve(n: usize, map: &[f64], work: &mut [f64], z: &mut [f64]) -> bool {
     let m = n + 1;
     let (map, work, z) = (&map[..n * m], &mut work[..n * m], &mut z[..n]);
     let mut size = 1.0_f64;
