@@ -1,0 +1,277 @@
+//! A cycle from its word: its orbit to rounding, its multipliers, and what a singular word holds.
+
+use std::iter::zip;
+
+use faer::Mat;
+use faer::prelude::Solve;
+use serde::Serialize;
+
+use super::regions::nearest;
+use super::search::{by_rows, compose, solve};
+use super::{Piecewise, Region, System, largest};
+use crate::{Error, Result};
+
+/// Residual of a cycle, relative to its size.
+const RESIDUAL: f64 = 1e-12;
+/// Closer to a border than this, relative to its size, a cycle may be found from both sides.
+pub(super) const BORDER: f64 = 1e-9;
+
+/// A fixed point (period 1) or a cycle.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cycle {
+    /// k, the least number of steps after which it repeats.
+    pub period: usize,
+    /// The region of each point.
+    pub regions: Vec<Region>,
+    /// The k points, each n numbers.
+    pub orbit: Vec<Vec<f64>>,
+    /// The largest |f(z_t) - z_{t + 1}|.
+    pub residual: f64,
+    /// The least distance of a gate from a border of its piece: at 0 the cycle is on a border, and its multipliers are
+    /// those of one side.
+    pub margin: f64,
+    /// Eigenvalues (real, imaginary) of the product of the k Jacobians, largest first.
+    pub eigenvalues: Vec<(f64, f64)>,
+    /// The largest of their absolute values.
+    pub spectral_radius: f64,
+    /// Whether it is below 1.
+    pub stable: bool,
+    /// How many of them are above 1.
+    pub index: usize,
+}
+
+/// A word whose linear system is singular.
+#[derive(Clone, Debug, Serialize)]
+pub struct Degenerate {
+    /// k, the length of the word; it may be a shorter word repeated.
+    pub period: usize,
+    /// The word.
+    pub regions: Vec<Region>,
+    /// Dimension of the set of solutions.
+    pub dimension: usize,
+    /// A point of an orbit that solves the system in the regions of the word; `None` if there is none, and no cycle.
+    pub point: Option<Vec<f64>>,
+}
+
+/// The system of all k points at once, z_{t + 1} - A_t z_t = b_t: well conditioned where the product of many Jacobians
+/// is not.
+fn whole_orbit(map: &Piecewise, word: &[Region]) -> (Mat<f64>, Mat<f64>) {
+    let (n, k) = (map.n(), word.len());
+    let mut system = Mat::zeros(n * k, n * k);
+    let mut right = Mat::zeros(n * k, 1);
+    for (t, region) in word.iter().enumerate() {
+        let affine = map.affine(region);
+        let next = (t + 1) % k * n;
+        for i in 0..n {
+            system[(t * n + i, next + i)] += 1.0;
+            right[(t * n + i, 0)] = affine[(i, n)];
+            for j in 0..n {
+                system[(t * n + i, t * n + j)] -= affine[(i, j)];
+            }
+        }
+    }
+    (system, right)
+}
+
+/// The product of the Jacobians of a word, that of its first region first applied.
+pub(super) fn product(map: &Piecewise, word: &[Region]) -> Mat<f64> {
+    let n = map.n();
+    let unit = Mat::identity(n, n);
+    word.iter().fold(unit, |product, region| map.affine(region).subcols(0, n) * product)
+}
+
+/// The orbit of a word by the product of its maps and one correction of all points; `None` where the product is too
+/// rounded for that.
+fn short_orbit(map: &Piecewise, word: &[Region]) -> Option<Vec<Vec<f64>>> {
+    let (n, k) = (map.n(), word.len());
+    let maps: Vec<Vec<f64>> = word.iter().map(|region| by_rows(&map.affine(region))).collect();
+    let mut product = maps[0].clone();
+    let mut work = product.clone();
+    for map in &maps[1..] {
+        compose(n, map, &product, &mut work);
+        std::mem::swap(&mut product, &mut work);
+    }
+    let step = |map: &[f64], z: &[f64], unit: f64| -> Vec<f64> {
+        let row = |row: &[f64]| zip(row, z).fold(unit * row[n], |sum, (a, z)| sum + a * z);
+        map.chunks_exact(n + 1).map(row).collect()
+    };
+    let mut first = vec![0.0; n];
+    if !solve(n, &product, &mut work, &mut first) {
+        return None;
+    }
+    let mut orbit = vec![first];
+    for t in 1..k {
+        orbit.push(step(&maps[t - 1], &orbit[t - 1], 1.0));
+    }
+    for correction in 0..3 {
+        let rest: Vec<Vec<f64>> = (0..k)
+            .map(|t| zip(step(&maps[t], &orbit[t], 1.0), &orbit[(t + 1) % k]).map(|(f, z)| f - z).collect())
+            .collect();
+        let size = 1.0 + orbit.iter().map(|z| largest(z)).fold(0.0, f64::max);
+        if correction > 0 && rest.iter().all(|rest| largest(rest) <= 1e-14 * size) {
+            return Some(orbit);
+        }
+        // delta_{t + 1} = A_t delta_t + rest_t, once around.
+        let add =
+            |delta: Vec<f64>, rest: &[f64]| -> Vec<f64> { zip(delta, rest).map(|(a, b)| a + b).collect() };
+        let around = (0..k).fold(vec![0.0; n], |delta, t| add(step(&maps[t], &delta, 0.0), &rest[t]));
+        zip(product.chunks_exact_mut(n + 1), around).for_each(|(row, sum)| row[n] = sum);
+        let mut delta = vec![0.0; n];
+        if !solve(n, &product, &mut work, &mut delta) {
+            return None;
+        }
+        for t in 0..k {
+            zip(&mut orbit[t], &delta).for_each(|(z, delta)| *z += delta);
+            delta = add(step(&maps[t], &delta, 0.0), &rest[t]);
+        }
+    }
+    None
+}
+
+/// The orbit of a word by the system of all its points.
+fn long_orbit(map: &Piecewise, word: &[Region]) -> Option<Vec<Vec<f64>>> {
+    let (system, right) = whole_orbit(map, word);
+    let lu = system.partial_piv_lu();
+    let mut all = lu.solve(&right);
+    all += lu.solve(&right - &system * &all);
+    all.is_all_finite().then(|| all.col_as_slice(0).chunks_exact(map.n()).map(<[f64]>::to_vec).collect())
+}
+
+/// The cycle of a word; `None` if its orbit is not one of the map or repeats after fewer steps.
+pub(super) fn cycle(map: &Piecewise, word: &[Region]) -> Result<Option<Cycle>> {
+    let (n, k) = (map.n(), word.len());
+    let Some(mut orbit) = short_orbit(map, word).or_else(|| long_orbit(map, word)) else { return Ok(None) };
+    let size = 1.0 + orbit.iter().map(|z| largest(z)).fold(0.0, f64::max);
+    let mut value = vec![0.0; n];
+    let mut residual = 0.0_f64;
+    for t in 0..k {
+        map.value(&orbit[t], &mut value);
+        residual = zip(&value, &orbit[(t + 1) % k]).fold(residual, |most, (f, z)| most.max((f - z).abs()));
+    }
+    let shorter = (1..k).any(|d| k.is_multiple_of(d) && distance(&orbit[0], &orbit[d]) < BORDER * size);
+    if residual > RESIDUAL * size || shorter {
+        return Ok(None);
+    }
+    let mut regions: Vec<Region> = orbit.iter().map(|z| map.region(z)).collect();
+    let margin = orbit.iter().map(|z| map.margin(z)).fold(f64::INFINITY, f64::min);
+    // On a border rounding chooses the side; the least rotation is a matter of the regions then.
+    let key: Vec<Vec<u8>> = regions.iter().map(digits).collect();
+    let from = |turn: usize| key.iter().cycle().skip(turn).take(k);
+    let least = (0..k).min_by(|&a, &b| from(a).cmp(from(b))).unwrap_or(0);
+    regions.rotate_left(least);
+    orbit.rotate_left(least);
+    let eigenvalues = eigenvalues(&product(map, &regions))?;
+    let lengths: Vec<f64> = eigenvalues.iter().map(|&(re, im)| re.hypot(im)).collect();
+    let spectral_radius = lengths.first().copied().unwrap_or(0.0);
+    Ok(Some(Cycle {
+        period: k,
+        regions,
+        orbit,
+        residual,
+        margin,
+        eigenvalues,
+        spectral_radius,
+        stable: spectral_radius < 1.0,
+        index: lengths.iter().filter(|&&length| length > 1.0).count(),
+    }))
+}
+
+/// Gate 0 counts least, as in the bits of a mask.
+pub(super) fn digits(region: &Region) -> Vec<u8> {
+    region.0.iter().rev().copied().collect()
+}
+
+/// The largest difference.
+pub(super) fn distance(a: &[f64], b: &[f64]) -> f64 {
+    zip(a, b).fold(0.0, |most, (a, b)| most.max((a - b).abs()))
+}
+
+impl Cycle {
+    /// Whether two cycles are one, up to rounding: asked for those on borders, which more than one word gives.
+    pub(super) fn same(&self, other: &Self) -> bool {
+        let size = 1.0 + self.orbit.iter().map(|z| largest(z)).fold(0.0, f64::max);
+        let rotated = |turn: usize| {
+            zip(&self.orbit, other.orbit.iter().cycle().skip(turn))
+                .all(|(a, b)| distance(a, b) < BORDER * size)
+        };
+        self.period == other.period && (0..self.period).any(rotated)
+    }
+}
+
+/// Eigenvalues as (real, imaginary), largest first, of a pair the one with positive imaginary part first.
+fn eigenvalues(m: &Mat<f64>) -> Result<Vec<(f64, f64)>> {
+    let mut values: Vec<(f64, f64)> = match m.nrows() {
+        1 => vec![(m[(0, 0)], 0.0)],
+        _ => m
+            .eigenvalues()
+            .map_err(|_| Error::Numeric {
+                what: "eigenvalues of a cycle".into(),
+                reason: "no convergence; are the weights of reasonable size?".into(),
+            })?
+            .into_iter()
+            .map(|value| (value.re, value.im))
+            .collect(),
+    };
+    let length = |&(re, im): &(f64, f64)| re.hypot(im);
+    values.sort_by(|a, b| length(b).total_cmp(&length(a)).then(b.1.total_cmp(&a.1)));
+    Ok(values)
+}
+
+/// What a word with a singular system holds; `None` if it is not singular after all.
+pub(super) fn degenerate(map: &Piecewise, word: &[Region]) -> Result<Option<Degenerate>> {
+    let (n, k) = (map.n(), word.len());
+    let (system, right) = whole_orbit(map, word);
+    let svd = system.svd().map_err(|_| Error::Numeric {
+        what: "a singular word".into(),
+        reason: "no convergence of its singular values; are the weights of reasonable size?".into(),
+    })?;
+    let values = svd.S().column_vector();
+    let rank = (0..n * k).filter(|&i| values[i] > 1e-10 * values[0].max(1.0)).count();
+    if rank == n * k {
+        return Ok(None);
+    }
+    let along = svd.U().transpose() * &right;
+    let scaled = Mat::from_fn(rank, 1, |i, _| along[(i, 0)] / values[i]);
+    let base = svd.V().subcols(0, rank) * &scaled;
+    let missed = (&system * &base - &right).norm_max();
+    let dimension = n * k - rank;
+    let kernel = svd.V().subcols(rank, dimension);
+    let consistent = missed <= 1e-9 * (1.0 + right.norm_max());
+    // Coordinates y of the solutions base + kernel y; every gate of every point must be on its piece.
+    let mut rows = Vec::new();
+    for (t, region) in word.iter().enumerate() {
+        let gates = &map.q * base.subrows(t * n, n);
+        let slopes = &map.q * kernel.subrows(t * n, n);
+        for (i, &piece) in region.0.iter().enumerate() {
+            let piece = map.pieces[usize::from(piece)];
+            for (border, sign) in [(piece.from, 1.0), (piece.to, -1.0)] {
+                if border.is_finite() {
+                    let mut row: Vec<f64> = (0..dimension).map(|j| sign * slopes[(i, j)]).collect();
+                    row.push(sign * (gates[(i, 0)] + map.r[i] - border));
+                    rows.push(row);
+                }
+            }
+        }
+    }
+    let inside = if consistent { nearest(dimension, &rows) } else { None };
+    let point = inside.map(|y| {
+        let place = |i: usize| base[(i, 0)] + (0..dimension).map(|j| kernel[(i, j)] * y[j]).sum::<f64>();
+        (0..n).map(place).collect()
+    });
+    Ok(Some(Degenerate { period: k, regions: word.to_vec(), dimension, point }))
+}
+
+/// The powers m of the word of a cycle, m k <= most, for which 1 may be an eigenvalue of the product though it is none
+/// of the word's own: repeated, the word may hold a continuum of longer cycles.
+///
+/// Only words of cycles can: the mean over the visits to a region of a longer cycle is, regions being convex, an orbit of
+/// the word itself.
+pub(super) fn singular_powers(cycle: &Cycle, most: usize) -> Vec<usize> {
+    let from_one = |(re, im): (f64, f64)| (re - 1.0).hypot(im);
+    let root = |&value: &(f64, f64), m: usize| {
+        let power =
+            (0..m).fold((1.0, 0.0), |p, _| (p.0 * value.0 - p.1 * value.1, p.0 * value.1 + p.1 * value.0));
+        from_one(power) < 1e-6 && from_one(value) > 1e-6
+    };
+    (2..=most / cycle.period).filter(|&m| cycle.eigenvalues.iter().any(|value| root(value, m))).collect()
+}

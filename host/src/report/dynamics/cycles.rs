@@ -1,0 +1,283 @@
+//! The figure of a piecewise-linear map: cycles, manifolds of saddles and basins on a plane of its state space.
+
+use std::path::Path;
+
+use faer::Mat;
+use kuva::backend::raster::RasterBackend;
+use kuva::backend::svg::SvgBackend;
+use kuva::plot::scatter::MarkerShape;
+use kuva::plot::{LegendPosition, LinePlot, ScatterPlot};
+use kuva::render::figure::Figure as Grid;
+use kuva::render::layout::Layout;
+use kuva::render::plots::Plot;
+use kuva::render::render::Scene;
+
+use crate::dynamics::cycles::{
+    Cycle, Found, Goal, Manifold, Piecewise, Plane, Raster, Reach, basins, manifolds,
+};
+use crate::error::require;
+use crate::report::figures::COLOURS;
+use crate::{Error, Result, format};
+
+/// Basins of the attractors, each the light of its colour; those beyond the last share it.
+const LIGHTS: [&str; 4] = ["#b9d8ec", "#f6cdb0", "#b4e2d2", "#ecd0e0"];
+/// What stays but reaches none of the stable cycles.
+const BOUNDED: &str = "#dfe2e6";
+const INK: &str = "#1f2328";
+const STABLE: &str = "#0072b2";
+const UNSTABLE: &str = "#d55e00";
+/// Cells of the raster along x and y.
+const CELLS: (usize, usize) = (300, 200);
+/// Height of the plot, in pixels; a row of the raster is a line a little wider than its share of it.
+const HEIGHT: f64 = 560.0;
+/// Segments of a manifold that are drawn.
+const SEGMENTS: usize = 4000;
+/// Saddles whose manifolds are drawn.
+const SADDLES: usize = 4;
+
+/// What is drawn.
+pub struct Portrait {
+    plane: Plane,
+    raster: Raster,
+    manifolds: Vec<Manifold>,
+    /// Points of each cycle on the plane.
+    cycles: Vec<(Cycle, Vec<(f64, f64)>)>,
+    axes: [String; 2],
+    dimension: usize,
+}
+
+impl Portrait {
+    /// Computes basins and manifolds on the plane of the two coordinates, or for n > 2 of the first two principal
+    /// components of the points of the cycles.
+    ///
+    /// # Errors
+    /// Fewer than two dimensions; no cycle.
+    pub fn new(map: &Piecewise, found: &Found) -> Result<Self> {
+        let n = map.n();
+        require(n > 1, "figure of the state space", "n of at least 2", n)?;
+        require(!found.cycles.is_empty(), "figure of the state space", "a cycle to draw", "none")?;
+        let points: Vec<&Vec<f64>> = found.cycles.iter().flat_map(|cycle| &cycle.orbit).collect();
+        let (origin, axes) =
+            if n == 2 { (vec![0.0; 2], [vec![1.0, 0.0], vec![0.0, 1.0]]) } else { principal_plane(&points)? };
+        let mut plane = Plane { origin, axes, x: (0.0, 0.0), y: (0.0, 0.0), cells: CELLS };
+        let places: Vec<(f64, f64)> = points.iter().map(|z| place(&plane, z)).collect();
+        let range = |values: Vec<f64>| {
+            let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), &x| (a.min(x), b.max(x)));
+            let room =
+                (0.35 * (high - low)).max(0.25 * (1.0 + low.abs().max(high.abs())) * 1e-3_f64.max(0.4));
+            (low - room, high + room)
+        };
+        plane.x = range(places.iter().map(|place| place.0).collect());
+        plane.y = range(places.iter().map(|place| place.1).collect());
+        let size = points.iter().flat_map(|z| z.iter()).fold(1.0_f64, |most, z| most.max(z.abs()));
+        let corner = plane.x.0.abs().max(plane.x.1.abs()).max(plane.y.0.abs()).max(plane.y.1.abs());
+        let stable: Vec<Vec<Vec<f64>>> =
+            found.cycles.iter().filter(|cycle| cycle.stable).map(|cycle| cycle.orbit.clone()).collect();
+        let raster = basins(map, &stable, &plane, 1e-6 * size, 1e4 * (size + corner), 3000)?;
+        let reach = Reach { radius: 2.0 * (size + corner), segments: SEGMENTS };
+        let saddles = found.cycles.iter().filter(|cycle| cycle.index > 0 && cycle.index < n).take(SADDLES);
+        let manifolds = saddles.map(|cycle| manifolds(map, cycle, &reach)).collect::<Result<Vec<_>>>()?;
+        let cycles = found.cycles.iter().map(|cycle| {
+            let places = cycle.orbit.iter().map(|z| place(&plane, z)).collect();
+            (cycle.clone(), places)
+        });
+        let axes = match n {
+            2 => ["z₁".to_owned(), "z₂".to_owned()],
+            _ => ["principal component 1".to_owned(), "principal component 2".to_owned()],
+        };
+        Ok(Self {
+            cycles: cycles.collect(),
+            manifolds: manifolds.into_iter().flatten().collect(),
+            plane,
+            raster,
+            axes,
+            dimension: n,
+        })
+    }
+
+    /// What is seen.
+    #[must_use]
+    pub fn caption(&self) -> String {
+        let stable = self.cycles.iter().filter(|cycle| cycle.0.stable).count();
+        let plane = if self.dimension == 2 { "The state space" } else { "A plane of the state space" };
+        format!(
+            "{plane}: {} cycles, {stable} of them stable. Light colours: basins of the stable cycles; grey: what stays within bounds but reaches none of them; white: what leaves. Lines: one-dimensional stable (blue) and unstable (vermilion) manifolds of the first saddles{}.",
+            self.cycles.len(),
+            if self.dimension == 2 { "" } else { ", projected; basins are those of points of the plane" },
+        )
+    }
+
+    /// Writes cycles.svg, cycles.png and the caption into a folder.
+    ///
+    /// # Errors
+    /// A file that cannot be written, an image that cannot be drawn.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let scene = self.scene();
+        let svg = SvgBackend::default().render_scene(&scene);
+        format::write_atomic(&folder.join("cycles.svg"), svg.as_bytes())?;
+        let png = RasterBackend::new().with_scale(2.0).render_scene(&scene);
+        let png = png.map_err(|reason| Error::Numeric { what: "figure cycles".into(), reason })?;
+        format::write_atomic(&folder.join("cycles.png"), &png)?;
+        format::write_atomic(&folder.join("cycles.txt"), self.caption().as_bytes())
+    }
+
+    fn scene(&self) -> Scene {
+        let mut plots = self.basins();
+        plots.extend(self.lines(true));
+        plots.extend(self.lines(false));
+        plots.extend(self.points());
+        let (x, y) = (self.plane.x, self.plane.y);
+        let layout = Layout::auto_from_plots(&plots)
+            .with_x_label(&self.axes[0])
+            .with_y_label(&self.axes[1])
+            .with_x_axis_min(x.0)
+            .with_x_axis_max(x.1)
+            .with_y_axis_min(y.0)
+            .with_y_axis_max(y.1)
+            .with_label_size(13)
+            .with_tick_size(11)
+            .with_body_size(12)
+            .with_legend_position(LegendPosition::OutsideRightTop);
+        Grid::new(1, 1)
+            .with_plots(vec![plots])
+            .with_layouts(vec![layout])
+            .with_cell_size(880.0, HEIGHT)
+            .with_padding(4.0)
+            .render()
+    }
+
+    /// Runs of cells of one goal, as lines.
+    fn basins(&self) -> Vec<Plot> {
+        let Plane { x, y, cells: (columns, rows), .. } = self.plane;
+        let at = |column: usize| x.0 + (x.1 - x.0) * column as f64 / columns as f64;
+        let mut plots = Vec::new();
+        for (row, goals) in self.raster.goals.chunks_exact(columns).enumerate() {
+            let height = y.0 + (y.1 - y.0) * (row as f64 + 0.5) / rows as f64;
+            let mut from = 0;
+            for run in goals.chunk_by(|a, b| a == b) {
+                let to = from + run.len();
+                let colour = match run[0] {
+                    Goal::Attractor(k) => Some(LIGHTS[k.min(LIGHTS.len() - 1)]),
+                    Goal::Bounded => Some(BOUNDED),
+                    Goal::Away => None,
+                };
+                if let Some(colour) = colour {
+                    let width = 1.15 * HEIGHT / rows as f64;
+                    plots.push(Plot::Line(line(vec![(at(from), height), (at(to), height)], colour, width)));
+                }
+                from = to;
+            }
+        }
+        plots
+    }
+
+    /// Manifolds as lines, segments that meet joined.
+    fn lines(&self, stable: bool) -> Vec<Plot> {
+        let mut paths: Vec<Vec<(f64, f64)>> = Vec::new();
+        let (x, y) = (self.plane.x, self.plane.y);
+        let seen = |(a, b): ((f64, f64), (f64, f64))| {
+            a.0.max(b.0) > x.0 && a.0.min(b.0) < x.1 && a.1.max(b.1) > y.0 && a.1.min(b.1) < y.1
+        };
+        for manifold in self.manifolds.iter().filter(|manifold| manifold.stable == stable) {
+            for [a, b] in &manifold.segments {
+                let (a, b) = (place(&self.plane, a), place(&self.plane, b));
+                if !seen((a, b)) {
+                    continue;
+                }
+                let (a, b) = clipped(a, b, x, y);
+                match paths.last_mut() {
+                    Some(path) if path.last() == Some(&a) => path.push(b),
+                    _ => paths.push(vec![a, b]),
+                }
+            }
+        }
+        let (colour, name) =
+            if stable { (STABLE, "stable manifold") } else { (UNSTABLE, "unstable manifold") };
+        let plot = |(k, path): (usize, Vec<(f64, f64)>)| {
+            let line = line(path, colour, 1.1);
+            Plot::Line(if k == 0 { line.with_legend(name) } else { line })
+        };
+        paths.into_iter().enumerate().map(plot).collect()
+    }
+
+    fn points(&self) -> Vec<Plot> {
+        let kind = |cycle: &Cycle| match (cycle.stable, cycle.index == self.dimension) {
+            (true, _) => 0,
+            (_, false) => 1,
+            (_, true) => 2,
+        };
+        let mut plots = Vec::new();
+        for (k, stability) in ["stable", "saddle", "source"].into_iter().enumerate() {
+            for fixed in [true, false] {
+                let points: Vec<(f64, f64)> = self
+                    .cycles
+                    .iter()
+                    .filter(|(cycle, _)| kind(cycle) == k && (cycle.period == 1) == fixed)
+                    .flat_map(|cycle| cycle.1.iter().copied())
+                    .collect();
+                if points.is_empty() {
+                    continue;
+                }
+                let name = format!("{stability} {}", if fixed { "fixed point" } else { "cycle" });
+                let marker = match (stability, fixed) {
+                    ("saddle", true) => MarkerShape::Diamond,
+                    ("source", true) => MarkerShape::Triangle,
+                    (_, true) => MarkerShape::Square,
+                    _ => MarkerShape::Circle,
+                };
+                let size = if fixed { 6.0 } else { 2.8 };
+                let colour = [INK, COLOURS[3], COLOURS[2]][k];
+                let scatter = ScatterPlot::new().with_data(points).with_color(colour).with_size(size);
+                plots.push(Plot::Scatter(scatter.with_marker(marker).with_legend(&name)));
+            }
+        }
+        plots
+    }
+}
+
+fn line(points: Vec<(f64, f64)>, colour: &str, width: f64) -> LinePlot {
+    LinePlot::new().with_data(points).with_color(colour).with_stroke_width(width)
+}
+
+/// Coordinates of a state on the plane.
+fn place(plane: &Plane, z: &[f64]) -> (f64, f64) {
+    let along = |axis: &[f64]| {
+        let from_origin = z.iter().zip(&plane.origin).zip(axis);
+        from_origin.map(|((z, origin), axis)| (z - origin) * axis).sum()
+    };
+    (along(&plane.axes[0]), along(&plane.axes[1]))
+}
+
+/// The part of a line that is within the axes, or about there.
+fn clipped(a: (f64, f64), b: (f64, f64), x: (f64, f64), y: (f64, f64)) -> ((f64, f64), (f64, f64)) {
+    let (mut from, mut to) = (0.0_f64, 1.0_f64);
+    for (a, b, range) in [(a.0, b.0, x), (a.1, b.1, y)] {
+        let [low, high] = [(range.0 - a) / (b - a), (range.1 - a) / (b - a)];
+        if b != a {
+            from = from.max(low.min(high));
+            to = to.min(low.max(high));
+        }
+    }
+    let at = |s: f64| (a.0 + s * (b.0 - a.0), a.1 + s * (b.1 - a.1));
+    match (from <= 0.0, to >= 1.0) {
+        _ if from >= to => (a, a),
+        (true, true) => (a, b),
+        (true, false) => (a, at(to)),
+        (false, true) => (at(from), b),
+        (false, false) => (at(from), at(to)),
+    }
+}
+
+/// The mean of the points and their first two principal directions; directions that the points leave open are any.
+fn principal_plane(points: &[&Vec<f64>]) -> Result<(Vec<f64>, [Vec<f64>; 2])> {
+    let n = points[0].len();
+    let mean = |i: usize| points.iter().map(|z| z[i]).sum::<f64>() / points.len() as f64;
+    let origin: Vec<f64> = (0..n).map(mean).collect();
+    let spread = Mat::from_fn(n, points.len(), |i, k| points[k][i] - origin[i]);
+    let svd = spread.svd().map_err(|_| Error::Numeric {
+        what: "principal components of the cycles".into(),
+        reason: "no convergence; are the cycles of reasonable size?".into(),
+    })?;
+    let axis = |k: usize| (0..n).map(|i| svd.U()[(i, k)]).collect();
+    Ok((origin, [axis(0), axis(1)]))
+}
