@@ -1,0 +1,1 @@
+//! `tinyfold dynamics ssm`.
