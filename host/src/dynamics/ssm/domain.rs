@@ -127,10 +127,11 @@ impl<S: Scalar> Ssm<S> {
     #[must_use]
     pub fn radius(&self) -> f64 {
         let sizes = self.sizes();
-        let largest = sizes.iter().copied().fold(0.0, f64::max);
-        // What is this much smaller is rounding: odd functions have even orders of 0.
-        let upper = sizes.iter().enumerate().skip(sizes.len() / 2).filter(|&(_, &size)| size > 1e-13 * largest);
-        let points: Vec<(f64, f64)> = upper.map(|(k, size)| (k as f64 + 1.0, size.ln())).collect();
+        let upper = || sizes.iter().enumerate().skip(sizes.len() / 2).map(|(k, &size)| (k as f64 + 1.0, size));
+        let scale = upper().map(|(k, size)| size.powf(1.0 / k)).fold(0.0, f64::max);
+        // What is so much smaller than the geometric series around is rounding: odd functions have even orders of 0.
+        let kept = |&(k, size): &(f64, f64)| size.ln() - k * scale.ln() > -18.0;
+        let points: Vec<(f64, f64)> = upper().filter(kept).map(|(k, size)| (k, size.ln())).collect();
         if points.len() < 2 {
             return f64::INFINITY;
         }

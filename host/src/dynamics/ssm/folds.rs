@@ -83,6 +83,32 @@ impl Ssm<f64> {
         (self.local(p, mu).value.abs() < 1e-12).then_some(mu)
     }
 
+    /// Fixed points (p, mu) that the reduced model predicts, along the branch through the anchor, by p.
+    ///
+    /// # Errors
+    /// As [`Ssm::folds`].
+    pub fn branch_points(&self, within: f64) -> Result<Vec<(f64, f64)>> {
+        self.has_branch(within)?;
+        let mut points = vec![(0.0, self.mu)];
+        for sign in [-1.0, 1.0] {
+            let mut mu = 0.0;
+            for k in 1..=PLACES {
+                let p = sign * within * k as f64 / PLACES as f64;
+                let Some(next) = self.branch(p, mu) else { break };
+                mu = next;
+                points.push((p, self.mu + mu));
+            }
+        }
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        Ok(points)
+    }
+
+    fn has_branch(&self, within: f64) -> Result<()> {
+        let chart = format!("{:?}", self.chart);
+        require(self.chart == Chart::Parameter, "chart", "one with the parameter", chart)?;
+        require(within > 0.0 && within.is_finite(), "within", "a number above 0", within)
+    }
+
     /// Newton's method for R = dR/dp = 0.
     fn fold(&self, mut p: f64, mut mu: f64) -> Option<(f64, f64)> {
         for _ in 0..30 {
@@ -111,9 +137,7 @@ impl Ssm<f64> {
     /// # Errors
     /// The SSM has no parameter; `within` is not a number above 0.
     pub fn folds(&self, family: &impl Family, within: f64) -> Result<Vec<Fold>> {
-        let chart = format!("{:?}", self.chart);
-        require(self.chart == Chart::Parameter, "chart", "one with the parameter", chart)?;
-        require(within > 0.0 && within.is_finite(), "within", "a number above 0", within)?;
+        self.has_branch(within)?;
         let lower = self.truncated(self.order().saturating_sub(2).max(2));
         let mut folds: Vec<Fold> = Vec::new();
         for sign in [-1.0, 1.0] {

@@ -24,6 +24,7 @@ mod polynomial;
 mod reduced;
 pub mod series;
 mod spectrum;
+mod study;
 mod taylor;
 
 pub use domain::{Direction, Resonance};
@@ -35,6 +36,7 @@ pub use polynomial::Polynomial;
 pub use reduced::{Comparison, Root};
 pub use series::{Scalar, Series};
 pub use spectrum::Spectrum;
+pub use study::{Anchor, Choice, Coefficient, Curve, Study, anchors};
 pub use taylor::{Analytic, Expansion, Shape, held};
 
 use crate::dynamics::Kind;
@@ -165,8 +167,9 @@ pub fn with_parameter(
 
 fn real(spectrum: &Spectrum, index: usize) -> Result<f64> {
     let value = spectrum.eigenvalue(index)?;
-    let found = || format!("{:.6} {:+.6}i: take --dimension 2", value.re, value.im);
-    if value.im == 0.0 { Ok(value.re) } else { Err(Error::input("eigenvalue", "a real one", found())) }
+    let found = || format!("number {index} = {:.6} {:+.6}i, one of a pair", value.re, value.im);
+    let expected = "a real one; a pair is taken whole, --dimension 2 --eigenvalue of its first";
+    if value.im == 0.0 { Ok(value.re) } else { Err(Error::input("eigenvalue", expected, found())) }
 }
 
 fn build<S: Scalar>(

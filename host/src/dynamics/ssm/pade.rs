@@ -10,7 +10,7 @@ use crate::error::require;
 use crate::{Error, Result};
 
 /// Singular values below this share of the largest are rounding.
-const ROUNDING: f64 = 1e-14;
+const ROUNDING: f64 = 1e-12;
 
 /// A quotient of polynomials whose power series is a given one.
 ///
