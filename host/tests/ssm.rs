@@ -77,7 +77,10 @@ fn lines_of_trained_networks_are_those_of_the_reference() {
             }
             println!(
                 "{} {} {} point {}: largest error of a coefficient {error:.1e}, residual at 0.1 {:.1e}",
-                case["net"], case["cond"], case["kind"], case["fp_index"],
+                case["net"],
+                case["cond"],
+                case["kind"],
+                case["fp_index"],
                 found.residual(&family, &[0.1])
             );
             assert!(error < 1e-10, "{error:.2e}");
@@ -255,6 +258,12 @@ fn pade_approximants_reach_the_ring() {
         let error = pade.reduced(ring).abs() / unit;
         println!("[{l}/{m}]: {error:.1e}, residual {:.1e}", pade.residual(&family, ring));
         errors.push(error);
+        if l == 19 {
+            let amplitude = pade.roots().into_iter().map(|p| p / unit - 2.016_928_070_158_473_3);
+            let amplitude = amplitude.fold(f64::MAX, |least, error| least.min(error.abs()));
+            println!("amplitude of the ring as a root of [19/18]: error {amplitude:.1e}");
+            assert!(amplitude < 1e-9);
+        }
     }
     assert!(errors[0] < 2e-5 && errors[1] < 1e-7 && errors[2] < 1e-9, "{errors:?}");
     assert!((found.radius() / unit / std::f64::consts::FRAC_PI_2 - 1.0).abs() < 0.05);
@@ -324,7 +333,8 @@ fn normal_forms_are_those_of_textbooks() {
     let (a, b) = fold(form(&map().term(0, 1.0, &[0]).term(0, 1.0, &[1]).term(0, -1.0, &[0, 0])));
     (near(a, -1.0), near(b, 1.0));
     // mu x - x².
-    let NormalForm::Transcritical { a, b } = form(&flow().term(0, 1.0, &[0, 1]).term(0, -1.0, &[0, 0])) else {
+    let NormalForm::Transcritical { a, b } = form(&flow().term(0, 1.0, &[0, 1]).term(0, -1.0, &[0, 0]))
+    else {
         panic!()
     };
     (near(a, -1.0), near(b, 1.0));
@@ -367,17 +377,23 @@ fn hopf_and_neimark_sacker_give_the_limit_cycle_of_radius_sqrt_mu() {
         })
     };
     let mu = 0.04;
-    let hopf = Polynomial::new(2, Kind::Flow)
-        .term(0, mu, &[0])
-        .term(0, -1.0, &[1])
-        .term(1, 1.0, &[0])
-        .term(1, mu, &[1]);
+    let hopf = Polynomial::new(2, Kind::Flow).term(0, mu, &[0]).term(0, -1.0, &[1]).term(1, 1.0, &[0]).term(
+        1,
+        mu,
+        &[1],
+    );
     let hopf = cubic(hopf, [[1.0, 0.0], [0.0, 1.0]]);
     let spectrum = Spectrum::new(&hopf, &[0.0; 2], 0.0).unwrap();
     let found = ssm::pair(&hopf, &spectrum, 0, Style::NormalForm, 5).unwrap();
-    let NormalForm::Hopf { growth, frequency, first_lyapunov, .. } = found.normal_form().unwrap() else { panic!() };
+    let NormalForm::Hopf { growth, frequency, first_lyapunov, .. } = found.normal_form().unwrap() else {
+        panic!()
+    };
     // |v| = 1 makes |x|² = 2 |z|².
-    assert!((growth - mu).abs() < 1e-12 && (frequency - 1.0).abs() < 1e-12 && (first_lyapunov + 2.0).abs() < 1e-12);
+    assert!(
+        (growth - mu).abs() < 1e-12
+            && (frequency - 1.0).abs() < 1e-12
+            && (first_lyapunov + 2.0).abs() < 1e-12
+    );
     let cycles = found.backbone(&hopf, 1.0, 4).unwrap().cycles;
     assert!(cycles.len() == 1 && (cycles[0].amplitude - mu.sqrt()).abs() < 1e-12, "{cycles:?}");
     // The map (1 + mu) e^(i theta) z - |z|² z e^(i theta).
@@ -389,7 +405,9 @@ fn hopf_and_neimark_sacker_give_the_limit_cycle_of_radius_sqrt_mu() {
     let map = cubic(map, turn);
     let spectrum = Spectrum::new(&map, &[0.0; 2], 0.0).unwrap();
     let found = ssm::pair(&map, &spectrum, 0, Style::NormalForm, 5).unwrap();
-    let NormalForm::NeimarkSacker { modulus, angle, cubic, twist } = found.normal_form().unwrap() else { panic!() };
+    let NormalForm::NeimarkSacker { modulus, angle, cubic, twist } = found.normal_form().unwrap() else {
+        panic!()
+    };
     assert!((modulus - 1.0 - mu).abs() < 1e-12 && (angle - 1.0).abs() < 1e-12);
     assert!((cubic + 2.0 / (1.0 + mu)).abs() < 1e-12 && twist.abs() < 1e-12);
     let cycles = found.backbone(&map, 1.0, 4).unwrap().cycles;
@@ -398,8 +416,12 @@ fn hopf_and_neimark_sacker_give_the_limit_cycle_of_radius_sqrt_mu() {
     let delayed = Polynomial::new(2, Kind::Map).term(0, 2.0, &[0]).term(0, -2.0, &[0, 1]).term(1, 1.0, &[0]);
     let spectrum = Spectrum::new(&delayed, &[0.5; 2], 0.0).unwrap();
     let found = ssm::pair(&delayed, &spectrum, 0, Style::NormalForm, 3).unwrap();
-    let NormalForm::NeimarkSacker { modulus, angle, cubic, .. } = found.normal_form().unwrap() else { panic!() };
-    assert!((modulus - 1.0).abs() < 1e-12 && (angle - std::f64::consts::FRAC_PI_3).abs() < 1e-12 && cubic < 0.0);
+    let NormalForm::NeimarkSacker { modulus, angle, cubic, .. } = found.normal_form().unwrap() else {
+        panic!()
+    };
+    assert!(
+        (modulus - 1.0).abs() < 1e-12 && (angle - std::f64::consts::FRAC_PI_3).abs() < 1e-12 && cubic < 0.0
+    );
 }
 
 /// Rate and current form, tanh and sigmoid, map and flow, with and without weight scale.
@@ -503,8 +525,7 @@ fn times() {
     let net = network("mante_tanh_n100_graded");
     let cases = reference("ssm_taylor_flow.json");
     for kind in [Kind::Flow, Kind::Map] {
-        let family =
-            Path::between(&net, &[0.0, 0.0, 0.0, 1.0], &[0.0, 1.0, 0.0, 1.0], kind).unwrap();
+        let family = Path::between(&net, &[0.0, 0.0, 0.0, 1.0], &[0.0, 1.0, 0.0, 1.0], kind).unwrap();
         let case = cases["cases"].as_array().unwrap().iter().find(|case| case["lam"].as_f64().unwrap() > 0.0);
         let x = polished(&family, numbers(&case.unwrap()["W"][0]), 0.0);
         let spectrum = Spectrum::new(&family, &x, 0.0).unwrap();
@@ -513,13 +534,34 @@ fn times() {
         let complex = (1..100).find(|&k| !values(k)).unwrap();
         println!("{kind:?}, n = 100, ms, best of 30:");
         println!("  faer eigen-decomposition   {:.2}", best(30, || drop(spectrum.jacobian.eigen().unwrap())));
-        println!("  Spectrum (eigenvalues)     {:.2}", best(30, || drop(Spectrum::new(&family, &x, 0.0).unwrap())));
-        println!("  line, order 1              {:.2}", best(30, || drop(ssm::line(&family, &spectrum, 0, 1).unwrap())));
-        println!("  line, order 9              {:.2}", best(30, || drop(ssm::line(&family, &spectrum, 0, 9).unwrap())));
-        println!("  line, order 25             {:.2}", best(30, || drop(ssm::line(&family, &spectrum, 0, 25).unwrap())));
-        println!("  plane, order 9             {:.2}", best(30, || drop(ssm::plane(&family, &spectrum, [0, second], 9).unwrap())));
-        println!("  pair, order 9              {:.2}", best(30, || drop(ssm::pair(&family, &spectrum, complex, Style::Graph, 9).unwrap())));
-        println!("  (p, mu), order 13          {:.2}", best(30, || drop(ssm::with_parameter(&family, &spectrum, 0, 13).unwrap())));
+        println!(
+            "  Spectrum (eigenvalues)     {:.2}",
+            best(30, || drop(Spectrum::new(&family, &x, 0.0).unwrap()))
+        );
+        println!(
+            "  line, order 1              {:.2}",
+            best(30, || drop(ssm::line(&family, &spectrum, 0, 1).unwrap()))
+        );
+        println!(
+            "  line, order 9              {:.2}",
+            best(30, || drop(ssm::line(&family, &spectrum, 0, 9).unwrap()))
+        );
+        println!(
+            "  line, order 25             {:.2}",
+            best(30, || drop(ssm::line(&family, &spectrum, 0, 25).unwrap()))
+        );
+        println!(
+            "  plane, order 9             {:.2}",
+            best(30, || drop(ssm::plane(&family, &spectrum, [0, second], 9).unwrap()))
+        );
+        println!(
+            "  pair, order 9              {:.2}",
+            best(30, || drop(ssm::pair(&family, &spectrum, complex, Style::Graph, 9).unwrap()))
+        );
+        println!(
+            "  (p, mu), order 13          {:.2}",
+            best(30, || drop(ssm::with_parameter(&family, &spectrum, 0, 13).unwrap()))
+        );
     }
     assert_eq!(f64::variables(&[1.0]), [1.0, 0.0]);
 }
@@ -544,13 +586,15 @@ fn the_command_runs() {
     let figures = std::env::var_os("SSM_FIGURES").map_or(folder.path().to_owned(), Into::into);
     let run = |options: &[&str], name: &str| {
         let figures = figures.join(name);
-        let start = ["ssm", file.to_str().unwrap(), "--input", "0,0,0,1", "--figures", figures.to_str().unwrap()];
+        let start =
+            ["ssm", file.to_str().unwrap(), "--input", "0,0,0,1", "--figures", figures.to_str().unwrap()];
         let command = Command::parse_from(start.iter().chain(options));
         tinyfold::command::dynamics::ssm::run(&command.args).unwrap();
         assert!(figures.join("ssm.png").metadata().unwrap().len() > 10_000);
     };
     run(&[], "line");
     run(&["--order", "25", "--as", "map"], "map");
+    run(&["--order", "25", "--at", "1"], "flow25");
     run(&["--parameter", "colour"], "parameter");
     run(&["--dimension", "2", "--eigenvalue", "1", "--order", "5"], "pair");
     run(&["--parameter", "colour", "--json", "--order", "5"], "json");

@@ -120,7 +120,8 @@ fn family(network: &Network, input: &[f64], parameter: Option<&str>, kind: Kind)
     let Some(name) = parameter else { return Ok(held(Rnn::new(network, input, kind)?)) };
     let names: Vec<&str> = network.inputs.iter().map(|input| input.name.as_str()).collect();
     let index = names.iter().position(|known| *known == name);
-    let index = index.ok_or_else(|| Error::input("--parameter", format!("one of {}", names.join(", ")), name))?;
+    let index =
+        index.ok_or_else(|| Error::input("--parameter", format!("one of {}", names.join(", ")), name))?;
     let mut end = input.to_vec();
     if let Some(end) = end.get_mut(index) {
         *end += 1.0;
@@ -168,14 +169,20 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
     for near in &study.resonances {
         say!(
             "  near-resonance {:?}: eigenvalue {} = {}, distance {:.1e}",
-            near.powers, near.eigenvalue, complex(near.value), near.distance
+            near.powers,
+            near.eigenvalue,
+            complex(near.value),
+            near.distance
         );
     }
     let radius = study.radius.map_or("none, the series ends".into(), |radius| format!("{radius:.3}"));
     say!("  radius of convergence (estimate): {radius}");
     let least = study.domain.iter().map(|side| side.distance).fold(f64::MAX, f64::min);
     let most = study.domain.iter().map(|side| side.distance).fold(0.0, f64::max);
-    say!("  domain (residual below {:.0e}): |p| up to {least:.3} to {most:.3}, by direction", study.tolerance);
+    say!(
+        "  domain (residual below {:.0e}): |p| up to {least:.3} to {most:.3}, by direction",
+        study.tolerance
+    );
     if !study.roots.is_empty() {
         say!("  predicted fixed points: p, eigenvalue, residual, distance to that of the network");
     }
@@ -184,21 +191,30 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
         let distance = root.distance.map_or("none near".into(), |distance| format!("{distance:.1e}"));
         say!("    {:<22}{:<24}{:<10.1e}{distance}", p.join(" "), complex(root.eigenvalues[0]), root.residual);
     }
+    let beyond: Vec<String> = study.beyond.iter().map(|(p, rest)| format!("{p:+.5} ({rest:.1e})")).collect();
+    if !beyond.is_empty() {
+        say!("  by the Padé approximant, p (residual): {}", beyond.join(", "));
+    }
     if !study.folds.is_empty() {
         say!("  predicted folds: mu, p, normal form a and b, residual, change from two orders lower");
     }
     for fold in &study.folds {
         say!(
             "    {:+.10}  {:+.4}  {:+.4}  {:+.4}  {:.1e}  {:.1e}",
-            fold.mu, fold.p, fold.a, fold.b, fold.residual, fold.change
+            fold.mu,
+            fold.p,
+            fold.a,
+            fold.b,
+            fold.residual,
+            fold.change
         );
     }
     match &study.normal_form {
         Some(NormalForm::Hopf { first_lyapunov, frequency, growth, .. }) => say!(
-            "  normal form (Hopf): growth {growth:.6}, frequency {frequency:.6}, first Lyapunov coefficient {first_lyapunov:.6}"
+            "  normal form of the pair: growth {growth:.6}, frequency {frequency:.6}, first Lyapunov coefficient {first_lyapunov:.6}"
         ),
         Some(NormalForm::NeimarkSacker { modulus, angle, cubic, twist }) => say!(
-            "  normal form (Neimark-Sacker): modulus {modulus:.6}, angle {angle:.6}, cubic {cubic:.6}, twist {twist:.6}"
+            "  normal form of the pair: modulus {modulus:.6}, angle {angle:.6}, cubic {cubic:.6}, twist {twist:.6}"
         ),
         Some(form) => say!("  normal form: {form:?}"),
         None => {}
@@ -208,11 +224,19 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
     for point in backbone.points.iter().step_by(8) {
         say!(
             "    {:.4}  {:.6}  {:+.6}  {:.1e}",
-            point.amplitude, point.frequency, point.damping, point.residual
+            point.amplitude,
+            point.frequency,
+            point.damping,
+            point.residual
         );
     }
     for cycle in &backbone.cycles {
-        say!("  cycle: amplitude {:.6}, frequency {:.6}, residual {:.1e}", cycle.amplitude, cycle.frequency, cycle.residual);
+        say!(
+            "  cycle: amplitude {:.6}, frequency {:.6}, residual {:.1e}",
+            cycle.amplitude,
+            cycle.frequency,
+            cycle.residual
+        );
     }
 }
 

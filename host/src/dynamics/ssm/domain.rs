@@ -127,7 +127,8 @@ impl<S: Scalar> Ssm<S> {
     #[must_use]
     pub fn radius(&self) -> f64 {
         let sizes = self.sizes();
-        let upper = || sizes.iter().enumerate().skip(sizes.len() / 2).map(|(k, &size)| (k as f64 + 1.0, size));
+        let upper =
+            || sizes.iter().enumerate().skip(sizes.len() / 2).map(|(k, &size)| (k as f64 + 1.0, size));
         let scale = upper().map(|(k, size)| size.powf(1.0 / k)).fold(0.0, f64::max);
         // What is so much smaller than the geometric series around is rounding: odd functions have even orders of 0.
         let kept = |&(k, size): &(f64, f64)| size.ln() - k * scale.ln() > -18.0;
@@ -175,9 +176,8 @@ impl<S: Scalar> Ssm<S> {
         let chosen: Vec<c64> = self.eigenvalues.iter().map(|value| value.complex()).collect();
         let mut others: Vec<(usize, c64)> = spectrum.eigenvalues.iter().copied().enumerate().collect();
         for value in &chosen {
-            let nearest = |a: &&(usize, c64), b: &&(usize, c64)| {
-                (a.1 - value).norm().total_cmp(&(b.1 - value).norm())
-            };
+            let nearest =
+                |a: &&(usize, c64), b: &&(usize, c64)| (a.1 - value).norm().total_cmp(&(b.1 - value).norm());
             if let Some(&(index, _)) = others.iter().min_by(nearest) {
                 others.retain(|other| other.0 != index);
             }

@@ -74,8 +74,7 @@ pub(super) fn solve<S: Scalar>(
     let variables = if chart == Chart::Line { 1 } else { 2 };
     let moving = chart == Chart::Parameter;
     let zero = S::from(0.0);
-    let mut expansion =
-        family.expand::<S>(&spectrum.x, spectrum.mu, Shape { variables, order, moving })?;
+    let mut expansion = family.expand::<S>(&spectrum.x, spectrum.mu, Shape { variables, order, moving })?;
     let mut w = Series::zeros(n, variables, order);
     w.column_mut(0, 0)[..n].copy_from_slice(&spectrum.x);
     let mut rates = vec![Series::<S>::zeros(1, variables, order); variables];

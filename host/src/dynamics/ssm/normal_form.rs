@@ -146,7 +146,8 @@ impl Ssm<c64> {
         let others = (2..=3).flat_map(|k| (0..=k).map(move |i| (k, i))).filter(|&place| place != (3, 1));
         if others.map(|(k, i)| self.rates[0].get(k, i, 0).norm()).any(|size| size > 1e-12) {
             let what = "Neimark-Sacker normal form".into();
-            let reason = "strong resonance: the eigenvalue is a root of 1 of order up to 4; move the parameter";
+            let reason =
+                "strong resonance: the eigenvalue is a root of 1 of order up to 4; move the parameter";
             return Err(Error::Numeric { what, reason: reason.into() });
         }
         let d = cubic / value;
@@ -167,9 +168,8 @@ impl Ssm<c64> {
     pub fn backbone(&self, family: &impl Family, largest: f64, points: usize) -> Result<Backbone> {
         self.in_normal_form()?;
         require(largest > 0.0 && largest.is_finite(), "largest radius", "a number above 0", largest)?;
-        let c: Vec<c64> = (0..).map_while(|j| {
-            (2 * j < self.order()).then(|| self.rates[0].get(2 * j + 1, j, 0))
-        }).collect();
+        let c: Vec<c64> =
+            (0..).map_while(|j| (2 * j < self.order()).then(|| self.rates[0].get(2 * j + 1, j, 0))).collect();
         let point = |radius: f64| {
             let f = c.iter().rev().fold(c64::new(0.0, 0.0), |sum, c| sum * (radius * radius) + c);
             let (frequency, damping) = match self.kind {

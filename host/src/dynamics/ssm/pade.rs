@@ -4,6 +4,7 @@ use std::iter::zip;
 
 use faer::Mat;
 
+use super::reduced::real_roots;
 use super::{Chart, Ssm};
 use crate::dynamics::{Family, Kind};
 use crate::error::require;
@@ -50,26 +51,44 @@ impl Pade {
     /// # Ok::<(), tinyfold::Error>(())
     /// ```
     pub fn new(coefficients: &[f64], l: usize, m: usize, scale: f64) -> Result<Self> {
-        let found = coefficients.len();
+        let mut all = Self::together(&[coefficients.to_vec()], l, m, scale)?;
+        Ok(all.remove(0))
+    }
+
+    /// Approximants [L / M] of several series with one denominator, since all are singular at the same places: what all
+    /// have in common is no rounding, so that they have no spurious poles.
+    ///
+    /// The denominator is the one with the least squares of orders L + 1 to L + M of all series; of one series these
+    /// are 0.
+    ///
+    /// # Errors
+    /// As [`Pade::new`].
+    pub fn together(series: &[Vec<f64>], l: usize, m: usize, scale: f64) -> Result<Vec<Self>> {
+        let found = series.iter().map(Vec::len).min().unwrap_or(0);
         require(found > l + m, "coefficients of the series", format!("at least {}", l + m + 1), found)?;
-        let c: Vec<f64> =
-            coefficients.iter().take(l + m + 1).enumerate().map(|(k, c)| c * scale.powi(k as i32)).collect();
-        if c.iter().all(|&c| c == 0.0) {
-            return Ok(Self { numerator: vec![0.0], denominator: vec![1.0], scale });
-        }
+        let scaled: Vec<Vec<f64>> = series
+            .iter()
+            .map(|c| c.iter().take(l + m + 1).enumerate().map(|(k, c)| c * scale.powi(k as i32)).collect())
+            .collect();
+        // The constant says nothing of singularities.
+        let largest = scaled.iter().flat_map(|c| &c[1..]).fold(0.0_f64, |most, c| most.max(c.abs()));
         let (mut l, mut m) = (l, m);
         let denominator = loop {
             if m == 0 {
                 break vec![1.0];
             }
-            let toeplitz = Mat::from_fn(m, m + 1, |i, j| if l + 1 + i >= j { c[l + 1 + i - j] } else { 0.0 });
+            // One more row, of 0, makes it tall also for one series.
+            let toeplitz = Mat::from_fn(scaled.len() * m + 1, m + 1, |row, j| {
+                let (which, i) = (row / m, row % m);
+                let inside = which < scaled.len() && l + 1 + i >= j;
+                if inside { scaled[which][l + 1 + i - j] } else { 0.0 }
+            });
             let failed = |_| Error::Numeric {
                 what: format!("Padé approximant [{l}/{m}]"),
                 reason: "its singular value decomposition does not converge; take a lower order".into(),
             };
-            let svd = toeplitz.svd().map_err(failed)?;
+            let svd = toeplitz.thin_svd().map_err(failed)?;
             let values = svd.S().column_vector();
-            let largest = c.iter().fold(0.0_f64, |most, c| most.max(c.abs()));
             let rank = (0..m).filter(|&k| values[k] > ROUNDING * largest).count();
             if rank == m {
                 break svd.V().col(m).iter().copied().collect();
@@ -77,9 +96,11 @@ impl Pade {
             l = l.saturating_sub(m - rank);
             m = rank;
         };
-        let numerator =
-            (0..=l).map(|i| (0..=m.min(i)).map(|j| denominator[j] * c[i - j]).sum::<f64>()).collect();
-        Ok(Self { numerator, denominator, scale })
+        let numerator = |c: &Vec<f64>| {
+            (0..=l).map(|i| (0..=m.min(i)).map(|j| denominator[j] * c[i - j]).sum::<f64>()).collect()
+        };
+        let one = |c| Self { numerator: numerator(c), denominator: denominator.clone(), scale };
+        Ok(scaled.iter().map(one).collect())
     }
 
     /// Value and derivative.
@@ -116,10 +137,10 @@ impl Ssm<f64> {
         let numbers = |series: &super::Series<f64>, u: usize| -> Vec<f64> {
             (0..=self.order()).map(|k| series.get(k, 0, u)).collect()
         };
-        let manifold = (0..self.manifold.n)
-            .map(|u| Pade::new(&numbers(&self.manifold, u), l, m, scale))
-            .collect::<Result<Vec<Pade>>>()?;
-        let rate = Pade::new(&numbers(&self.rates[0], 0), l, m, scale)?;
+        let mut series: Vec<Vec<f64>> = (0..self.manifold.n).map(|u| numbers(&self.manifold, u)).collect();
+        series.push(numbers(&self.rates[0], 0));
+        let mut manifold = Pade::together(&series, l, m, scale)?;
+        let Some(rate) = manifold.pop() else { return Err(Error::input("series", "at least one", "none")) };
         Ok(PadeLine { kind: self.kind, mu: self.mu, manifold, rate })
     }
 }
@@ -137,6 +158,18 @@ impl PadeLine {
         self.rate.at(p).0
     }
 
+    /// Fixed points of the reduced model: real roots of R(p), of a map of R(p) - p; ascending.
+    #[must_use]
+    pub fn roots(&self) -> Vec<f64> {
+        let Pade { numerator, denominator, scale } = &self.rate;
+        let mut rest = numerator.clone();
+        if self.kind == Kind::Map {
+            rest.resize(rest.len().max(denominator.len() + 1), 0.0);
+            denominator.iter().enumerate().for_each(|(k, b)| rest[k + 1] -= scale * b);
+        }
+        real_roots(&rest).into_iter().map(|root| root * scale).collect()
+    }
+
     /// As [`Ssm::residual`].
     #[must_use]
     pub fn residual(&self, family: &impl Family, p: f64) -> f64 {
@@ -147,8 +180,8 @@ impl PadeLine {
         };
         let mut value = vec![0.0; expected.len()];
         family.value(&self.state(p), self.mu, &mut value);
-        zip(value, expected).map(|(value, expected)| (value - expected).abs()).fold(0.0, |most, rest| {
-            if rest.is_nan() { f64::INFINITY } else { rest.max(most) }
-        })
+        zip(value, expected)
+            .map(|(value, expected)| (value - expected).abs())
+            .fold(0.0, |most, rest| if rest.is_nan() { f64::INFINITY } else { rest.max(most) })
     }
 }

@@ -55,11 +55,7 @@ pub(super) fn real_roots(coefficients: &[f64]) -> Vec<f64> {
     let scale = (c[0] / c[degree]).abs().powf(1.0 / degree as f64);
     let scaled: Vec<f64> = c.iter().enumerate().map(|(k, c)| c * scale.powi(k as i32)).collect();
     let companion = Mat::from_fn(degree, degree, |i, j| {
-        if j + 1 == degree {
-            -scaled[i] / scaled[degree]
-        } else {
-            f64::from(u8::from(i == j + 1))
-        }
+        if j + 1 == degree { -scaled[i] / scaled[degree] } else { f64::from(u8::from(i == j + 1)) }
     });
     let Ok(values) = companion.eigenvalues() else { return roots };
     let value = |p: f64, c: &[f64]| c.iter().rev().fold(0.0, |sum, c| sum * p + c);
@@ -265,7 +261,13 @@ impl<S: Scalar> Ssm<S> {
 const SUBSTEPS: usize = 4;
 
 /// States at 0, dt, ... of a flow, or after 0, 1, ... steps of a map.
-fn integrate(kind: Kind, value: impl Fn(&[f64]) -> Vec<f64>, start: &[f64], dt: f64, steps: usize) -> Vec<Vec<f64>> {
+fn integrate(
+    kind: Kind,
+    value: impl Fn(&[f64]) -> Vec<f64>,
+    start: &[f64],
+    dt: f64,
+    steps: usize,
+) -> Vec<Vec<f64>> {
     let mut x = start.to_vec();
     let mut out = vec![x.clone()];
     let h = dt / SUBSTEPS as f64;

@@ -113,9 +113,8 @@ fn master<S: Scalar>(a: &Mat<f64>, value: S, others: &[Master<S>]) -> Result<Mas
     let n = a.nrows();
     // A little beside the eigenvalue: never exactly singular, and still 1e-14 from it.
     let shift = value + S::from(4.0 * f64::EPSILON * a.norm_max().max(value.modulus()).max(1e-3));
-    let shifted = Mat::<S>::from_fn(n, n, |i, j| {
-        S::from(a[(i, j)]) - if i == j { shift } else { S::from(0.0) }
-    });
+    let shifted =
+        Mat::<S>::from_fn(n, n, |i, j| S::from(a[(i, j)]) - if i == j { shift } else { S::from(0.0) });
     let lu = shifted.partial_piv_lu();
     let scaled = |x: Mat<S>| -> Mat<S> {
         let length = (0..n).map(|u| x[(u, 0)].modulus().powi(2)).sum::<f64>().sqrt();
@@ -148,9 +147,9 @@ fn master<S: Scalar>(a: &Mat<f64>, value: S, others: &[Master<S>]) -> Result<Mas
     for _ in 0..ITERATIONS {
         left = scaled(apart(lu.solve_transpose(&left), true));
     }
-    let largest = (0..n).map(|u| right[(u, 0)]).fold(S::from(0.0), |most, x| {
-        if x.modulus() > most.modulus() * (1.0 + 1e-9) { x } else { most }
-    });
+    let largest = (0..n)
+        .map(|u| right[(u, 0)])
+        .fold(S::from(0.0), |most, x| if x.modulus() > most.modulus() * (1.0 + 1e-9) { x } else { most });
     let turn = largest.mirrored() / S::from(largest.modulus());
     let product = inner(&left, &right) * turn;
     if product.modulus().partial_cmp(&1e-9) != Some(Ordering::Greater) {
@@ -216,8 +215,7 @@ impl<S: Scalar> Frame<S> {
                 column[..n].iter().copied().chain(negated).collect::<Vec<f64>>()
             };
             let Master { value, right, left } = &masters[0];
-            let second =
-                Master { value: value.mirrored(), right: conjugate(right), left: conjugate(left) };
+            let second = Master { value: value.mirrored(), right: conjugate(right), left: conjugate(left) };
             masters.push(second);
         }
         let spanning: Vec<&[f64]> = if S::PARTS == 2 {

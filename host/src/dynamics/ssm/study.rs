@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::reduced::newton;
 use super::series::Scalar;
 use super::{
-    Analytic, Backbone, Chart, Direction, Fold, NormalForm, Resonance, Root, Spectrum, Ssm, Style, line, pair,
-    plane, with_parameter,
+    Analytic, Backbone, Chart, Direction, Fold, NormalForm, Resonance, Root, Spectrum, Ssm, Style, line,
+    pair, plane, with_parameter,
 };
 use crate::dynamics::{Family, Kind, Path};
 use crate::error::require;
@@ -48,9 +48,7 @@ pub fn anchors(path: &Path, seed: u64) -> Result<Vec<Anchor>> {
             if step % between == 0
                 && let Some(point) = newton(path, &x, 0.0)
             {
-                let near = |other: &Anchor| {
-                    other.x.iter().zip(&point).all(|(a, b)| (a - b).abs() < 1e-5)
-                };
+                let near = |other: &Anchor| other.x.iter().zip(&point).all(|(a, b)| (a - b).abs() < 1e-5);
                 if !found.iter().any(near) {
                     let spectrum = Spectrum::new(path, &point, 0.0)?;
                     let leading = [spectrum.eigenvalues[0].re, spectrum.eigenvalues[0].im];
@@ -59,17 +57,22 @@ pub fn anchors(path: &Path, seed: u64) -> Result<Vec<Anchor>> {
             }
             path.value(&x, 0.0, &mut value);
             let flow = path.rnn.kind == Kind::Flow;
-            x.iter_mut().zip(&value).for_each(|(x, value)| *x = if flow { *x + part * value } else { *value });
+            x.iter_mut()
+                .zip(&value)
+                .for_each(|(x, value)| *x = if flow { *x + part * value } else { *value });
         }
     }
     if found.is_empty() {
         return Err(Error::Numeric {
             what: "fixed points".into(),
-            reason: "Newton's method finds none from 16 trajectories; give one as a JSON file with a field x".into(),
+            reason: "Newton's method finds none from 16 trajectories; give one as a JSON file with a field x"
+                .into(),
         });
     }
     let rank = |anchor: &Anchor| (anchor.unstable != 1, anchor.unstable);
-    let size = |anchor: &Anchor| if part < 1.0 { anchor.leading[0] } else { anchor.leading[0].hypot(anchor.leading[1]) };
+    let size = |anchor: &Anchor| {
+        if part < 1.0 { anchor.leading[0] } else { anchor.leading[0].hypot(anchor.leading[1]) }
+    };
     found.sort_by(|a, b| rank(a).cmp(&rank(b)).then(size(b).total_cmp(&size(a))));
     Ok(found)
 }
@@ -136,6 +139,8 @@ pub struct Study {
     pub residuals: Vec<Curve>,
     /// Predicted fixed points.
     pub roots: Vec<Root>,
+    /// Fixed points predicted by the Padé approximant of a line, with the residual there.
+    pub beyond: Vec<(f64, f64)>,
     /// Predicted branch of fixed points, (mu, p).
     pub branch: Vec<(f64, f64)>,
     /// Predicted folds.
@@ -148,6 +153,9 @@ pub struct Study {
 
 /// Places of a curve.
 const PLACES: usize = 241;
+
+/// The largest residual of a fixed point that a Padé approximant predicts: others are roots of a spurious pole.
+const BEYOND: f64 = 1e-2;
 
 /// How near criticality the fixed point of a normal form is.
 const CRITICAL: f64 = 1e-6;
@@ -181,6 +189,9 @@ impl Study {
             let approximant = ssm.pade(l, m)?;
             let places = places(1.5 * study.reach());
             let points = places.map(|p| (p, approximant.residual(family, p))).collect();
+            let near = approximant.roots().into_iter().filter(|p| p.abs() < 3.0 * study.reach());
+            let roots = near.map(|p| (p, approximant.residual(family, p)));
+            study.beyond = roots.filter(|root| root.1 < BEYOND).collect();
             study.residuals.push(Curve { name: format!("Padé [{l}/{m}]"), points });
             return Ok(study);
         }
@@ -198,7 +209,12 @@ impl Study {
         Ok(study)
     }
 
-    fn of<S: Scalar>(family: &impl Family, spectrum: &Spectrum, ssm: &Ssm<S>, choice: &Choice) -> Result<Self> {
+    fn of<S: Scalar>(
+        family: &impl Family,
+        spectrum: &Spectrum,
+        ssm: &Ssm<S>,
+        choice: &Choice,
+    ) -> Result<Self> {
         let parts = |value: c64| [value.re, value.im];
         let shown = if S::PARTS == 2 || ssm.chart == Chart::Parameter { 1 } else { ssm.rates.len() };
         let coefficients = (1..=ssm.order())
@@ -223,6 +239,7 @@ impl Study {
             reduced: Vec::new(),
             residuals: Vec::new(),
             roots: Vec::new(),
+            beyond: Vec::new(),
             branch: Vec::new(),
             folds: Vec::new(),
             normal_form: None,

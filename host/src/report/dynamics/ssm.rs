@@ -54,7 +54,9 @@ fn reduced(study: &Study) -> (Vec<Plot>, Layout) {
     // Of two coordinates the curve is a section, which passes only through roots of the first axis.
     let on_curve = study.roots.iter().filter(|root| root.p.get(1).is_none_or(|p| p.abs() < 1e-9));
     let (filled, open): (Vec<_>, Vec<_>) = on_curve.partition(|root| stable(root.eigenvalues[0]));
-    let places = |roots: Vec<&crate::dynamics::ssm::Root>| roots.iter().map(|root| (root.p[0], 0.0)).collect::<Vec<_>>();
+    let places = |roots: Vec<&crate::dynamics::ssm::Root>| {
+        roots.iter().map(|root| (root.p[0], 0.0)).collect::<Vec<_>>()
+    };
     let (filled, open) = (places(filled), places(open));
     if !filled.is_empty() {
         plots.push(dots(filled, COLOURS[2]));
@@ -91,7 +93,8 @@ fn backbone(study: &Study, frequency: bool) -> (Vec<Plot>, Layout) {
         .map(|point| (if frequency { point.frequency } else { point.damping }, point.amplitude))
         .collect();
     let plots = vec![Plot::Line(line(points, colour(usize::from(!frequency)), 2.0))];
-    let layout = layout(&plots, if frequency { "frequency" } else { "growth rate" }, "amplitude").with_ticks(4);
+    let layout =
+        layout(&plots, if frequency { "frequency" } else { "growth rate" }, "amplitude").with_ticks(4);
     (plots, layout)
 }
 
@@ -111,7 +114,11 @@ fn residuals(study: &Study, wide: bool) -> (Vec<Plot>, Layout) {
     }
     let layout = layout(&plots, "p", "residual")
         .with_ticks(5)
-        .with_legend_position(if wide { LegendPosition::OutsideRightTop } else { LegendPosition::InsideBottomRight })
+        .with_legend_position(if wide {
+            LegendPosition::OutsideRightTop
+        } else {
+            LegendPosition::InsideBottomRight
+        })
         .with_reference_line(ReferenceLine::horizontal(study.tolerance.log10()).with_color(GREY));
     let layout = with_powers_of_ten(layout, exponents.into_iter());
     (plots, layout)
