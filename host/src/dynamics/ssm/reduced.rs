@@ -1,0 +1,294 @@
+//! The reduced model: its fixed points and trajectories, against the full system.
+
+use std::iter::zip;
+
+use faer::{Mat, c64};
+use serde::Serialize;
+
+use super::series::{Scalar, Series, power};
+use super::{Chart, Ssm};
+use crate::dynamics::{Family, Kind};
+use crate::error::require;
+use crate::{Error, Result};
+
+/// A fixed point that the reduced model predicts.
+#[derive(Clone, Debug, Serialize)]
+pub struct Root {
+    /// Coordinates.
+    pub p: Vec<f64>,
+    /// W(p), n.
+    pub x: Vec<f64>,
+    /// Eigenvalues of the reduced dynamics there, real and imaginary parts.
+    pub eigenvalues: Vec<[f64; 2]>,
+    /// Residual of the invariance equation there: what to trust it by.
+    pub residual: f64,
+    /// Distance from W(p) to the fixed point of the full system that Newton's method finds from there.
+    pub distance: Option<f64>,
+}
+
+/// A trajectory of the reduced model against one of the full system from the same start.
+#[derive(Clone, Debug, Serialize)]
+pub struct Comparison {
+    /// Times.
+    pub t: Vec<f64>,
+    /// Coordinates of the reduced trajectory.
+    pub p: Vec<Vec<f64>>,
+    /// |W(p(t)) - x(t)|.
+    pub error: Vec<f64>,
+    /// Mean error over the largest |x(t) - x0|: NMTE.
+    pub nmte: f64,
+}
+
+/// Real roots of sum c_k p^k, by eigenvalues of the companion matrix and two Newton steps; ascending.
+pub(super) fn real_roots(coefficients: &[f64]) -> Vec<f64> {
+    let largest = coefficients.iter().fold(0.0_f64, |most, c| most.max(c.abs()));
+    let Some(degree) = coefficients.iter().rposition(|c| c.abs() > 1e-15 * largest) else {
+        return Vec::new();
+    };
+    let zeros = coefficients.iter().take_while(|&&c| c == 0.0).count();
+    let (c, degree) = (&coefficients[zeros..=degree], degree - zeros);
+    let mut roots = if zeros > 0 { vec![0.0] } else { Vec::new() };
+    if degree == 0 {
+        return roots;
+    }
+    // Scaled so that the outer coefficients are alike.
+    let scale = (c[0] / c[degree]).abs().powf(1.0 / degree as f64);
+    let scaled: Vec<f64> = c.iter().enumerate().map(|(k, c)| c * scale.powi(k as i32)).collect();
+    let companion = Mat::from_fn(degree, degree, |i, j| {
+        if j + 1 == degree { -scaled[i] / scaled[degree] } else { f64::from(u8::from(i == j + 1)) }
+    });
+    let Ok(values) = companion.eigenvalues() else { return roots };
+    let value = |p: f64, c: &[f64]| c.iter().rev().fold(0.0, |sum, c| sum * p + c);
+    let slope: Vec<f64> = scaled.iter().enumerate().skip(1).map(|(k, c)| k as f64 * c).collect();
+    for root in values.into_iter().filter(|value: &c64| value.im.abs() < 1e-7 * value.norm().max(1e-3)) {
+        let mut p = root.re;
+        for _ in 0..2 {
+            let next = p - value(p, &scaled) / value(p, &slope);
+            p = if next.is_finite() { next } else { p };
+        }
+        roots.push(p * scale);
+    }
+    roots.sort_by(f64::total_cmp);
+    roots
+}
+
+/// Newton's method for the fixed point of the full system from x; None where it does not converge.
+#[must_use]
+pub(super) fn newton(family: &impl Family, x: &[f64], mu: f64) -> Option<Vec<f64>> {
+    use faer::linalg::solvers::Solve;
+    let n = x.len();
+    let mut x = x.to_vec();
+    for _ in 0..30 {
+        let mut value = vec![0.0; n];
+        let mut jacobian = Mat::zeros(n, n);
+        family.value(&x, mu, &mut value);
+        family.jacobian(&x, mu, jacobian.as_mut());
+        if family.kind() == Kind::Map {
+            zip(&mut value, &x).for_each(|(value, x)| *value -= x);
+            (0..n).for_each(|i| jacobian[(i, i)] -= 1.0);
+        }
+        let step = jacobian.partial_piv_lu().solve(Mat::from_fn(n, 1, |i, _| value[i]));
+        let length = step.norm_l2();
+        if !length.is_finite() {
+            return None;
+        }
+        // A step of more than 2 leaves the neighbourhood.
+        let part = (2.0 / length).min(1.0);
+        zip(&mut x, step.col_as_slice(0)).for_each(|(x, step)| *x -= part * step);
+        if length < 1e-13 * (1.0 + x.iter().fold(0.0_f64, |most, x| most.max(x.abs()))) {
+            break;
+        }
+    }
+    (super::spectrum::residual(family, &x, mu) < 1e-10).then_some(x)
+}
+
+impl<S: Scalar> Ssm<S> {
+    /// d R / d p at real coordinates, by rows.
+    pub(super) fn slope(&self, p: &[f64]) -> [[f64; 2]; 2] {
+        let variables = S::variables(p);
+        let along = |series: &Series<S>, second: bool| {
+            let [x, y] = variables;
+            let sum = series.sum(|k, i| {
+                let (a, b) = (k - i, i);
+                let zero = S::from(0.0);
+                match second {
+                    false if a > 0 => S::from(a as f64) * power(x, a - 1) * power(y, b),
+                    true if b > 0 => S::from(b as f64) * power(x, a) * power(y, b - 1),
+                    _ => zero,
+                }
+            });
+            S::get(&sum, 0)
+        };
+        let first = &self.rates[0];
+        if self.rates.len() == 1 {
+            return [[along(first, false).part(), 0.0], [0.0, 0.0]];
+        }
+        let second = &self.rates[1];
+        if S::PARTS == 1 {
+            return [first, second].map(|series| [along(series, false).part(), along(series, true).part()]);
+        }
+        // z = p1 + i p2: d/dp1 = d/dz + d/dz*, d/dp2 = i (d/dz - d/dz*).
+        let (z, conjugate) = (along(first, false).complex(), along(first, true).complex());
+        let (one, two) = (z + conjugate, c64::new(0.0, 1.0) * (z - conjugate));
+        [[one.re, two.re], [one.im, two.im]]
+    }
+
+    /// What is 0 at fixed points of the reduced model.
+    fn rest(&self, p: &[f64]) -> Vec<f64> {
+        let mut rest = self.reduced(p);
+        if self.kind == Kind::Map {
+            zip(&mut rest, p).for_each(|(rest, p)| *rest -= p);
+        }
+        rest
+    }
+
+    /// Fixed points of the reduced model at the parameter of the fixed point, |p| <= `within`, nearest first.
+    ///
+    /// Of a line all real roots, by the eigenvalues of a companion matrix; of two coordinates what Newton's method
+    /// finds from 21 × 21 places.
+    ///
+    /// # Errors
+    /// `within` is not a number above 0.
+    pub fn roots(&self, family: &impl Family, within: f64) -> Result<Vec<Root>> {
+        require(within > 0.0 && within.is_finite(), "within", "a number above 0", within)?;
+        let places = if self.dimension() == 1 || self.chart == Chart::Parameter {
+            let number = |k: usize| self.rates[0].get(k, 0, 0).part();
+            let mut c: Vec<f64> = (0..=self.order()).map(number).collect();
+            if self.kind == Kind::Map {
+                c[1] -= 1.0;
+            }
+            let place = |p| if self.dimension() == 1 { vec![p] } else { vec![p, 0.0] };
+            real_roots(&c).into_iter().map(place).collect()
+        } else {
+            self.search(within)
+        };
+        let length = |p: &[f64]| p.iter().map(|p| p * p).sum::<f64>().sqrt();
+        let mut places: Vec<Vec<f64>> = places.into_iter().filter(|p| length(p) <= within).collect();
+        places.sort_by(|a, b| length(a).total_cmp(&length(b)));
+        let root = |p: Vec<f64>| {
+            let x = self.state(&p);
+            let mu = self.parameter(&p);
+            let full = newton(family, &x, mu);
+            let distance = full.map(|full| zip(&full, &x).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt());
+            let [[a, b], [c, d]] = self.slope(&p);
+            let eigenvalues = if self.dimension() == 1 || self.chart == Chart::Parameter {
+                vec![[a, 0.0]]
+            } else {
+                let (half, gap) = (0.5 * (a + d), 0.25 * (a - d).powi(2) + b * c);
+                let width = gap.abs().sqrt();
+                if gap < 0.0 {
+                    vec![[half, width], [half, -width]]
+                } else {
+                    vec![[half + width, 0.0], [half - width, 0.0]]
+                }
+            };
+            Root { residual: self.residual(family, &p), p, x, eigenvalues, distance }
+        };
+        Ok(places.into_iter().map(root).collect())
+    }
+
+    /// Fixed points of two coordinates.
+    fn search(&self, within: f64) -> Vec<Vec<f64>> {
+        let mut found: Vec<Vec<f64>> = Vec::new();
+        for start in 0..21 * 21 {
+            let place = |k: usize| within * (k as f64 / 10.0 - 1.0);
+            let mut p = vec![place(start % 21), place(start / 21)];
+            for _ in 0..50 {
+                let rest = self.rest(&p);
+                let [[mut a, b], [c, mut d]] = self.slope(&p);
+                if self.kind == Kind::Map {
+                    (a, d) = (a - 1.0, d - 1.0);
+                }
+                let determinant = a * d - b * c;
+                let step =
+                    [(d * rest[0] - b * rest[1]) / determinant, (a * rest[1] - c * rest[0]) / determinant];
+                let length = step[0].hypot(step[1]);
+                if !length.is_finite() {
+                    break;
+                }
+                let part = (0.3 * within / length).min(1.0);
+                (0..2).for_each(|k| p[k] -= part * step[k]);
+                if length < 1e-13 * within {
+                    break;
+                }
+            }
+            let rest = self.rest(&p);
+            let near = |other: &Vec<f64>| (other[0] - p[0]).hypot(other[1] - p[1]) < 1e-6 * within;
+            if rest[0].hypot(rest[1]) < 1e-12 * within && !found.iter().any(near) {
+                found.push(p);
+            }
+        }
+        found
+    }
+
+    /// The reduced trajectory from p: coordinates at 0, dt, 2 dt, ... `steps` dt; of a map dt is a step.
+    ///
+    /// Flows by the classical Runge-Kutta method, four steps a dt.
+    #[must_use]
+    pub fn trajectory(&self, p: &[f64], dt: f64, steps: usize) -> Vec<Vec<f64>> {
+        integrate(self.kind, |p| self.reduced(p), p, dt, steps)
+    }
+
+    /// The reduced trajectory from p against that of the full system from W(p).
+    ///
+    /// # Errors
+    /// A trajectory leaves the finite numbers: start nearer.
+    pub fn compare(&self, family: &impl Family, p: &[f64], dt: f64, steps: usize) -> Result<Comparison> {
+        let mu = self.parameter(p);
+        let reduced = self.trajectory(p, dt, steps);
+        let value = |x: &[f64]| {
+            let mut out = vec![0.0; x.len()];
+            family.value(x, mu, &mut out);
+            out
+        };
+        let full = integrate(self.kind, value, &self.state(p), dt, steps);
+        let distance = |a: &[f64], b: &[f64]| zip(a, b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+        let error: Vec<f64> = zip(&reduced, &full).map(|(p, x)| distance(&self.state(p), x)).collect();
+        let start = &self.manifold.column(0, 0)[..self.manifold.n];
+        let largest = full.iter().map(|x| distance(x, start)).fold(0.0, f64::max);
+        let nmte = error.iter().sum::<f64>() / error.len() as f64 / largest;
+        if !nmte.is_finite() {
+            let what = "comparison of trajectories".into();
+            let reason = "one leaves the finite numbers; start inside the domain".into();
+            return Err(Error::Numeric { what, reason });
+        }
+        let t = (0..=steps).map(|k| k as f64 * dt).collect();
+        Ok(Comparison { t, p: reduced, error, nmte })
+    }
+}
+
+/// Runge-Kutta steps in a dt.
+const SUBSTEPS: usize = 4;
+
+/// States at 0, dt, ... of a flow, or after 0, 1, ... steps of a map.
+fn integrate(
+    kind: Kind,
+    value: impl Fn(&[f64]) -> Vec<f64>,
+    start: &[f64],
+    dt: f64,
+    steps: usize,
+) -> Vec<Vec<f64>> {
+    let mut x = start.to_vec();
+    let mut out = vec![x.clone()];
+    let h = dt / SUBSTEPS as f64;
+    let moved = |x: &[f64], by: f64, along: &[f64]| -> Vec<f64> {
+        zip(x, along).map(|(x, along)| x + by * along).collect()
+    };
+    for _ in 0..steps {
+        if kind == Kind::Map {
+            x = value(&x);
+        } else {
+            for _ in 0..SUBSTEPS {
+                let a = value(&x);
+                let b = value(&moved(&x, 0.5 * h, &a));
+                let c = value(&moved(&x, 0.5 * h, &b));
+                let d = value(&moved(&x, h, &c));
+                for (k, x) in x.iter_mut().enumerate() {
+                    *x += h / 6.0 * (a[k] + 2.0 * (b[k] + c[k]) + d[k]);
+                }
+            }
+        }
+        out.push(x.clone());
+    }
+    out
+}

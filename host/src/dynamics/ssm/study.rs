@@ -1,0 +1,277 @@
+//! All that is known of an SSM, to be printed and drawn.
+
+use faer::c64;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use super::reduced::newton;
+use super::series::Scalar;
+use super::{
+    Analytic, Backbone, Chart, Direction, Fold, NormalForm, Resonance, Root, Spectrum, Ssm, Style, line,
+    pair, plane, with_parameter,
+};
+use crate::dynamics::{Family, Kind, Path};
+use crate::error::require;
+use crate::{Error, Result};
+
+/// A fixed point that may be the anchor of an SSM.
+#[derive(Clone, Debug, Serialize)]
+pub struct Anchor {
+    /// x, n.
+    pub x: Vec<f64>,
+    /// Its eigenvalues above stability.
+    pub unstable: usize,
+    /// Its first eigenvalue, real and imaginary part.
+    pub leading: [f64; 2],
+}
+
+/// Trajectories that fixed points are searched from, their length and the steps between two searches.
+const SEARCH: (usize, usize, usize) = (16, 200, 10);
+
+/// Fixed points of a network: those that Newton's method finds from trajectories, saddles of index 1 first.
+///
+/// A quick look, not a complete list: that is the work of the command fixed-points.
+///
+/// # Errors
+/// None is found.
+pub fn anchors(path: &Path, seed: u64) -> Result<Vec<Anchor>> {
+    let n = path.dimension();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut found: Vec<Anchor> = Vec::new();
+    let (trajectories, steps, between) = SEARCH;
+    let part = if path.rnn.kind == Kind::Flow { path.rnn.alpha } else { 1.0 };
+    for _ in 0..trajectories {
+        let mut x: Vec<f64> = (0..n).map(|_| 2.0 * rng.random::<f64>() - 1.0).collect();
+        let mut value = vec![0.0; n];
+        for step in 0..steps {
+            if step % between == 0
+                && let Some(point) = newton(path, &x, 0.0)
+            {
+                let near = |other: &Anchor| other.x.iter().zip(&point).all(|(a, b)| (a - b).abs() < 1e-5);
+                if !found.iter().any(near) {
+                    let spectrum = Spectrum::new(path, &point, 0.0)?;
+                    let leading = [spectrum.eigenvalues[0].re, spectrum.eigenvalues[0].im];
+                    found.push(Anchor { x: point, unstable: spectrum.unstable(), leading });
+                }
+            }
+            path.value(&x, 0.0, &mut value);
+            let flow = path.rnn.kind == Kind::Flow;
+            x.iter_mut()
+                .zip(&value)
+                .for_each(|(x, value)| *x = if flow { *x + part * value } else { *value });
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::Numeric {
+            what: "fixed points".into(),
+            reason: "Newton's method finds none from 16 trajectories; give one as a JSON file with a field x"
+                .into(),
+        });
+    }
+    let rank = |anchor: &Anchor| (anchor.unstable != 1, anchor.unstable);
+    let size = |anchor: &Anchor| {
+        if part < 1.0 { anchor.leading[0] } else { anchor.leading[0].hypot(anchor.leading[1]) }
+    };
+    found.sort_by(|a, b| rank(a).cmp(&rank(b)).then(size(b).total_cmp(&size(a))));
+    Ok(found)
+}
+
+/// What to compute.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Choice {
+    /// 1 or 2 state coordinates.
+    pub dimension: usize,
+    /// Number of the first eigenvalue, 0 the slowest or most unstable one.
+    pub eigenvalue: usize,
+    /// Order.
+    pub order: usize,
+    /// Whether the parameter is a coordinate; then one state coordinate.
+    pub moving: bool,
+    /// Residual that bounds the domain.
+    pub tolerance: f64,
+}
+
+/// A coefficient of R.
+#[derive(Clone, Debug, Serialize)]
+pub struct Coefficient {
+    /// Powers of the first and second coordinate; of a pair of z and its conjugate.
+    pub powers: [usize; 2],
+    /// Real and imaginary part, for each coordinate; of a pair for z.
+    pub values: Vec<[f64; 2]>,
+}
+
+/// Points with a name.
+#[derive(Clone, Debug, Serialize)]
+pub struct Curve {
+    /// What it is.
+    pub name: String,
+    /// Points.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// An SSM with all that follows from it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Study {
+    /// Map or flow.
+    pub kind: Kind,
+    /// Coordinates.
+    pub chart: Chart,
+    /// Order.
+    pub order: usize,
+    /// The first eigenvalues at the fixed point, at most 12, real and imaginary parts.
+    pub eigenvalues: Vec<[f64; 2]>,
+    /// How many are unstable.
+    pub unstable: usize,
+    /// Coefficients of R.
+    pub coefficients: Vec<Coefficient>,
+    /// Near-resonances, closer than 0.1.
+    pub resonances: Vec<Resonance>,
+    /// Estimated radius of convergence; none where the series ends.
+    pub radius: Option<f64>,
+    /// The residual that bounds the domain.
+    pub tolerance: f64,
+    /// Domain.
+    pub domain: Vec<Direction>,
+    /// R(p), of a map R(p) - p, along the first coordinate.
+    pub reduced: Vec<(f64, f64)>,
+    /// Residual against the first coordinate, for several orders.
+    pub residuals: Vec<Curve>,
+    /// Predicted fixed points.
+    pub roots: Vec<Root>,
+    /// Fixed points predicted by the Padé approximant of a line, with the residual there.
+    pub beyond: Vec<(f64, f64)>,
+    /// Predicted branch of fixed points, (mu, p).
+    pub branch: Vec<(f64, f64)>,
+    /// Predicted folds.
+    pub folds: Vec<Fold>,
+    /// Normal form, where the fixed point is at a bifurcation; of a pair always.
+    pub normal_form: Option<NormalForm>,
+    /// Backbone of a pair.
+    pub backbone: Option<Backbone>,
+}
+
+/// Places of a curve.
+const PLACES: usize = 241;
+
+/// The largest residual of a fixed point that a Padé approximant predicts: others are roots of a spurious pole.
+const BEYOND: f64 = 1e-2;
+
+/// How near criticality the fixed point of a normal form is.
+const CRITICAL: f64 = 1e-6;
+
+impl Study {
+    /// Computes it.
+    ///
+    /// # Errors
+    /// As [`line`], [`plane`], [`pair`] and [`with_parameter`]; a dimension that is not 1 or 2.
+    pub fn new(family: &impl Analytic, spectrum: &Spectrum, choice: &Choice) -> Result<Self> {
+        let Choice { dimension, eigenvalue, order, moving, tolerance } = *choice;
+        require((1..=2).contains(&dimension), "dimension", "1 or 2", dimension)?;
+        require(tolerance > 0.0, "tolerance", "a number above 0", tolerance)?;
+        require(!moving || dimension == 1, "dimension with a parameter", "1", dimension)?;
+        let enough = spectrum.x.len() >= eigenvalue + dimension;
+        require(enough, "eigenvalue", "one that the network has", eigenvalue)?;
+        if moving {
+            let ssm = with_parameter(family, spectrum, eigenvalue, order)?;
+            let mut study = Self::of(family, spectrum, &ssm, choice)?;
+            let far = 2.0 * study.reach();
+            study.folds = ssm.folds(family, far)?;
+            study.branch = ssm.branch_points(study.reach())?.into_iter().map(|(p, mu)| (mu, p)).collect();
+            study.normal_form = if order >= 3 { ssm.normal_form(CRITICAL)? } else { None };
+            return Ok(study);
+        }
+        if dimension == 1 {
+            let ssm = line(family, spectrum, eigenvalue, order)?;
+            let mut study = Self::of(family, spectrum, &ssm, choice)?;
+            study.normal_form = if order >= 3 { ssm.normal_form(CRITICAL)? } else { None };
+            let (l, m) = (order.div_ceil(2), order / 2);
+            let approximant = ssm.pade(l, m)?;
+            let places = places(1.5 * study.reach());
+            let points = places.map(|p| (p, approximant.residual(family, p))).collect();
+            let near = approximant.roots().into_iter().filter(|p| p.abs() < 3.0 * study.reach());
+            let roots = near.map(|p| (p, approximant.residual(family, p)));
+            study.beyond = roots.filter(|root| root.1 < BEYOND).collect();
+            study.residuals.push(Curve { name: format!("Padé [{l}/{m}]"), points });
+            return Ok(study);
+        }
+        if spectrum.eigenvalues[eigenvalue].im == 0.0 {
+            let ssm = plane(family, spectrum, [eigenvalue, eigenvalue + 1], order)?;
+            return Self::of(family, spectrum, &ssm, choice);
+        }
+        let ssm = pair(family, spectrum, eigenvalue, Style::Graph, order)?;
+        let mut study = Self::of(family, spectrum, &ssm, choice)?;
+        if order >= 3 {
+            let normal = pair(family, spectrum, eigenvalue, Style::NormalForm, order)?;
+            study.normal_form = normal.normal_form().ok();
+            study.backbone = Some(normal.backbone(family, study.reach(), 40)?);
+        }
+        Ok(study)
+    }
+
+    fn of<S: Scalar>(
+        family: &impl Family,
+        spectrum: &Spectrum,
+        ssm: &Ssm<S>,
+        choice: &Choice,
+    ) -> Result<Self> {
+        let parts = |value: c64| [value.re, value.im];
+        let shown = if S::PARTS == 2 || ssm.chart == Chart::Parameter { 1 } else { ssm.rates.len() };
+        let coefficients = (1..=ssm.order())
+            .flat_map(|k| (0..ssm.rates[0].width(k)).map(move |i| (k, i)))
+            .map(|(k, i)| Coefficient {
+                powers: [k - i, i],
+                values: ssm.rates[..shown].iter().map(|rate| parts(rate.get(k, i, 0).complex())).collect(),
+            })
+            .collect();
+        let radius = Some(ssm.radius()).filter(|radius| radius.is_finite());
+        let mut study = Self {
+            kind: ssm.kind,
+            chart: ssm.chart,
+            order: ssm.order(),
+            eigenvalues: spectrum.eigenvalues.iter().take(12).map(|&value| parts(value)).collect(),
+            unstable: spectrum.unstable(),
+            coefficients,
+            resonances: ssm.resonances(spectrum, 0.1),
+            radius,
+            tolerance: choice.tolerance,
+            domain: ssm.domain(family, choice.tolerance),
+            reduced: Vec::new(),
+            residuals: Vec::new(),
+            roots: Vec::new(),
+            beyond: Vec::new(),
+            branch: Vec::new(),
+            folds: Vec::new(),
+            normal_form: None,
+            backbone: None,
+        };
+        let reach = study.reach();
+        let at = |p: f64| if ssm.dimension() == 1 { vec![p] } else { vec![p, 0.0] };
+        let still = |p: f64| if ssm.kind == Kind::Map { p } else { 0.0 };
+        study.reduced = places(reach).map(|p| (p, ssm.reduced(&at(p))[0] - still(p))).collect();
+        let mut orders: Vec<usize> = [3, 5, 9, 15, 25].into_iter().filter(|&k| k < ssm.order()).collect();
+        orders.push(ssm.order());
+        study.residuals = orders
+            .into_iter()
+            .map(|order| {
+                let lower = ssm.truncated(order);
+                let points = places(1.5 * reach).map(|p| (p, lower.residual(family, &at(p)))).collect();
+                Curve { name: format!("order {order}"), points }
+            })
+            .collect();
+        study.roots = ssm.roots(family, reach)?;
+        Ok(study)
+    }
+
+    /// The largest |p| that is looked at: the radius of convergence, or 10 where the series ends, at least the domain.
+    #[must_use]
+    pub fn reach(&self) -> f64 {
+        let domain = self.domain.iter().map(|side| side.distance).fold(0.0, f64::max);
+        self.radius.unwrap_or(10.0).max(if self.chart == Chart::Parameter { 0.0 } else { domain.min(100.0) })
+    }
+}
+
+/// Evenly spaced places from -reach to reach.
+fn places(reach: f64) -> impl Iterator<Item = f64> {
+    (0..PLACES).map(move |k| reach * (2.0 * k as f64 / (PLACES - 1) as f64 - 1.0))
+}

@@ -1,0 +1,125 @@
+//! The figure of a spectral submanifold: its reduced dynamics and where they hold.
+
+use kuva::plot::{LegendPosition, LineStyle, ScatterPlot};
+use kuva::render::annotations::ReferenceLine;
+use kuva::render::layout::Layout;
+use kuva::render::plots::Plot;
+
+use crate::dynamics::Kind;
+use crate::dynamics::ssm::{Chart, Study};
+use crate::report::figures::{COLOURS, Figure, GREY, colour, grid, layout, line, log_y, with_powers_of_ten};
+
+/// The figure: R(p) with its roots, residual against p for several orders; of a parameter the branch with its folds; of
+/// a pair the backbone.
+#[must_use]
+pub fn figure(study: &Study) -> Figure {
+    let mut cells = vec![reduced(study)];
+    if !study.branch.is_empty() {
+        cells.push(branch(study));
+    }
+    if study.backbone.is_some() {
+        cells.extend([backbone(study, true), backbone(study, false)]);
+        cells.remove(0);
+    }
+    cells.push(residuals(study, cells.len() < 2));
+    let radius = study.radius.map_or("the series ends".into(), |radius| format!("{radius:.3}"));
+    let first = match study.chart {
+        _ if study.backbone.is_some() => {
+            "Left and middle: frequency and damping of the oscillation against its amplitude (the largest \
+             distance from the fixed point)."
+        }
+        Chart::Parameter => {
+            "Left: the reduced dynamics at the parameter of the anchor, with predicted fixed points (filled stable, open \
+             unstable along p). Middle: predicted fixed points against the parameter, folds marked."
+        }
+        _ => "Left: the reduced dynamics with predicted fixed points (filled stable, open unstable along p).",
+    };
+    let caption = format!(
+        "Spectral submanifold of order {}. {first} Right: the residual of the invariance equation against the (first) coordinate, by order; dashed the tolerance {:.0e}. Estimated radius of convergence: {radius}.",
+        study.order, study.tolerance
+    );
+    Figure { name: "ssm", caption, scene: grid(cells, 340.0) }
+}
+
+fn dots(points: Vec<(f64, f64)>, colour: &str) -> Plot {
+    Plot::Scatter(ScatterPlot::new().with_data(points).with_color(colour).with_size(4.5))
+}
+
+fn reduced(study: &Study) -> (Vec<Plot>, Layout) {
+    let mut plots = vec![Plot::Line(line(study.reduced.clone(), colour(0), 2.0))];
+    let stable = |value: [f64; 2]| match study.kind {
+        Kind::Flow => value[0] < 0.0,
+        Kind::Map => value[0].hypot(value[1]) < 1.0,
+    };
+    // Of two coordinates the curve is a section, which passes only through roots of the first axis.
+    let on_curve = study.roots.iter().filter(|root| root.p.get(1).is_none_or(|p| p.abs() < 1e-9));
+    let (filled, open): (Vec<_>, Vec<_>) = on_curve.partition(|root| stable(root.eigenvalues[0]));
+    let places = |roots: Vec<&crate::dynamics::ssm::Root>| {
+        roots.iter().map(|root| (root.p[0], 0.0)).collect::<Vec<_>>()
+    };
+    let (filled, open) = (places(filled), places(open));
+    if !filled.is_empty() {
+        plots.push(dots(filled, COLOURS[2]));
+    }
+    if !open.is_empty() {
+        plots.push(dots(open.clone(), COLOURS[1]));
+        let inner = ScatterPlot::new().with_data(open).with_color("#fffffe").with_size(2.5);
+        plots.push(Plot::Scatter(inner));
+    }
+    let name = if study.kind == Kind::Map { "R(p) - p" } else { "R(p)" };
+    let layout = layout(&plots, "p", name)
+        .with_ticks(5)
+        .with_reference_line(ReferenceLine::horizontal(0.0).with_color(GREY));
+    (plots, layout)
+}
+
+fn branch(study: &Study) -> (Vec<Plot>, Layout) {
+    let mut plots = vec![Plot::Line(line(study.branch.clone(), colour(0), 2.0))];
+    let places: Vec<f64> = study.branch.iter().map(|point| point.1).collect();
+    let (least, most) = places.iter().fold((f64::MAX, f64::MIN), |(a, b), &p| (a.min(p), b.max(p)));
+    let folds = study.folds.iter().filter(|fold| (least..=most).contains(&fold.p));
+    let folds: Vec<(f64, f64)> = folds.map(|fold| (fold.mu, fold.p)).collect();
+    if !folds.is_empty() {
+        plots.push(dots(folds, COLOURS[1]));
+    }
+    let layout = layout(&plots, "mu", "p of fixed points").with_ticks(4);
+    (plots, layout)
+}
+
+fn backbone(study: &Study, frequency: bool) -> (Vec<Plot>, Layout) {
+    let points = study.backbone.iter().flat_map(|backbone| &backbone.points);
+    let points: Vec<(f64, f64)> = points
+        .filter(|point| point.residual < 1e-2)
+        .map(|point| (if frequency { point.frequency } else { point.damping }, point.amplitude))
+        .collect();
+    let plots = vec![Plot::Line(line(points, colour(usize::from(!frequency)), 2.0))];
+    let layout =
+        layout(&plots, if frequency { "frequency" } else { "growth rate" }, "amplitude").with_ticks(4);
+    (plots, layout)
+}
+
+fn residuals(study: &Study, wide: bool) -> (Vec<Plot>, Layout) {
+    let mut exponents = vec![study.tolerance.log10()];
+    let mut plots = Vec::new();
+    for (k, curve) in study.residuals.iter().enumerate() {
+        let shown = curve.points.iter().copied().filter(|point| point.1 < 1e2);
+        // Below this it is rounding, and would stretch the axis.
+        let points = log_y(shown.map(|(p, residual)| (p, residual.max(1e-17))));
+        if points.is_empty() {
+            continue;
+        }
+        exponents.extend(points.iter().map(|point| point.1));
+        let style = if k < COLOURS.len() { LineStyle::Solid } else { LineStyle::Dashed };
+        plots.push(Plot::Line(line(points, colour(k), 1.8).with_line_style(style).with_legend(&curve.name)));
+    }
+    let layout = layout(&plots, "p", "residual")
+        .with_ticks(5)
+        .with_legend_position(if wide {
+            LegendPosition::OutsideRightTop
+        } else {
+            LegendPosition::InsideBottomRight
+        })
+        .with_reference_line(ReferenceLine::horizontal(study.tolerance.log10()).with_color(GREY));
+    let layout = with_powers_of_ten(layout, exponents.into_iter());
+    (plots, layout)
+}
