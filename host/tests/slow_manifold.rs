@@ -4,14 +4,15 @@ mod dynamics;
 
 use std::iter::zip;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use serde_json::Value;
 use tinyfold::dynamics::slow_manifold::{
-    Attractor, Batch, Bounds, DataManifold, Fit, Frame, Options, Projection, Ring, RingOptions, SlowManifold, Target,
-    Verdict, advance, choose_degree, nmte, spectrum,
+    Attractor, Batch, Bounds, DataManifold, Driven, Fit, Frame, Options, Projection, Ring, RingOptions, SlowManifold, Target,
+    Trials, Verdict, advance, choose_degree, nmte, psychometric, spectrum,
 };
 use tinyfold::dynamics::{Kind, Rnn, System};
 use tinyfold::format::arrays::ArrayFile;
@@ -29,21 +30,15 @@ fn mante(context: &str) -> (Rnn, Vec<Vec<f64>>) {
     (rnn, states.collect())
 }
 
-/// Milliseconds that this thread has run; 0 where the system does not tell.
-fn clock() -> f64 {
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    text.split(' ').next().and_then(|ns| ns.parse::<f64>().ok()).unwrap_or(0.0) * 1e-6
-}
-
-/// The least CPU time of several repeats, in ms, and the result.
+/// The least time of several repeats on one thread, in ms, and the result.
 fn best_of<T>(repeats: usize, mut work: impl FnMut() -> T) -> (f64, T) {
     faer::set_global_parallelism(faer::Par::Seq);
     let mut best = f64::MAX;
     let mut last = None;
     for _ in 0..repeats {
-        let start = clock();
+        let start = Instant::now();
         last = Some(work());
-        best = best.min(clock() - start);
+        best = best.min(start.elapsed().as_secs_f64() * 1e3);
     }
     (best, last.unwrap())
 }
@@ -287,5 +282,42 @@ fn a_manifold_learnt_from_trajectories_predicts_others() {
         let error = nmte(&model.predict(test, fit.cut), test, fit.cut, &frame.anchor);
         println!("flow from {name}: NMTE {error:.2e}");
         assert!(error <= 2e-3);
+    }
+}
+
+#[test]
+fn the_reduced_model_chooses_as_the_network() {
+    let network = dynamics::network("mante_tanh_n100_graded");
+    let file = ArrayFile::open(&dynamics::path("mante_tanh_n100_graded.safetensors")).unwrap();
+    let x0 = file.vector("x0", 100).unwrap();
+    for (context, channel) in [("ctx_motion", 0), ("ctx_colour", 1)] {
+        let (rnn, points) = mante(context);
+        let frame = Frame::choose(&rnn, &points).unwrap();
+        let line = SlowManifold::find(&rnn, &points, frame, &Options::default(), &false.into()).unwrap();
+        let mut held = vec![0.0; 4];
+        held[2 + channel] = 1.0;
+        let (time, driven) = best_of(3, || Driven::new(&network, &line, &held).unwrap());
+        println!("{context}: {time:.1} ms; p, r, s(p), y");
+        for p in line.range.even(9) {
+            println!("  {p:.3} {:.5} {:.3?} {:.3?}", line.speed(p), driven.input(p), driven.output(p));
+        }
+        // At a fixed point, s is the derivative of where an input pushes the state in the end of the fast directions.
+        let quiet = Trials {
+            channel,
+            distractor: Some(1 - channel),
+            strengths: vec![-0.2, -0.06, -0.02, 0.02, 0.06, 0.2],
+            noise: 0.0,
+            each: 6,
+            steps: 250,
+            seed: 5,
+        };
+        let noisy = Trials { noise: 0.5, each: 100, ..quiet.clone() };
+        for (name, trials) in [("noise-free", quiet), ("noisy", noisy)] {
+            let found = psychometric(&network, &driven, &trials, &x0).unwrap();
+            println!("  {name}: agreement {:.3}, output error {:.3}", found.agreement, found.output_error);
+            for row in &found.rows {
+                println!("    {:>6} network {:.2} reduced {:.2} same {:.2}", row.strength, row.network, row.reduced, row.agreement);
+            }
+        }
     }
 }

@@ -63,7 +63,7 @@ fn tanh(x: f64) -> f64 {
 }
 
 /// x = phi(x), column by column.
-fn activate_all(activation: Activation<f64>, x: &mut Mat<f64>) {
+pub(super) fn activate_all(activation: Activation<f64>, x: &mut Mat<f64>) {
     for k in 0..x.ncols() {
         let column = x.col_as_slice_mut(k);
         match activation {
