@@ -1,0 +1,369 @@
+//! Line and ring attractors, defined by the reduced dynamics.
+//!
+//! A curve that attracts is an attractor of its own points where the reduced speed is 0 everywhere: a continuum of fixed
+//! points. In numbers: no place moves faster than a bound near rounding. Where the speed is below a looser bound over
+//! most of the length, the curve is *slow*: a memory for a stated time, made of separate fixed points, nodes and saddles
+//! in turn. Else it is a chain of nodes and saddles. The bounds are part of the verdict.
+
+use std::f64::consts::TAU;
+use std::iter::zip;
+
+use faer::Mat;
+use faer::linalg::solvers::Solve;
+use serde::Serialize;
+
+use super::batch::Batch;
+use super::chebyshev::Interval;
+use super::curve::{SlowManifold, follow};
+use super::ring::Ring;
+use super::spectrum::{eigenvalues, index, norm, normal_rate};
+use crate::Result;
+use crate::dynamics::{Kind, System};
+
+/// A curve with two ends or closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// Between two fixed points.
+    Line,
+    /// Closed.
+    Ring,
+}
+
+/// What a curve is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// A continuum of fixed points: a line or ring attractor.
+    Attractor,
+    /// Slow over the stated part of its length, with separate fixed points.
+    Slow,
+    /// Nodes and saddles with fast flow between them.
+    Chain,
+    /// A closed curve without fixed points that is not slow.
+    Cycle,
+    /// States leave the curve sideways.
+    Repelling,
+}
+
+/// The bounds that a verdict is by. Lengths are parts of the whole curve, times those of the system.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Bounds {
+    /// Lengths per time below which nothing moves.
+    pub exact: f64,
+    /// Lengths per time below which it is slow.
+    pub slow: f64,
+    /// Part of the length that has to be slow.
+    pub range: f64,
+    /// Part of the length that counts as drifted.
+    pub drift: f64,
+    /// Longest time looked at.
+    pub horizon: f64,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { exact: 1e-9, slow: 0.01, range: 0.8, drift: 0.1, horizon: 1000.0 }
+    }
+}
+
+/// A true fixed point on a curve.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Point {
+    /// p of a line, the angle of a ring.
+    pub place: f64,
+    /// "node" without growing directions, else "saddle".
+    pub name: &'static str,
+    /// Growing directions.
+    pub index: usize,
+    /// The leading eigenvalue of the network and the next, real and imaginary part.
+    pub eigenvalues: Vec<(f64, f64)>,
+    /// Largest entry of F(x), of f(x) - x for a map.
+    pub residual: f64,
+    /// Distance in the largest entry from the curve's own state at the place.
+    pub distance: f64,
+    /// The state, n.
+    pub x: Vec<f64>,
+}
+
+/// Time until a state has drifted by the stated part of the length; `None` where it does not within the horizon.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Drift {
+    /// Over starts evenly along the curve: the least time.
+    pub shortest: Option<f64>,
+    /// That of the middle start in order of time.
+    pub median: Option<f64>,
+    /// Part of the starts that never drift so far within the horizon.
+    pub stay: f64,
+}
+
+/// What a curve of slow states is, and how well it keeps a place.
+#[derive(Clone, Debug, Serialize)]
+pub struct Attractor {
+    /// Line or ring.
+    pub shape: Shape,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The verdict in words, with bounds and points.
+    pub sentence: String,
+    /// What it is by.
+    pub bounds: Bounds,
+    /// Length in state space.
+    pub length: f64,
+    /// Fastest place, in lengths per time.
+    pub largest_speed: f64,
+    /// Part of the length that is slow.
+    pub slow_part: f64,
+    /// (place, signed speed in state space per time), evenly in the place.
+    pub profile: Vec<(f64, f64)>,
+    /// Growth rate of the slowest direction across the curve; negative if the curve attracts.
+    pub normal_rate: f64,
+    /// Fastest growth or decay along the curve, |dr/dp|.
+    pub tangential_rate: f64,
+    /// Fixed points on the curve, by place; none are listed of a continuum.
+    pub points: Vec<Point>,
+    /// Time to drift.
+    pub drift: Drift,
+    /// (time, root mean square of the distance from the start along the curve, in lengths).
+    pub memory: Vec<(f64, f64)>,
+}
+
+/// Either curve as a speed over a place.
+struct Curve<'a> {
+    shape: Shape,
+    kind: Kind,
+    range: Interval,
+    speed: &'a dyn Fn(f64) -> f64,
+    state: &'a dyn Fn(f64) -> Vec<f64>,
+    tangent: &'a dyn Fn(f64) -> Vec<f64>,
+    covector: &'a dyn Fn(&[f64]) -> Vec<f64>,
+    place: &'a dyn Fn(&[f64]) -> f64,
+    roots: Vec<f64>,
+}
+
+/// Samples of a profile.
+const SAMPLES: usize = 512;
+/// Starts of drift and memory.
+const STARTS: usize = 64;
+/// Places at which attraction across the curve is measured.
+const ACROSS: usize = 17;
+
+impl Attractor {
+    /// The verdict on a slow manifold between fixed points.
+    ///
+    /// # Errors
+    /// Eigenvalues that do not converge.
+    pub fn of_line<B: Batch + ?Sized>(system: &B, line: &SlowManifold, bounds: &Bounds) -> Result<Self> {
+        Self::of_curve(
+            system,
+            &Curve {
+                shape: Shape::Line,
+                kind: line.kind,
+                range: line.range,
+                speed: &|p| line.speed(p),
+                state: &|p| line.state(p),
+                tangent: &|p| line.tangent(p),
+                covector: &|_| line.frame.left.clone(),
+                place: &|x| line.frame.coordinate(x),
+                roots: line.roots(),
+            },
+            bounds,
+        )
+    }
+
+    /// The verdict on a closed curve.
+    ///
+    /// # Errors
+    /// Eigenvalues that do not converge.
+    pub fn of_ring<B: Batch + ?Sized>(system: &B, ring: &Ring, bounds: &Bounds) -> Result<Self> {
+        Self::of_curve(
+            system,
+            &Curve {
+                shape: Shape::Ring,
+                kind: ring.kind,
+                range: Interval { low: 0.0, high: TAU },
+                speed: &|theta| ring.speed(theta),
+                state: &|theta| ring.state(theta),
+                tangent: &|theta| ring.tangent(theta),
+                covector: &|x| ring.covector(x),
+                place: &|x| ring.angle(x),
+                roots: ring.roots(),
+            },
+            bounds,
+        )
+    }
+
+    fn of_curve<B: Batch + ?Sized>(system: &B, curve: &Curve<'_>, bounds: &Bounds) -> Result<Self> {
+        let places: Vec<f64> = curve.range.even(SAMPLES + 1).collect();
+        let stretch: Vec<f64> = places.iter().map(|&p| norm(&(curve.tangent)(p))).collect();
+        let profile: Vec<(f64, f64)> =
+            zip(&places, &stretch).map(|(&p, stretch)| (p, (curve.speed)(p) * stretch)).collect();
+        let width = (curve.range.high - curve.range.low) / SAMPLES as f64;
+        let pieces: Vec<f64> = stretch.windows(2).map(|ends| width * f64::midpoint(ends[0], ends[1])).collect();
+        let length: f64 = pieces.iter().sum();
+        let relative = |at: usize| (profile[at].1 / length).abs();
+        let largest_speed = (0..=SAMPLES).map(relative).fold(0.0, f64::max);
+        let slow: f64 = (0..SAMPLES).filter(|&k| relative(k).max(relative(k + 1)) <= bounds.slow).map(|k| pieces[k]).sum();
+        let mut normal = f64::NEG_INFINITY;
+        for p in curve.range.even(ACROSS) {
+            let x = (curve.state)(p);
+            normal = normal.max(normal_rate(system, &x, &(curve.tangent)(p), &(curve.covector)(&x))?);
+        }
+        let tangential_rate =
+            places.windows(2).map(|ends| ((curve.speed)(ends[1]) - (curve.speed)(ends[0])).abs() / width).fold(0.0, f64::max);
+        let exact = largest_speed <= bounds.exact;
+        let mut points = Vec::new();
+        for &root in curve.roots.iter().filter(|_| !exact) {
+            points.extend(point(system, curve, root)?);
+        }
+        let verdict = match () {
+            () if normal >= 0.0 => Verdict::Repelling,
+            () if exact => Verdict::Attractor,
+            () if slow >= bounds.range * length => Verdict::Slow,
+            () if curve.roots.is_empty() => Verdict::Cycle,
+            () => Verdict::Chain,
+        };
+        let (drift, memory) = kept(curve, &pieces, bounds);
+        let mut found = Self {
+            shape: curve.shape,
+            verdict,
+            sentence: String::new(),
+            bounds: *bounds,
+            length,
+            largest_speed,
+            slow_part: slow / length,
+            profile,
+            normal_rate: normal,
+            tangential_rate,
+            points,
+            drift,
+            memory,
+        };
+        found.sentence = found.words();
+        Ok(found)
+    }
+
+    /// Whether it is a line or ring attractor: a continuum of fixed points.
+    #[must_use]
+    pub fn is_attractor(&self) -> bool {
+        self.verdict == Verdict::Attractor
+    }
+
+    fn words(&self) -> String {
+        let shape = if self.shape == Shape::Line { "line" } else { "ring" };
+        let count = |name: &str| match self.points.iter().filter(|point| point.name == name).count() {
+            1 => format!("1 {name}"),
+            count => format!("{count} {name}s"),
+        };
+        let chain = if self.points.is_empty() {
+            "no fixed point on it: states go round".into()
+        } else {
+            format!("{} fixed points on it, {} and {}", self.points.len(), count("node"), count("saddle"))
+        };
+        let Bounds { exact, slow, .. } = self.bounds;
+        match self.verdict {
+            Verdict::Attractor => {
+                format!("{shape} attractor: nowhere faster than {exact:.0e} lengths per time, every state on it stays")
+            }
+            Verdict::Slow => format!(
+                "not a {shape} attractor but a slow {shape}: below {slow} lengths per time over {:.0} % of its length; {chain}",
+                100.0 * self.slow_part
+            ),
+            Verdict::Chain => format!(
+                "not a {shape} attractor but a chain of nodes and saddles: below {slow} lengths per time over {:.0} % of its length; {chain}",
+                100.0 * self.slow_part
+            ),
+            Verdict::Cycle => format!("not a {shape} attractor but a cycle: no fixed point on it"),
+            Verdict::Repelling => format!(
+                "not a {shape} attractor: states leave it sideways, at the rate {:.2e}; {chain}",
+                self.normal_rate
+            ),
+        }
+    }
+}
+
+/// Drift and memory from starts evenly along the place.
+fn kept(curve: &Curve<'_>, pieces: &[f64], bounds: &Bounds) -> (Drift, Vec<(f64, f64)>) {
+    let mut arcs = vec![0.0];
+    for piece in pieces {
+        arcs.push(arcs[arcs.len() - 1] + piece);
+    }
+    let length = arcs[pieces.len()];
+    let width = (curve.range.high - curve.range.low) / pieces.len() as f64;
+    // Length from the start of the curve; a ring counts its turns.
+    let arc = |p: f64| {
+        let at = (p - curve.range.low) / width;
+        let turns = if curve.shape == Shape::Ring { (at / pieces.len() as f64).floor() } else { 0.0 };
+        let at = (at - turns * pieces.len() as f64).clamp(0.0, pieces.len() as f64);
+        let k = (at as usize).min(pieces.len() - 1);
+        turns * length + arcs[k] + (at - k as f64) * pieces[k]
+    };
+    let range = match curve.shape {
+        Shape::Line => curve.range,
+        Shape::Ring => Interval { low: f64::NEG_INFINITY, high: f64::INFINITY },
+    };
+    let steps = if curve.kind == Kind::Map { bounds.horizon as usize } else { 2 * bounds.horizon as usize }.clamp(1, 100_000);
+    let h = bounds.horizon / steps as f64;
+    let ends = if curve.shape == Shape::Line { STARTS + 2 } else { STARTS + 1 };
+    let starts: Vec<f64> = curve.range.even(ends).skip(1).take(STARTS).collect();
+    let moves: Vec<Vec<f64>> = starts
+        .iter()
+        .map(|&start| {
+            let from = arc(start);
+            let path = follow(curve.kind, range, curve.speed, start, bounds.horizon, steps);
+            path.into_iter().map(|p| (arc(p) - from).abs() / length).collect()
+        })
+        .collect();
+    let mut times: Vec<f64> = moves
+        .iter()
+        .map(|moved| moved.iter().position(|m| *m >= bounds.drift).map_or(f64::INFINITY, |k| k as f64 * h))
+        .collect();
+    times.sort_unstable_by(f64::total_cmp);
+    let within = |time: f64| Some(time).filter(|time| time.is_finite());
+    let stay = times.iter().filter(|time| time.is_infinite()).count() as f64 / STARTS as f64;
+    let drift = Drift { shortest: within(times[0]), median: within(times[STARTS / 2]), stay };
+    // About eight times a factor of ten.
+    let mut shown: Vec<usize> = (0..).map(|k| 10_f64.powf(f64::from(k) / 8.0) as usize).take_while(|k| *k <= steps).collect();
+    shown.dedup();
+    let rms = |k: usize| (moves.iter().map(|moved| moved[k] * moved[k]).sum::<f64>() / STARTS as f64).sqrt();
+    (drift, shown.into_iter().map(|k| (k as f64 * h, rms(k))).collect())
+}
+
+/// The true fixed point at a root of the reduced speed, by Newton's method in the whole system; none if there is none.
+fn point<S: System + ?Sized>(system: &S, curve: &Curve<'_>, root: f64) -> Result<Option<Point>> {
+    let start = (curve.state)(root);
+    let Some((x, residual)) = newton(system, &start) else { return Ok(None) };
+    let values = eigenvalues(system, &x)?;
+    let index = index(curve.kind, &values);
+    let place = (curve.place)(&x);
+    let difference = zip(&x, (curve.state)(place)).map(|(a, b)| (a - b).abs());
+    Ok(Some(Point {
+        place,
+        name: if index == 0 { "node" } else { "saddle" },
+        index,
+        eigenvalues: values.iter().take(2).map(|value| (value.re, value.im)).collect(),
+        residual,
+        distance: difference.fold(0.0, f64::max),
+        x,
+    }))
+}
+
+/// Newton's method with at most 20 steps; `None` if the residual stays above 1e-11.
+fn newton<S: System + ?Sized>(system: &S, start: &[f64]) -> Option<(Vec<f64>, f64)> {
+    let n = start.len();
+    let (mut x, mut best) = (start.to_vec(), (start.to_vec(), f64::INFINITY));
+    for _ in 0..20 {
+        let mut residual = Mat::zeros(n, 1);
+        system.residual(&x, residual.col_as_slice_mut(0));
+        let size = residual.norm_max();
+        if !size.is_finite() || size >= best.1 {
+            break;
+        }
+        best = (x.clone(), size);
+        let mut jacobian = Mat::zeros(n, n);
+        system.residual_jacobian(&x, jacobian.as_mut());
+        jacobian.partial_piv_lu().solve_in_place(residual.as_mut());
+        zip(&mut x, residual.col_as_slice(0)).for_each(|(x, change)| *x -= change);
+    }
+    (best.1 < 1e-11).then_some(best)
+}

@@ -1,0 +1,263 @@
+//! Decision networks on their slow manifold: how inputs move the state, and the choices that the reduced model predicts.
+
+use std::iter::zip;
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, Par};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use serde::Serialize;
+use tinyfold_core::Form;
+
+use super::batch::{activate_all, advance};
+use super::chebyshev;
+use super::curve::SlowManifold;
+use super::spectrum::{dot, jacobian, left_eigenvector, norm};
+use crate::dynamics::{Kind, Rnn};
+use crate::error::require;
+use crate::network::Network;
+use crate::{Error, Result};
+
+/// A slow manifold with inputs and outputs: dp/dt = r(p) + s(p) · (u - u0), y = y(p).
+///
+/// s_k(p) = w(p) · dF/du_k with the selection vector w(p): the left eigenvector of the Jacobian at x(p) that belongs to
+/// the direction along the curve, w · x'(p) = 1. Exact at fixed points and to first order in the input.
+///
+/// Source: selection vector and line attractor of Mante et al., Nature 503 (2013) 78.
+#[derive(Clone, Debug, Serialize)]
+pub struct Driven {
+    /// The manifold under the held input u0, of a flow.
+    pub line: SlowManifold,
+    /// u0, I.
+    pub held: Vec<f64>,
+    /// Chebyshev series of s_k, a row an input.
+    pub inputs: Vec<Vec<f64>>,
+    /// Chebyshev series of the outputs, a row an output.
+    pub outputs: Vec<Vec<f64>>,
+    /// Places at which the selection vector was computed.
+    pub places: Vec<f64>,
+    /// w at the places, n each.
+    pub selection: Vec<Vec<f64>>,
+    /// Cosine of the angle of w and dF/du_k at the places, a row an input.
+    pub alignment: Vec<Vec<f64>>,
+}
+
+/// Degree of the series of inputs and outputs.
+const DEGREE: usize = 32;
+
+impl Driven {
+    /// Inputs and outputs of a network along its slow manifold under the held input `held`.
+    ///
+    /// # Errors
+    /// A manifold of a map; other numbers of inputs; eigenvectors that do not converge.
+    pub fn new(network: &Network, line: &SlowManifold, held: &[f64]) -> Result<Self> {
+        if line.kind == Kind::Map {
+            return Err(Error::input("slow manifold", "that of the flow", "that of the map"));
+        }
+        let rnn = Rnn::new(network, held, Kind::Flow)?;
+        let places = line.range.nodes(DEGREE);
+        let (inputs, outputs) = (network.input.ncols(), network.readout.nrows());
+        let mut selection = Vec::new();
+        let mut along = Mat::zeros(inputs, places.len());
+        let mut read = Mat::zeros(outputs, places.len());
+        let mut alignment = vec![Vec::new(); inputs];
+        let step = 1e-4 * (line.range.high - line.range.low);
+        for (j, &p) in places.iter().enumerate() {
+            let x = line.state(p);
+            let tangent = line.tangent(p);
+            // r'(p) is the eigenvalue along the curve at fixed points, and near it elsewhere.
+            let (low, high) = ((p - step).max(line.range.low), (p + step).min(line.range.high));
+            let slope = (line.speed(high) - line.speed(low)) / (high - low);
+            let mut w = left_eigenvector(&jacobian(&rnn, &x), slope, &line.frame.left)?;
+            let overlap = dot(&w, &tangent);
+            if overlap.abs() < 1e-9 * norm(&tangent) {
+                return Err(Error::Numeric {
+                    what: "selection vector".into(),
+                    reason: format!("at p = {p:.3} it is at a right angle to the curve: no gap between slow and fast there"),
+                });
+            }
+            w.iter_mut().for_each(|w| *w /= overlap);
+            let slopes = rnn.slopes(&x);
+            for k in 0..inputs {
+                let b = network.input.col_as_slice(k);
+                let b: Vec<f64> = match network.form {
+                    Form::Current => b.to_vec(),
+                    Form::Rate => zip(b, &slopes).map(|(b, slope)| b * slope).collect(),
+                };
+                along[(k, j)] = dot(&w, &b);
+                alignment[k].push(along[(k, j)] / (norm(&w) * norm(&b)).max(f64::MIN_POSITIVE));
+            }
+            let rates = rnn.rates(&x);
+            for o in 0..outputs {
+                let sum: f64 = rates.iter().enumerate().map(|(i, rate)| network.readout[(o, i)] * rate).sum();
+                read[(o, j)] = sum + network.output_bias[o];
+            }
+            selection.push(w);
+        }
+        let series = |values: Mat<f64>| -> Vec<Vec<f64>> {
+            let series = chebyshev::transform(DEGREE) * values.transpose();
+            (0..series.ncols()).map(|k| series.col_as_slice(k).to_vec()).collect()
+        };
+        Ok(Self {
+            line: line.clone(),
+            held: held.to_vec(),
+            inputs: series(along),
+            outputs: series(read),
+            places,
+            selection,
+            alignment,
+        })
+    }
+
+    /// s(p): how each input moves p, I.
+    #[must_use]
+    pub fn input(&self, p: f64) -> Vec<f64> {
+        let s = self.line.range.scaled(p);
+        self.inputs.iter().map(|series| chebyshev::sum(series, s)).collect()
+    }
+
+    /// y(p), O.
+    #[must_use]
+    pub fn output(&self, p: f64) -> Vec<f64> {
+        let s = self.line.range.scaled(p);
+        self.outputs.iter().map(|series| chebyshev::sum(series, s)).collect()
+    }
+
+    /// p after an Euler step of length `alpha` under u = u0 + `change`.
+    #[must_use]
+    pub fn step(&self, p: f64, change: &[f64], alpha: f64) -> f64 {
+        let driven = zip(&self.inputs, change).filter(|(_, u)| **u != 0.0);
+        let s = self.line.range.scaled(p);
+        let sum: f64 = driven.map(|(series, u)| chebyshev::sum(series, s) * u).sum();
+        (p + alpha * (self.line.speed(p) + sum)).clamp(self.line.range.low, self.line.range.high)
+    }
+
+    /// The place that a state off the manifold belongs to: where it will be after `settle` time, followed back along
+    /// the manifold.
+    #[must_use]
+    pub fn phase(&self, rnn: &Rnn, x: &[f64], settle: f64) -> f64 {
+        let mut state = Mat::from_fn(x.len(), 1, |i, _| x[i]);
+        advance(&Rnn { kind: Kind::Flow, ..rnn.clone() }, &mut state, settle, 0.25);
+        let end = self.line.frame.coordinate(state.col_as_slice(0));
+        let back = |p: f64| -self.line.speed(p);
+        let steps = (4.0 * settle).ceil().max(1.0) as usize;
+        let path = super::curve::follow(Kind::Flow, self.line.range, back, end, settle, steps);
+        path[steps]
+    }
+}
+
+/// Trials of a decision task: held evidence with noise on top, a choice by the sign of the first output at the end.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Trials {
+    /// The input whose strength is varied.
+    pub channel: usize,
+    /// An input that is to be ignored, with a strength drawn from the same list at random.
+    pub distractor: Option<usize>,
+    /// Strengths, of either sign.
+    pub strengths: Vec<f64>,
+    /// Standard deviation of the Gaussian noise on both inputs, anew each step.
+    pub noise: f64,
+    /// Trials for each strength.
+    pub each: usize,
+    /// Steps of a trial.
+    pub steps: usize,
+    /// Seed.
+    pub seed: u64,
+}
+
+/// Choices at one strength.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Choices {
+    /// Strength of the evidence.
+    pub strength: f64,
+    /// Part of the trials in which the network's first output ends above 0.
+    pub network: f64,
+    /// That of the reduced model.
+    pub reduced: f64,
+    /// Part of the trials in which both choose the same.
+    pub agreement: f64,
+}
+
+/// The psychometric curve of a network and of its reduced model on the same trials.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Psychometric {
+    /// One row a strength.
+    pub rows: Vec<Choices>,
+    /// Part of all trials in which both choose the same.
+    pub agreement: f64,
+    /// Root mean square of the difference of the last outputs.
+    pub output_error: f64,
+}
+
+/// Runs the trials on the network from the state x0 and on its reduced model.
+///
+/// # Errors
+/// Inputs that the network does not have, no strengths, a state of another length.
+pub fn psychometric(network: &Network, driven: &Driven, trials: &Trials, x0: &[f64]) -> Result<Psychometric> {
+    let inputs = network.input.ncols();
+    let most = trials.distractor.unwrap_or(0).max(trials.channel);
+    require(most < inputs, "input of the evidence", format!("below {inputs}"), most)?;
+    require(!trials.strengths.is_empty() && trials.each > 0, "trials", "at least 1", 0)?;
+    require(x0.len() == network.bias.len(), "first state", format!("{} numbers", network.bias.len()), x0.len())?;
+    require(network.readout.nrows() >= 1, "network", "at least 1 output", 0)?;
+    let rnn = Rnn::new(network, &driven.held, Kind::Map)?;
+    let count = trials.strengths.len() * trials.each;
+    let mut random = ChaCha8Rng::seed_from_u64(trials.seed);
+    let distractors: Vec<f64> =
+        (0..count).map(|_| trials.strengths[random.random_range(0..trials.strengths.len())]).collect();
+    let mut x = Mat::from_fn(x0.len(), count, |i, _| x0[i]);
+    let start = driven.phase(&rnn, x0, 30.0);
+    let mut places = vec![start; count];
+    let mut change = Mat::zeros(inputs, count);
+    for _ in 0..trials.steps {
+        for j in 0..count {
+            let mut noise = || if trials.noise > 0.0 { trials.noise * random.sample::<f64, _>(StandardNormal) } else { 0.0 };
+            change[(trials.channel, j)] = trials.strengths[j / trials.each] + noise();
+            if let Some(k) = trials.distractor {
+                change[(k, j)] = distractors[j] + noise();
+            }
+            places[j] = driven.step(places[j], change.col_as_slice(j), rnn.alpha);
+        }
+        x = step(&rnn, network, x, &change);
+    }
+    let readout = |j: usize| -> f64 {
+        let rates = rnn.rates(x.col_as_slice(j));
+        let sum: f64 = rates.iter().enumerate().map(|(i, rate)| network.readout[(0, i)] * rate).sum();
+        sum + network.output_bias[0]
+    };
+    let ends: Vec<(f64, f64)> = (0..count).map(|j| (readout(j), driven.output(places[j])[0])).collect();
+    let part = |ends: &[(f64, f64)], test: fn(&(f64, f64)) -> bool| {
+        ends.iter().filter(|end| test(end)).count() as f64 / ends.len() as f64
+    };
+    let same = |end: &(f64, f64)| (end.0 > 0.0) == (end.1 > 0.0);
+    let rows = zip(&trials.strengths, ends.chunks(trials.each))
+        .map(|(&strength, ends)| Choices {
+            strength,
+            network: part(ends, |end| end.0 > 0.0),
+            reduced: part(ends, |end| end.1 > 0.0),
+            agreement: part(ends, same),
+        })
+        .collect();
+    let square: f64 = ends.iter().map(|(a, b)| (a - b) * (a - b)).sum();
+    Ok(Psychometric { rows, agreement: part(&ends, same), output_error: (square / count as f64).sqrt() })
+}
+
+/// A step of the network for every column of x under inputs u0 + change.
+fn step(rnn: &Rnn, network: &Network, mut x: Mat<f64>, change: &Mat<f64>) -> Mat<f64> {
+    let (keep, gain) = rnn.factors();
+    let mut rates = x.clone();
+    if rnn.form == Form::Current {
+        activate_all(rnn.activation, &mut rates);
+    }
+    let mut p = Mat::from_fn(x.nrows(), x.ncols(), |i, _| rnn.drive[i]);
+    matmul(p.as_mut(), Accum::Add, rnn.w.as_ref(), rates.as_ref(), 1.0, Par::Seq);
+    matmul(p.as_mut(), Accum::Add, network.input.as_ref(), change.as_ref(), 1.0, Par::Seq);
+    if rnn.form == Form::Rate {
+        activate_all(rnn.activation, &mut p);
+    }
+    for j in 0..x.ncols() {
+        zip(x.col_as_slice_mut(j), p.col_as_slice(j)).for_each(|(x, p)| *x = keep * *x + gain * p);
+    }
+    x
+}

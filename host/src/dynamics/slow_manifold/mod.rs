@@ -1,0 +1,21 @@
+//! Slow manifolds: the curve that everything falls on, what is slow along it, and whether it is an attractor.
+//!
+//! [`SlowManifold`] is the curve between fixed points and [`Ring`] the closed curve around one, of a network whose
+//! equations are known; [`Attractor`] is the verdict on either. [`DataManifold`] is learnt from trajectories alone.
+//! [`Driven`] adds inputs and outputs: a decision network in one dimension.
+
+mod attractor;
+mod batch;
+pub mod chebyshev;
+mod curve;
+mod data;
+mod decision;
+mod ring;
+pub mod spectrum;
+
+pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict};
+pub use batch::{Batch, advance};
+pub use curve::{Frame, Options, SlowManifold};
+pub use data::{DataManifold, Fit, Projection, Target, Tried, choose_degree, delayed, nmte};
+pub use decision::{Choices, Driven, Psychometric, Trials, psychometric};
+pub use ring::{Ring, RingOptions};
