@@ -13,6 +13,9 @@ use super::linear::{Lu, column, dot, largest, moved};
 use crate::dynamics::Kind;
 
 const STEPS: usize = 15;
+/// Newton ends at this residual, or at one below the second that does not fall any more.
+const SMALL: f64 = 1e-14;
+const ACCEPTED: f64 = 1e-10;
 
 /// The eigenvalue that R_x is to have.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -205,8 +208,7 @@ pub(super) fn singular<F: Field + ?Sized>(
             return None;
         }
         let by = Lu::new(m).solve_vector(&rest);
-        let small = largest(&by) <= 1e-10 * (1.0 + largest(&y));
-        if residual <= 1e-10 && (small || residual >= best) {
+        if residual <= SMALL || (residual <= ACCEPTED && residual >= best) {
             return Some(Located { y, wanted, null, slopes, residual });
         }
         best = residual;
@@ -275,8 +277,7 @@ pub(super) fn crossing<F: Field + ?Sized>(field: &F, y: &[f64]) -> Option<Crossi
             return None;
         }
         let by = Lu::new(m).solve_vector(&rest);
-        let small = largest(&by) <= 1e-10 * (1.0 + largest(&y));
-        if residual <= 1e-10 && (small || residual >= best) {
+        if residual <= SMALL || (residual <= ACCEPTED && residual >= best) {
             if beta.abs() > 1e-9 {
                 return None;
             }

@@ -36,7 +36,7 @@ pub use starts::{newton, starts};
 
 use self::field::One;
 use self::linear::moved;
-use self::trace::{FixedPoints, Node, across, at_value, passes, turned, walk};
+use self::trace::{FixedPoints, Node, across, at_value, passes, resolve, turned, walk};
 use super::{Family, Kind};
 use crate::error::require;
 use crate::{Error, Result};
@@ -298,11 +298,7 @@ pub fn continuation<F: Family + ?Sized>(
     while settings.switch && next < search.branches.len() {
         let crossings = search.branches[next].special.iter();
         let crossings: Vec<(Vec<f64>, Vec<f64>)> = crossings
-            .filter_map(|special| {
-                let mut y = special.x.clone();
-                y.push(special.mu);
-                special.other.clone().map(|tangent| (y, tangent))
-            })
+            .filter_map(|special| special.other.clone().map(|tangent| (special.y(), tangent)))
             .collect();
         crossings.iter().for_each(|(y, tangent)| search.switch(y, tangent));
         next += 1;
@@ -345,32 +341,50 @@ impl<F: Family + ?Sized> Search<'_, F> {
         {
             return;
         }
-        let (settings, closed) = (self.settings, AtomicBool::new(false));
+        // A change of the index that nothing explains is a jump to another branch: again with shorter steps.
+        let mut settings = self.settings.clone();
+        let (mut nodes, mut branch) = self.both(&back, &forth, start, &settings);
+        for _ in 0..2 {
+            if branch.special.iter().all(|special| special.residual < 1e-6) {
+                break;
+            }
+            settings.turn *= 0.5;
+            settings.largest_step = (0.25 * settings.largest_step).max(settings.least_step);
+            settings.first_step = settings.first_step.min(settings.largest_step);
+            settings.points *= 2;
+            (nodes, branch) = self.both(&back, &forth, start, &settings);
+        }
+        self.branches.push(branch);
+        self.nodes.push(nodes);
+    }
+
+    fn both(&self, back: &Node, forth: &Node, start: Option<usize>, settings: &Settings) -> (Vec<Node>, Branch) {
+        let closed = AtomicBool::new(false);
         let run = |node: &Node, stop: &[&AtomicBool]| {
             walk(&mut self.curve(), node, &[settings.range], settings, stop)
         };
         let ((ahead, end), (behind, begin)) = rayon::join(
             || {
-                let done = run(&forth, &[self.stop]);
+                let done = run(forth, &[self.stop]);
                 closed.store(done.1 == End::Closed, Ordering::Relaxed);
                 done
             },
             // Of no use, whatever it found, if the branch is closed.
-            || run(&back, &[self.stop, &closed]),
+            || run(back, &[self.stop, &closed]),
         );
         let mut nodes: Vec<Node> = Vec::new();
         if end != End::Closed {
             nodes.extend(behind.into_iter().rev().map(|node| turned(node, -1.0)));
             if back.y != forth.y {
-                nodes.push(turned(back, -1.0));
+                nodes.push(turned(back.clone(), -1.0));
             }
         }
-        nodes.push(forth);
+        nodes.push(forth.clone());
         nodes.extend(ahead);
         let begin = if end == End::Closed { End::Closed } else { begin };
+        resolve(&self.curve(), &mut nodes, self.field.0.dimension(), settings);
         let branch = special::branch(&self.curve(), &nodes, [begin, end], start, settings);
-        self.branches.push(branch);
-        self.nodes.push(nodes);
+        (nodes, branch)
     }
 
     /// The branch along `tangent` through the branch point `y`.

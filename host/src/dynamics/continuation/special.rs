@@ -11,6 +11,8 @@ use crate::dynamics::Kind;
 
 /// Most halvings of an interval before Newton is given up.
 const HALVINGS: usize = 12;
+/// Most halvings where several eigenvalues cross at once.
+const DEPTH: usize = 40;
 /// Up to this dimension eigenvalues cost little: they are computed at every point.
 const SMALL: usize = 16;
 /// Most points between two at which eigenvalues are computed.
@@ -34,8 +36,7 @@ pub(super) fn branch<F: Field>(
     let index = search.index(nodes, &mut special, &mut spectra);
     // In order along the branch, also between the same two points.
     let place = |special: &Special| {
-        let mut y = special.x.clone();
-        y.push(special.mu);
+        let y = special.y();
         let (p, q) = (&nodes[special.after], &nodes[special.after + 1]);
         let chord = moved(&q.y, -1.0, &p.y);
         special.after as f64
@@ -52,6 +53,28 @@ pub(super) fn branch<F: Field>(
         }
     });
     Branch { points: points.collect(), special, ends, start }
+}
+
+impl Special {
+    fn new(kind: Bifurcation, y: &[f64], after: usize, change: i32, residual: f64) -> Self {
+        let (mu, x) = (y[y.len() - 1], y[..y.len() - 1].to_vec());
+        Self { kind, mu, x, after, change, angle: None, coefficients: None, residual, other: None }
+    }
+
+    /// (x, mu).
+    pub(super) fn y(&self) -> Vec<f64> {
+        let mut y = self.x.clone();
+        y.push(self.mu);
+        y
+    }
+}
+
+/// What was located, and where.
+fn located(found: Option<Located>) -> Option<(Located, Vec<f64>)> {
+    found.map(|found| {
+        let y = found.y.clone();
+        (found, y)
+    })
 }
 
 struct Along<'a, F> {
@@ -130,7 +153,9 @@ impl<F: Field> Along<'_, F> {
         if p.sign != q.sign {
             let changes = |p: &Node, q: &Node| p.sign != q.sign;
             let newton = |_: &Node, _: &Node, guess: &[f64]| {
-                crossing(self.field, guess).map(|crossing| (crossing.y.clone(), crossing)).map(|(y, c)| (c, y))
+                let found = crossing(self.field, guess)?;
+                let y = found.y.clone();
+                Some((found, y))
             };
             if let Some(crossing) = self.pin(p, q, |_, _| 0.5, changes, newton) {
                 let weights = self.curve.weights();
@@ -145,24 +170,16 @@ impl<F: Field> Along<'_, F> {
                 // A pitchfork's own branch turns round at the branch point.
                 fold &= own[n].abs() > 1e-6;
                 let change = if own[n].abs() > 1e-6 { self.crossing_change(&crossing, &own) } else { 0 };
-                found.push(Special {
-                    kind: Bifurcation::BranchPoint,
-                    mu: crossing.y[n],
-                    x: crossing.y[..n].to_vec(),
-                    after,
-                    change,
-                    angle: None,
-                    coefficients: None,
-                    residual: crossing.residual,
-                    other: Some(other.clone()),
-                });
+                let kind = Bifurcation::BranchPoint;
+                let special = Special::new(kind, &crossing.y, after, change, crossing.residual);
+                found.push(Special { other: Some(other.clone()), ..special });
             }
         }
         if fold {
             let at = |p: &Node, q: &Node| p.tangent[n] / (p.tangent[n] - q.tangent[n]);
             let newton = |p: &Node, q: &Node, guess: &[f64]| {
                 let v = moved(&p.tangent[..n], 1.0, &q.tangent[..n]);
-                singular(self.field, guess, Wanted::Zero, Null::start(v)).map(|l| (l.y.clone(), l)).map(|(y, l)| (l, y))
+                located(singular(self.field, guess, Wanted::Zero, Null::start(v)))
             };
             if let Some(located) = self.pin(p, q, at, |p, q| bends(p, q, n), newton) {
                 let mut tangent = located.null.v[0].clone();
@@ -177,8 +194,7 @@ impl<F: Field> Along<'_, F> {
         if flip {
             let changes = |p: &Node, q: &Node| self.flip_sign(p) != self.flip_sign(q);
             let newton = |_: &Node, _: &Node, guess: &[f64]| {
-                let v = (0..n).map(|i| 1.0 + 0.1 * (i as f64).sin()).collect();
-                singular(self.field, guess, Wanted::MinusTwo, Null::start(v)).map(|l| (l.y.clone(), l)).map(|(y, l)| (l, y))
+                located(singular(self.field, guess, Wanted::MinusTwo, Null::start(self.plain())))
             };
             if let Some(located) = self.pin(p, q, |_, _| 0.5, changes, newton) {
                 let along = moved(&p.tangent, 1.0, &q.tangent);
@@ -205,17 +221,8 @@ impl<F: Field> Along<'_, F> {
             Wanted::Pair(angle) => (Some(angle.abs()), 2),
             _ => (None, 1),
         };
-        Special {
-            kind,
-            mu: located.y[self.n],
-            x: located.y[..self.n].to_vec(),
-            after,
-            change: if growth > 0.0 { size } else { -size },
-            angle,
-            coefficients: None,
-            residual: located.residual,
-            other: None,
-        }
+        let change = if growth > 0.0 { size } else { -size };
+        Special { angle, ..Special::new(kind, &located.y, after, change, located.residual) }
     }
 
     /// The index at every node; adds Hopf and Neimark-Sacker points.
@@ -262,9 +269,9 @@ impl<F: Field> Along<'_, F> {
         spectra: &mut [Option<Vec<c64>>],
     ) {
         let kind = self.field.kind();
-        let (Some(before), Some(after)) = (&spectra[from], &spectra[to]) else { return };
+        let (Some(before), Some(after)) = (spectra[from].clone(), spectra[to].clone()) else { return };
         let missing =
-            count(kind, after) - count(kind, before) - changes[from..to].iter().sum::<i32>();
+            count(kind, &after) - count(kind, &before) - changes[from..to].iter().sum::<i32>();
         if missing == 0 {
             return;
         }
@@ -277,63 +284,77 @@ impl<F: Field> Along<'_, F> {
             self.settle(nodes, (middle, to), changes, special, spectra);
             return;
         }
+        let known: Vec<(Vec<f64>, i32)> = special
+            .iter()
+            .filter(|special| special.after == from)
+            .map(|special| (special.y(), special.change))
+            .collect();
+        let ends = [(&nodes[from], before.as_slice()), (&nodes[to], after.as_slice())];
+        self.pairs(ends, &known, 0, from, special);
         changes[from] += missing;
-        special.extend(self.pair(&nodes[from], &nodes[to], missing, from));
     }
 
-    /// The point between p and q where the index changes by `missing`, mostly a pair.
-    fn pair(&self, p: &Node, q: &Node, missing: i32, after: usize) -> Option<Special> {
-        let kind = self.field.kind();
-        let (mut p, mut q) = (p.clone(), q.clone());
-        let mut low = count(kind, &self.spectrum(&p)?);
-        for halving in 0..40 {
-            // A node on either side has the pair that is nearest to the boundary.
-            let nearest = |values: Vec<c64>| {
-                let pairs = values.into_iter().filter(|value| value.im > 0.0);
-                pairs.min_by(|a, b| beyond(kind, *a).abs().total_cmp(&beyond(kind, *b).abs()))
-            };
-            let (first, second) = (nearest(self.spectrum(&p)?), nearest(self.spectrum(&q)?));
-            if let (Some(a), Some(b), true) = (first, second, halving < HALVINGS) {
-                let (from, to) = (beyond(kind, a), beyond(kind, b));
-                let at = if from * to < 0.0 { from / (from - to) } else { 0.5 };
-                let value = a * (1.0 - at) + b * at;
-                let angle = if kind == Kind::Flow { value.im } else { value.arg() };
-                let guess = between(self.curve.weights(), &p, &q, at);
-                let v = (0..self.n).map(|i| 1.0 + 0.1 * (i as f64).sin()).collect();
-                if let Some(located) = singular(self.field, &guess, Wanted::Pair(angle), Null::start(v))
-                    && let Wanted::Pair(angle) = located.wanted
-                    && angle.abs() > 1e-6
-                    && self.inside(&p, &q, &located.y)
-                {
-                    let name = if kind == Kind::Flow { Bifurcation::Hopf } else { Bifurcation::NeimarkSacker };
-                    let along = moved(&p.tangent, 1.0, &q.tangent);
-                    let found = self.special(name, located, &along, after);
-                    return Some(Special { change: missing, ..found });
-                }
-            }
-            let Some(middle) = inner(self.curve, &p, &q, 0.5, self.settings.tolerance) else { break };
-            let here = count(kind, &self.spectrum(&middle)?);
-            if here == low {
-                (p, low) = (middle, here);
-            } else {
-                q = middle;
-            }
-            if (p.y[self.n] - q.y[self.n]).abs() < 1e-10 * (1.0 + p.y[self.n].abs()) && halving >= HALVINGS {
-                break;
-            }
+    /// Adds the points between two nodes where the index changes more than the known points explain, mostly pairs.
+    fn pairs(
+        &self,
+        [(p, before), (q, after)]: [(&Node, &[c64]); 2],
+        known: &[(Vec<f64>, i32)],
+        depth: usize,
+        place: usize,
+        out: &mut Vec<Special>,
+    ) {
+        let (kind, n) = (self.field.kind(), self.n);
+        let explained: i32 = known.iter().map(|(_, change)| change).sum();
+        let missing = count(kind, after) - count(kind, before) - explained;
+        if missing == 0 {
+            return;
         }
-        let middle = moved(&p.y, 1.0, &q.y);
-        Some(Special {
-            kind: Bifurcation::Multiple,
-            mu: 0.5 * middle[self.n],
-            x: middle[..self.n].iter().map(|x| 0.5 * x).collect(),
-            after,
-            change: missing,
-            angle: None,
-            coefficients: None,
-            residual: (p.y[self.n] - q.y[self.n]).abs(),
-            other: None,
-        })
+        if missing.abs() == 2
+            && let Some(found) = self.pair([(p, before), (q, after)], place)
+            && found.change == missing
+        {
+            out.push(found);
+            return;
+        }
+        let width = (p.y[n] - q.y[n]).abs();
+        let middle = inner(self.curve, p, q, 0.5, self.settings.tolerance).filter(|node| self.inside(p, q, &node.y));
+        let spectrum = middle.as_ref().and_then(|node| self.spectrum(node));
+        let fine = depth >= DEPTH || (depth >= HALVINGS && width < 1e-10 * (1.0 + p.y[n].abs()));
+        if let (Some(middle), Some(spectrum), false) = (&middle, &spectrum, fine) {
+            let first = |y: &[f64]| product(self.curve.weights(), &moved(y, -1.0, &middle.y), &middle.tangent) < 0.0;
+            let (low, high): (Vec<_>, Vec<_>) = known.iter().cloned().partition(|(y, _)| first(y));
+            self.pairs([(p, before), (middle, spectrum)], &low, depth + 1, place, out);
+            self.pairs([(middle, spectrum), (q, after)], &high, depth + 1, place, out);
+            return;
+        }
+        let y: Vec<f64> = std::iter::zip(&p.y, &q.y).map(|(a, b)| f64::midpoint(*a, *b)).collect();
+        let kind = Bifurcation::Multiple;
+        out.push(Special::new(kind, &y, place, missing, width));
+    }
+
+    /// Newton for the pair that crosses between two nodes, from the pairs nearest to the boundary of stability.
+    fn pair(&self, [(p, before), (q, after)]: [(&Node, &[c64]); 2], place: usize) -> Option<Special> {
+        let kind = self.field.kind();
+        let nearest = |values: &[c64]| {
+            let pairs = values.iter().copied().filter(|value| value.im > 0.0);
+            pairs.min_by(|a, b| beyond(kind, *a).abs().total_cmp(&beyond(kind, *b).abs()))
+        };
+        let (a, b) = (nearest(before)?, nearest(after)?);
+        let (from, to) = (beyond(kind, a), beyond(kind, b));
+        let at = if from * to < 0.0 { from / (from - to) } else { 0.5 };
+        let value = a * (1.0 - at) + b * at;
+        let angle = if kind == Kind::Flow { value.im } else { value.arg() };
+        let guess = between(self.curve.weights(), p, q, at);
+        let located = singular(self.field, &guess, Wanted::Pair(angle), Null::start(self.plain()))?;
+        let Wanted::Pair(angle) = located.wanted else { return None };
+        let name = if kind == Kind::Flow { Bifurcation::Hopf } else { Bifurcation::NeimarkSacker };
+        let along = moved(&p.tangent, 1.0, &q.tangent);
+        (angle.abs() > 1e-6 && self.inside(p, q, &located.y)).then(|| self.special(name, located, &along, place))
+    }
+
+    /// A vector that is across no eigenvector but by chance.
+    fn plain(&self) -> Vec<f64> {
+        (0..self.n).map(|i| 1.0 + 0.5 * (i as f64).sin()).collect()
     }
 }
 

@@ -49,7 +49,15 @@ pub fn newton<F: Family + ?Sized>(family: &F, x: &[f64], mu: f64) -> Option<Vec<
     None
 }
 
-/// Distinct fixed points at every mu, by [`newton`] from states of `trajectories` random trajectories.
+/// Adds a fixed point that is not known.
+fn add(found: &mut Vec<Start>, x: Option<Vec<f64>>, mu: f64) {
+    let new = |x: &Vec<f64>| found.iter().all(|known| largest(&moved(&known.x, -1.0, x)) > 1e-6);
+    if let Some(x) = x.filter(new) {
+        found.push(Start { mu, x });
+    }
+}
+
+/// Distinct fixed points at every mu, by [`newton`] from states of random trajectories and from middles of those found.
 ///
 /// The trajectories start at standard normal states; states are taken at times 0 to 200 (steps of a map, units of time
 /// of a flow), more of them early. Not every fixed point is found so; give those of a thorough search where you can.
@@ -77,10 +85,17 @@ pub fn starts<F: Family + ?Sized>(family: &F, mus: &[f64], trajectories: usize, 
                 }
                 if step == next || step == steps {
                     next *= 3;
-                    let Some(x) = newton(family, &x, mu) else { continue };
-                    if found.iter().all(|known| largest(&moved(&known.x, -1.0, &x)) > 1e-6) {
-                        found.push(Start { mu, x });
-                    }
+                    add(&mut found, newton(family, &x, mu), mu);
+                }
+            }
+        }
+        // Saddles lie between what trajectories find.
+        for _ in 0..2 {
+            let known: Vec<Vec<f64>> = found.iter().take(16).map(|start| start.x.clone()).collect();
+            for (i, a) in known.iter().enumerate() {
+                for b in &known[..i] {
+                    let middle: Vec<f64> = std::iter::zip(a, b).map(|(a, b)| f64::midpoint(*a, *b)).collect();
+                    add(&mut found, newton(family, &middle, mu), mu);
                 }
             }
         }

@@ -167,6 +167,14 @@ pub(super) fn passes(curve: &impl Curve, p: &Node, q: &Node, y: &[f64], toleranc
     across(curve, &start, &chord, tolerance).is_some_and(|(node, _)| near(&node.y, y, 1e-6))
 }
 
+/// Whether the chord from p to q is that of their tangents, by the trapezoidal rule: not a jump to another branch.
+fn smooth(weights: &[f64], p: &Node, q: &Node) -> bool {
+    let chord = moved(&q.y, -1.0, &p.y);
+    let length = product(weights, &chord, &chord).sqrt();
+    let off = moved(&moved(&chord, -0.5 * length, &p.tangent), -0.5 * length, &q.tangent);
+    product(weights, &off, &off).sqrt() <= 0.04 * length
+}
+
 /// Steps from `start` along its tangent until a limit; the points after `start`.
 pub(super) fn walk(
     curve: &mut impl Curve,
@@ -190,10 +198,8 @@ pub(super) fn walk(
         let guess = moved(&last.y, length, &last.tangent);
         let next = across(curve, &guess, &last.tangent, settings.tolerance).and_then(|(node, steps)| {
             let cosine = product(curve.weights(), &node.tangent, &last.tangent);
-            let off = moved(&node.y, -1.0, &guess);
-            let near = product(curve.weights(), &off, &off).sqrt() <= 0.5 * length;
             let turn = cosine.clamp(-1.0, 1.0).acos();
-            (near && turn <= settings.turn).then_some((node, steps, turn))
+            (turn <= settings.turn && smooth(curve.weights(), &last, &node)).then_some((node, steps, turn))
         });
         let Some((node, steps, turn)) = next else {
             length *= 0.5;
@@ -234,6 +240,54 @@ pub(super) fn walk(
         last = node;
     }
     (nodes, End::Points)
+}
+
+/// Adds points where a cubic does not resolve how parameter k moves: there folds could hide between two points.
+///
+/// The turn of the tangent does not see them where the branch is nearly vertical, as along a line attractor. The slope
+/// at every point is compared with that of the cubic through its two neighbours.
+pub(super) fn resolve(curve: &impl Curve, nodes: &mut Vec<Node>, k: usize, settings: &Settings) {
+    const ROUNDS: usize = 5;
+    const SHARE: f64 = 0.25;
+    let weights = curve.weights();
+    let distance = |p: &Node, q: &Node| {
+        let chord = moved(&q.y, -1.0, &p.y);
+        product(weights, &chord, &chord).sqrt()
+    };
+    // Whether the pieces before and after a point are resolved.
+    let mut suspect = vec![true; nodes.len()];
+    for _ in 0..ROUNDS {
+        let mut split = vec![false; nodes.len()];
+        for at in (1..nodes.len().saturating_sub(1)).filter(|&at| suspect[at]) {
+            let [p, here, q] = [at - 1, at, at + 1].map(|at| &nodes[at]);
+            let (before, after) = (distance(p, here), distance(here, q));
+            let (length, at_share) = (before + after, before / (before + after));
+            let mean = (q.y[k] - p.y[k]) / length;
+            let slope = 6.0 * at_share * (1.0 - at_share) * mean
+                + (1.0 - at_share) * (1.0 - 3.0 * at_share) * p.tangent[k]
+                + at_share * (3.0 * at_share - 2.0) * q.tangent[k];
+            let largest = [p, here, q].iter().fold(0.0, |most: f64, node| most.max(node.tangent[k].abs()));
+            if (slope - here.tangent[k]).abs() > SHARE * largest && length > 10.0 * settings.least_step {
+                (split[at - 1], split[at]) = (true, true);
+            }
+        }
+        if !split.contains(&true) {
+            return;
+        }
+        let (mut next, mut fresh) = (Vec::with_capacity(2 * nodes.len()), Vec::new());
+        for at in 0..nodes.len() {
+            let near = split[at] || (at > 0 && split[at - 1]);
+            next.push(nodes[at].clone());
+            fresh.push(near);
+            if split[at]
+                && let Some(node) = inner(curve, &nodes[at], &nodes[at + 1], 0.5, settings.tolerance)
+            {
+                next.push(node);
+                fresh.push(true);
+            }
+        }
+        (*nodes, suspect) = (next, fresh);
+    }
 }
 
 /// The node, walked the other way if `direction` is -1.
