@@ -1,0 +1,417 @@
+//! Continuation: branches of fixed points and cycles in a parameter, and where they bifurcate.
+//!
+//! A branch is a curve R(x, mu) = 0 in (x, mu), with R = F of a flow and f - x of a map. It is followed by
+//! pseudo-arclength: from (x, mu) along the tangent t by a length, then Newton for R = 0 on the plane across t. Steps
+//! are chosen by the turn of the tangent.
+//!
+//! | point | of the eigenvalues of F_x (flow) or f_x (map) | seen by |
+//! |---|---|---|
+//! | fold | one is 0, 1 | the tangent's part along mu changes sign |
+//! | branch point | one is 0, 1, and two branches cross | det \[R_x R_mu; t\] changes sign |
+//! | flip | one is -1 | det (f_x + I) changes sign |
+//! | Hopf, Neimark-Sacker | i omega, exp(i theta) | the index changes by two |
+//!
+//! Each is then located by Newton on a minimally augmented system. The index is counted from all eigenvalues at a few
+//! points, more where eigenvalues are near the boundary of stability; between them it follows from the special points.
+//!
+//! Source: Govaerts 2000, Numerical methods for bifurcations of dynamical equilibria; Kuznetsov 2004, Elements of applied
+//! bifurcation theory, chapter 10.
+
+mod cycle;
+mod field;
+mod linear;
+mod locate;
+mod plane;
+mod special;
+mod starts;
+mod trace;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+
+pub use cycle::Iterate;
+pub use plane::{Codimension, FoldCurve, FoldPoint, Plane, Slice, TwoParameter, fold_curve};
+pub use starts::{newton, starts};
+
+use self::field::One;
+use self::linear::moved;
+use self::trace::{FixedPoints, Node, across, at_value, passes, resolve, turned, walk};
+use super::{Family, Kind};
+use crate::error::require;
+use crate::{Error, Result};
+
+/// How branches are followed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Least and greatest mu.
+    pub range: (f64, f64),
+    /// A branch ends where max |x_i| is above this.
+    pub bound: f64,
+    /// Length of the first step; the length of (x, mu) is sqrt(mean x² + (mu / width of the range)²).
+    pub first_step: f64,
+    /// Length of the longest step.
+    pub largest_step: f64,
+    /// A branch ends where steps of this length fail.
+    pub least_step: f64,
+    /// Most points of a branch on each side of its start.
+    pub points: usize,
+    /// Largest turn of the tangent in a step, in radians.
+    pub turn: f64,
+    /// Newton ends below this max |R_i|.
+    pub tolerance: f64,
+    /// How many leading eigenvalues are kept.
+    pub eigenvalues: usize,
+    /// Whether to follow the other branches through branch points.
+    pub switch: bool,
+    /// Most branches.
+    pub branches: usize,
+}
+
+impl Settings {
+    /// The usual settings for a range of mu.
+    #[must_use]
+    pub fn new(low: f64, high: f64) -> Self {
+        Self {
+            range: (low, high),
+            bound: 1e3,
+            first_step: 1e-2,
+            largest_step: 0.2,
+            least_step: 1e-8,
+            points: 2000,
+            turn: 0.45,
+            tolerance: 1e-11,
+            eigenvalues: 4,
+            switch: true,
+            branches: 200,
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        let (low, high) = self.range;
+        let found = format!("{low}, {high}");
+        require(low < high && (high - low).is_finite(), "range of mu", "two finite numbers, the lower first", found)?;
+        let steps = [self.least_step, self.first_step, self.largest_step];
+        let ordered = steps[0] > 0.0 && steps.is_sorted() && steps[2].is_finite();
+        require(ordered, "steps", "0 < least <= first <= largest", format!("{steps:?}"))?;
+        require(self.turn > 0.0 && self.turn < 1.5, "turn", "above 0 and below 1.5 radians", self.turn)?;
+        require(self.tolerance > 0.0, "tolerance", "above 0", self.tolerance)?;
+        require(self.points > 0 && self.branches > 0, "points and branches", "at least 1", "0")
+    }
+}
+
+/// A fixed point from which a branch is followed.
+#[derive(Clone, Debug, Serialize)]
+pub struct Start {
+    /// mu.
+    pub mu: f64,
+    /// x or near it, n.
+    pub x: Vec<f64>,
+}
+
+/// What happens at a special point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bifurcation {
+    /// Two fixed points meet and vanish: saddle-node.
+    Fold,
+    /// Two branches cross: transcritical or pitchfork.
+    BranchPoint,
+    /// A pair i omega of a flow: a limit cycle is born.
+    Hopf,
+    /// A multiplier -1 of a map: period doubling.
+    Flip,
+    /// A pair exp(i theta) of a map: an invariant circle is born.
+    NeimarkSacker,
+    /// More than one real eigenvalue crosses at once, as symmetry makes them do; located by bisection.
+    Multiple,
+}
+
+impl Bifurcation {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fold => "fold",
+            Self::BranchPoint => "branch point",
+            Self::Hopf => "Hopf",
+            Self::Flip => "flip",
+            Self::NeimarkSacker => "Neimark-Sacker",
+            Self::Multiple => "multiple",
+        }
+    }
+}
+
+/// A bifurcation on a branch.
+#[derive(Clone, Debug, Serialize)]
+pub struct Special {
+    /// What it is.
+    pub kind: Bifurcation,
+    /// mu.
+    pub mu: f64,
+    /// x, n.
+    pub x: Vec<f64>,
+    /// It lies between points `after` and `after + 1` of its branch.
+    pub after: usize,
+    /// How much the index changes there along the branch.
+    pub change: i32,
+    /// omega of Hopf, theta in (0, pi) of Neimark-Sacker.
+    pub angle: Option<f64>,
+    /// Of a fold, (a, b) in dz/dt = b (mu - mu_0) + a z² (map: z' - z), z along the unit null vector, b > 0.
+    ///
+    /// a < 0: the two fixed points are on the side of larger mu.
+    pub coefficients: Option<[f64; 2]>,
+    /// Largest absolute value of the equations that were solved.
+    pub residual: f64,
+    /// Of a branch point: tangent of the other branch, (x, mu).
+    #[serde(skip)]
+    pub other: Option<Vec<f64>>,
+}
+
+/// A point of a branch.
+#[derive(Clone, Debug, Serialize)]
+pub struct Point {
+    /// mu.
+    pub mu: f64,
+    /// x, n.
+    pub x: Vec<f64>,
+    /// How many eigenvalues are unstable.
+    pub index: usize,
+    /// Leading eigenvalues as (real, imaginary), least stable first; empty where the index needed none.
+    pub eigenvalues: Vec<[f64; 2]>,
+}
+
+/// Why a branch ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum End {
+    /// At a limit of mu.
+    Range,
+    /// max |x_i| is above the bound.
+    Bound,
+    /// It comes back to its start: an isola.
+    Closed,
+    /// The number of points is used up.
+    Points,
+    /// The shortest step fails.
+    Step,
+    /// It was stopped.
+    Stopped,
+}
+
+/// A branch of fixed points.
+#[derive(Clone, Debug, Serialize)]
+pub struct Branch {
+    /// Points in order; of a closed branch the last comes before the first.
+    pub points: Vec<Point>,
+    /// Bifurcations in order.
+    pub special: Vec<Special>,
+    /// Why it ends before the first point and after the last.
+    pub ends: [End; 2],
+    /// The start it was followed from; `None` if it was found at a branch point.
+    pub start: Option<usize>,
+}
+
+impl Branch {
+    /// Whether it is an isola.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.ends[1] == End::Closed
+    }
+}
+
+/// All branches found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Diagram {
+    /// Branches, in the order of their starts, then of the branch points.
+    pub branches: Vec<Branch>,
+    /// Starts from which Newton does not converge.
+    pub failed: Vec<usize>,
+}
+
+/// Follows the branches of fixed points through `starts` and, if wanted, those that cross them.
+///
+/// A start on a branch that is known already is skipped; so isolas are found by giving all fixed points at several mu.
+/// `stop` ends the work early: what was found is kept.
+///
+/// # Errors
+/// A range, steps or starts that are not as said; no start converges.
+///
+/// ```
+/// use std::sync::atomic::AtomicBool;
+/// use faer::MatMut;
+/// use tinyfold::dynamics::{Family, Kind};
+/// use tinyfold::dynamics::continuation::{Bifurcation, Settings, Start, continuation};
+///
+/// /// dx/dt = mu - x².
+/// struct Parabola;
+/// impl Family for Parabola {
+///     fn dimension(&self) -> usize { 1 }
+///     fn kind(&self) -> Kind { Kind::Flow }
+///     fn value(&self, x: &[f64], mu: f64, out: &mut [f64]) { out[0] = mu - x[0] * x[0]; }
+///     fn jacobian(&self, x: &[f64], _: f64, mut out: MatMut<'_, f64>) { out[(0, 0)] = -2.0 * x[0]; }
+///     fn derivative(&self, _: &[f64], _: f64, out: &mut [f64]) { out[0] = 1.0; }
+/// }
+///
+/// let starts = [Start { mu: 0.5, x: vec![0.7] }];
+/// let diagram = continuation(&Parabola, &starts, &Settings::new(-1.0, 1.0), &AtomicBool::new(false))?;
+/// let fold = &diagram.branches[0].special[0];
+/// assert_eq!(fold.kind, Bifurcation::Fold);
+/// assert!(fold.mu.abs() < 1e-12);
+/// # Ok::<(), tinyfold::Error>(())
+/// ```
+pub fn continuation<F: Family + ?Sized>(
+    family: &F,
+    starts: &[Start],
+    settings: &Settings,
+    stop: &AtomicBool,
+) -> Result<Diagram> {
+    settings.check()?;
+    let (n, (low, high)) = (family.dimension(), settings.range);
+    require(n > 0, "dimension", "at least 1", n)?;
+    require(!starts.is_empty(), "starts", "at least one", "none")?;
+    for (k, start) in starts.iter().enumerate() {
+        let place = format!("start {k}");
+        require(start.x.len() == n, &place, format!("{n} numbers"), start.x.len())?;
+        require(start.x.iter().all(|x| x.is_finite()), &place, "finite numbers", "one that is not")?;
+        require((low..=high).contains(&start.mu), &place, format!("mu from {low} to {high}"), start.mu)?;
+    }
+    let field = One(family);
+    let mut search = Search { field, settings, stop, nodes: Vec::new(), branches: Vec::new() };
+    let mut failed = Vec::new();
+    for (k, start) in starts.iter().enumerate() {
+        let mut y = start.x.clone();
+        y.push(start.mu);
+        match at_value(&search.curve(), &y, n, settings.tolerance) {
+            Some(node) => search.follow([turned(node.clone(), -1.0), node], Some(k)),
+            None => failed.push(k),
+        }
+    }
+    if search.branches.is_empty() && !stop.load(Ordering::Relaxed) {
+        return Err(Error::Numeric {
+            what: "continuation".into(),
+            reason: "Newton converges from none of the starts; give fixed points, as of `tinyfold dynamics fixed-points`"
+                .into(),
+        });
+    }
+    let mut next = 0;
+    while settings.switch && next < search.branches.len() {
+        let crossings = search.branches[next].special.iter();
+        let crossings: Vec<(Vec<f64>, Vec<f64>)> = crossings
+            .filter_map(|special| special.other.clone().map(|tangent| (special.y(), tangent)))
+            .collect();
+        crossings.iter().for_each(|(y, tangent)| search.switch(y, tangent));
+        next += 1;
+    }
+    Ok(Diagram { branches: search.branches, failed })
+}
+
+/// Branches as they are found.
+struct Search<'a, F: Family + ?Sized> {
+    field: One<'a, F>,
+    settings: &'a Settings,
+    stop: &'a AtomicBool,
+    nodes: Vec<Vec<Node>>,
+    branches: Vec<Branch>,
+}
+
+impl<F: Family + ?Sized> Search<'_, F> {
+    fn curve(&self) -> FixedPoints<'_, One<'_, F>> {
+        FixedPoints::new(&self.field, self.settings.range)
+    }
+
+    /// Whether a branch goes through `y`.
+    fn known(&self, y: &[f64]) -> bool {
+        let curve = self.curve();
+        let closing = |nodes: &Vec<Node>, branch: &Branch| {
+            branch.is_closed() && passes(&curve, &nodes[nodes.len() - 1], &nodes[0], y, self.settings.tolerance)
+        };
+        let pairs = |nodes: &Vec<Node>| {
+            nodes.windows(2).any(|pair| passes(&curve, &pair[0], &pair[1], y, self.settings.tolerance))
+        };
+        std::iter::zip(&self.nodes, &self.branches)
+            .any(|(nodes, branch)| pairs(nodes) || closing(nodes, branch))
+    }
+
+    /// Both ways from a point; `back` walks away from `forth`. The two may be the same point.
+    fn follow(&mut self, [back, forth]: [Node; 2], start: Option<usize>) {
+        if self.branches.len() >= self.settings.branches
+            || self.stop.load(Ordering::Relaxed)
+            || self.known(&forth.y)
+        {
+            return;
+        }
+        // A change of the index that nothing explains is a jump to another branch: again with shorter steps.
+        let mut settings = self.settings.clone();
+        let (mut nodes, mut branch) = self.both(&back, &forth, start, &settings);
+        for _ in 0..2 {
+            if branch.special.iter().all(|special| special.residual < 1e-6) {
+                break;
+            }
+            settings.turn *= 0.5;
+            settings.largest_step = (0.25 * settings.largest_step).max(settings.least_step);
+            settings.first_step = settings.first_step.min(settings.largest_step);
+            settings.points *= 2;
+            (nodes, branch) = self.both(&back, &forth, start, &settings);
+        }
+        self.branches.push(branch);
+        self.nodes.push(nodes);
+    }
+
+    fn both(&self, back: &Node, forth: &Node, start: Option<usize>, settings: &Settings) -> (Vec<Node>, Branch) {
+        let closed = AtomicBool::new(false);
+        let run = |node: &Node, stop: &[&AtomicBool]| {
+            walk(&mut self.curve(), node, &[settings.range], settings, stop)
+        };
+        let ((ahead, end), (behind, begin)) = rayon::join(
+            || {
+                let done = run(forth, &[self.stop]);
+                closed.store(done.1 == End::Closed, Ordering::Relaxed);
+                done
+            },
+            // Of no use, whatever it found, if the branch is closed.
+            || run(back, &[self.stop, &closed]),
+        );
+        let mut nodes: Vec<Node> = Vec::new();
+        if end != End::Closed {
+            nodes.extend(behind.into_iter().rev().map(|node| turned(node, -1.0)));
+            if back.y != forth.y {
+                nodes.push(turned(back.clone(), -1.0));
+            }
+        }
+        nodes.push(forth.clone());
+        nodes.extend(ahead);
+        let begin = if end == End::Closed { End::Closed } else { begin };
+        resolve(&self.curve(), &mut nodes, self.field.0.dimension(), settings);
+        let branch = special::branch(&self.curve(), &nodes, [begin, end], start, settings);
+        (nodes, branch)
+    }
+
+    /// The branch along `tangent` through the branch point `y`.
+    fn switch(&mut self, y: &[f64], tangent: &[f64]) {
+        let curve = self.curve();
+        let length = trace::product(trace::Curve::weights(&curve), tangent, tangent).sqrt();
+        let (low, high) = self.settings.range;
+        let side = |direction: f64| {
+            let along: Vec<f64> = tangent.iter().map(|t| direction * t / length).collect();
+            let guess = moved(y, self.settings.first_step, &along);
+            let node = across(&curve, &guess, &along, self.settings.tolerance)?.0;
+            let mu = node.y[y.len() - 1];
+            // Not the branch that is known: as near to the guess as a smooth curve is.
+            let off = moved(&node.y, -1.0, &guess);
+            let near = trace::product(trace::Curve::weights(&curve), &off, &off).sqrt();
+            (near < 0.5 * self.settings.first_step && (low..=high).contains(&mu)).then_some(node)
+        };
+        if let (Some(back), Some(forth)) = (side(-1.0), side(1.0)) {
+            self.follow([back, forth], None);
+        }
+    }
+}
+
+/// How far an eigenvalue of the value's derivative is beyond the boundary of stability.
+fn beyond(kind: Kind, eigenvalue: faer::c64) -> f64 {
+    match kind {
+        Kind::Flow => eigenvalue.re,
+        Kind::Map => eigenvalue.norm() - 1.0,
+    }
+}

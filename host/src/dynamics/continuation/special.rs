@@ -1,0 +1,391 @@
+//! Bifurcations along a branch, and its index.
+
+use faer::{Mat, c64};
+
+use super::field::{Field, derivative, second};
+use super::linear::{Lu, dot, eigenvalues, moved};
+use super::locate::{Located, Null, Wanted, crossing, fold_coefficients, left, singular};
+use super::trace::{Curve, FixedPoints, Node, between, inner, product};
+use super::{Bifurcation, Branch, End, Point, Settings, Special, beyond};
+use crate::dynamics::Kind;
+
+/// Most halvings of an interval before Newton is given up.
+const HALVINGS: usize = 12;
+/// Most halvings where several eigenvalues cross at once.
+const DEPTH: usize = 40;
+/// Up to this dimension eigenvalues cost little: they are computed at every point.
+const SMALL: usize = 16;
+/// Most points between two at which eigenvalues are computed.
+const STRIDE: usize = 8;
+
+/// A branch with its bifurcations and its index.
+pub(super) fn branch<F: Field>(
+    curve: &FixedPoints<'_, F>,
+    nodes: &[Node],
+    ends: [End; 2],
+    start: Option<usize>,
+    settings: &Settings,
+) -> Branch {
+    let search = Along { curve, field: curve.field, n: curve.field.states(), settings };
+    let flips: Vec<f64> = nodes.iter().map(|node| search.flip_sign(node)).collect();
+    let mut special: Vec<Special> = Vec::new();
+    for k in 0..nodes.len() - 1 {
+        special.extend(search.simple(&nodes[k], &nodes[k + 1], flips[k] != flips[k + 1], k));
+    }
+    let mut spectra: Vec<Option<Vec<c64>>> = vec![None; nodes.len()];
+    let index = search.index(nodes, &mut special, &mut spectra);
+    // In order along the branch, also between the same two points.
+    let place = |special: &Special| {
+        let y = special.y();
+        let (p, q) = (&nodes[special.after], &nodes[special.after + 1]);
+        let chord = moved(&q.y, -1.0, &p.y);
+        special.after as f64
+            + product(curve.weights(), &chord, &moved(&y, -1.0, &p.y)) / product(curve.weights(), &chord, &chord)
+    };
+    special.sort_by(|a, b| a.after.cmp(&b.after).then(place(a).total_cmp(&place(b))));
+    let points = std::iter::zip(nodes, std::iter::zip(index, spectra)).map(|(node, (index, spectrum))| {
+        let leading = spectrum.unwrap_or_default().into_iter().take(settings.eigenvalues);
+        Point {
+            mu: node.y[search.n],
+            x: node.y[..search.n].to_vec(),
+            index: index.max(0) as usize,
+            eigenvalues: leading.map(|value| [value.re, value.im]).collect(),
+        }
+    });
+    Branch { points: points.collect(), special, ends, start }
+}
+
+impl Special {
+    fn new(kind: Bifurcation, y: &[f64], after: usize, change: i32, residual: f64) -> Self {
+        let (mu, x) = (y[y.len() - 1], y[..y.len() - 1].to_vec());
+        Self { kind, mu, x, after, change, angle: None, coefficients: None, residual, other: None }
+    }
+
+    /// (x, mu).
+    pub(super) fn y(&self) -> Vec<f64> {
+        let mut y = self.x.clone();
+        y.push(self.mu);
+        y
+    }
+}
+
+/// What was located, and where.
+fn located(found: Option<Located>) -> Option<(Located, Vec<f64>)> {
+    found.map(|found| {
+        let y = found.y.clone();
+        (found, y)
+    })
+}
+
+struct Along<'a, F> {
+    curve: &'a FixedPoints<'a, F>,
+    field: &'a F,
+    n: usize,
+    settings: &'a Settings,
+}
+
+impl<F: Field> Along<'_, F> {
+    /// The sign of det (f_x + I) of a map; 1 of a flow.
+    fn flip_sign(&self, node: &Node) -> f64 {
+        if self.field.kind() == Kind::Flow {
+            return 1.0;
+        }
+        let mut a = derivative(self.field, &node.y).submatrix(0, 0, self.n, self.n).to_owned();
+        (0..self.n).for_each(|i| a[(i, i)] += 2.0);
+        Lu::new(a).sign()
+    }
+
+    /// Eigenvalues of F_x or f_x, least stable first.
+    fn spectrum(&self, node: &Node) -> Option<Vec<c64>> {
+        let kind = self.field.kind();
+        let mut a: Mat<f64> = derivative(self.field, &node.y).submatrix(0, 0, self.n, self.n).to_owned();
+        if kind == Kind::Map {
+            (0..self.n).for_each(|i| a[(i, i)] += 1.0);
+        }
+        let mut values = eigenvalues(a.as_ref())?;
+        values.sort_by(|a, b| beyond(kind, *b).total_cmp(&beyond(kind, *a)).then(b.im.total_cmp(&a.im)));
+        Some(values)
+    }
+
+    /// Whether `y` lies on the piece from p to q.
+    fn inside(&self, p: &Node, q: &Node, y: &[f64]) -> bool {
+        let weights = self.curve.weights();
+        let (chord, offset) = (moved(&q.y, -1.0, &p.y), moved(y, -1.0, &p.y));
+        let length = product(weights, &chord, &chord);
+        let at = product(weights, &offset, &chord) / length;
+        let guess = between(weights, p, q, at.clamp(0.0, 1.0));
+        let off = moved(y, -1.0, &guess);
+        (-1e-3..=1.001).contains(&at) && product(weights, &off, &off) <= 0.1 * length
+    }
+
+    /// Newton on the piece from p to q, halved towards the change until it converges inside.
+    fn pin<T>(
+        &self,
+        p: &Node,
+        q: &Node,
+        at: impl Fn(&Node, &Node) -> f64,
+        changes: impl Fn(&Node, &Node) -> bool,
+        newton: impl Fn(&Node, &Node, &[f64]) -> Option<(T, Vec<f64>)>,
+    ) -> Option<T> {
+        let (mut p, mut q) = (p.clone(), q.clone());
+        for _ in 0..HALVINGS {
+            let guess = between(self.curve.weights(), &p, &q, at(&p, &q));
+            if let Some((found, y)) = newton(&p, &q, &guess)
+                && self.inside(&p, &q, &y)
+            {
+                return Some(found);
+            }
+            let middle = inner(self.curve, &p, &q, 0.5, self.settings.tolerance)?;
+            if changes(&p, &middle) {
+                q = middle;
+            } else {
+                p = middle;
+            }
+        }
+        None
+    }
+
+    /// Branch points, folds and flips between p and q.
+    fn simple(&self, p: &Node, q: &Node, flip: bool, after: usize) -> Vec<Special> {
+        let n = self.n;
+        let mut found = Vec::new();
+        let mut fold = bends(p, q, n);
+        if p.sign != q.sign {
+            let changes = |p: &Node, q: &Node| p.sign != q.sign;
+            let newton = |_: &Node, _: &Node, guess: &[f64]| {
+                let found = crossing(self.field, guess)?;
+                let y = found.y.clone();
+                Some((found, y))
+            };
+            if let Some(crossing) = self.pin(p, q, |_, _| 0.5, changes, newton) {
+                let weights = self.curve.weights();
+                let along = |t: &[f64]| {
+                    let part = |node: &Node| product(weights, t, &node.tangent);
+                    let both = part(p) + part(q);
+                    both * both / product(weights, t, t)
+                };
+                let [a, b] = &crossing.tangents;
+                let (own, other) = if along(a) >= along(b) { (a, b) } else { (b, a) };
+                let own = forward(own, p, weights);
+                // A pitchfork's own branch turns round at the branch point.
+                fold &= own[n].abs() > 1e-6;
+                let change = if own[n].abs() > 1e-6 { self.crossing_change(&crossing, &own) } else { 0 };
+                let kind = Bifurcation::BranchPoint;
+                let special = Special::new(kind, &crossing.y, after, change, crossing.residual);
+                found.push(Special { other: Some(other.clone()), ..special });
+            }
+        }
+        if fold {
+            let at = |p: &Node, q: &Node| p.tangent[n] / (p.tangent[n] - q.tangent[n]);
+            let newton = |p: &Node, q: &Node, guess: &[f64]| {
+                let v = moved(&p.tangent[..n], 1.0, &q.tangent[..n]);
+                located(singular(self.field, guess, Wanted::Zero, Null::start(v)))
+            };
+            if let Some(located) = self.pin(p, q, at, |p, q| bends(p, q, n), newton) {
+                let mut tangent = located.null.v[0].clone();
+                tangent.push(0.0);
+                let coefficients = fold_coefficients(self.field, &located);
+                found.push(self.special(Bifurcation::Fold, located, &forward(&tangent, p, self.curve.weights()), after));
+                if let Some(fold) = found.last_mut() {
+                    fold.coefficients = Some(coefficients).filter(|c| c.iter().all(|c| c.is_finite()));
+                }
+            }
+        }
+        if flip {
+            let changes = |p: &Node, q: &Node| self.flip_sign(p) != self.flip_sign(q);
+            let newton = |_: &Node, _: &Node, guess: &[f64]| {
+                located(singular(self.field, guess, Wanted::MinusTwo, Null::start(self.plain())))
+            };
+            if let Some(located) = self.pin(p, q, |_, _| 0.5, changes, newton) {
+                let along = moved(&p.tangent, 1.0, &q.tangent);
+                found.push(self.special(Bifurcation::Flip, located, &along, after));
+            }
+        }
+        found
+    }
+
+    /// The change of the index at a branch point along its own branch.
+    fn crossing_change(&self, crossing: &super::locate::Crossing, own: &[f64]) -> i32 {
+        // The null vector of R_x is the combination of the tangents without mu.
+        let [a, b] = &crossing.tangents;
+        let n = self.n;
+        let v: Vec<f64> = (0..=n).map(|i| b[n] * a[i] - a[n] * b[i]).collect();
+        let growth = dot(&left(&crossing.psi, &second(self.field, &crossing.y, &v)), own)
+            / dot(&crossing.psi, &v[..n]);
+        if growth > 0.0 { 1 } else { -1 }
+    }
+
+    fn special(&self, kind: Bifurcation, located: Located, along: &[f64], after: usize) -> Special {
+        let growth = located.growth(along, self.field.kind());
+        let (angle, size) = match located.wanted {
+            Wanted::Pair(angle) => (Some(angle.abs()), 2),
+            _ => (None, 1),
+        };
+        let change = if growth > 0.0 { size } else { -size };
+        Special { angle, ..Special::new(kind, &located.y, after, change, located.residual) }
+    }
+
+    /// The index at every node; adds Hopf and Neimark-Sacker points.
+    fn index(
+        &self,
+        nodes: &[Node],
+        special: &mut Vec<Special>,
+        spectra: &mut [Option<Vec<c64>>],
+    ) -> Vec<i32> {
+        let kind = self.field.kind();
+        let last = nodes.len() - 1;
+        let mut changes = vec![0; last];
+        special.iter().for_each(|special| changes[special.after] += special.change);
+        let mut at = 0;
+        spectra[0] = self.spectrum(&nodes[0]);
+        let mut stride = if self.n <= SMALL { 1 } else { 2 };
+        let mut margin = spectra[0].as_ref().map_or(0.0, |values| margin(kind, values));
+        while at < last {
+            let next = (at + stride).min(last);
+            spectra[next] = self.spectrum(&nodes[next]);
+            self.settle(nodes, (at, next), &mut changes, special, spectra);
+            let new = spectra[next].as_ref().map_or(0.0, |values| self::margin(kind, values));
+            if self.n > SMALL {
+                let rate = (new - margin).abs() / (next - at) as f64;
+                stride = ((0.4 * new / rate.max(1e-12)) as usize).clamp(1, STRIDE);
+            }
+            (at, margin) = (next, new);
+        }
+        let first = spectra[0].as_ref().map_or(0, |values| count(kind, values));
+        let mut index = vec![first];
+        for change in changes {
+            index.push(index[index.len() - 1] + change);
+        }
+        index
+    }
+
+    /// Makes the changes between two nodes with spectra add up, by pairs where the known points do not explain them.
+    fn settle(
+        &self,
+        nodes: &[Node],
+        (from, to): (usize, usize),
+        changes: &mut [i32],
+        special: &mut Vec<Special>,
+        spectra: &mut [Option<Vec<c64>>],
+    ) {
+        let kind = self.field.kind();
+        let (Some(before), Some(after)) = (spectra[from].clone(), spectra[to].clone()) else { return };
+        let missing =
+            count(kind, &after) - count(kind, &before) - changes[from..to].iter().sum::<i32>();
+        if missing == 0 {
+            return;
+        }
+        if to - from > 1 {
+            let middle = usize::midpoint(from, to);
+            if spectra[middle].is_none() {
+                spectra[middle] = self.spectrum(&nodes[middle]);
+            }
+            self.settle(nodes, (from, middle), changes, special, spectra);
+            self.settle(nodes, (middle, to), changes, special, spectra);
+            return;
+        }
+        let known: Vec<(Vec<f64>, i32)> = special
+            .iter()
+            .filter(|special| special.after == from)
+            .map(|special| (special.y(), special.change))
+            .collect();
+        let ends = [(&nodes[from], before.as_slice()), (&nodes[to], after.as_slice())];
+        self.pairs(ends, &known, 0, from, special);
+        changes[from] += missing;
+    }
+
+    /// Adds the points between two nodes where the index changes more than the known points explain, mostly pairs.
+    fn pairs(
+        &self,
+        [(p, before), (q, after)]: [(&Node, &[c64]); 2],
+        known: &[(Vec<f64>, i32)],
+        depth: usize,
+        place: usize,
+        out: &mut Vec<Special>,
+    ) {
+        let (kind, n) = (self.field.kind(), self.n);
+        let explained: i32 = known.iter().map(|(_, change)| change).sum();
+        let missing = count(kind, after) - count(kind, before) - explained;
+        if missing == 0 {
+            return;
+        }
+        if missing.abs() == 2
+            && let Some(found) = self.pair([(p, before), (q, after)], place)
+            && found.change == missing
+        {
+            out.push(found);
+            return;
+        }
+        let width = (p.y[n] - q.y[n]).abs();
+        let middle = inner(self.curve, p, q, 0.5, self.settings.tolerance).filter(|node| self.inside(p, q, &node.y));
+        let spectrum = middle.as_ref().and_then(|node| self.spectrum(node));
+        let fine = depth >= DEPTH || (depth >= HALVINGS && width < 1e-10 * (1.0 + p.y[n].abs()));
+        if let (Some(middle), Some(spectrum), false) = (&middle, &spectrum, fine) {
+            let first = |y: &[f64]| product(self.curve.weights(), &moved(y, -1.0, &middle.y), &middle.tangent) < 0.0;
+            let (low, high): (Vec<_>, Vec<_>) = known.iter().cloned().partition(|(y, _)| first(y));
+            self.pairs([(p, before), (middle, spectrum)], &low, depth + 1, place, out);
+            self.pairs([(middle, spectrum), (q, after)], &high, depth + 1, place, out);
+            return;
+        }
+        let y: Vec<f64> = std::iter::zip(&p.y, &q.y).map(|(a, b)| f64::midpoint(*a, *b)).collect();
+        let kind = Bifurcation::Multiple;
+        out.push(Special::new(kind, &y, place, missing, width));
+    }
+
+    /// Newton for the pair that crosses between two nodes, from the pairs nearest to the boundary of stability.
+    fn pair(&self, [(p, before), (q, after)]: [(&Node, &[c64]); 2], place: usize) -> Option<Special> {
+        let kind = self.field.kind();
+        let nearest = |values: &[c64]| {
+            let pairs = values.iter().copied().filter(|value| value.im > 0.0);
+            pairs.min_by(|a, b| beyond(kind, *a).abs().total_cmp(&beyond(kind, *b).abs()))
+        };
+        let (a, b) = (nearest(before)?, nearest(after)?);
+        let (from, to) = (beyond(kind, a), beyond(kind, b));
+        let at = if from * to < 0.0 { from / (from - to) } else { 0.5 };
+        let value = a * (1.0 - at) + b * at;
+        let angle = if kind == Kind::Flow { value.im } else { value.arg() };
+        let guess = between(self.curve.weights(), p, q, at);
+        let located = singular(self.field, &guess, Wanted::Pair(angle), Null::start(self.plain()))?;
+        let Wanted::Pair(angle) = located.wanted else { return None };
+        let name = if kind == Kind::Flow { Bifurcation::Hopf } else { Bifurcation::NeimarkSacker };
+        let along = moved(&p.tangent, 1.0, &q.tangent);
+        (angle.abs() > 1e-6 && self.inside(p, q, &located.y)).then(|| self.special(name, located, &along, place))
+    }
+
+    /// A vector that is across no eigenvector but by chance.
+    fn plain(&self) -> Vec<f64> {
+        (0..self.n).map(|i| 1.0 + 0.5 * (i as f64).sin()).collect()
+    }
+}
+
+/// Whether mu turns round between p and q.
+fn bends(p: &Node, q: &Node, n: usize) -> bool {
+    let (a, b) = (p.tangent[n], q.tangent[n]);
+    (a >= 0.0) != (b >= 0.0) && a.abs().max(b.abs()) > 1e-8
+}
+
+/// The vector in the direction in which p's tangent goes.
+fn forward(t: &[f64], p: &Node, weights: &[f64]) -> Vec<f64> {
+    let sign = product(weights, t, &p.tangent).signum();
+    t.iter().map(|t| sign * t).collect()
+}
+
+/// How many eigenvalues are unstable.
+fn count(kind: Kind, values: &[c64]) -> i32 {
+    values.iter().filter(|value| beyond(kind, **value) > 0.0).count() as i32
+}
+
+/// Distance to the boundary of stability of the eigenvalues that determinants do not watch.
+///
+/// They watch the real one nearest to 0 of a flow, those nearest to 1 and to -1 of a map.
+fn margin(kind: Kind, values: &[c64]) -> f64 {
+    let mut left: Vec<c64> = values.to_vec();
+    let watched: &[f64] = if kind == Kind::Flow { &[0.0] } else { &[1.0, -1.0] };
+    for at in watched {
+        let real = (0..left.len()).filter(|&k| left[k].im == 0.0);
+        if let Some(k) = real.min_by(|&a, &b| (left[a].re - at).abs().total_cmp(&(left[b].re - at).abs())) {
+            left.swap_remove(k);
+        }
+    }
+    left.iter().map(|value| beyond(kind, *value).abs()).fold(f64::INFINITY, f64::min)
+}

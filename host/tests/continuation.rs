@@ -1,0 +1,537 @@
+//! Continuation of fixed points and cycles against closed forms and against reference folds of trained networks.
+
+mod dynamics;
+
+use std::sync::atomic::AtomicBool;
+
+use faer::MatMut;
+use faer::prelude::Solve;
+use tinyfold::dynamics::continuation::{
+    Bifurcation, Codimension, Diagram, End, Iterate, Plane, Settings, Slice, Special, Start, continuation, fold_curve,
+    starts,
+};
+use tinyfold::dynamics::{Family, Kind, Path, Rnn};
+use tinyfold::network::{Activation, Network};
+
+type Values = fn(&[f64], f64) -> Vec<f64>;
+
+/// A family by closed forms: value, Jacobian by rows, derivative by mu.
+struct Formula {
+    kind: Kind,
+    n: usize,
+    value: Values,
+    jacobian: Values,
+    derivative: Values,
+}
+
+impl Family for Formula {
+    fn dimension(&self) -> usize {
+        self.n
+    }
+
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn value(&self, x: &[f64], mu: f64, out: &mut [f64]) {
+        out.copy_from_slice(&(self.value)(x, mu));
+    }
+
+    fn jacobian(&self, x: &[f64], mu: f64, mut out: MatMut<'_, f64>) {
+        let values = (self.jacobian)(x, mu);
+        (0..self.n * self.n).for_each(|k| out[(k / self.n, k % self.n)] = values[k]);
+    }
+
+    fn derivative(&self, x: &[f64], mu: f64, out: &mut [f64]) {
+        out.copy_from_slice(&(self.derivative)(x, mu));
+    }
+}
+
+fn family(kind: Kind, n: usize, value: Values, jacobian: Values, derivative: Values) -> Formula {
+    Formula { kind, n, value, jacobian, derivative }
+}
+
+/// r x (1 - x).
+const LOGISTIC: Formula = Formula {
+    kind: Kind::Map,
+    n: 1,
+    value: |x, r| vec![r * x[0] * (1.0 - x[0])],
+    jacobian: |x, r| vec![r * (1.0 - 2.0 * x[0])],
+    derivative: |x, _| vec![x[0] * (1.0 - x[0])],
+};
+
+/// (1 - a x² + y, 0.3 x).
+const HENON: Formula = Formula {
+    kind: Kind::Map,
+    n: 2,
+    value: |x, a| vec![1.0 - a * x[0] * x[0] + x[1], 0.3 * x[0]],
+    jacobian: |x, a| vec![-2.0 * a * x[0], 1.0, 0.3, 0.0],
+    derivative: |x, _| vec![-x[0] * x[0], 0.0],
+};
+
+fn run<F: Family>(family: &F, starts: &[(f64, &[f64])], low: f64, high: f64) -> Diagram {
+    let starts: Vec<Start> = starts.iter().map(|(mu, x)| Start { mu: *mu, x: x.to_vec() }).collect();
+    continuation(family, &starts, &Settings::new(low, high), &AtomicBool::new(false)).unwrap()
+}
+
+fn all(diagram: &Diagram, kind: Bifurcation) -> Vec<&Special> {
+    diagram.branches.iter().flat_map(|branch| &branch.special).filter(|special| special.kind == kind).collect()
+}
+
+/// The only bifurcation of a diagram's branches of that kind.
+fn only(diagram: &Diagram, kind: Bifurcation) -> &Special {
+    let found = all(diagram, kind);
+    assert_eq!(found.len(), 1, "{kind:?}: {:?}", found.iter().map(|s| s.mu).collect::<Vec<f64>>());
+    found[0]
+}
+
+fn near(found: f64, expected: f64) {
+    assert!((found - expected).abs() < 1e-8, "{found} instead of {expected}");
+}
+
+/// The index of every point is that of the eigenvalues where they are known, and of branches of a small system all are.
+fn check_index(family: &impl Family, diagram: &Diagram) {
+    for point in diagram.branches.iter().flat_map(|branch| &branch.points) {
+        let n = family.dimension();
+        let mut jacobian = faer::Mat::zeros(n, n);
+        family.jacobian(&point.x, point.mu, jacobian.as_mut());
+        let unstable = jacobian.eigenvalues().unwrap().into_iter().filter(|value| match family.kind() {
+            Kind::Flow => value.re > 0.0,
+            Kind::Map => value.norm() > 1.0,
+        });
+        assert_eq!(point.index, unstable.count(), "mu = {}", point.mu);
+    }
+}
+
+fn textbook() -> serde_json::Value {
+    serde_json::from_slice(&std::fs::read(dynamics::path("textbook_bifurcations.json")).unwrap()).unwrap()
+}
+
+#[test]
+fn folds_of_one_dimension() {
+    let reference = textbook();
+    let flow = family(Kind::Flow, 1, |x, m| vec![m - x[0] * x[0]], |x, _| vec![-2.0 * x[0]], |_, _| vec![1.0]);
+    let map = family(Kind::Map, 1, |x, m| vec![x[0] + m - x[0] * x[0]], |x, _| vec![1.0 - 2.0 * x[0]], |_, _| vec![1.0]);
+    for (family, name) in [(&flow, "saddle_node_flow"), (&map, "fold_map")] {
+        let diagram = run(family, &[(0.7, &[0.8]), (0.5, &[-0.7])], -1.0, 1.0);
+        assert_eq!(diagram.branches.len(), 1);
+        let branch = &diagram.branches[0];
+        assert_eq!(branch.ends, [End::Range; 2]);
+        near(branch.points[0].mu, 1.0);
+        let fold = &branch.special[0];
+        let expected = &reference[name]["fold"];
+        near(fold.mu, expected["mu"].as_f64().unwrap());
+        near(fold.x[0], expected["x"].as_f64().unwrap());
+        let [a, b] = fold.coefficients.unwrap();
+        near(a, -1.0);
+        near(b, 1.0);
+        assert_eq!(all(&diagram, Bifurcation::Fold).len(), 1);
+        check_index(family, &diagram);
+    }
+}
+
+#[test]
+fn branch_points_are_switched_at() {
+    let transcritical =
+        family(Kind::Flow, 1, |x, m| vec![m * x[0] - x[0] * x[0]], |x, m| vec![m - 2.0 * x[0]], |x, _| vec![x[0]]);
+    let pitchfork =
+        family(Kind::Flow, 1, |x, m| vec![m * x[0] - x[0].powi(3)], |x, m| vec![m - 3.0 * x[0] * x[0]], |x, _| vec![x[0]]);
+    for (family, folds) in [(&transcritical, 0), (&pitchfork, 0)] {
+        let diagram = run(family, &[(-0.8, &[0.0])], -1.0, 1.0);
+        assert_eq!(diagram.branches.len(), 2);
+        let points = all(&diagram, Bifurcation::BranchPoint);
+        // Once on each branch.
+        assert_eq!(points.len(), 2);
+        points.iter().for_each(|point| {
+            near(point.mu, 0.0);
+            near(point.x[0], 0.0);
+        });
+        assert_eq!(all(&diagram, Bifurcation::Fold).len(), folds);
+        check_index(family, &diagram);
+    }
+    // x = +-1 at mu = 1 on the other branch.
+    let diagram = run(&pitchfork, &[(-0.8, &[0.0])], -1.0, 1.0);
+    let ends = [0, diagram.branches[1].points.len() - 1].map(|k| diagram.branches[1].points[k].x[0]);
+    near(ends[0] * ends[1], -1.0);
+}
+
+#[test]
+fn hopf_of_a_flow_and_neimark_sacker_of_maps() {
+    let reference = textbook();
+    let hopf = family(
+        Kind::Flow,
+        2,
+        |x, m| {
+            let r = x[0] * x[0] + x[1] * x[1];
+            vec![m * x[0] - x[1] - r * x[0], x[0] + m * x[1] - r * x[1]]
+        },
+        |x, m| {
+            let r = x[0] * x[0] + x[1] * x[1];
+            vec![
+                m - r - 2.0 * x[0] * x[0],
+                -1.0 - 2.0 * x[0] * x[1],
+                1.0 - 2.0 * x[0] * x[1],
+                m - r - 2.0 * x[1] * x[1],
+            ]
+        },
+        |x, _| x.to_vec(),
+    );
+    let diagram = run(&hopf, &[(-0.53, &[0.0, 0.0])], -1.0, 1.0);
+    let point = only(&diagram, Bifurcation::Hopf);
+    near(point.mu, 0.0);
+    near(point.angle.unwrap(), reference["hopf_flow"]["hopf"]["omega"].as_f64().unwrap());
+    check_index(&hopf, &diagram);
+
+    // The linear part is all that counts at 0; theta = 1.1.
+    let circle = family(
+        Kind::Map,
+        2,
+        |x, m| {
+            let (s, c) = 1.1_f64.sin_cos();
+            let k = 1.0 + m - x[0] * x[0] - x[1] * x[1];
+            vec![k * (c * x[0] - s * x[1]), k * (s * x[0] + c * x[1])]
+        },
+        |x, m| {
+            let (s, c) = 1.1_f64.sin_cos();
+            let k = 1.0 + m - x[0] * x[0] - x[1] * x[1];
+            let z = [c * x[0] - s * x[1], s * x[0] + c * x[1]];
+            vec![
+                k * c - 2.0 * x[0] * z[0],
+                -k * s - 2.0 * x[1] * z[0],
+                k * s - 2.0 * x[0] * z[1],
+                k * c - 2.0 * x[1] * z[1],
+            ]
+        },
+        |x, _| {
+            let (s, c) = 1.1_f64.sin_cos();
+            vec![c * x[0] - s * x[1], s * x[0] + c * x[1]]
+        },
+    );
+    let diagram = run(&circle, &[(-0.53, &[0.0, 0.0])], -0.9, 1.0);
+    let point = only(&diagram, Bifurcation::NeimarkSacker);
+    near(point.mu, 0.0);
+    near(point.angle.unwrap(), 1.1);
+    check_index(&circle, &diagram);
+
+    let delayed = family(
+        Kind::Map,
+        2,
+        |x, r| vec![r * x[0] * (1.0 - x[1]), x[0]],
+        |x, r| vec![r * (1.0 - x[1]), -r * x[0], 1.0, 0.0],
+        |x, _| vec![x[0] * (1.0 - x[1]), 0.0],
+    );
+    let diagram = run(&delayed, &[(1.7, &[0.4, 0.4])], 1.2, 2.5);
+    let expected = &reference["delayed_logistic"]["ns"];
+    let point = only(&diagram, Bifurcation::NeimarkSacker);
+    near(point.mu, expected["r"].as_f64().unwrap());
+    near(point.angle.unwrap(), expected["angle_rad"].as_f64().unwrap());
+    near(point.x[0], expected["x"].as_f64().unwrap());
+    check_index(&delayed, &diagram);
+}
+
+#[test]
+fn rotating_networks_turn_over_together() {
+    // tanh(rho R(theta) h) and -x + J tanh x with the weights scaled by mu.
+    let (s, c) = 0.7_f64.sin_cos();
+    let rotation = faer::mat![[c, -s], [s, c]];
+    for kind in [Kind::Map, Kind::Flow] {
+        let network = plain(rotation.clone());
+        let rnn = Rnn::new(&network, &[0.0], kind).unwrap();
+        let path = Path { rnn, direction: vec![0.0; 2], weight_scale: 1.0 };
+        let diagram = run(&path, &[(-0.5, &[0.0, 0.0])], -0.9, 1.0);
+        if kind == Kind::Map {
+            let point = only(&diagram, Bifurcation::NeimarkSacker);
+            near(point.mu, 0.0);
+            near(point.angle.unwrap(), 0.7);
+        } else {
+            // (1 + mu) cos 0.7 = 1, omega = tan 0.7.
+            let point = only(&diagram, Bifurcation::Hopf);
+            near(point.mu, 1.0 / c - 1.0);
+            near(point.angle.unwrap(), 0.7_f64.tan());
+        }
+        check_index(&path, &diagram);
+    }
+}
+
+/// A network of rate form with a plain first input.
+fn plain(w: faer::Mat<f64>) -> Network {
+    let n = w.nrows();
+    let input = faer::Mat::from_fn(n, 1, |_, _| 1.0);
+    let recurrence = tinyfold::network::Recurrence::Dense(w);
+    Network::plain(Activation::Tanh, recurrence, input, faer::Mat::zeros(0, n))
+}
+
+#[test]
+fn flips_folds_and_cycles_of_maps() {
+    let reference = textbook();
+    let flip = family(
+        Kind::Map,
+        1,
+        |x, m| vec![-(1.0 + m) * x[0] + x[0].powi(3)],
+        |x, m| vec![-(1.0 + m) + 3.0 * x[0] * x[0]],
+        |x, _| vec![-x[0]],
+    );
+    let diagram = run(&flip, &[(-0.3, &[0.0])], -1.0, 1.0);
+    near(only(&diagram, Bifurcation::Flip).mu, 0.0);
+
+    let expected = &reference["logistic_map"];
+    let number = |name: &str| expected[name].as_f64().unwrap();
+    let diagram = run(&LOGISTIC, &[(2.3, &[0.55])], 1.5, 4.0);
+    near(only(&diagram, Bifurcation::Flip).mu, number("flip1"));
+    check_index(&LOGISTIC, &diagram);
+    for (period, from, name) in [(2, 3.2, "flip2"), (4, 3.5, "flip3")] {
+        let map = Iterate::new(LOGISTIC, period).unwrap();
+        let mut x = vec![0.4];
+        for _ in 0..400 {
+            let before = x.clone();
+            map.value(&before, from, &mut x);
+        }
+        let settings = Settings { switch: false, ..Settings::new(from - 0.3, from + 0.3) };
+        let starts = [Start { mu: from, x }];
+        let diagram = continuation(&map, &starts, &settings, &AtomicBool::new(false)).unwrap();
+        // Every point of the cycle is on the branch.
+        let flips = all(&diagram, Bifurcation::Flip);
+        assert!(!flips.is_empty());
+        flips.iter().for_each(|flip| near(flip.mu, number(name)));
+        check_index(&map, &diagram);
+    }
+    // Period 3 near its fold: the stable cycle at r = 3.84.
+    let map = Iterate::new(LOGISTIC, 3).unwrap();
+    let mut x = vec![0.5];
+    for _ in 0..400 {
+        let before = x.clone();
+        map.value(&before, 3.835, &mut x);
+    }
+    let diagram = run(&map, &[(3.835, &x)], 3.7, 3.9);
+    near(all(&diagram, Bifurcation::Fold)[0].mu, number("period3_fold"));
+    check_index(&map, &diagram);
+
+    let expected = &reference["henon_b0.3"];
+    let number = |name: &str| expected[name].as_f64().unwrap();
+    let diagram = run(&HENON, &[(0.2, &[0.9, 0.27])], -0.5, 1.5);
+    near(only(&diagram, Bifurcation::Fold).mu, number("fold_a"));
+    near(only(&diagram, Bifurcation::Flip).mu, number("flip1_a"));
+    check_index(&HENON, &diagram);
+    // From the fixed point the second iterate switches to the cycle and finds its flip.
+    let map = Iterate::new(HENON, 2).unwrap();
+    let diagram = run(&map, &[(0.2, &[0.9, 0.27])], -0.5, 1.5);
+    near(all(&diagram, Bifurcation::BranchPoint)[0].mu, number("flip1_a"));
+    near(all(&diagram, Bifurcation::Flip)[0].mu, number("flip2_a"));
+    check_index(&map, &diagram);
+    let cycle = map.orbit(&all(&diagram, Bifurcation::Flip)[0].x, number("flip2_a"));
+    assert!((cycle[0][0] - cycle[1][0]).abs() > 0.1);
+}
+
+/// h' = tanh(w h + b) in (b, w).
+fn tanh_plane() -> Plane {
+    let rnn = Rnn::new(&plain(faer::mat![[1.0]]), &[0.0], Kind::Map).unwrap();
+    Plane { rnn, directions: [vec![1.0], vec![0.0]], weight_scales: [0.0, 1.0] }
+}
+
+#[test]
+fn folds_and_cusp_of_one_neuron() {
+    let reference = &textbook()["tanh_1d_map"];
+    let plane = tanh_plane();
+    // mu_2 = 1: w = 2.
+    let slice = Slice { plane: &plane, second: 1.0 };
+    let diagram = run(&slice, &[(-1.0, &[-1.0])], -1.5, 1.5);
+    let mut folds = all(&diagram, Bifurcation::Fold);
+    assert_eq!(folds.len(), 2);
+    folds.sort_by(|a, b| a.mu.total_cmp(&b.mu));
+    for (fold, k) in [(folds[0], 0), (folds[1], 1)] {
+        near(fold.mu, reference["folds_w2"]["b"][k].as_f64().unwrap());
+        near(fold.x[0], reference["folds_w2"]["h"][k].as_f64().unwrap());
+    }
+    check_index(&slice, &diagram);
+    let settings = Settings::new(-1.0, 1.0);
+    let curve = fold_curve(&plane, folds[0], 1.0, [(-1.0, 1.0), (-0.5, 1.5)], &settings, &AtomicBool::new(false)).unwrap();
+    println!("fold curve: {} points, {:?}", curve.points.len(), curve.ends);
+    for point in &curve.points {
+        // w (1 - h²) = 1, b = atanh h - w h.
+        let (w, h) = (1.0 + point.mu[1], point.x[0]);
+        assert!((w * (1.0 - h * h) - 1.0).abs() < 1e-9 && (h.atanh() - w * h - point.mu[0]).abs() < 1e-9);
+    }
+    let cusps: Vec<_> = curve.special.iter().filter(|special| special.0 == Codimension::Cusp).collect();
+    assert_eq!(cusps.len(), 1);
+    println!("cusp at w = {}, b = {}, h = {}", 1.0 + cusps[0].2.mu[1], cusps[0].2.mu[0], cusps[0].2.x[0]);
+    near(1.0 + cusps[0].2.mu[1], reference["cusp"]["w"].as_f64().unwrap());
+    near(cusps[0].2.mu[0], reference["cusp"]["b"].as_f64().unwrap());
+    near(cusps[0].2.x[0], reference["cusp"]["h"].as_f64().unwrap());
+    // Pitchfork and flip in the weight at b = 0.
+    let rnn = Rnn::new(&plain(faer::mat![[1.0]]), &[0.0], Kind::Map).unwrap();
+    let path = Path { rnn, direction: vec![0.0], weight_scale: 1.0 };
+    let diagram = run(&path, &[(-0.7, &[0.0])], -2.5, 1.0);
+    near(1.0 + all(&diagram, Bifurcation::BranchPoint)[0].mu, reference["pitchfork_w"].as_f64().unwrap());
+    near(1.0 + only(&diagram, Bifurcation::Flip).mu, reference["flip_w"].as_f64().unwrap());
+    check_index(&path, &diagram);
+}
+
+/// A circle in (x, mu) is a closed branch with two folds, found from either of its points.
+#[test]
+fn isolas_close_and_are_followed_once() {
+    let circle = family(
+        Kind::Flow,
+        1,
+        |x, m| vec![x[0] * x[0] + m * m - 0.25],
+        |x, _| vec![2.0 * x[0]],
+        |_, m| vec![2.0 * m],
+    );
+    let diagram = run(&circle, &[(0.1, &[0.5]), (0.2, &[-0.5]), (-0.3, &[0.4])], -1.0, 1.0);
+    assert_eq!(diagram.branches.len(), 1);
+    assert!(diagram.branches[0].is_closed());
+    let folds = all(&diagram, Bifurcation::Fold);
+    assert_eq!(folds.len(), 2);
+    near(folds[0].mu * folds[1].mu, -0.25);
+}
+
+fn mante(from: [f64; 4], to: [f64; 4]) -> (Network, Path) {
+    let network = dynamics::network("mante_tanh_n100_graded");
+    let path = Path::between(&network, &from, &to, Kind::Flow).unwrap();
+    (network, path)
+}
+
+fn cpu_seconds() -> f64 {
+    // utime and stime in ticks of 10 ms would be coarse: schedstat counts nanoseconds on the processor.
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    text.split(' ').next().and_then(|first| first.parse::<f64>().ok()).unwrap_or(0.0) * 1e-9
+}
+
+#[test]
+fn folds_of_the_graded_network() {
+    let reference: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(dynamics::path("mante_tanh_n100_graded_folds.json")).unwrap()).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let sweeps = [
+        ("motion_in_motion_ctx", [0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 1.0, 0.0], (-0.4, 0.4)),
+        ("colour_in_motion_ctx", [0.0, 0.0, 1.0, 0.0], [0.0, 1.0, 1.0, 0.0], (-0.4, 0.4)),
+        ("colour_in_colour_ctx", [0.0, 0.0, 0.0, 1.0], [0.0, 1.0, 0.0, 1.0], (-0.4, 0.4)),
+        ("motion_in_colour_ctx", [0.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 1.0], (-0.4, 0.4)),
+        ("context_morph", [0.0, 0.0, 1.0, 0.0], [0.0, 0.0, 0.0, 1.0], (-0.2, 1.2)),
+        ("context_gain", [0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0], (-0.2, 1.6)),
+    ];
+    for (name, from, to, range) in sweeps {
+        let (network, path) = mante(from, to);
+        let branches = reference[name].as_array().unwrap();
+        let mus: Vec<f64> = (0..8).map(|k| range.0 + (range.1 - range.0) * f64::from(k) / 8.0).collect();
+        let points = starts(&path, &mus, 6, 0);
+        let settings = Settings::new(range.0, range.1);
+        let work = || {
+            pool.install(|| {
+                let before = cpu_seconds();
+                let found = continuation(&path, &points, &settings, &AtomicBool::new(false)).unwrap();
+                (found, cpu_seconds() - before)
+            })
+        };
+        let (diagram, mut seconds) = work();
+        for _ in 0..3 {
+            seconds = seconds.min(work().1);
+        }
+        let folds = all(&diagram, Bifurcation::Fold);
+        println!(
+            "{name}: {} starts, {} branches of {:?} points, {:.0} ms in all",
+            points.len(),
+            diagram.branches.len(),
+            diagram.branches.iter().map(|b| b.points.len()).collect::<Vec<usize>>(),
+            1e3 * seconds
+        );
+        for special in diagram.branches.iter().flat_map(|branch| &branch.special) {
+            let rates: Vec<f64> = special.x.iter().map(|a| a.tanh()).collect();
+            let z: f64 = (0..100).map(|i| network.readout[(0, i)] * rates[i]).sum::<f64>() + network.output_bias[0];
+            println!("  {:14} mu = {:.14} z = {z:.5} residual {:.0e} {:?}", special.kind.name(), special.mu, special.residual, special.coefficients);
+        }
+        // Every fold of the reference in the range is there.
+        for expected in branches.iter().flat_map(|branch| branch["folds"].as_array().unwrap()) {
+            let mu = expected["mu"].as_f64().unwrap();
+            if mu < range.0 || mu > range.1 {
+                continue;
+            }
+            let found = folds.iter().find(|fold| (fold.mu - mu).abs() < 1e-8);
+            let [a, b] = found.unwrap_or_else(|| panic!("{name}: {mu} is missing")).coefficients.unwrap();
+            let expected_a = expected["a"].as_f64().unwrap() * expected["b"].as_f64().unwrap().signum();
+            assert!((a - expected_a).abs() < 1e-7 && (b - expected["b"].as_f64().unwrap().abs()).abs() < 1e-7, "{a} {b}");
+        }
+    }
+}
+
+#[test]
+fn folds_of_the_flip_flop() {
+    let network = dynamics::network("flipflop_tanh_n64");
+    let path = Path::between(&network, &[0.0; 3], &[1.0, 0.0, 0.0], Kind::Map).unwrap();
+    let points = starts(&path, &[0.0], 60, 0);
+    let settings = Settings::new(-0.2, 0.2);
+    let before = cpu_seconds();
+    let diagram = continuation(&path, &points, &settings, &AtomicBool::new(false)).unwrap();
+    println!("flip-flop: {} starts, {} branches, {:.0} ms", points.len(), diagram.branches.len(), 1e3 * (cpu_seconds() - before));
+    for branch in &diagram.branches {
+        let what: Vec<String> = branch.special.iter().map(|s| format!("{} {:.7}", s.kind.name(), s.mu)).collect();
+        println!("  {} points, {:?}: {}", branch.points.len(), branch.ends, what.join(", "));
+    }
+    let folds = all(&diagram, Bifurcation::Fold);
+    for expected in [0.0599978, -0.0730402, 0.0647946, -0.0705750, 0.0694978, -0.0660617, 0.0720483, -0.0612331] {
+        assert!(folds.iter().any(|fold| (fold.mu - expected).abs() < 1e-7), "{expected}");
+    }
+}
+
+/// The ring loses its rest by two eigenvalues at once.
+#[test]
+fn symmetry_makes_two_eigenvalues_cross() {
+    let network = dynamics::network("ring_tanh_n64");
+    let rnn = Rnn::new(&network, &vec![0.0; network.inputs.len()], Kind::Flow).unwrap();
+    let path = Path { rnn, direction: vec![0.0; 64], weight_scale: 1.0 };
+    let diagram = run(&path, &[(-0.8, &[0.0; 64])], -0.9, 0.5);
+    // (1 + mu) 1.8 = 1.
+    near(only(&diagram, Bifurcation::Multiple).mu, 1.0 / 1.8 - 1.0);
+}
+
+/// Forty neurons, twenty pairs of eigenvalues of known place: every Hopf point, though eigenvalues are computed seldom.
+#[test]
+fn every_pair_of_a_larger_network_is_found() {
+    let n = 40;
+    let pair = |k: usize| (0.5 + 0.035 * k as f64, 0.3 + 0.1 * k as f64);
+    let blocks = faer::Mat::from_fn(n, n, |i, j| {
+        let (re, im) = pair(i / 2);
+        if i / 2 != j / 2 {
+            0.0
+        } else if i == j {
+            re
+        } else if i < j {
+            -im
+        } else {
+            im
+        }
+    });
+    // A shear that leaves the eigenvalues, and makes the matrix far from normal.
+    let shear = faer::Mat::from_fn(n, n, |i, j| if i == j { 1.0 } else if j == i + 1 { 0.7 } else { 0.0 });
+    let w = shear.partial_piv_lu().solve(&blocks * &shear);
+    for kind in [Kind::Flow, Kind::Map] {
+        let mut network = plain(w.clone());
+        network.alpha = 0.2;
+        let rnn = Rnn::new(&network, &[0.0], kind).unwrap();
+        let path = Path { rnn, direction: vec![0.0; n], weight_scale: 1.0 };
+        let diagram = run(&path, &[(-0.6, &vec![0.0; n])], -0.7, 1.2);
+        let wanted = if kind == Kind::Flow { Bifurcation::Hopf } else { Bifurcation::NeimarkSacker };
+        let mut found: Vec<(f64, f64)> =
+            all(&diagram, wanted).iter().map(|special| (special.mu, special.angle.unwrap())).collect();
+        // |0.8 + 0.2 (1 + mu) (re + i im)| = 1 of the map, (1 + mu) re = 1 of the flow.
+        let mut expected: Vec<(f64, f64)> = (0..20)
+            .map(|k| {
+                let (re, im) = pair(k);
+                if kind == Kind::Flow {
+                    return (1.0 / re - 1.0, im / re);
+                }
+                let (a, b, c) = (0.04 * (re * re + im * im), 0.32 * re, 0.64 - 1.0);
+                let s = (-b + (b * b - 4.0 * a * c).sqrt()) / (2.0 * a);
+                (s - 1.0, (0.2 * s * im).atan2(0.8 + 0.2 * s * re))
+            })
+            .filter(|(mu, _)| *mu < 1.2)
+            .collect();
+        found.sort_by(|a, b| a.0.total_cmp(&b.0));
+        expected.sort_by(|a, b| a.0.total_cmp(&b.0));
+        assert_eq!(found.len(), expected.len(), "{kind:?}: {found:?} {expected:?}");
+        for (found, expected) in found.iter().zip(&expected) {
+            near(found.0, expected.0);
+            near(found.1, expected.1);
+        }
+        check_index(&path, &diagram);
+    }
+}
