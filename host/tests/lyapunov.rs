@@ -1,0 +1,501 @@
+//! Lyapunov exponents, finite-time exponents on planes and basins, against references and closed forms.
+
+mod dynamics;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use faer::{Mat, MatMut};
+use proptest::prelude::*;
+use serde_json::Value;
+use tinyfold::dynamics::lyapunov::{
+    Bundle, Plane, Settings, Spectrum, Watch, basins, field, intrinsic, kaplan_yorke, settled, spectrum,
+    spread, visited,
+};
+use tinyfold::dynamics::{Kind, Rnn, System};
+use tinyfold::format::arrays::ArrayFile;
+use tinyfold::network::{Activation, Form};
+
+/// A system by its value and its Jacobian, by rows.
+struct Small<const N: usize> {
+    kind: Kind,
+    value: fn([f64; N]) -> [f64; N],
+    jacobian: fn([f64; N]) -> [[f64; N]; N],
+}
+
+impl<const N: usize> System for Small<N> {
+    fn dimension(&self) -> usize {
+        N
+    }
+
+    fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    fn value(&self, x: &[f64], out: &mut [f64]) {
+        out.copy_from_slice(&(self.value)(std::array::from_fn(|i| x[i])));
+    }
+
+    fn jacobian(&self, x: &[f64], mut out: MatMut<'_, f64>) {
+        for (i, row) in (self.jacobian)(std::array::from_fn(|i| x[i])).iter().enumerate() {
+            for (j, entry) in row.iter().enumerate() {
+                out[(i, j)] = *entry;
+            }
+        }
+    }
+}
+
+impl<const N: usize> Bundle for Small<N> {}
+
+/// dx/dt = 10 (y - x), dy/dt = x (28 - z) - y, dz/dt = x y - 8/3 z: a struct of its own, as users write it.
+struct Lorenz;
+
+impl System for Lorenz {
+    fn dimension(&self) -> usize {
+        3
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Flow
+    }
+
+    fn value(&self, x: &[f64], out: &mut [f64]) {
+        out[0] = 10.0 * (x[1] - x[0]);
+        out[1] = x[0] * (28.0 - x[2]) - x[1];
+        out[2] = x[0] * x[1] - 8.0 / 3.0 * x[2];
+    }
+
+    fn jacobian(&self, x: &[f64], mut out: MatMut<'_, f64>) {
+        let rows = [[-10.0, 10.0, 0.0], [28.0 - x[2], -1.0, -x[0]], [x[1], x[0], -8.0 / 3.0]];
+        for (i, row) in rows.iter().enumerate() {
+            for (j, entry) in row.iter().enumerate() {
+                out[(i, j)] = *entry;
+            }
+        }
+    }
+}
+
+const HENON: Small<2> = Small {
+    kind: Kind::Map,
+    value: |[x, y]| [1.0 - 1.4 * x * x + y, 0.3 * x],
+    jacobian: |[x, _]| [[-2.8 * x, 1.0], [0.3, 0.0]],
+};
+const LOGISTIC: Small<1> =
+    Small { kind: Kind::Map, value: |[x]| [4.0 * x * (1.0 - x)], jacobian: |[x]| [[4.0 - 8.0 * x]] };
+const CAT: Small<2> = Small {
+    kind: Kind::Map,
+    value: |[x, y]| [(2.0 * x + y).rem_euclid(1.0), (x + y).rem_euclid(1.0)],
+    jacobian: |_| [[2.0, 1.0], [1.0, 1.0]],
+};
+const LOZI: Small<2> = Small {
+    kind: Kind::Map,
+    value: |[x, y]| [1.0 - 1.7 * x.abs() + y, 0.5 * x],
+    jacobian: |[x, _]| [[-1.7 * x.signum(), 1.0], [0.5, 0.0]],
+};
+const ROSSLER: Small<3> = Small {
+    kind: Kind::Flow,
+    value: |[x, y, z]| [-y - z, x + 0.2 * y, 0.2 + z * (x - 5.7)],
+    jacobian: |[x, _, z]| [[0.0, -1.0, -1.0], [1.0, 0.2, 0.0], [z, 0.0, x - 5.7]],
+};
+/// dr/dt = r (mu - r²), mu = 0.3, turning at rate 1.
+const STUART_LANDAU: Small<2> = Small {
+    kind: Kind::Flow,
+    value: |[x, y]| {
+        let s = 0.3 - x * x - y * y;
+        [s * x - y, x + s * y]
+    },
+    jacobian: |[x, y]| {
+        let s = 0.3 - x * x - y * y;
+        [[s - 2.0 * x * x, -1.0 - 2.0 * x * y], [1.0 - 2.0 * x * y, s - 2.0 * y * y]]
+    },
+};
+
+fn reference(name: &str) -> Value {
+    let text = std::fs::read_to_string(dynamics::path("lyapunov_reference.json")).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()[name].clone()
+}
+
+fn run<S: System>(system: &S, start: &[f64], transient: usize, steps: usize, dt: f64) -> Spectrum {
+    let settings = Settings { transient, steps, dt, ..Settings::default() };
+    spectrum(system, start, &settings, &Watch::default()).unwrap()
+}
+
+/// Every exponent within `most` joint standard errors of the reference's; prints both.
+fn agrees(name: &str, found: &Spectrum, most: f64) {
+    let reference = reference(name);
+    let (values, errors) =
+        (dynamics::numbers(&reference["spectrum"]), dynamics::numbers(&reference["stderr"]));
+    let mut worst: f64 = 0.0;
+    for (k, (value, error)) in values.iter().zip(&errors).enumerate() {
+        // What RK4 of step 0.01 leaves where the statistical error is none.
+        let joint = error.hypot(found.errors[k]) + 1e-8;
+        worst = worst.max((found.exponents[k] - value).abs() / joint);
+        if k < 4 {
+            println!(
+                "{name} {k}: {:.6} ± {:.6}, reference {value:.6} ± {error:.6}",
+                found.exponents[k], found.errors[k]
+            );
+        }
+    }
+    println!(
+        "{name}: largest difference {worst:.2} joint standard errors, KY {:.5}, QR every {} steps",
+        found.kaplan_yorke.unwrap(),
+        found.every
+    );
+    assert!(worst < most, "{name}: {worst} standard errors");
+}
+
+#[test]
+fn maps_have_the_spectra_of_the_reference() {
+    let found = run(&HENON, &[0.1, 0.1], 1000, 1_000_000, 1.0);
+    agrees("henon_1.4_0.3", &found, 2.0);
+    assert!((found.exponents[0] - 0.419_22).abs() < 3.0 * found.errors[0] && found.errors[0] < 5e-4);
+    assert!((found.sum() - 0.3_f64.ln()).abs() < 1e-11);
+    assert!((found.kaplan_yorke.unwrap() - 1.2583).abs() < 1e-3);
+    let found = run(&LOGISTIC, &[0.3], 1000, 1_000_000, 1.0);
+    agrees("logistic_4", &found, 2.0);
+    assert!((found.exponents[0] - 2.0_f64.ln()).abs() < 3.0 * found.errors[0] && found.errors[0] < 1e-4);
+    assert_eq!(found.kaplan_yorke, Some(1.0));
+    let found = run(&CAT, &[0.1, 0.23], 100, 10_000, 1.0);
+    agrees("cat_map", &found, 2.0);
+    let exact = f64::midpoint(3.0, 5.0_f64.sqrt()).ln();
+    assert!((found.exponents[0] - exact).abs() < 1e-12 && (found.exponents[1] + exact).abs() < 1e-12);
+    let found = run(&LOZI, &[0.1, 0.1], 1000, 1_000_000, 1.0);
+    agrees("lozi_1.7_0.5", &found, 2.0);
+    assert!((found.sum() - 0.5_f64.ln()).abs() < 1e-11);
+}
+
+#[test]
+fn flows_have_the_spectra_of_the_reference() {
+    let found = run(&Lorenz, &[1.0, 1.0, 20.0], 5000, 4_000_000, 0.005);
+    agrees("lorenz63", &found, 2.0);
+    assert!((found.exponents[0] - 0.9056).abs() < 3.0 * found.errors[0] && found.errors[0] < 3e-3);
+    assert!(found.exponents[1].abs() < 3.0 * found.errors[1]);
+    assert!((found.sum() + 41.0 / 3.0).abs() < 2e-5, "{}", found.sum());
+    assert!((found.kaplan_yorke.unwrap() - 2.0621).abs() < 1e-3);
+    let found = run(&ROSSLER, &[1.0, 1.0, 0.0], 10_000, 5_000_000, 0.01);
+    agrees("rossler", &found, 2.0);
+    assert!((found.exponents[0] - 0.0714).abs() < 3.0 * found.errors[0] && found.errors[0] < 1e-3);
+    let found = run(&STUART_LANDAU, &[0.5, 0.1], 10_000, 100_000, 0.01);
+    agrees("stuart_landau_mu0.3", &found, 2.0);
+    assert!(found.exponents[0].abs() < 1e-9 && (found.exponents[1] + 0.6).abs() < 1e-9);
+}
+
+fn chaotic(form: Form) -> Rnn {
+    let file = ArrayFile::open(&dynamics::path("chaotic_rnn_g3_n100.safetensors")).unwrap();
+    let w = Arc::new(file.matrix("J", 100, 100).unwrap());
+    Rnn { kind: Kind::Map, form, alpha: 0.1, activation: Activation::Tanh, w, drive: vec![0.0; 100] }
+}
+
+/// Errors of different exponents go together, slowly: hence the sum of squares beside the single ones. Longer runs
+/// may not be compared: chaos is a transient here, one of six starts falls on a cycle after 1.2e5 steps.
+#[test]
+fn a_chaotic_network_has_the_spectrum_of_the_reference() {
+    let rnn = chaotic(Form::Current);
+    let start: Vec<f64> = spread(&[0.0; 100], 1.0, 1, 0).col_as_slice(0).to_vec();
+    let found = run(&rnn, &start, 3000, 40_000, 0.1);
+    agrees("chaotic_rnn_g3_n100_map(alpha=.1)_per_tau", &found, 3.5);
+    let reference = reference("chaotic_rnn_g3_n100_map(alpha=.1)_per_tau");
+    let (values, errors) =
+        (dynamics::numbers(&reference["spectrum"]), dynamics::numbers(&reference["stderr"]));
+    let scores: Vec<f64> =
+        (0..100).map(|k| (found.exponents[k] - values[k]) / errors[k].hypot(found.errors[k])).collect();
+    let rms = (scores.iter().map(|score| score * score).sum::<f64>() / 100.0).sqrt();
+    let worst = scores[..10].iter().map(|score| score.abs()).fold(0.0, f64::max);
+    println!("all 100: rms {rms:.2} joint standard errors, the first ten at most {worst:.2}");
+    println!("sum {:.4}, reference {:.4}", found.sum(), values.iter().sum::<f64>());
+    assert!(rms < 2.0 && worst < 2.5);
+    assert!((found.sum() - values.iter().sum::<f64>()).abs() < 0.15);
+    assert!((found.kaplan_yorke.unwrap() - reference["KY"].as_f64().unwrap()).abs() < 0.5);
+}
+
+/// ln |det| of every Jacobian on the way, step by step: the same numbers as the sum of the exponents.
+#[test]
+fn exponents_add_up_to_the_growth_of_volumes() {
+    for (kind, form) in [(Kind::Map, Form::Rate), (Kind::Map, Form::Current)] {
+        let rnn = Rnn { kind, ..chaotic(form) };
+        let start = spread(&[0.0; 100], 1.0, 1, 2).col_as_slice(0).to_vec();
+        let settings =
+            Settings { transient: 0, steps: 200, every: Some(4), batches: 2, ..Settings::default() };
+        let found = spectrum(&rnn, &start, &settings, &Watch::default()).unwrap();
+        let (mut x, mut next, mut total) = (start, vec![0.0; 100], 0.0);
+        let mut jacobian = Mat::zeros(100, 100);
+        for _ in 0..200 {
+            rnn.jacobian(&x, jacobian.as_mut());
+            let qr = jacobian.qr();
+            total += (0..100).map(|i| qr.R()[(i, i)].abs().ln()).sum::<f64>();
+            rnn.value(&x, &mut next);
+            std::mem::swap(&mut x, &mut next);
+        }
+        assert_eq!(found.state, x);
+        assert!((found.sum() - total / 200.0).abs() < 1e-9, "{} {}", found.sum(), total / 200.0);
+    }
+}
+
+/// Chaos that ends after 60000 steps.
+#[test]
+fn a_drift_is_seen() {
+    let late = Small {
+        kind: Kind::Map,
+        value: |[x, t]| [if t < 60_000.0 { 4.0 * x * (1.0 - x) } else { 0.75 + 0.1 * (x - 0.75) }, t + 1.0],
+        jacobian: |[x, t]| [[if t < 60_000.0 { 4.0 - 8.0 * x } else { 0.1 }, 0.0], [0.0, 1.0]],
+    };
+    let settings = Settings { transient: 0, steps: 100_000, exponents: Some(1), ..Settings::default() };
+    let drift = |start: [f64; 2]| spectrum(&late, &start, &settings, &Watch::default()).unwrap().drift;
+    assert!(drift([0.3, 0.0]) < -3.0);
+    assert!(drift([0.3, -1e6]).abs() < 3.0);
+}
+
+#[test]
+fn fewer_exponents_are_the_first_of_all() {
+    let rnn = chaotic(Form::Rate);
+    let start = spread(&[0.0; 100], 1.0, 1, 3).col_as_slice(0).to_vec();
+    let with = |exponents| {
+        let settings =
+            Settings { exponents, transient: 500, steps: 2000, every: Some(5), ..Settings::default() };
+        spectrum(&rnn, &start, &settings, &Watch::default()).unwrap()
+    };
+    let (all, few) = (with(None), with(Some(7)));
+    // The first tangent vectors are the same random numbers, and no vector acts on those before it.
+    for k in 0..7 {
+        assert!((all.exponents[k] - few.exponents[k]).abs() < 1e-6, "{k}");
+    }
+    assert_eq!((few.exponents.len(), few.kaplan_yorke.is_some()), (7, all.kaplan_yorke.unwrap() < 7.0));
+}
+
+#[test]
+fn singular_maps_have_exponents_of_minus_infinity() {
+    // Of six ReLU neurons two are silent, and without leak forget all.
+    let n = 6;
+    let w = Arc::new(Mat::from_fn(n, n, |i, j| if i == j { 0.5 } else { 0.05 }));
+    let drive = vec![1.0, 1.0, -5.0, 1.0, -5.0, 1.0];
+    let rnn = Rnn { kind: Kind::Map, form: Form::Rate, alpha: 1.0, activation: Activation::Relu, w, drive };
+    let found = run(&rnn, &[0.1; 6], 200, 1000, 1.0);
+    // The four that speak: eigenvalues 0.5 + 0.15 once, 0.45 thrice.
+    assert!((found.exponents[0] - 0.65_f64.ln()).abs() < 1e-9);
+    assert!((1..4).all(|k| (found.exponents[k] - 0.45_f64.ln()).abs() < 1e-9), "{:?}", found.exponents);
+    assert_eq!(found.exponents[4..], [f64::NEG_INFINITY; 2]);
+    assert_eq!(found.kaplan_yorke, Some(0.0));
+    let flat =
+        Small { kind: Kind::Map, value: |[x, y]| [0.5 * x, 0.0 * y], jacobian: |_| [[0.5, 0.0], [0.0, 0.0]] };
+    assert_eq!(run(&flat, &[1.0, 1.0], 10, 100, 1.0).exponents, [0.5_f64.ln(), f64::NEG_INFINITY]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+    /// At a fixed point the exponents are the real parts of the eigenvalues (logarithms of the moduli of a map).
+    #[test]
+    fn linear_systems_have_the_exponents_of_their_eigenvalues(
+        n in 2_usize..9, seed in 0_u64..1000, flow in any::<bool>(), current in any::<bool>(),
+    ) {
+        let w = spread(&vec![0.0; n], 0.6 / (n as f64).sqrt(), n, seed);
+        let w = Arc::new(Mat::from_fn(n, n, |i, j| w[(i, j)]));
+        let (kind, alpha) = if flow { (Kind::Flow, 0.1) } else { (Kind::Map, 0.7) };
+        let form = if current { Form::Current } else { Form::Rate };
+        let rnn = Rnn { kind, form, alpha, activation: Activation::Linear, w, drive: vec![0.1; n] };
+        let mut jacobian = Mat::zeros(n, n);
+        rnn.jacobian(&vec![0.0; n], jacobian.as_mut());
+        let eigenvalues = jacobian.eigenvalues().unwrap();
+        let mut expected: Vec<f64> =
+            eigenvalues.iter().map(|e| if flow { e.re } else { e.re.hypot(e.im).ln() }).collect();
+        expected.sort_by(|a, b| b.total_cmp(a));
+        let found = run(&rnn, &vec![0.0; n], 3000, 20_000, if flow { 0.05 } else { 1.0 });
+        for (found, expected) in found.exponents.iter().zip(&expected) {
+            prop_assert!((found - expected).abs() < 2e-3 * (1.0 + expected.abs()), "{found} {expected}");
+        }
+    }
+
+    /// The field is the same for any block, and that of finite differences.
+    #[test]
+    fn fields_are_those_of_finite_differences(flow in any::<bool>(), current in any::<bool>(), seed in 0_u64..1000) {
+        let n = 20;
+        let w = spread(&vec![0.0; n], 1.5 / (n as f64).sqrt(), n, seed);
+        let (kind, alpha) = if flow { (Kind::Flow, 0.1) } else { (Kind::Map, 0.5) };
+        let form = if current { Form::Current } else { Form::Rate };
+        let rnn = Rnn { kind, form, alpha, activation: Activation::Tanh, w: Arc::new(w), drive: vec![0.1; n] };
+        let axes = spread(&vec![0.0; n], 1.0, 2, seed + 1);
+        let along = [axes.col_as_slice(0).to_vec(), axes.col_as_slice(1).to_vec()];
+        let plane = Plane::new(vec![0.0; n], along, [(-1.0, 1.0), (-2.0, 2.0)], [7, 6]).unwrap();
+        let (steps, dt) = if flow { (40, 0.1) } else { (10, 1.0) };
+        let found = field(&rnn, &plane, steps, dt, &Watch::default()).unwrap();
+        let h = 1e-5;
+        for k in [0, 11, 31, 32, 33, 41] {
+            let point = plane.point(k);
+            let mut starts = Mat::zeros(n, 4);
+            for (c, axis, sign) in [(0, 0, h), (1, 0, -h), (2, 1, h), (3, 1, -h)] {
+                (0..n).for_each(|i| starts[(i, c)] = point[i] + sign * plane.axes[axis][i]);
+            }
+            let ends = visited(&rnn, &starts, steps, steps, dt).unwrap();
+            let images = Mat::from_fn(n, 2, |i, c| (ends[(i, 2 * c)] - ends[(i, 2 * c + 1)]) / (2.0 * h));
+            let expected = images.singular_values().unwrap()[0].ln() / (steps as f64 * dt);
+            prop_assert!((found.values[k] - expected).abs() < 1e-6, "{} {expected}", found.values[k]);
+        }
+    }
+}
+
+#[test]
+fn the_flip_flop_field_and_basins_are_those_of_the_reference() {
+    let network = dynamics::network("flipflop_tanh_n64");
+    let rnn = Rnn::new(&network, &[0.0; 3], Kind::Map).unwrap();
+    let file = ArrayFile::open(&dynamics::path("ftle_flipflop_tanh_n64.safetensors")).unwrap();
+    let vector = |name: &str, length| file.vector(name, length).unwrap();
+    let (a, b) = (vector("a", 50), vector("b", 50));
+    let axes = [vector("e1", 64), vector("e2", 64)];
+    let plane = Plane::new(vector("origin", 64), axes, [(a[0], a[49]), (b[0], b[49])], [50, 50]).unwrap();
+    let expected = file.matrix("ftle", 50, 50).unwrap();
+    let labels = file.matrix("basin", 50, 50).unwrap();
+    let stable = file.matrix("stable", 8, 64).unwrap();
+    let attractors: Vec<Vec<f64>> = (0..8).map(|k| stable.row(k).iter().copied().collect()).collect();
+    let found = field(&rnn, &plane, 20, 1.0, &Watch::default()).unwrap();
+    let reached = basins(&rnn, &plane, &attractors, 2000, 1.0, 1e-2, &Watch::default()).unwrap();
+    let (mut worst, mut other) = (0.0_f64, 0);
+    for k in 0..2500 {
+        let (i, j) = (k % 50, k / 50);
+        worst = worst.max((found.values[k] - expected[(i, j)]).abs());
+        other += usize::from(reached.labels[k] != Some(labels[(i, j)] as usize));
+    }
+    println!("flip-flop: FTLE differs by at most {worst:.1e}, {other} of 2500 points in another basin");
+    assert!(worst < 1e-9);
+    assert_eq!(other, 0);
+    // On a finer grid, as in the notes.
+    let fine = Plane { size: [200, 200], ..plane };
+    let found = field(&rnn, &fine, 20, 1.0, &Watch::default()).unwrap();
+    let reached = basins(&rnn, &fine, &attractors, 2000, 1.0, 1e-2, &Watch::default()).unwrap();
+    let share = reached.boundary_in_top(&found, 0.05).unwrap();
+    println!("flip-flop: {:.1} % of boundary points in the top 5 % of the field", 100.0 * share);
+    assert_eq!(share, 1.0);
+    // The stable points are found from random states, too.
+    let starts = spread(&[0.0; 64], 1.0, 200, 0);
+    let rest = settled(&rnn, &starts, 20_000, 1.0, 1e-10, &Watch::default()).unwrap();
+    assert_eq!(rest.len(), 8);
+    for point in &rest {
+        let distance = |a: &Vec<f64>| a.iter().zip(point).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(attractors.iter().any(|attractor| distance(attractor) < 1e-6));
+    }
+}
+
+#[test]
+fn the_field_of_a_saddle_is_highest_on_the_border_between_two_wells() {
+    let wells = Small {
+        kind: Kind::Flow,
+        value: |[x, y]| [x - x * x * x, -y],
+        jacobian: |[x, _]| [[1.0 - 3.0 * x * x, 0.0], [0.0, -1.0]],
+    };
+    let plane =
+        Plane::new(vec![0.0; 2], [vec![1.0, 0.0], vec![0.0, 1.0]], [(-2.0, 2.0); 2], [40, 30]).unwrap();
+    let found = field(&wells, &plane, 100, 0.05, &Watch::default()).unwrap();
+    let attractors = [vec![-1.0, 0.0], vec![1.0, 0.0]];
+    let reached = basins(&wells, &plane, &attractors, 1000, 0.05, 1e-3, &Watch::default()).unwrap();
+    for k in 0..plane.count() {
+        let x = plane.point(k)[0];
+        assert_eq!(reached.labels[k], Some(usize::from(x > 0.0)));
+        // x(t) = x e^t / sqrt(1 + x² (e^2t - 1)), so dx(t)/dx = e^t / (1 + x² (e^2t - 1))^(3/2); dy(t)/dy = e^-t.
+        let growth = 5.0 - 1.5 * (x * x * 10.0_f64.exp_m1()).ln_1p();
+        assert!((found.values[k] - growth.max(-5.0) / 5.0).abs() < 1e-6);
+    }
+    assert_eq!(reached.boundary().iter().filter(|&&on| on).count(), 60);
+    assert_eq!(reached.boundary_in_top(&found, 0.05), Some(1.0));
+    // Long times neither overflow nor underflow.
+    let long = field(&wells, &plane, 40_000, 0.05, &Watch::default()).unwrap();
+    assert!(long.values.iter().all(|value| (value + 1.0).abs() < 0.02), "{:?}", &long.values[..5]);
+}
+
+#[test]
+fn rings_fill_two_directions() {
+    let network = dynamics::network("ring_tanh_n64");
+    let rnn = Rnn::new(&network, &vec![0.0; network.input.ncols()], Kind::Flow).unwrap();
+    let states = visited(&rnn, &spread(&[0.0; 64], 1.0, 300, 0), 100, 100, 0.2).unwrap();
+    let found = intrinsic(&states).unwrap();
+    println!("ring: participation ratio {:.3}, local dimension {:?}", found.participation_ratio, found.local);
+    assert!((found.participation_ratio - 2.0).abs() < 0.02);
+    assert_eq!(found.local.map(|local| local.median), Some(1));
+}
+
+#[test]
+fn bad_input_is_named() {
+    let with = |settings: Settings| spectrum(&HENON, &[0.1, 0.1], &settings, &Watch::default());
+    let base = Settings::default;
+    for settings in [
+        Settings { exponents: Some(3), ..base() },
+        Settings { exponents: Some(0), ..base() },
+        Settings { steps: 0, ..base() },
+        Settings { batches: 1, ..base() },
+        Settings { every: Some(0), ..base() },
+        Settings { dt: f64::NAN, ..base() },
+    ] {
+        assert!(with(settings).unwrap_err().to_string().contains("expected"));
+    }
+    assert!(spectrum(&HENON, &[0.1], &base(), &Watch::default()).is_err());
+    let away = spectrum(&HENON, &[9.0, 9.0], &base(), &Watch::default()).unwrap_err();
+    assert!(away.to_string().contains("not finite"), "{away}");
+    let watch = Watch::default();
+    watch.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    assert!(spectrum(&HENON, &[0.1, 0.1], &base(), &watch).unwrap_err().to_string().contains("ended"));
+    let line = [vec![1.0, 1.0], vec![2.0, 2.0]];
+    let plane = |along, ranges, size| Plane::new(vec![0.0; 2], along, ranges, size);
+    let good = [vec![1.0, 0.0], vec![1.0, 1.0]];
+    assert!(plane(line, [(0.0, 1.0); 2], [5, 5]).is_err());
+    assert!(plane(good.clone(), [(0.0, 0.0); 2], [5, 5]).is_err());
+    assert!(plane(good.clone(), [(0.0, 1.0); 2], [1, 5]).is_err());
+    let plane = plane(good, [(-0.5, 0.5), (-0.5, 0.5)], [4, 4]).unwrap();
+    assert!(field(&HENON, &plane, 0, 1.0, &Watch::default()).is_err());
+    assert!(field(&LOGISTIC, &plane, 5, 1.0, &Watch::default()).is_err());
+    assert!(field(&HENON, &plane, 5, 1.0, &watch).unwrap_err().to_string().contains("ended"));
+    assert!(basins(&HENON, &plane, &[], 5, 1.0, 0.1, &Watch::default()).is_err());
+    // A trajectory that leaves to infinity has no exponent.
+    let far = Plane { ranges: [(50.0, 60.0); 2], ..plane };
+    assert!(
+        field(&HENON, &far, 30, 1.0, &Watch::default()).unwrap().values.iter().all(|value| value.is_nan())
+    );
+    assert_eq!(kaplan_yorke(&[], 0), Some(0.0));
+}
+
+/// Seconds of all threads of this process.
+fn cpu() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let ticks = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+    ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+}
+
+/// The least processor time of several repeats.
+fn least(repeats: usize, mut work: impl FnMut()) -> f64 {
+    let once = || {
+        let start = cpu();
+        work();
+        cpu() - start
+    };
+    std::iter::repeat_with(once).take(repeats).fold(f64::MAX, f64::min)
+}
+
+/// Prints, and asserts nothing: cargo test --release --test lyapunov speed -- --ignored --nocapture.
+#[test]
+#[ignore = "prints times only"]
+fn speed() {
+    let lorenz = least(5, || {
+        run(&Lorenz, &[1.0, 1.0, 20.0], 1000, 2_000_000, 0.01);
+    });
+    println!("Lorenz, 2e5 RK4 steps with tangents: {:.4} s", lorenz / 10.0);
+    let rnn = chaotic(Form::Current);
+    let start = spread(&[0.0; 100], 1.0, 1, 1).col_as_slice(0).to_vec();
+    for every in [1, 2, 4, 8, 64] {
+        let settings = Settings { transient: 0, steps: 2000, every: Some(every), ..Settings::default() };
+        let time = least(4, || {
+            spectrum(&rnn, &start, &settings, &Watch::default()).unwrap();
+        });
+        println!("n = 100, all exponents, QR every {every}: {:.1} us per step", time * 1e6 / 2000.0);
+    }
+    for form in [Form::Current, Form::Rate] {
+        let rnn = chaotic(form);
+        let axes = [vec![1.0; 100], (0..100).map(|i| f64::from(i) - 50.0).collect()];
+        let plane = Plane::new(vec![0.0; 100], axes, [(-5.0, 5.0); 2], [200, 200]).unwrap();
+        let clock = Instant::now();
+        let time = least(2, || {
+            field(&rnn, &plane, 100, 0.1, &Watch::default()).unwrap();
+        });
+        let wall = clock.elapsed().as_secs_f64() / 2.0;
+        println!(
+            "FTLE 200 × 200 × 100 steps, n = 100, {form:?}: {time:.2} s of all cores, {wall:.2} s on the clock"
+        );
+    }
+}
