@@ -1,13 +1,16 @@
 //! `tinyfold reproduce`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::say;
+use crate::dynamics::lyapunov::Watch;
 use crate::report::text::{percent, scientific};
+use crate::report::{self, figures};
 use crate::reproduce::claims::{Claim, claims};
 use crate::reproduce::fanthomme2021::{Found, experiments, run_all};
+use crate::reproduce::marraffa2025;
 use crate::{Error, Result, format};
 
 /// A paper.
@@ -16,23 +19,31 @@ pub enum Paper {
     /// Fanthomme & Monasson 2021, "Low-dimensional manifolds support multiplexed integrations in recurrent neural
     /// networks".
     Fanthomme2021,
+    /// Marraffa, Krause, Mante & Haller 2025, on the dynamics of networks of neuroscience on spectral submanifolds.
+    Marraffa2025,
 }
 
-/// Trains the networks of a paper and shows what it claims beside what is found.
+/// Trains or loads the networks of a paper and shows what it claims beside what is found.
 #[derive(clap::Args)]
-#[command(after_help = "Example: tinyfold reproduce fanthomme2021 --quick")]
+#[command(
+    after_help = "Examples: tinyfold reproduce fanthomme2021 --quick\n          tinyfold reproduce marraffa2025 --quick"
+)]
 pub struct Args {
     /// Which paper.
     paper: Paper,
-    /// Smaller networks, fewer updates, fewer of them.
+    /// fanthomme2021: smaller networks, fewer updates, fewer of them; marraffa2025: a coarser plane, fewer trials.
     #[arg(long)]
     quick: bool,
-    /// Seeds that every network is trained with; claims are about the first.
+    /// fanthomme2021: seeds that every network is trained with; claims are about the first.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     seeds: u16,
-    /// Folder of all runs: a network each with its figures, results.json.
-    #[arg(long, default_value = "runs/fanthomme2021")]
-    out: PathBuf,
+    /// marraffa2025: a network of the context task in place of the bundled one; four inputs (motion, colour and their
+    /// contexts) and one output.
+    #[arg(long, value_name = "NETWORK")]
+    network: Option<PathBuf>,
+    /// Folder of results.json and of all figures; default: runs/ and the name of the paper.
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -43,13 +54,20 @@ pub struct Args {
 /// # Errors
 /// A file that cannot be written; a claim that does not hold.
 pub fn run(args: &Args) -> Result<()> {
-    let Paper::Fanthomme2021 = args.paper;
+    match args.paper {
+        Paper::Fanthomme2021 => fanthomme(args),
+        Paper::Marraffa2025 => marraffa(args),
+    }
+}
+
+fn fanthomme(args: &Args) -> Result<()> {
+    let out = args.out.clone().unwrap_or_else(|| "runs/fanthomme2021".into());
     let experiments = experiments(args.quick)?;
     let template = "training {bar:40} {percent} % {msg} {eta}";
     let total: usize = experiments.iter().map(|experiment| experiment.settings.steps).sum();
     let bar = ProgressBar::new(total as u64 * u64::from(args.seeds))
         .with_style(ProgressStyle::with_template(template).expect("a valid template"));
-    let networks = run_all(&experiments, usize::from(args.seeds), &args.out, &|name, _| {
+    let networks = run_all(&experiments, usize::from(args.seeds), &out, &|name, _| {
         bar.inc(1);
         bar.set_message(name.to_owned());
     });
@@ -57,12 +75,46 @@ pub fn run(args: &Args) -> Result<()> {
     let networks = networks?;
     let claims = claims(&networks);
     let results = serde_json::json!({ "schema": 1, "networks": networks, "claims": claims });
-    format::write_json(&args.out.join("results.json"), &results)?;
+    if !args.json {
+        print(&networks);
+    }
+    end(args, &out, &claims, &results)
+}
+
+fn marraffa(args: &Args) -> Result<()> {
+    let out = args.out.clone().unwrap_or_else(|| "runs/marraffa2025".into());
+    let network = match &args.network {
+        Some(path) => marraffa2025::named(format::network::load(path)?, path)?,
+        None => marraffa2025::bundled()?,
+    };
+    let began = std::time::Instant::now();
+    let bar = ProgressBar::new_spinner().with_message("fixed points, slow manifolds, folds, exponents");
+    bar.enable_steady_tick(std::time::Duration::from_millis(200));
+    let watch = Watch { bar: bar.clone(), ..Watch::default() };
+    let found = marraffa2025::findings(&network, &marraffa2025::Size::new(args.quick), &watch);
+    bar.finish_and_clear();
+    let found = found?;
+    figures::write(&out.join("figures"), &report::dynamics::all(&network, &found))?;
+    let claims = marraffa2025::claims(&found);
+    let results = serde_json::json!({ "schema": 1, "findings": found, "claims": claims });
+    if !args.json {
+        say!("{} neurons, {:.1} s", network.neurons(), began.elapsed().as_secs_f64());
+    }
+    end(args, &out, &claims, &results)
+}
+
+/// Writes and prints what both papers have.
+fn end(args: &Args, out: &Path, claims: &[Claim], results: &serde_json::Value) -> Result<()> {
+    format::write_json(&out.join("results.json"), results)?;
     if args.json {
         say!("{results:#}");
     } else {
-        print(&networks, &claims);
-        say!("written to {}", args.out.display());
+        say!("");
+        for Claim { claim, criterion, found, holds } in claims {
+            let verdict = if *holds { "holds" } else { "FAILS" };
+            say!("{verdict} {claim}\n      asked: {criterion}\n      found: {found}");
+        }
+        say!("written to {}", out.display());
     }
     let failed: Vec<&str> = claims.iter().filter(|claim| !claim.holds).map(|claim| claim.claim).collect();
     if failed.is_empty() {
@@ -72,7 +124,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
 }
 
-fn print(networks: &[Found], claims: &[Claim]) {
+fn print(networks: &[Found]) {
     say!(
         "network, n                                               seconds     loss  error, T = 200   σ: D, next   distance  exact error, seconds"
     );
@@ -106,13 +158,6 @@ fn print(networks: &[Found], claims: &[Claim]) {
             let error = if other.unstable { "unstable".into() } else { error(other.error) };
             say!("{name:<56}{:>8}{:>9.1e}{error:>16}", "", other.loss);
         }
-    }
-    say!("");
-    for Claim { claim, criterion, found, holds } in claims {
-        say!(
-            "{} {claim}\n      asked: {criterion}\n      found: {found}",
-            if *holds { "holds" } else { "FAILS" }
-        );
     }
 }
 

@@ -43,7 +43,7 @@ pub fn bundled() -> Result<Network> {
     let folder = tempfile::tempdir().map_err(Error::file(&std::env::temp_dir(), "create folder"))?;
     let path = folder.path().join("mante_tanh_n100.safetensors");
     format::write_atomic(&path, BUNDLED)?;
-    named(format::foreign::load(&path, &format::foreign::Facts::default())?.network, &path)
+    named(format::foreign::read(&path, &format::foreign::Given::default())?.network, &path)
 }
 
 /// A context network with its inputs named.

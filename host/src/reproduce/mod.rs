@@ -2,3 +2,4 @@
 
 pub mod claims;
 pub mod fanthomme2021;
+pub mod marraffa2025;
