@@ -31,7 +31,7 @@ impl Continuum {
     /// Follows the null direction from a singular point; `None` if fixed points do not go on there.
     pub(super) fn from(system: &dyn System, known: &Known) -> Option<Self> {
         let mut states = vec![known.state.clone()];
-        let mut direction = known.lu.least_singular().0;
+        let mut direction = known.null.clone();
         let mut from = known.state.clone();
         for _ in 0..STEPS {
             let h = STEP * (1.0 + square(&from).sqrt());
@@ -47,12 +47,12 @@ impl Continuum {
             if !(0.5 * h..2.0 * h).contains(&moved) {
                 return None;
             }
-            let mut along = next.lu.least_singular().0;
+            let mut along = next.null;
             if zip(&along, &direction).map(|(a, b)| a * b).sum::<f64>() < 0.0 {
                 along.iter_mut().for_each(|x| *x = -*x);
             }
-            (from, direction) = (next.state.clone(), along);
-            states.push(next.state);
+            states.push(next.state.clone());
+            (from, direction) = (next.state, along);
         }
         let values = residual_jacobian(system, &known.state).singular_values().ok()?;
         let small = SINGULAR * values.first().copied().unwrap_or(0.0).max(f64::MIN_POSITIVE);

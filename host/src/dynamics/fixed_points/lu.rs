@@ -73,25 +73,20 @@ impl Lu {
         })
     }
 
-    /// The right and left singular vectors of about the least singular value, and that value, by inverse iteration.
-    pub(super) fn least_singular(&self) -> (Vec<f64>, Vec<f64>, f64) {
-        let n = self.forward.len();
+    /// About the right singular vector of the least singular value, and that value, by inverse iteration; `None` if a
+    /// pivot is 0.
+    pub(super) fn least_singular(&self) -> Option<(Vec<f64>, f64)> {
         // Any vector that is not orthogonal to the one sought.
-        let mut left: Vec<f64> = (0..n).map(|i| 1.0 + 0.5 * (3.0 * i as f64).sin()).collect();
-        let (mut right, mut value) = (left.clone(), 0.0);
-        normalise(&mut left);
+        let mut right: Vec<f64> = (0..self.forward.len()).map(|i| 1.0 + 0.5 * (3.0 * i as f64).sin()).collect();
+        normalise(&mut right);
+        let mut value = 0.0;
         for _ in 0..2 {
-            right.copy_from_slice(&left);
+            self.solve(&mut right, true);
+            normalise(&mut right);
             self.solve(&mut right, false);
-            if !right.iter().all(|x| x.is_finite()) {
-                return (vec![0.0; n], left, 0.0);
-            }
             value = 1.0 / normalise(&mut right);
-            left.copy_from_slice(&right);
-            self.solve(&mut left, true);
-            normalise(&mut left);
         }
-        (right, left, value)
+        right.iter().all(|x| x.is_finite()).then_some((right, value))
     }
 }
 
@@ -124,6 +119,16 @@ pub(super) fn largest(x: &[f64]) -> f64 {
 /// Sum of squares.
 pub(super) fn square(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum()
+}
+
+/// Squared distance, in lanes that the processor adds at once.
+pub(super) fn square_distance(a: &[f64], b: &[f64]) -> f64 {
+    let ((a, rest_a), (b, rest_b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
+    let mut sums = [0.0; 8];
+    for (a, b) in zip(a, b) {
+        (0..8).for_each(|k| sums[k] += (a[k] - b[k]) * (a[k] - b[k]));
+    }
+    sums.iter().sum::<f64>() + zip(rest_a, rest_b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>()
 }
 
 /// Largest absolute difference of entries.

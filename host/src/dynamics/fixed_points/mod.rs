@@ -36,7 +36,7 @@ use crate::network::Network;
 use crate::Result;
 use lu::distance;
 use newton::{End, Known};
-use slow::Minimum;
+use slow::{Minimum, Trough};
 
 /// Points whose entries differ by at most this are one.
 const SAME: f64 = 1e-5;
@@ -56,11 +56,11 @@ pub struct Options {
     pub most_rounds: usize,
     /// Most points; the search ends there, and says so.
     pub most_points: usize,
-    /// Standard deviation of the noise on mixtures.
+    /// Mean standard deviation of the noise on mixtures; each has its own, exponentially distributed.
     pub noise: f64,
     /// Longest Newton step.
     pub clip: f64,
-    /// Most stuck runs from which q is minimised; 0: no slow points.
+    /// Most minimisations of q, from stuck runs, that bring nothing new; 0: no slow points.
     pub most_slow: usize,
 }
 
@@ -73,9 +73,9 @@ impl Default for Options {
             batch: 16,
             most_rounds: 500,
             most_points: 2000,
-            noise: 0.05,
+            noise: 0.3,
             clip: 2.0,
-            most_slow: 16,
+            most_slow: 8,
         }
     }
 }
@@ -93,6 +93,8 @@ pub struct FixedPoint {
     pub stable: bool,
     /// sign det(-dr/dx).
     pub sign: i8,
+    /// Whether dr/dx jumps there, as where a pre-activation of a ReLU is 0: the eigenvalues are those of one side.
+    pub corner: bool,
     /// Whether dr/dx is singular to rounding, as at a fold: its stability is not decided by the eigenvalues.
     pub degenerate: bool,
     /// Eigenvalues and eigenvectors.
@@ -203,13 +205,15 @@ pub fn find(
 ) -> Result<FixedPoints> {
     starts::check(starts, system.dimension())?;
     crate::error::require(!starts.is_empty(), "starts", "at least one finite state", "none")?;
-    let mut search = Search { system, options, stop, known: vec![], stalled: vec![], continuum: None, starts: 0 };
+    let mut search =
+        Search { system, options, stop, known: vec![], troughs: vec![], tried: 0, continuum: None, starts: 0 };
     for batch in starts.chunks(options.batch.max(1)) {
         search.run(batch);
     }
     let (rounds, finished) = search.enrich(starts, index_sum);
-    let slow = search.slow_points();
-    let Search { known, continuum, starts, .. } = search;
+    let Search { known, troughs, continuum, starts, .. } = search;
+    let mut slow: Vec<SlowPoint> = troughs.into_iter().map(|trough| trough.point).collect();
+    slow.sort_by(|a, b| a.q.total_cmp(&b.q));
     let points: Result<Vec<FixedPoint>> = known.into_par_iter().map(|known| described(system, known)).collect();
     let mut points = points?;
     points.sort_by(|a, b| a.index.cmp(&b.index).then(a.state.partial_cmp(&b.state).expect("finite states")));
@@ -237,10 +241,21 @@ fn described(system: &dyn System, known: Known) -> Result<FixedPoint> {
         index: spectrum.unstable,
         stable,
         sign: known.lu.sign_of_negative(),
+        corner: is_corner(system, &known.state),
         degenerate: known.degenerate,
         spectrum,
         state: known.state,
     })
+}
+
+/// Whether the Jacobian is another one a hair away, in one of two opposite directions.
+fn is_corner(system: &dyn System, x: &[f64]) -> bool {
+    let side = |by: f64| {
+        let jump = |(i, x): (usize, &f64)| x + by * (1.0 + x.abs()) * (1.0 + i as f64).sin();
+        lu::residual_jacobian(system, &x.iter().enumerate().map(jump).collect::<Vec<f64>>())
+    };
+    let (one, other) = (side(1e-8), side(-1e-8));
+    (&one - &other).norm_max() > 1e-4 * one.norm_max().max(other.norm_max())
 }
 
 /// A search under way.
@@ -249,8 +264,9 @@ struct Search<'a> {
     options: &'a Options,
     stop: &'a AtomicBool,
     known: Vec<Known>,
-    /// Where runs were stuck.
-    stalled: Vec<Vec<f64>>,
+    troughs: Vec<Trough>,
+    /// Minimisations of q.
+    tried: usize,
     continuum: Option<Continuum>,
     starts: usize,
 }
@@ -262,17 +278,40 @@ impl Search<'_> {
             return 0;
         }
         self.starts += batch.len();
-        let run = |start: &Vec<f64>| newton::run(self.system, start, self.options.clip, &self.known);
+        let run = |start: &Vec<f64>| newton::run(self.system, start, self.options.clip, &self.known, &self.troughs);
         let ends: Vec<End> = batch.par_iter().map(run).collect();
         let mut new = 0;
         for end in ends {
             match end {
                 End::Fixed(found) => new += usize::from(self.add(*found)),
-                End::Stalled(x) => self.stalled.push(x),
+                End::Stalled(x) => new += usize::from(self.minimise(&x)),
                 End::Known | End::Lost => {}
             }
         }
         new
+    }
+
+    /// Minimises q from where a run was stuck; whether that led to a new fixed point.
+    fn minimise(&mut self, x: &[f64]) -> bool {
+        if self.tried >= self.options.most_slow {
+            return false;
+        }
+        self.tried += 1;
+        match slow::minimise(self.system, x, &self.known, &self.troughs) {
+            Minimum::Slow(trough) => {
+                let same = |other: &Trough| distance(&other.point.state, &trough.point.state) <= 10.0 * SAME;
+                if !self.troughs.iter().any(same) {
+                    self.troughs.push(trough);
+                    self.tried -= 1;
+                }
+                false
+            }
+            Minimum::Fixed(x) => match newton::run(self.system, &x, self.options.clip, &[], &[]) {
+                End::Fixed(found) => self.add(*found),
+                _ => false,
+            },
+            Minimum::None => false,
+        }
     }
 
     /// Adds a point that is not known, and not of a continuum.
@@ -311,6 +350,7 @@ impl Search<'_> {
             }
             let mut pool: Vec<&[f64]> = self.known.iter().map(|known| known.state.as_slice()).collect();
             pool.extend(self.continuum.iter().flat_map(|line| line.states.iter().map(Vec::as_slice)));
+            pool.extend(self.troughs.iter().map(|trough| trough.point.state.as_slice()));
             if pool.len() < 2 {
                 pool.extend(starts.iter().map(Vec::as_slice));
             }
@@ -319,32 +359,5 @@ impl Search<'_> {
             quiet = if self.run(&mixtures) == 0 { quiet + 1 } else { 0 };
         }
         (self.options.most_rounds, false)
-    }
-
-    /// Local minima of q from where runs were stuck; fixed points met on the way are added.
-    fn slow_points(&mut self) -> Vec<SlowPoint> {
-        let mut from: Vec<Vec<f64>> = Vec::new();
-        for x in std::mem::take(&mut self.stalled) {
-            if from.len() < self.options.most_slow && from.iter().all(|other| distance(other, &x) > 1e-2) {
-                from.push(x);
-            }
-        }
-        let stopped = || self.stop.load(Ordering::Relaxed);
-        let minimise = |x: &Vec<f64>| if stopped() { Minimum::None } else { slow::minimise(self.system, x) };
-        let minima: Vec<Minimum> = from.par_iter().map(minimise).collect();
-        let mut slow: Vec<SlowPoint> = Vec::new();
-        for minimum in minima {
-            match minimum {
-                Minimum::Slow(point) if slow.iter().all(|other| distance(&other.state, &point.state) > 1e-4) => {
-                    slow.push(point);
-                }
-                Minimum::Fixed(x) => {
-                    self.run(&[x]);
-                }
-                Minimum::Slow(_) | Minimum::None => {}
-            }
-        }
-        slow.sort_by(|a, b| a.q.total_cmp(&b.q));
-        slow
     }
 }

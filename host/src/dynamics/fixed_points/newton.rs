@@ -2,19 +2,28 @@
 
 use std::iter::zip;
 
-use super::lu::{Lu, distance, gram, largest, residual_jacobian, square, transposed_times};
+use faer::Mat;
+
+use super::lu::{
+    Lu, distance, gram, largest, residual_jacobian, square, square_distance, transposed_times,
+};
+use super::slow::Trough;
 use crate::dynamics::System;
 
 /// Largest residual entry of an accepted point.
 pub(super) const ACCEPTED: f64 = 1e-12;
-/// Largest residual entry that is polished to, where rounding allows.
-const POLISHED: f64 = 1e-15;
 /// Least part of a step that backtracking tries.
-const LEAST_PART: f64 = 1.0 / 64.0;
+const LEAST_PART: f64 = 1.0 / 16.0;
 /// Factor of the residual below which an old factorisation is used again.
 const CONTRACTION: f64 = 0.2;
 /// Least singular value by the norm of a Jacobian that counts as singular.
 pub(super) const SINGULAR: f64 = 1e-9;
+/// Part of the distance to a known point that a step with its Jacobian may miss it by, in its basin.
+const BASIN: f64 = 0.3;
+/// Factorisations within which |r|² must halve.
+const PATIENCE: usize = 7;
+/// Damped steps of one run.
+const DAMPED: usize = 20;
 /// Factorisations of one run.
 const FACTORISATIONS: usize = 60;
 
@@ -25,15 +34,39 @@ pub(super) struct Known {
     pub(super) residual: f64,
     /// Of the residual's Jacobian at the state.
     pub(super) lu: Lu,
+    /// Its right singular vector of the least singular value.
+    pub(super) null: Vec<f64>,
     /// Whether that Jacobian is singular to rounding.
     pub(super) degenerate: bool,
+}
+
+/// As [`Lu::least_singular`] of a Jacobian that elimination finds singular.
+fn exact_null(system: &dyn System, x: &[f64]) -> (Vec<f64>, f64) {
+    let n = x.len();
+    let direction = |v: faer::MatRef<'_, f64>| (0..n).map(|i| v[(i, n - 1)]).collect();
+    residual_jacobian(system, x).svd().map_or((vec![0.0; n], 0.0), |svd| (direction(svd.V()), svd.S()[n - 1]))
+}
+
+/// Whether the step of Newton's method on the gradient of q, with the Hessian at a slow point, leads from x there.
+pub(super) fn in_trough(troughs: &[Trough], x: &[f64], jacobian: &Mat<f64>, r: &[f64]) -> bool {
+    let far = |trough: &&Trough| distance(&trough.point.state, x);
+    let nearest = troughs.iter().min_by(|a, b| far(a).total_cmp(&far(b)));
+    nearest.is_some_and(|trough| {
+        let step = trough.lu.step(&transposed_times(jacobian, r));
+        missed(x, &step, &trough.point.state) <= BASIN * far(&trough)
+    })
+}
+
+/// Largest entry of x + d - y.
+fn missed(x: &[f64], step: &[f64], y: &[f64]) -> f64 {
+    zip(zip(x, step), y).fold(0.0, |most, ((x, d), y)| most.max((x + d - y).abs()))
 }
 
 /// How a run ended.
 pub(super) enum End {
     /// At a fixed point.
     Fixed(Box<Known>),
-    /// In the basin of a known one.
+    /// In the basin of a known one, or of a known slow point.
     Known,
     /// No step makes the residual smaller, or there were too many of them.
     Stalled(Vec<f64>),
@@ -122,10 +155,10 @@ impl<'a> Iterate<'a> {
         let jacobian = residual_jacobian(self.system, &self.x);
         let size = jacobian.norm_l2();
         let lu = Lu::new(jacobian);
-        let (_, _, least) = lu.least_singular();
+        let (null, least) = lu.least_singular().unwrap_or_else(|| exact_null(self.system, &self.x));
         let degenerate = least <= SINGULAR * size;
         for _ in 0..3 {
-            if degenerate || largest(&self.r) <= POLISHED {
+            if degenerate || largest(&self.r) == 0.0 {
                 break;
             }
             let next = self.moved(&lu.step(&self.r), 1.0);
@@ -134,47 +167,63 @@ impl<'a> Iterate<'a> {
             }
             self = next;
         }
-        Some(Known { residual: largest(&self.r), state: self.x, lu, degenerate })
+        Some(Known { residual: largest(&self.r), state: self.x, lu, null, degenerate })
     }
 
     /// Whether this is in the basin of a known point x*: whether the step with the Jacobian *there* leads from here to
-    /// x*, to a tenth of the distance. Near another root r is small, so the step is, and leads nowhere.
-    fn in_basin(&self, known: &[Known]) -> bool {
-        let distances = known.iter().map(|known| distance(&known.state, &self.x));
-        let Some((nearest, far)) = zip(known, distances).min_by(|a, b| a.1.total_cmp(&b.1)) else {
+    /// x*, to a part of the distance. Near another root r is small, so the step is, and leads nowhere.
+    pub(super) fn in_basin(&self, known: &[Known]) -> bool {
+        let apart = |known: &Known| square_distance(&known.state, &self.x);
+        let distances = known.iter().map(|known| (known, apart(known)));
+        let Some((nearest, _)) = distances.min_by(|a, b| a.1.total_cmp(&b.1)) else {
             return false;
         };
+        let far = distance(&nearest.state, &self.x);
         if nearest.degenerate {
             return far <= super::SAME;
         }
         let step = nearest.lu.step(&self.r);
-        let missed =
-            zip(zip(&self.x, &step), &nearest.state).fold(0.0, |most: f64, ((x, d), y)| most.max((x + d - y).abs()));
-        missed <= 0.1 * far
+        missed(&self.x, &step, &nearest.state) <= BASIN * far
     }
 }
 
 /// Newton's method on the residual, with clipped and halved steps; damped ones where they fail.
-pub(super) fn run(system: &dyn System, start: &[f64], clip: f64, known: &[Known]) -> End {
+pub(super) fn run(system: &dyn System, start: &[f64], clip: f64, known: &[Known], troughs: &[Trough]) -> End {
     let mut at = Iterate::new(system, start.to_vec());
+    let mut damped = 0;
+    let (mut patience, mut best) = (PATIENCE, f64::INFINITY);
     for _ in 0..FACTORISATIONS {
-        if !largest(&at.r).is_finite() {
+        let before = largest(&at.r);
+        if !before.is_finite() {
             return End::Lost;
         }
-        if largest(&at.r) <= ACCEPTED {
+        if before <= ACCEPTED {
+            break;
+        }
+        patience -= 1;
+        if square(&at.r) < 0.5 * best {
+            (patience, best) = (PATIENCE, square(&at.r));
+        }
+        if patience == 0 {
             break;
         }
         if at.in_basin(known) {
             return End::Known;
         }
-        let lu = Lu::at(system, &at.x);
-        let before = largest(&at.r);
+        let jacobian = residual_jacobian(system, &at.x);
+        if in_trough(troughs, &at.x, &jacobian, &at.r) {
+            return End::Known;
+        }
+        let lu = Lu::new(jacobian);
         if at.advance(&lu.step(&at.r), clip) {
             if largest(&at.r) <= CONTRACTION * before {
                 at.chord(&lu);
             }
-        } else if !at.advance(&at.damped_step(), clip) {
-            return End::Stalled(at.x);
+        } else {
+            damped += 1;
+            if damped > DAMPED || !at.advance(&at.damped_step(), clip) {
+                break;
+            }
         }
     }
     let x = at.x.clone();

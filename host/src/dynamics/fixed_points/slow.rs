@@ -4,13 +4,13 @@ use faer::{Mat, Side};
 use serde::Serialize;
 
 use super::lu::{Lu, gram, largest, residual_jacobian, square, transposed_times};
-use super::newton::{ACCEPTED, Iterate};
+use super::newton::{ACCEPTED, Iterate, Known, in_trough};
 use crate::dynamics::System;
 
-/// Steps of Levenberg and Marquardt, with the curvature of q without its second part.
-const ROUGH: usize = 40;
-/// Steps of Newton's method on the gradient.
-const FINE: usize = 20;
+/// Steps of one minimisation.
+const STEPS: usize = 60;
+/// |Jᵀ r| by |J| |r| below which the Hessian's second part is worth its cost.
+const NEAR: f64 = 1e-2;
 /// |Jᵀ r| by |J| |r| below which the gradient counts as 0.
 const FLAT: f64 = 1e-8;
 
@@ -27,56 +27,74 @@ pub struct SlowPoint {
     pub curvature: f64,
 }
 
+/// A slow point and the factorised Hessian of q there.
+pub(super) struct Trough {
+    pub(super) point: SlowPoint,
+    pub(super) lu: Lu,
+}
+
 /// What minimisation of q came to.
 pub(super) enum Minimum {
-    Slow(SlowPoint),
+    Slow(Trough),
     /// A state with a residual as small as that of a fixed point.
     Fixed(Vec<f64>),
+    /// No minimum, or one that is known.
     None,
 }
 
-/// Goes down q from x: by Gauss and Newton with damping, then by Newton's method.
-pub(super) fn minimise(system: &dyn System, x: &[f64]) -> Minimum {
+/// Goes down q from x: by Gauss and Newton with damping, near a minimum by Newton's method.
+pub(super) fn minimise(system: &dyn System, x: &[f64], known: &[Known], troughs: &[Trough]) -> Minimum {
     let mut at = Iterate::new(system, x.to_vec());
     let mut damping = 1e-3;
-    for k in 0..ROUGH + FINE {
+    // The second part of the Hessian costs 2 n Jacobians: it is used again while the gradient falls fast.
+    let mut old: Option<(Lu, f64)> = None;
+    for _ in 0..STEPS {
         if largest(&at.r) <= ACCEPTED {
             return Minimum::Fixed(at.x);
         }
         let jacobian = residual_jacobian(system, &at.x);
         let gradient = transposed_times(&jacobian, &at.r);
         let flat = flatness(&jacobian, &gradient, &at.r);
-        if !flat.is_finite() {
+        if !flat.is_finite() || at.in_basin(known) || in_trough(troughs, &at.x, &jacobian, &at.r) {
             return Minimum::None;
         }
         if flat <= 0.01 * FLAT {
             break;
         }
-        // The second part of the curvature costs 2 n Jacobians: only near the end.
-        let fine = k >= ROUGH || flat < 1e-2;
-        let curvature = if fine { hessian(system, &at, &jacobian) } else { gram(&jacobian) };
-        if !downhill(&mut at, &curvature, &gradient, &mut damping) {
-            break;
+        old = old.filter(|(_, before)| flat <= 0.3 * before);
+        if let Some((lu, before)) = &mut old {
+            *before = flat;
+            if at.descend(&lu.step(&gradient)) {
+                continue;
+            }
+            old = None;
+        }
+        let near = flat < NEAR;
+        let curvature = if near { hessian(system, &at, &jacobian) } else { gram(&jacobian) };
+        match downhill(&mut at, &curvature, &gradient, &mut damping) {
+            Some(lu) if near => old = Some((lu, flat)),
+            Some(_) => {}
+            None => break,
         }
     }
     slow_point(system, at)
 }
 
-/// One step -(curvature + damping)^-1 gradient that makes q smaller, with as much damping as it needs.
-fn downhill(at: &mut Iterate<'_>, curvature: &Mat<f64>, gradient: &[f64], damping: &mut f64) -> bool {
+/// One step -(curvature + damping)^-1 gradient that makes q smaller, with as much damping as it needs; its factorisation.
+fn downhill(at: &mut Iterate<'_>, curvature: &Mat<f64>, gradient: &[f64], damping: &mut f64) -> Option<Lu> {
     let n = gradient.len();
     let scale = (0..n).map(|i| curvature[(i, i)].abs()).fold(f64::MIN_POSITIVE, f64::max);
     for _ in 0..12 {
         let mut damped = curvature.clone();
         (0..n).for_each(|i| damped[(i, i)] += *damping * scale);
-        let step = Lu::new(damped).step(gradient);
-        if at.descend(&step) {
+        let lu = Lu::new(damped);
+        if at.descend(&lu.step(gradient)) {
             *damping = if *damping < 1e-12 { 0.0 } else { *damping * 0.1 };
-            return true;
+            return Some(lu);
         }
         *damping = (*damping * 10.0).max(1e-10);
     }
-    false
+    None
 }
 
 /// |Jᵀ r| / (|J| |r|).
@@ -84,21 +102,19 @@ fn flatness(jacobian: &Mat<f64>, gradient: &[f64], r: &[f64]) -> f64 {
     square(gradient).sqrt() / (jacobian.norm_l2() * square(r).sqrt()).max(f64::MIN_POSITIVE)
 }
 
-/// Jᵀ J + sum_i r_i d²r_i / dx², the second by central differences of the Jacobian.
+/// Jᵀ J + sum_i r_i d²r_i / dx², the second by differences of the Jacobian.
 fn hessian(system: &dyn System, at: &Iterate<'_>, jacobian: &Mat<f64>) -> Mat<f64> {
     let n = at.x.len();
-    let mut hessian = gram(jacobian);
-    let mut x = at.x.clone();
+    let here = transposed_times(jacobian, &at.r);
+    let (mut hessian, mut moved, mut x) = (gram(jacobian), Mat::zeros(n, n), at.x.clone());
     for j in 0..n {
-        let h = 1e-5 * (1.0 + x[j].abs());
-        let mut side = |by: f64| {
-            x[j] = at.x[j] + by;
-            transposed_times(&residual_jacobian(system, &x), &at.r)
-        };
-        let (high, low) = (side(h), side(-h));
+        let h = 1e-7 * (1.0 + x[j].abs());
+        x[j] += h;
+        system.residual_jacobian(&x, moved.as_mut());
+        let there = transposed_times(&moved, &at.r);
         x[j] = at.x[j];
         for i in 0..n {
-            let second = (high[i] - low[i]) / (4.0 * h);
+            let second = (there[i] - here[i]) / (2.0 * h);
             hessian[(i, j)] += second;
             hessian[(j, i)] += second;
         }
@@ -113,7 +129,8 @@ fn slow_point(system: &dyn System, at: Iterate<'_>) -> Minimum {
     if !(gradient <= FLAT && largest(&at.r) > 1e3 * ACCEPTED) {
         return Minimum::None;
     }
-    let Ok(values) = hessian(system, &at, &jacobian).self_adjoint_eigenvalues(Side::Lower) else {
+    let hessian = hessian(system, &at, &jacobian);
+    let Ok(values) = hessian.self_adjoint_eigenvalues(Side::Lower) else {
         return Minimum::None;
     };
     let (curvature, most) = (values[0], values[values.len() - 1]);
@@ -121,5 +138,5 @@ fn slow_point(system: &dyn System, at: Iterate<'_>) -> Minimum {
         return Minimum::None;
     }
     let q = 0.5 * square(&at.r);
-    Minimum::Slow(SlowPoint { state: at.x, q, gradient, curvature })
+    Minimum::Slow(Trough { point: SlowPoint { state: at.x, q, gradient, curvature }, lu: Lu::new(hessian) })
 }

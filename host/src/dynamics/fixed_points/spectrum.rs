@@ -1,5 +1,7 @@
 //! Eigenvalues and eigenvectors at a fixed point.
 
+use std::iter::zip;
+
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd;
@@ -57,18 +59,21 @@ impl Spectrum {
             Default::default(),
         )
         .map_err(|_| refuse())?;
-        let values: Vec<c64> = (0..n).map(|k| c64::new(re[k], im[k])).collect();
-        let (left, right) = scaled(&complex(&left, &values), &complex(&right, &values));
         let kind = system.kind();
+        let all: Vec<c64> = (0..n).map(|k| c64::new(re[k], im[k])).collect();
         let mut order: Vec<usize> = (0..n).collect();
-        let size = |k: usize| growth(kind, values[k]);
-        order.sort_by(|&a, &b| size(b).total_cmp(&size(a)).then(values[b].im.total_cmp(&values[a].im)));
-        let columns = |m: &Mat<c64>| Mat::from_fn(n, n, |i, k| m[(i, order[k])]);
-        let (left, right) = (columns(&left), columns(&right));
-        let values: Vec<c64> = order.iter().map(|&k| values[k]).collect();
+        let size = |k: usize| growth(kind, all[k]);
+        order.sort_by(|&a, &b| size(b).total_cmp(&size(a)).then(all[b].im.total_cmp(&all[a].im)));
+        let (mut l, mut r) = (Mat::zeros(n, n), Mat::zeros(n, n));
+        for (to, &k) in order.iter().enumerate() {
+            vector(&right, k, all[k].im, r.col_as_slice_mut(to));
+            vector(&left, k, all[k].im, l.col_as_slice_mut(to));
+            scale(l.col_as_slice_mut(to), r.col_as_slice_mut(to));
+        }
+        let values: Vec<c64> = order.iter().map(|&k| all[k]).collect();
         let time_constants = values.iter().map(|&value| -1.0 / rate(kind, value)).collect();
         let unstable = values.iter().filter(|&&value| rate(kind, value) > 0.0).count();
-        Ok(Self { jacobian, values, right, left, time_constants, unstable })
+        Ok(Self { jacobian, values, right: r, left: l, time_constants, unstable })
     }
 }
 
@@ -88,40 +93,23 @@ fn rate(kind: Kind, value: c64) -> f64 {
     }
 }
 
-/// Eigenvectors from columns that hold real and imaginary part of those of a pair.
-fn complex(vectors: &Mat<f64>, values: &[c64]) -> Mat<c64> {
-    let n = values.len();
-    let mut second = vec![false; n];
-    for k in 0..n {
-        if values[k].im != 0.0 && !second[k] && k + 1 < n {
-            second[k + 1] = true;
-        }
-    }
-    Mat::from_fn(n, n, |i, k| {
-        if values[k].im == 0.0 {
-            c64::new(vectors[(i, k)], 0.0)
-        } else if second[k] {
-            c64::new(vectors[(i, k - 1)], -vectors[(i, k)])
-        } else {
-            c64::new(vectors[(i, k)], vectors[(i, k + 1)])
-        }
-    })
+/// Eigenvector k from columns that hold real and imaginary part of that of a pair: first the one with im > 0.
+fn vector(columns: &Mat<f64>, k: usize, im: f64, out: &mut [c64]) {
+    let (re, of, sign) = match im {
+        im if im > 0.0 => (k, k + 1, 1.0),
+        im if im < 0.0 => (k - 1, k, -1.0),
+        _ => (k, k, 0.0),
+    };
+    let parts = zip(columns.col_as_slice(re), columns.col_as_slice(of));
+    zip(out, parts).for_each(|(out, (re, im))| *out = c64::new(*re, sign * im));
 }
 
-/// Right vectors of length 1, left ones with lᴴ r = 1.
-fn scaled(left: &Mat<c64>, right: &Mat<c64>) -> (Mat<c64>, Mat<c64>) {
-    let n = left.nrows();
-    let length = |m: &Mat<c64>, k: usize| (0..n).map(|i| m[(i, k)].norm_sqr()).sum::<f64>().sqrt();
-    let (mut by_left, mut by_right) = (Vec::new(), Vec::new());
-    for k in 0..n {
-        let (l, r) = (length(left, k), length(right, k));
-        let product: c64 = (0..n).map(|i| left[(i, k)].conj() * right[(i, k)]).sum::<c64>() / (l * r);
-        by_right.push(1.0 / r);
-        let turned = if product.norm() > 1e-14 { product.conj().inv() } else { c64::new(1.0, 0.0) };
-        by_left.push(turned / l);
-    }
-    (
-        Mat::from_fn(n, n, |i, k| left[(i, k)] * by_left[k]),
-        Mat::from_fn(n, n, |i, k| right[(i, k)] * by_right[k]),
-    )
+/// Scales r to length 1 and l to lᴴ r = 1.
+fn scale(l: &mut [c64], r: &mut [c64]) {
+    let length = |v: &[c64]| v.iter().map(|v| v.norm_sqr()).sum::<f64>().sqrt();
+    let (by_l, by_r) = (1.0 / length(l), 1.0 / length(r));
+    let product = zip(&*l, &*r).map(|(l, r)| l.conj() * r).sum::<c64>() * by_l * by_r;
+    let turned = if product.norm() > 1e-14 { product.conj().inv() } else { c64::new(1.0, 0.0) };
+    l.iter_mut().for_each(|l| *l = *l * turned * by_l);
+    r.iter_mut().for_each(|r| *r *= by_r);
 }

@@ -2,7 +2,6 @@
 
 use std::iter::zip;
 
-use rand::RngExt;
 use rand::seq::index;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -43,7 +42,7 @@ fn gaussian(rng: &mut ChaCha8Rng, size: f64) -> f64 {
 /// out.
 #[must_use]
 pub fn of_system(system: &dyn System, spread: f64, seed: u64) -> Vec<Vec<f64>> {
-    trajectories(spread, seed, system.dimension(), |_, x, _| advance(system, x))
+    trajectories(spread, seed, system.dimension(), |_, x| advance(system, x))
 }
 
 /// States of 16 trajectories of a network, 4 of each, that begin at Gaussian states of standard deviation `spread` under
@@ -61,10 +60,7 @@ pub fn of_network(network: &Network, u: &[f64], spread: f64, seed: u64) -> Resul
         }
         driven
     };
-    Ok(trajectories(spread, seed, rnn.dimension(), |rng, x, _| {
-        let driven = drive(rng);
-        (0..STEPS).for_each(|_| advance_once(&driven, x));
-    }))
+    Ok(trajectories(spread, seed, rnn.dimension(), |rng, x| advance(&drive(rng), x)))
 }
 
 /// Starts at Gaussian states, and what `advance` makes of them again and again.
@@ -72,14 +68,14 @@ fn trajectories(
     spread: f64,
     seed: u64,
     n: usize,
-    advance: impl Fn(&mut ChaCha8Rng, &mut Vec<f64>, usize) + Sync,
+    advance: impl Fn(&mut ChaCha8Rng, &mut Vec<f64>) + Sync,
 ) -> Vec<Vec<f64>> {
     let of = |trajectory: usize| {
         let mut rng = generator(seed, trajectory as u64);
         let mut x: Vec<f64> = (0..n).map(|_| gaussian(&mut rng, spread)).collect();
         let next = |k: usize| {
             if k > 0 {
-                advance(&mut rng, &mut x, k);
+                advance(&mut rng, &mut x);
             }
             x.clone()
         };
@@ -114,12 +110,13 @@ fn advance_once(system: &dyn System, x: &mut Vec<f64>) {
     };
 }
 
-/// Convex combinations of 1 to 6 random states with Dirichlet weights, plus Gaussian noise.
+/// Convex combinations of 2 to 6 random states (of 1 if there is no other) with Dirichlet weights, plus Gaussian noise of random size.
 pub(super) fn mixtures(pool: &[&[f64]], count: usize, noise: f64, seed: u64, round: u64) -> Vec<Vec<f64>> {
     let mut rng = generator(seed, MIXTURES + round);
     let mixture = |_: usize| {
-        let most = pool.len().min(PARTS);
-        let parts = if most < 2 { most } else { rng.random_range(2..=most) };
+        // Pairs are the most frequent: most saddles lie between two points.
+        let more: f64 = Exp1.sample(&mut rng);
+        let parts = (2 + (1.2 * more) as usize).min(PARTS).min(pool.len());
         let chosen = index::sample(&mut rng, pool.len(), parts);
         let weights: Vec<f64> = (0..parts).map(|_| Exp1.sample(&mut rng)).collect();
         let sum: f64 = weights.iter().sum();
@@ -127,7 +124,9 @@ pub(super) fn mixtures(pool: &[&[f64]], count: usize, noise: f64, seed: u64, rou
         for (at, weight) in zip(chosen, weights) {
             zip(&mut x, pool[at]).for_each(|(x, state)| *x += weight / sum * state);
         }
-        x.iter_mut().for_each(|x| *x += gaussian(&mut rng, noise));
+        // Noise of many sizes finds points near the mixtures and away from them.
+        let size: f64 = Exp1.sample(&mut rng);
+        x.iter_mut().for_each(|x| *x += gaussian(&mut rng, noise * size));
         x
     };
     (0..count).map(mixture).collect()
