@@ -329,23 +329,28 @@ fn normal_forms_are_those_of_textbooks() {
     };
     // mu - x²; x + mu - x².
     let (a, b) = fold(form(&flow().term(0, 1.0, &[1]).term(0, -1.0, &[0, 0])));
-    (near(a, -1.0), near(b, 1.0));
+    near(a, -1.0);
+    near(b, 1.0);
     let (a, b) = fold(form(&map().term(0, 1.0, &[0]).term(0, 1.0, &[1]).term(0, -1.0, &[0, 0])));
-    (near(a, -1.0), near(b, 1.0));
+    near(a, -1.0);
+    near(b, 1.0);
     // mu x - x².
     let NormalForm::Transcritical { a, b } = form(&flow().term(0, 1.0, &[0, 1]).term(0, -1.0, &[0, 0]))
     else {
         panic!()
     };
-    (near(a, -1.0), near(b, 1.0));
+    near(a, -1.0);
+    near(b, 1.0);
     // mu x - x³.
     let pitchfork = flow().term(0, 1.0, &[0, 1]).term(0, -1.0, &[0, 0, 0]);
     let NormalForm::Pitchfork { cubic, b: Some(b) } = form(&pitchfork) else { panic!() };
-    (near(cubic, -1.0), near(b, 1.0));
+    near(cubic, -1.0);
+    near(b, 1.0);
     // -(1 + mu) x + x³, and with x² besides: c = a² + 1.
     let flip = map().term(0, -1.0, &[0]).term(0, -1.0, &[0, 1]).term(0, 1.0, &[0, 0, 0]);
     let NormalForm::Flip { cubic, b: Some(b) } = form(&flip) else { panic!() };
-    (near(cubic, 1.0), near(b, -1.0));
+    near(cubic, 1.0);
+    near(b, -1.0);
     let NormalForm::Flip { cubic, .. } = form(&flip.term(0, 0.7, &[0, 0])) else { panic!() };
     near(cubic, 1.49);
     // The first flip of the Hénon map, a = 0.3675, and its fold, a = -0.1225 (mu = a).

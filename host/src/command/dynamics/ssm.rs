@@ -155,7 +155,7 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
     let kind = if study.kind == Kind::Map { "map" } else { "flow" };
     say!("spectral submanifold of a {kind}, order {}", study.order);
     say!("  fixed points found     unstable  first eigenvalue");
-    for (k, point) in points.iter().enumerate() {
+    for (k, point) in points.iter().enumerate().filter(|&(k, _)| k < 12 || k == at) {
         let mark = if k == at { "<- anchor" } else { "" };
         say!("    {k:<21}{:<10}{:<24}{mark}", point.unstable, complex(point.leading));
     }
@@ -190,6 +190,13 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
         let p: Vec<String> = root.p.iter().map(|p| format!("{p:+.5}")).collect();
         let distance = root.distance.map_or("none near".into(), |distance| format!("{distance:.1e}"));
         say!("    {:<22}{:<24}{:<10.1e}{distance}", p.join(" "), complex(root.eigenvalues[0]), root.residual);
+    }
+    if let Some(trajectory) = &study.trajectory {
+        let (start, span) = (trajectory.p[0][0], trajectory.t.last().copied().unwrap_or(0.0));
+        say!(
+            "  trajectory from p = {start:.3} over {span:.1}, reduced against full: NMTE {:.1e}",
+            trajectory.nmte
+        );
     }
     let beyond: Vec<String> = study.beyond.iter().map(|(p, rest)| format!("{p:+.5} ({rest:.1e})")).collect();
     if !beyond.is_empty() {

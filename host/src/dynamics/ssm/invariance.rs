@@ -98,7 +98,9 @@ pub(super) fn solve<S: Scalar>(
         let mut coefficients = vec![zero; width];
         let mut right = vec![0.0; independent * length];
         expansion.predict(k, &w, &mut right);
-        right.iter_mut().for_each(|right| *right = -*right);
+        for right in &mut right {
+            *right = -*right;
+        }
         for j in 2..k {
             for i in 0..w.width(j) {
                 transport.of((j, i), k, &mut coefficients);

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::iter::zip;
-use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
+use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub, SubAssign};
 
 use faer::c64;
 use faer::traits::ComplexField;
@@ -23,6 +23,7 @@ pub trait Scalar:
     + Div<Output = Self>
     + Neg<Output = Self>
     + AddAssign
+    + SubAssign
 {
     /// Real numbers of a coefficient. With 2 parts the second variable is the conjugate of the first.
     const PARTS: usize;
@@ -34,6 +35,7 @@ pub trait Scalar:
     fn modulus(self) -> f64;
 
     /// The conjugate.
+    #[must_use]
     fn mirrored(self) -> Self;
 
     /// As a complex number.

@@ -132,7 +132,7 @@ fn master<S: Scalar>(a: &Mat<f64>, value: S, others: &[Master<S>]) -> Result<Mas
         for (right, left) in &known {
             let (along, across) = if transposed { (left, right) } else { (right, left) };
             let share = inner(across, &x);
-            (0..n).for_each(|u| x[(u, 0)] = x[(u, 0)] - share * along[(u, 0)]);
+            (0..n).for_each(|u| x[(u, 0)] -= share * along[(u, 0)]);
         }
         x
     };
@@ -263,7 +263,9 @@ fn complement(a: &Mat<f64>, vectors: &[&[f64]]) -> (Mat<f64>, Mat<f64>) {
         let length = u.iter().map(|u| u * u).sum::<f64>().sqrt();
         u[k] += length.copysign(u[k]);
         let length = u.iter().map(|u| u * u).sum::<f64>().sqrt();
-        u.iter_mut().for_each(|u| *u /= length);
+        for u in &mut u {
+            *u /= length;
+        }
         for column in 0..n {
             reflect(&u, rotated.col_as_slice_mut(column));
         }
@@ -332,8 +334,8 @@ fn solve_hessenberg<S: Scalar>(h: &[f64], shift: S, b: &mut [S], rows: &mut [S])
                 *current = next;
             }
             // The shift of the next row's diagonal, which has moved up.
-            current[1] = current[1] - shift;
-            rest[0] = rest[0] + factor * shift;
+            current[1] -= shift;
+            rest[0] += factor * shift;
             let moved = b[i];
             b[i] = b[i + 1];
             b[i + 1] = moved - factor * b[i];
@@ -345,8 +347,9 @@ fn solve_hessenberg<S: Scalar>(h: &[f64], shift: S, b: &mut [S], rows: &mut [S])
             for ((rest, &current), &next) in rest.iter_mut().zip(&current[1..]).zip(&next[1..]) {
                 *rest = S::from(next) - factor * current;
             }
-            rest[0] = rest[0] - shift;
-            b[i + 1] = b[i + 1] - factor * b[i];
+            rest[0] -= shift;
+            let share = factor * b[i];
+            b[i + 1] -= share;
         }
     }
     for i in (0..m).rev() {

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::reduced::newton;
 use super::series::Scalar;
 use super::{
-    Analytic, Backbone, Chart, Direction, Fold, NormalForm, Resonance, Root, Spectrum, Ssm, Style, line,
-    pair, plane, with_parameter,
+    Analytic, Backbone, Chart, Comparison, Direction, Fold, NormalForm, Resonance, Root, Spectrum, Ssm,
+    Style, line, pair, plane, with_parameter,
 };
 use crate::dynamics::{Family, Kind, Path};
 use crate::error::require;
@@ -27,7 +27,10 @@ pub struct Anchor {
 }
 
 /// Trajectories that fixed points are searched from, their length and the steps between two searches.
-const SEARCH: (usize, usize, usize) = (16, 200, 10);
+const SEARCH: (usize, usize, usize) = (12, 200, 20);
+
+/// Fixed points that are listed at most: of a continuum there is no end.
+const LISTED: usize = 64;
 
 /// Fixed points of a network: those that Newton's method finds from trajectories, saddles of index 1 first.
 ///
@@ -49,7 +52,7 @@ pub fn anchors(path: &Path, seed: u64) -> Result<Vec<Anchor>> {
                 && let Some(point) = newton(path, &x, 0.0)
             {
                 let near = |other: &Anchor| other.x.iter().zip(&point).all(|(a, b)| (a - b).abs() < 1e-5);
-                if !found.iter().any(near) {
+                if found.len() < LISTED && !found.iter().any(near) {
                     let spectrum = Spectrum::new(path, &point, 0.0)?;
                     let leading = [spectrum.eigenvalues[0].re, spectrum.eigenvalues[0].im];
                     found.push(Anchor { x: point, unstable: spectrum.unstable(), leading });
@@ -65,7 +68,7 @@ pub fn anchors(path: &Path, seed: u64) -> Result<Vec<Anchor>> {
     if found.is_empty() {
         return Err(Error::Numeric {
             what: "fixed points".into(),
-            reason: "Newton's method finds none from 16 trajectories; give one as a JSON file with a field x"
+            reason: "Newton's method finds none from 12 trajectories; give one as a JSON file with a field x"
                 .into(),
         });
     }
@@ -141,6 +144,8 @@ pub struct Study {
     pub roots: Vec<Root>,
     /// Fixed points predicted by the Padé approximant of a line, with the residual there.
     pub beyond: Vec<(f64, f64)>,
+    /// A reduced trajectory from a quarter of the domain against the full one, over one time constant at most.
+    pub trajectory: Option<Comparison>,
     /// Predicted branch of fixed points, (mu, p).
     pub branch: Vec<(f64, f64)>,
     /// Predicted folds.
@@ -185,7 +190,7 @@ impl Study {
             let ssm = line(family, spectrum, eigenvalue, order)?;
             let mut study = Self::of(family, spectrum, &ssm, choice)?;
             study.normal_form = if order >= 3 { ssm.normal_form(CRITICAL)? } else { None };
-            let (l, m) = (order.div_ceil(2), order / 2);
+            let (l, m) = (order - order / 4, order / 4);
             let approximant = ssm.pade(l, m)?;
             let places = places(1.5 * study.reach());
             let points = places.map(|p| (p, approximant.residual(family, p))).collect();
@@ -240,6 +245,7 @@ impl Study {
             residuals: Vec::new(),
             roots: Vec::new(),
             beyond: Vec::new(),
+            trajectory: None,
             branch: Vec::new(),
             folds: Vec::new(),
             normal_form: None,
@@ -260,6 +266,13 @@ impl Study {
             })
             .collect();
         study.roots = ssm.roots(family, reach)?;
+        let quarter = 0.25 * study.domain.iter().map(|side| side.distance).fold(reach, f64::min);
+        let value = spectrum.eigenvalues[choice.eigenvalue];
+        let speed = if ssm.kind == Kind::Flow { value.re } else { value.norm().ln() }.abs();
+        let span = speed.recip().clamp(1.0, 100.0);
+        let (dt, steps) = if ssm.kind == Kind::Flow { (span / 100.0, 100) } else { (1.0, span as usize) };
+        // One that leaves the domain is no comparison.
+        study.trajectory = ssm.compare(family, &at(quarter), dt, steps).ok();
         Ok(study)
     }
 

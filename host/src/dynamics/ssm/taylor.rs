@@ -198,7 +198,9 @@ impl<S: Scalar> Expansion<S> for Inside<S> {
             times(&self.rnn, self.y.block(k), self.product.block_mut(k));
             out.copy_from_slice(self.product.block(k));
             self.add_moved(k, out);
-            out.iter_mut().for_each(|out| *out *= gain);
+            for out in out {
+                *out *= gain;
+            }
         }
     }
 
