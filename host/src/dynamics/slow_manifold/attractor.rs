@@ -332,7 +332,7 @@ fn kept(curve: &Curve<'_>, pieces: &[f64], bounds: &Bounds) -> (Drift, Vec<(f64,
 /// The true fixed point at a root of the reduced speed, by Newton's method in the whole system; none if there is none.
 fn point<S: System + ?Sized>(system: &S, curve: &Curve<'_>, root: f64) -> Result<Option<Point>> {
     let start = (curve.state)(root);
-    let Some((x, residual)) = newton(system, &start) else { return Ok(None) };
+    let Some((x, residual)) = polish(system, &start) else { return Ok(None) };
     let values = eigenvalues(system, &x)?;
     let index = index(curve.kind, &values);
     let place = (curve.place)(&x);
@@ -348,8 +348,10 @@ fn point<S: System + ?Sized>(system: &S, curve: &Curve<'_>, root: f64) -> Result
     }))
 }
 
-/// Newton's method with at most 20 steps; `None` if the residual stays above 1e-11.
-fn newton<S: System + ?Sized>(system: &S, start: &[f64]) -> Option<(Vec<f64>, f64)> {
+/// The fixed point that Newton's method finds from `start` in at most 20 steps, and its residual; `None` if that stays
+/// above 1e-11.
+#[must_use]
+pub fn polish<S: System + ?Sized>(system: &S, start: &[f64]) -> Option<(Vec<f64>, f64)> {
     let n = start.len();
     let (mut x, mut best) = (start.to_vec(), (start.to_vec(), f64::INFINITY));
     for _ in 0..20 {

@@ -13,7 +13,7 @@ mod decision;
 mod ring;
 pub mod spectrum;
 
-pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict};
+pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict, polish};
 pub use batch::{Batch, advance};
 pub use curve::{Frame, Options, SlowManifold};
 pub use data::{DataManifold, Fit, Projection, Target, Tried, choose_degree, delayed, nmte};

@@ -1,1 +1,238 @@
-//! Figures.
+//! Figures of slow manifolds, of attractors and of decisions along them.
+
+use std::f64::consts::TAU;
+
+use faer::Mat;
+use kuva::plot::scatter::MarkerShape;
+use kuva::plot::{LegendPosition, LineStyle, ScatterPlot};
+use kuva::render::annotations::ReferenceLine;
+use kuva::render::layout::Layout;
+use kuva::render::plots::Plot;
+
+use crate::dynamics::slow_manifold::{Attractor, Choices, Driven, Psychometric, Ring, SlowManifold, Verdict};
+use crate::report::figures::{COLOURS, Figure, GREY, colour, diverging, grid, layout, line, ranked};
+use crate::report::text::{percent, scientific};
+
+/// Points that are drawn of a curve.
+const DRAWN: usize = 400;
+type Points = Vec<(f64, f64)>;
+type Panel = (Vec<Plot>, Layout);
+
+/// States in the plane of their two principal components, turned so that the first grows along the curve; and the
+/// same plane for other states.
+fn principal(states: &[Vec<f64>], others: &[Vec<f64>]) -> (Points, Points, f64) {
+    let (n, count) = (states.first().map_or(0, Vec::len), states.len());
+    let mean: Vec<f64> = (0..n).map(|i| states.iter().map(|x| x[i]).sum::<f64>() / count as f64).collect();
+    let centred = Mat::from_fn(n, count, |i, j| states[j][i] - mean[i]);
+    let Ok(svd) = centred.thin_svd() else { return (Vec::new(), Vec::new(), 0.0) };
+    let total: f64 = centred.squared_norm_l2();
+    let part = (0..2.min(n)).map(|k| svd.S()[k] * svd.S()[k]).sum::<f64>() / total.max(f64::MIN_POSITIVE);
+    let along = |x: &[f64], k: usize| (0..n).map(|i| svd.U()[(i, k)] * (x[i] - mean[i])).sum::<f64>();
+    let sign = match states {
+        [first, .., last] if along(last, 0) < along(first, 0) => -1.0,
+        _ => 1.0,
+    };
+    let place = |x: &Vec<f64>| (sign * along(x, 0), if n > 1 { along(x, 1) } else { 0.0 });
+    (states.iter().map(place).collect(), others.iter().map(place).collect(), part)
+}
+
+/// A panel of a curve coloured by speed, its nodes as full and its saddles as open marks.
+fn coloured(points: Points, speeds: &[f64], marks: &[(Points, &str)], x: &str, y: &str) -> Panel {
+    let colours: Vec<String> = ranked(speeds).into_iter().map(diverging).collect();
+    let mut plots =
+        vec![Plot::Scatter(ScatterPlot::new().with_data(points).with_colors(colours).with_size(2.5))];
+    plots.extend(marked(marks));
+    let layout = layout(&plots, x, y).with_ticks(5).with_legend_position(LegendPosition::OutsideBottomColumns);
+    (plots, layout)
+}
+
+fn marked(marks: &[(Points, &str)]) -> Vec<Plot> {
+    marks
+        .iter()
+        .filter(|(points, _)| !points.is_empty())
+        .map(|(points, name)| {
+            let (shape, colour) =
+                if *name == "node" { (MarkerShape::Circle, "#1f2328") } else { (MarkerShape::Diamond, COLOURS[3]) };
+            Plot::Scatter(
+                ScatterPlot::new()
+                    .with_data(points.clone())
+                    .with_marker(shape)
+                    .with_color(colour)
+                    .with_size(5.0)
+                    .with_legend(*name),
+            )
+        })
+        .collect()
+}
+
+/// A panel of the speed over the place, with the fixed points on the axis.
+fn speeds(points: Points, marks: &[(Points, &str)], x: &str, y: &str) -> Panel {
+    let mut plots = vec![Plot::Line(line(points, COLOURS[0], 2.0))];
+    plots.extend(marked(marks));
+    let layout = layout(&plots, x, y)
+        .with_ticks(5)
+        .with_reference_line(ReferenceLine::horizontal(0.0).with_color(GREY))
+        .with_legend_position(LegendPosition::OutsideBottomColumns);
+    (plots, layout)
+}
+
+/// Places of the named fixed points by a function of them.
+fn marks(
+    verdict: &Attractor,
+    at: impl Fn(usize) -> (f64, f64),
+) -> Vec<(Points, &'static str)> {
+    ["node", "saddle"]
+        .into_iter()
+        .map(|name| {
+            let chosen = (0..verdict.points.len()).filter(|&k| verdict.points[k].name == name);
+            (chosen.map(&at).collect(), name)
+        })
+        .collect()
+}
+
+/// How far places drift in time.
+fn memory(verdict: &Attractor, time: &str) -> Panel {
+    let exact = verdict.verdict == Verdict::Attractor;
+    let points: Points =
+        verdict.memory.iter().filter(|point| point.0 > 0.0).map(|&(t, e)| (t.log10(), if exact { 0.0 } else { 100.0 * e })).collect();
+    let plots = vec![Plot::Line(line(points, COLOURS[1], 2.0))];
+    let layout = layout(&plots, &format!("log10 {time}"), "memory error (% of length)").with_ticks(5).with_y_axis_min(0.0);
+    (plots, if exact { layout.with_y_axis_max(1.0) } else { layout })
+}
+
+fn drifted(verdict: &Attractor) -> String {
+    let time = |time: Option<f64>| time.map_or("none within the horizon".into(), |time| format!("{time:.1}"));
+    format!(
+        "Time to drift by {} of the length: shortest {}, median {}; {} of the places never do within {}.",
+        percent(verdict.bounds.drift),
+        time(verdict.drift.shortest),
+        time(verdict.drift.median),
+        percent(verdict.drift.stay),
+        verdict.bounds.horizon
+    )
+}
+
+/// The curve in its plane, the reduced speed with its roots, the drift in time.
+///
+/// time: what times are counted in, "time constants" or "steps".
+#[must_use]
+pub fn of_line(slow: &SlowManifold, verdict: &Attractor, time: &str) -> Figure {
+    let places: Vec<f64> = slow.range.even(DRAWN).collect();
+    let states: Vec<Vec<f64>> = places.iter().map(|&p| slow.state(p)).collect();
+    let fixed: Vec<Vec<f64>> = verdict.points.iter().map(|point| point.x.clone()).collect();
+    let (curve, known, part) = principal(&states, &fixed);
+    let size: Vec<f64> = places.iter().map(|&p| slow.speed(p).abs()).collect();
+    let cells = vec![
+        coloured(curve, &size, &marks(verdict, |k| known[k]), "principal component 1", "principal component 2"),
+        speeds(
+            places.iter().map(|&p| (p, slow.speed(p))).collect(),
+            &marks(verdict, |k| (verdict.points[k].place, 0.0)),
+            "place p",
+            &format!("reduced speed r(p) ({})", if time == "steps" { "per step" } else { "per time constant" }),
+        ),
+        memory(verdict, time),
+    ];
+    let caption = format!(
+        "The slow manifold: {}. Left: the curve in the plane of its two principal components ({} of its variance), coloured by speed from 0 (blue) to {} (orange). Middle: the reduced speed; its roots are the fixed points. Right: root mean square distance from the start along the curve. {}",
+        verdict.sentence,
+        percent(part),
+        scientific(size.iter().fold(0.0, |most: f64, s| most.max(*s))),
+        drifted(verdict)
+    );
+    Figure { name: "slow-manifold", caption, scene: grid(cells, 330.0) }
+}
+
+/// The ring in its plane, the speed over the angle, the drift in time.
+#[must_use]
+pub fn of_ring(ring: &Ring, verdict: &Attractor, time: &str) -> Figure {
+    let angles: Vec<f64> = (0..DRAWN).map(|k| TAU * k as f64 / DRAWN as f64).collect();
+    let place = |theta: f64| {
+        let radius = ring.radius(theta);
+        (radius * theta.cos(), radius * theta.sin())
+    };
+    let size: Vec<f64> = angles.iter().map(|&theta| ring.speed(theta).abs()).collect();
+    // Rounding has no colour.
+    let shown: Vec<f64> = if verdict.is_attractor() { vec![0.0; DRAWN] } else { size.clone() };
+    let exact = verdict.is_attractor();
+    let speed = |theta: f64| if exact { 0.0 } else { ring.speed(theta) };
+    let (plots, over) = speeds(
+        angles.iter().map(|&theta| (theta.to_degrees(), speed(theta))).collect(),
+        &marks(verdict, |k| (verdict.points[k].place.to_degrees(), 0.0)),
+        "angle (degrees)",
+        &format!("speed (rad per {})", if time == "steps" { "step" } else { "time constant" }),
+    );
+    let over = over.with_x_axis_min(0.0).with_x_axis_max(360.0).with_x_tick_step(90.0);
+    let over = if exact { over.with_y_axis_min(-1e-3).with_y_axis_max(1e-3) } else { over };
+    let (ring_plots, plane) = coloured(
+        angles.iter().map(|&theta| place(theta)).collect(),
+        &shown,
+        &marks(verdict, |k| place(verdict.points[k].place)),
+        "along the first axis",
+        "along the second axis",
+    );
+    let most = 1.15 * angles.iter().map(|&theta| ring.radius(theta)).fold(0.0, f64::max);
+    let plane = plane.with_x_axis_min(-most).with_x_axis_max(most).with_y_axis_min(-most).with_y_axis_max(most);
+    let caption = format!(
+        "The ring: {}. Left: the ring in the plane of the two leading eigenvectors at its centre, coloured by speed from 0 (blue) to {} (orange). Middle: the speed over the angle; its roots are the fixed points. Right: root mean square distance from the start along the ring. {}",
+        verdict.sentence,
+        scientific(size.iter().fold(0.0, |most: f64, s| most.max(*s))),
+        drifted(verdict)
+    );
+    Figure { name: "ring", caption, scene: grid(vec![(ring_plots, plane), (plots, over), memory(verdict, time)], 330.0) }
+}
+
+/// How inputs move the place, how they are aligned with the selection vector, and the choices.
+#[must_use]
+pub fn of_inputs(driven: &Driven, names: &[String], choices: Option<&Psychometric>) -> Figure {
+    let curves = |value: &dyn Fn(usize, f64) -> f64, places: &[f64], legend: bool| -> Vec<Plot> {
+        names
+            .iter()
+            .enumerate()
+            .map(|(k, name)| {
+                let style = if k < 4 { LineStyle::Solid } else { LineStyle::Dashed };
+                let points = places.iter().map(|&p| (p, value(k, p))).collect();
+                let line = line(points, colour(k), 2.0).with_line_style(style);
+                Plot::Line(if legend { line.with_legend(name) } else { line })
+            })
+            .collect()
+    };
+    let places: Vec<f64> = driven.line.range.even(200).collect();
+    let moved = curves(&|k, p| driven.input(p)[k], &places, true);
+    let nearest = |k: usize, p: f64| driven.alignment[k][driven.places.partition_point(|q| *q < p - 1e-12).min(driven.places.len() - 1)];
+    let aligned = curves(&nearest, &driven.places, false);
+    let zero = || ReferenceLine::horizontal(0.0).with_color(GREY);
+    let below = LegendPosition::OutsideBottomColumns;
+    let first = layout(&moved, "place p", "effect s(p) of an input").with_ticks(5).with_reference_line(zero()).with_legend_position(below);
+    let second = layout(&aligned, "place p", "cosine to the selection vector")
+        .with_ticks(5)
+        .with_y_axis_min(-1.0)
+        .with_y_axis_max(1.0)
+        .with_reference_line(zero());
+    let mut cells = vec![(moved, first), (aligned, second)];
+    let mut text = String::new();
+    if let Some(choices) = choices {
+        let points = |value: fn(&Choices) -> f64| -> Points {
+            let mut points: Points = choices.rows.iter().map(|row| (row.strength, 100.0 * value(row))).collect();
+            points.sort_by(|a, b| a.0.total_cmp(&b.0));
+            points
+        };
+        let network = ScatterPlot::new().with_data(points(|row| row.network)).with_color(COLOURS[1]).with_size(4.0);
+        let reduced = line(points(|row| row.reduced), COLOURS[0], 2.0);
+        let plots =
+            vec![Plot::Line(reduced.with_legend("reduced model")), Plot::Scatter(network.with_legend("network"))];
+        let layout = layout(&plots, "strength of the evidence", "choices above 0 (%)")
+            .with_ticks(5)
+            .with_y_axis_min(0.0)
+            .with_y_axis_max(100.0)
+            .with_legend_position(LegendPosition::OutsideBottomColumns);
+        cells.push((plots, layout));
+        text = format!(
+            " Right: choices of the network (dots) and of the reduced model (line); the same in {} of the trials.",
+            percent(choices.agreement)
+        );
+    }
+    let caption = format!(
+        "Inputs along the slow manifold. Left: how fast a unit of each input moves p. Second: the cosine of its direction and the selection vector.{text}"
+    );
+    Figure { name: "slow-manifold-inputs", caption, scene: grid(cells, 330.0) }
+}

@@ -1,0 +1,174 @@
+//! `tinyfold dynamics attractor`.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::slow_manifold::{SystemArgs, find, unit};
+use crate::command::say;
+use crate::dynamics::slow_manifold::{
+    Attractor, Bounds, Options, Ring, RingOptions, Shape, SlowManifold, polish, spectrum,
+};
+use crate::report::{self, figures};
+use crate::{Error, Result};
+
+/// Is there a line or ring attractor? By the reduced speed on the slow curve, with stated bounds.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: tinyfold dynamics attractor net.safetensors --points points.json\n         tinyfold dynamics attractor ring.safetensors --shape ring --figures runs/ring"
+)]
+pub struct Args {
+    #[command(flatten)]
+    system: SystemArgs,
+    /// A line between fixed points, or a ring around one.
+    #[arg(long, value_enum, default_value = "line")]
+    shape: ShapeArg,
+    /// Lengths per time below which nothing moves: an attractor everywhere.
+    #[arg(long, default_value_t = Bounds::default().exact)]
+    exact: f64,
+    /// Lengths per time below which a place is slow.
+    #[arg(long, default_value_t = Bounds::default().slow)]
+    slow: f64,
+    /// Part of the length that a slow curve has to be slow over.
+    #[arg(long, default_value_t = Bounds::default().range)]
+    range: f64,
+    /// Part of the length that counts as drifted.
+    #[arg(long, default_value_t = Bounds::default().drift)]
+    drift: f64,
+    /// Longest time looked at: time constants, steps of a map.
+    #[arg(long, default_value_t = Bounds::default().horizon)]
+    horizon: f64,
+    /// Draw a figure into this folder, as SVG and PNG: slow-manifold or ring.
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum ShapeArg {
+    Line,
+    Ring,
+}
+
+#[derive(Serialize)]
+struct Output<'a> {
+    schema: u32,
+    verdict: &'a Attractor,
+    line: Option<&'a SlowManifold>,
+    ring: Option<&'a Ring>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Files that cannot be read or written, bounds out of range, no curve of that shape.
+pub fn run(args: &Args) -> Result<()> {
+    let bounds = Bounds {
+        exact: args.exact,
+        slow: args.slow,
+        range: args.range,
+        drift: args.drift,
+        horizon: args.horizon,
+    };
+    for (name, value) in
+        [("--exact", bounds.exact), ("--slow", bounds.slow), ("--range", bounds.range), ("--drift", bounds.drift)]
+    {
+        if !(value > 0.0 && value <= 1.0) {
+            return Err(Error::input(name, "above 0, at most 1", value.to_string()));
+        }
+    }
+    if !(bounds.horizon >= 1.0 && bounds.horizon <= 1e5) {
+        return Err(Error::input("--horizon", "1 to 100000", bounds.horizon.to_string()));
+    }
+    let (network, _, rnn) = args.system.load()?;
+    let n = network.bias.len();
+    let (mut line, mut ring) = (None, None);
+    let verdict = if args.shape == ShapeArg::Line {
+        let found = find(&rnn, args.system.states(n)?, None, &Options::of(rnn.kind, rnn.alpha))?;
+        let verdict = Attractor::of_line(&rnn, &found, &bounds)?;
+        line = Some(found);
+        verdict
+    } else {
+        let center = match args.system.points {
+            // The fixed point that grows in most directions.
+            Some(_) => {
+                let mut best = (0, None);
+                for x in args.system.states(n)? {
+                    let index = spectrum::index(rnn.kind, &spectrum::eigenvalues(&rnn, &x)?);
+                    if index > best.0 {
+                        best = (index, Some(x));
+                    }
+                }
+                best.1.ok_or_else(|| Error::input("--points", "one that grows in 2 directions", "none"))?
+            }
+            None => {
+                let found = polish(&rnn, &vec![0.0; n]).ok_or_else(|| Error::Numeric {
+                    what: "centre of the ring".into(),
+                    reason: "no fixed point near the zero state; give --points".into(),
+                })?;
+                found.0
+            }
+        };
+        let found = Ring::find(&rnn, &center, &RingOptions::of(rnn.kind, rnn.alpha), &false.into())?;
+        let verdict = Attractor::of_ring(&rnn, &found, &bounds)?;
+        ring = Some(found);
+        verdict
+    };
+    if let Some(folder) = &args.figures {
+        let drawn = line
+            .iter()
+            .map(|line| report::dynamics::slow_manifold::of_line(line, &verdict, unit(rnn.kind)))
+            .chain(ring.iter().map(|ring| report::dynamics::slow_manifold::of_ring(ring, &verdict, unit(rnn.kind))));
+        figures::write(folder, &drawn.collect::<Vec<_>>())?;
+    }
+    if args.json {
+        let output = Output { schema: 1, verdict: &verdict, line: line.as_ref(), ring: ring.as_ref() };
+        say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
+        return Ok(());
+    }
+    if let Some(ring) = &ring {
+        say!("ring: amplitude {:.12}, {} transforms", ring.amplitude, ring.transforms);
+    }
+    print(&verdict, unit(rnn.kind));
+    if let Some(folder) = &args.figures {
+        say!("figures in {}", folder.display());
+    }
+    Ok(())
+}
+
+/// The verdict as text.
+pub(super) fn print(verdict: &Attractor, unit: &str) {
+    let time = |time: Option<f64>| time.map_or("none".into(), |time| format!("{time:.1}"));
+    let place = if verdict.shape == Shape::Line { "p" } else { "angle" };
+    say!("{}", verdict.sentence);
+    say!("  length {:.4}, fastest {:.2e} lengths per time ({unit})", verdict.length, verdict.largest_speed);
+    say!("  attraction across it {:.4}, fastest rate along it {:.2e}", verdict.normal_rate, verdict.tangential_rate);
+    say!(
+        "  time to drift by {} lengths: shortest {}, median {}; {:.0} % of the places never do within {}",
+        verdict.bounds.drift,
+        time(verdict.drift.shortest),
+        time(verdict.drift.median),
+        100.0 * verdict.drift.stay,
+        verdict.bounds.horizon
+    );
+    let shown = [1.0, 10.0, 100.0, 1000.0];
+    let errors: Vec<String> = shown
+        .iter()
+        .filter(|t| **t <= verdict.bounds.horizon)
+        .filter_map(|t| verdict.memory.iter().min_by(|a, b| (a.0 - t).abs().total_cmp(&(b.0 - t).abs())))
+        .map(|(t, error)| format!("{error:.1e} at {t}"))
+        .collect();
+    say!("  memory error in lengths: {}", errors.join(", "));
+    for point in &verdict.points {
+        let values: Vec<String> = point
+            .eigenvalues
+            .iter()
+            .map(|(re, im)| if *im == 0.0 { format!("{re:.5}") } else { format!("{re:.5}{im:+.5}i") })
+            .collect();
+        // No minus before a rounded 0.
+        let at = (point.place * 1e5).round() / 1e5 + 0.0;
+        say!("  {:<6} at {place} = {at:>9.5}, eigenvalues {}", point.name, values.join(", "));
+    }
+}
