@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use faer::MatMut;
 use faer::prelude::Solve;
 use tinyfold::dynamics::continuation::{
-    Bifurcation, Codimension, Diagram, End, Iterate, Plane, Settings, Slice, Special, Start, continuation, fold_curve,
+    Bifurcation, Codimension, Diagram, End, Iterate, Plane, Settings, Slice, Special, Start, continuation, fold_curves,
     starts,
 };
 use tinyfold::dynamics::{Family, Kind, Path, Rnn};
@@ -16,6 +16,7 @@ use tinyfold::network::{Activation, Network};
 type Values = fn(&[f64], f64) -> Vec<f64>;
 
 /// A family by closed forms: value, Jacobian by rows, derivative by mu.
+#[derive(Debug)]
 struct Formula {
     kind: Kind,
     n: usize,
@@ -136,17 +137,17 @@ fn branch_points_are_switched_at() {
         family(Kind::Flow, 1, |x, m| vec![m * x[0] - x[0] * x[0]], |x, m| vec![m - 2.0 * x[0]], |x, _| vec![x[0]]);
     let pitchfork =
         family(Kind::Flow, 1, |x, m| vec![m * x[0] - x[0].powi(3)], |x, m| vec![m - 3.0 * x[0] * x[0]], |x, _| vec![x[0]]);
-    for (family, folds) in [(&transcritical, 0), (&pitchfork, 0)] {
+    for (family, kind) in [(&transcritical, Bifurcation::Transcritical), (&pitchfork, Bifurcation::Pitchfork)] {
         let diagram = run(family, &[(-0.8, &[0.0])], -1.0, 1.0);
         assert_eq!(diagram.branches.len(), 2);
-        let points = all(&diagram, Bifurcation::BranchPoint);
+        let points = all(&diagram, kind);
         // Once on each branch.
         assert_eq!(points.len(), 2);
         points.iter().for_each(|point| {
             near(point.mu, 0.0);
             near(point.x[0], 0.0);
         });
-        assert_eq!(all(&diagram, Bifurcation::Fold).len(), folds);
+        assert_eq!(all(&diagram, Bifurcation::Fold).len(), 0);
         check_index(family, &diagram);
     }
     // x = +-1 at mu = 1 on the other branch.
@@ -315,7 +316,7 @@ fn flips_folds_and_cycles_of_maps() {
     // From the fixed point the second iterate switches to the cycle and finds its flip.
     let map = Iterate::new(HENON, 2).unwrap();
     let diagram = run(&map, &[(0.2, &[0.9, 0.27])], -0.5, 1.5);
-    near(all(&diagram, Bifurcation::BranchPoint)[0].mu, number("flip1_a"));
+    near(all(&diagram, Bifurcation::Pitchfork)[0].mu, number("flip1_a"));
     near(all(&diagram, Bifurcation::Flip)[0].mu, number("flip2_a"));
     check_index(&map, &diagram);
     let cycle = map.orbit(&all(&diagram, Bifurcation::Flip)[0].x, number("flip2_a"));
@@ -344,7 +345,11 @@ fn folds_and_cusp_of_one_neuron() {
     }
     check_index(&slice, &diagram);
     let settings = Settings::new(-1.0, 1.0);
-    let curve = fold_curve(&plane, folds[0], 1.0, [(-1.0, 1.0), (-0.5, 1.5)], &settings, &AtomicBool::new(false)).unwrap();
+    let ranges = [(-1.0, 1.0), (-0.5, 1.5)];
+    // Both folds are on one curve.
+    let curves = fold_curves(&plane, &folds, 1.0, ranges, &settings, &AtomicBool::new(false)).unwrap();
+    assert_eq!(curves.len(), 1);
+    let curve = &curves[0];
     println!("fold curve: {} points, {:?}", curve.points.len(), curve.ends);
     for point in &curve.points {
         // w (1 - h²) = 1, b = atanh h - w h.
@@ -361,7 +366,7 @@ fn folds_and_cusp_of_one_neuron() {
     let rnn = Rnn::new(&plain(faer::mat![[1.0]]), &[0.0], Kind::Map).unwrap();
     let path = Path { rnn, direction: vec![0.0], weight_scale: 1.0 };
     let diagram = run(&path, &[(-0.7, &[0.0])], -2.5, 1.0);
-    near(1.0 + all(&diagram, Bifurcation::BranchPoint)[0].mu, reference["pitchfork_w"].as_f64().unwrap());
+    near(1.0 + all(&diagram, Bifurcation::Pitchfork)[0].mu, reference["pitchfork_w"].as_f64().unwrap());
     near(1.0 + only(&diagram, Bifurcation::Flip).mu, reference["flip_w"].as_f64().unwrap());
     check_index(&path, &diagram);
 }
@@ -388,6 +393,19 @@ fn mante(from: [f64; 4], to: [f64; 4]) -> (Network, Path) {
     let network = dynamics::network("mante_tanh_n100_graded");
     let path = Path::between(&network, &from, &to, Kind::Flow).unwrap();
     (network, path)
+}
+
+/// How many fixed points the diagram has at mu: crossings of the polyline with its folds.
+fn crossings(diagram: &Diagram, mu: f64) -> usize {
+    let one = |branch: &tinyfold::dynamics::continuation::Branch| {
+        let mut line: Vec<f64> = Vec::new();
+        for (k, point) in branch.points.iter().enumerate() {
+            line.push(point.mu);
+            line.extend(branch.special.iter().filter(|special| special.after == k).map(|special| special.mu));
+        }
+        line.windows(2).filter(|pair| (pair[0] > mu) != (pair[1] > mu)).count()
+    };
+    diagram.branches.iter().map(one).sum()
 }
 
 fn cpu_seconds() -> f64 {
@@ -439,6 +457,21 @@ fn folds_of_the_graded_network() {
             let z: f64 = (0..100).map(|i| network.readout[(0, i)] * rates[i]).sum::<f64>() + network.output_bias[0];
             println!("  {:14} mu = {:.14} z = {z:.5} residual {:.0e} {:?}", special.kind.name(), special.mu, special.residual, special.coefficients);
         }
+        check_index(&path, &diagram);
+        match name {
+            "motion_in_motion_ctx" => {
+                assert_eq!((diagram.branches.len(), folds.len(), diagram.branches[0].special.len()), (1, 6, 6));
+                // The counts of the fixed-point reference: 3 at 0, 7 at 0.0014, 1 at 0.06.
+                assert_eq!([0.0, 0.0014, 0.06].map(|mu| crossings(&diagram, mu)), [3, 7, 1]);
+            }
+            "colour_in_colour_ctx" => {
+                assert_eq!((diagram.branches.len(), folds.len(), diagram.branches[0].special.len()), (1, 4, 4));
+                assert_eq!([0.0, -0.06].map(|mu| crossings(&diagram, mu)), [5, 1]);
+            }
+            "context_morph" => assert!(diagram.branches.iter().any(|branch| branch.ends[0] == branch.ends[1])),
+            _ => {}
+        }
+        assert!(diagram.branches.iter().flat_map(|b| &b.special).all(|special| special.residual < 1e-13));
         // Every fold of the reference in the range is there.
         for expected in branches.iter().flat_map(|branch| branch["folds"].as_array().unwrap()) {
             let mu = expected["mu"].as_f64().unwrap();
@@ -533,5 +566,104 @@ fn every_pair_of_a_larger_network_is_found() {
             near(found.1, expected.1);
         }
         check_index(&path, &diagram);
+    }
+}
+
+/// Fold curves of the graded network: folds of the motion sweep meet in cusps as the context fades, and every point of a
+/// curve is a fold of the sweep at its second parameter.
+#[test]
+fn fold_curves_of_the_graded_network() {
+    let (network, path) = mante([0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 1.0, 0.0]);
+    let column = network.input.col_as_slice(2).to_vec();
+    let mut rnn = path.rnn.clone();
+    std::iter::zip(&mut rnn.drive, &column).for_each(|(g, b)| *g -= b);
+    let plane = Plane { rnn, directions: [path.direction.clone(), column], weight_scales: [0.0; 2] };
+    let x = starts(&path, &[0.0], 6, 0);
+    let settings = Settings::new(-0.1, 0.1);
+    let stop = AtomicBool::new(false);
+    let diagram = continuation(&path, &x, &settings, &stop).unwrap();
+    let folds: Vec<&Special> = diagram.folds().collect();
+    assert_eq!(folds.len(), 6);
+    let before = cpu_seconds();
+    let curves = fold_curves(&plane, &folds, 1.0, [(-0.1, 0.1), (0.6, 1.3)], &settings, &stop).unwrap();
+    println!("{} curves, {:.0} ms", curves.len(), 1e3 * (cpu_seconds() - before));
+    for curve in &curves {
+        println!("  {} points, {:?}", curve.points.len(), curve.ends);
+        for (kind, _, point) in &curve.special {
+            println!("    {kind:?} at {:?}, a = {:.1e}", point.mu, point.a);
+        }
+    }
+    let point = &curves[0].points[curves[0].points.len() / 2];
+    let slice = Slice { plane: &plane, second: point.mu[1] };
+    let start = [Start { mu: point.mu[0], x: point.x.clone() }];
+    let there = continuation(&slice, &start, &settings, &stop).unwrap();
+    assert!(there.folds().any(|fold| (fold.mu - point.mu[0]).abs() < 1e-9));
+}
+
+#[test]
+fn the_same_bits_for_any_number_of_threads() {
+    let (_, path) = mante([0.0, 0.0, 0.0, 0.0], [0.0, 0.0, 1.0, 0.0]);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let points = starts(&path, &[-0.1, 0.5], 4, 0);
+            let diagram = continuation(&path, &points, &Settings::new(-0.2, 1.6), &AtomicBool::new(false)).unwrap();
+            serde_json::to_string(&diagram).unwrap()
+        })
+    };
+    assert_eq!(run(1), run(3));
+}
+
+#[test]
+fn bad_input_is_named() {
+    let stop = AtomicBool::new(false);
+    let message = |starts: &[Start], settings: &Settings| {
+        continuation(&LOGISTIC, starts, settings, &stop).unwrap_err().to_string()
+    };
+    let start = |mu: f64, x: Vec<f64>| [Start { mu, x }];
+    assert!(message(&start(5.0, vec![0.1]), &Settings::new(1.0, 4.0)).contains("mu from 1 to 4"));
+    assert!(message(&start(2.0, vec![0.1, 0.2]), &Settings::new(1.0, 4.0)).contains("1 numbers, found 2"));
+    assert!(message(&start(2.0, vec![f64::NAN]), &Settings::new(1.0, 4.0)).contains("finite"));
+    assert!(message(&start(2.0, vec![0.1]), &Settings::new(4.0, 1.0)).contains("the lower first"));
+    assert!(message(&[], &Settings::new(1.0, 4.0)).contains("at least one"));
+    assert!(message(&start(2.0, vec![1e200]), &Settings::new(1.0, 4.0)).contains("Newton converges from none"));
+    assert!(Iterate::new(LOGISTIC, 0).is_err());
+    let flow = family(Kind::Flow, 1, |x, m| vec![m - x[0]], |_, _| vec![-1.0], |_, _| vec![1.0]);
+    assert!(Iterate::new(flow, 2).unwrap_err().to_string().contains("a map"));
+    // Stopped at once: nothing, and no error.
+    let stopped = AtomicBool::new(true);
+    let diagram = continuation(&LOGISTIC, &start(2.0, vec![0.5]), &Settings::new(1.5, 4.0), &stopped).unwrap();
+    assert!(diagram.branches.is_empty());
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 24, ..Default::default() })]
+    /// mu = x³ - 3 s x + c: folds at x = -+sqrt s with a = 3 x, whatever the scale.
+    #[test]
+    fn folds_of_cubics(s in 0.001_f64..3.0, c in -1.0_f64..1.0) {
+        struct Cubic(f64, f64);
+        impl Family for Cubic {
+            fn dimension(&self) -> usize { 1 }
+            fn kind(&self) -> Kind { Kind::Flow }
+            fn value(&self, x: &[f64], mu: f64, out: &mut [f64]) {
+                out[0] = mu - x[0].powi(3) + 3.0 * self.0 * x[0] - self.1;
+            }
+            fn jacobian(&self, x: &[f64], _: f64, mut out: MatMut<'_, f64>) {
+                out[(0, 0)] = 3.0 * (self.0 - x[0] * x[0]);
+            }
+            fn derivative(&self, _: &[f64], _: f64, out: &mut [f64]) { out[0] = 1.0; }
+        }
+        let x = -3.0_f64;
+        let mu = x.powi(3) - 3.0 * s * x + c;
+        let diagram = run(&Cubic(s, c), &[(mu, &[x])], -40.0, 40.0);
+        let mut folds = all(&diagram, Bifurcation::Fold);
+        assert_eq!(folds.len(), 2);
+        folds.sort_by(|a, b| a.x[0].total_cmp(&b.x[0]));
+        for (fold, sign) in folds.iter().zip([-1.0, 1.0]) {
+            let x = sign * s.sqrt();
+            near(fold.x[0], x);
+            near(fold.mu, x.powi(3) - 3.0 * s * x + c);
+            near(fold.coefficients.unwrap()[0], -3.0 * x);
+        }
     }
 }

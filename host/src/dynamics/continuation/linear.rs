@@ -1,7 +1,7 @@
 //! Dense linear algebra on one thread.
 
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::evd;
+use faer::linalg::{evd, svd};
 use faer::linalg::lu::partial_pivoting::{factor, solve};
 use faer::perm::PermRef;
 use faer::traits::ComplexField;
@@ -116,6 +116,26 @@ pub(super) fn eigenvalues(a: MatRef<'_, f64>) -> Option<Vec<c64>> {
     let value = |k: usize| c64::new(re.column_vector()[k], im.column_vector()[k]);
     let values: Vec<c64> = (0..n).map(value).collect();
     values.iter().all(|value| value.re.is_finite() && value.im.is_finite()).then_some(values)
+}
+
+/// The left and right singular vectors of a wide matrix, those of the least values last; `None` as of eigenvalues.
+pub(super) fn singular_vectors(a: MatRef<'_, f64>) -> Option<(Mat<f64>, Mat<f64>)> {
+    let (m, n) = a.shape();
+    let (mut u, mut v) = (Mat::zeros(m, m), Mat::zeros(n, n));
+    let mut values = faer::diag::Diag::<f64>::zeros(m.min(n));
+    let full = svd::ComputeSvdVectors::Full;
+    let scratch = svd::svd_scratch::<f64>(m, n, full, full, Par::Seq, faer::prelude::default());
+    svd::svd(
+        a,
+        values.as_mut(),
+        Some(u.as_mut()),
+        Some(v.as_mut()),
+        Par::Seq,
+        MemStack::new(&mut MemBuffer::new(scratch)),
+        faer::prelude::default(),
+    )
+    .ok()?;
+    Some((u, v))
 }
 
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {

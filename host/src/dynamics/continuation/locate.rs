@@ -9,7 +9,7 @@ use faer::traits::ComplexField;
 use faer::{Mat, c64};
 
 use super::field::{Field, derivative, second};
-use super::linear::{Lu, column, dot, largest, moved};
+use super::linear::{Lu, column, dot, largest, moved, singular_vectors};
 use crate::dynamics::Kind;
 
 const STEPS: usize = 15;
@@ -237,10 +237,10 @@ pub(super) struct Crossing {
 pub(super) fn crossing<F: Field + ?Sized>(field: &F, y: &[f64]) -> Option<Crossing> {
     let n = field.states();
     let mut y = y.to_vec();
-    let svd = derivative(field, &y).svd().ok()?;
-    let p: Vec<f64> = svd.U().col(n - 1).iter().copied().collect();
+    let (left_vectors, right) = singular_vectors(derivative(field, &y).as_ref())?;
+    let p = left_vectors.col_as_slice(n - 1).to_vec();
     // The two right singular vectors of the least values.
-    let mut v: [Vec<f64>; 2] = [n - 1, n].map(|k| svd.V().col(k).iter().copied().collect());
+    let mut v: [Vec<f64>; 2] = [n - 1, n].map(|k| right.col_as_slice(k).to_vec());
     let mut beta = 0.0;
     let mut best = f64::INFINITY;
     for _ in 0..STEPS {

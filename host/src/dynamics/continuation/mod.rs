@@ -7,7 +7,7 @@
 //! | point | of the eigenvalues of F_x (flow) or f_x (map) | seen by |
 //! |---|---|---|
 //! | fold | one is 0, 1 | the tangent's part along mu changes sign |
-//! | branch point | one is 0, 1, and two branches cross | det \[R_x R_mu; t\] changes sign |
+//! | transcritical, pitchfork | one is 0, 1, and two branches cross | det \[R_x R_mu; t\] changes sign |
 //! | flip | one is -1 | det (f_x + I) changes sign |
 //! | Hopf, Neimark-Sacker | i omega, exp(i theta) | the index changes by two |
 //!
@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 pub use cycle::Iterate;
-pub use plane::{Codimension, FoldCurve, FoldPoint, Plane, Slice, TwoParameter, fold_curve};
+pub use plane::{Codimension, FoldCurve, FoldPoint, Plane, Slice, TwoParameter, fold_curves};
 pub use starts::{newton, starts};
 
 use self::field::One;
@@ -115,8 +115,10 @@ pub struct Start {
 pub enum Bifurcation {
     /// Two fixed points meet and vanish: saddle-node.
     Fold,
-    /// Two branches cross: transcritical or pitchfork.
-    BranchPoint,
+    /// Two branches cross, and both go on in mu.
+    Transcritical,
+    /// Two branches cross, and one of them turns round in mu, as symmetry makes it do.
+    Pitchfork,
     /// A pair i omega of a flow: a limit cycle is born.
     Hopf,
     /// A multiplier -1 of a map: period doubling.
@@ -133,7 +135,8 @@ impl Bifurcation {
     pub fn name(self) -> &'static str {
         match self {
             Self::Fold => "fold",
-            Self::BranchPoint => "branch point",
+            Self::Transcritical => "transcritical",
+            Self::Pitchfork => "pitchfork",
             Self::Hopf => "Hopf",
             Self::Flip => "flip",
             Self::NeimarkSacker => "Neimark-Sacker",
@@ -163,7 +166,7 @@ pub struct Special {
     pub coefficients: Option<[f64; 2]>,
     /// Largest absolute value of the equations that were solved.
     pub residual: f64,
-    /// Of a branch point: tangent of the other branch, (x, mu).
+    /// Of a transcritical or pitchfork point: tangent of the other branch, (x, mu).
     #[serde(skip)]
     pub other: Option<Vec<f64>>,
 }
@@ -179,6 +182,9 @@ pub struct Point {
     pub index: usize,
     /// Leading eigenvalues as (real, imaginary), least stable first; empty where the index needed none.
     pub eigenvalues: Vec<[f64; 2]>,
+    /// Unit tangent of the branch, (x, mu).
+    #[serde(skip)]
+    pub tangent: Vec<f64>,
 }
 
 /// Why a branch ends.
@@ -213,6 +219,21 @@ pub struct Branch {
 }
 
 impl Branch {
+    /// States (x, mu) from point k to the next by the cubic with their tangents: `parts` + 1 of them, ends included.
+    ///
+    /// For figures: a part in 1e4 or so of the step.
+    #[must_use]
+    pub fn between(&self, k: usize, parts: usize) -> Vec<Vec<f64>> {
+        let node = |point: &Point| {
+            let mut y = point.x.clone();
+            y.push(point.mu);
+            Node { y, tangent: point.tangent.clone(), sign: 1.0 }
+        };
+        let (p, q) = (node(&self.points[k]), node(&self.points[(k + 1) % self.points.len()]));
+        let weights = vec![1.0; p.y.len()];
+        (0..=parts).map(|i| trace::between(&weights, &p, &q, i as f64 / parts as f64)).collect()
+    }
+
     /// Whether it is an isola.
     #[must_use]
     pub fn is_closed(&self) -> bool {
@@ -227,6 +248,14 @@ pub struct Diagram {
     pub branches: Vec<Branch>,
     /// Starts from which Newton does not converge.
     pub failed: Vec<usize>,
+}
+
+impl Diagram {
+    /// All folds, in order.
+    pub fn folds(&self) -> impl Iterator<Item = &Special> {
+        let special = self.branches.iter().flat_map(|branch| &branch.special);
+        special.filter(|special| special.kind == Bifurcation::Fold)
+    }
 }
 
 /// Follows the branches of fixed points through `starts` and, if wanted, those that cross them.
@@ -282,7 +311,7 @@ pub fn continuation<F: Family + ?Sized>(
     for (k, start) in starts.iter().enumerate() {
         let mut y = start.x.clone();
         y.push(start.mu);
-        match at_value(&search.curve(), &y, n, settings.tolerance) {
+        match search.first(&y) {
             Some(node) => search.follow([turned(node.clone(), -1.0), node], Some(k)),
             None => failed.push(k),
         }
@@ -318,6 +347,17 @@ struct Search<'a, F: Family + ?Sized> {
 impl<F: Family + ?Sized> Search<'_, F> {
     fn curve(&self) -> FixedPoints<'_, One<'_, F>> {
         FixedPoints::new(&self.field, self.settings.range)
+    }
+
+    /// The point of a branch at or, at a fold, near `y`.
+    fn first(&self, y: &[f64]) -> Option<Node> {
+        let (curve, tolerance) = (self.curve(), self.settings.tolerance);
+        at_value(&curve, y, y.len() - 1, tolerance).or_else(|| {
+            let (_, right) = linear::singular_vectors(field::derivative(&self.field, y).as_ref())?;
+            let (node, _) = across(&curve, y, right.col_as_slice(y.len() - 1), tolerance)?;
+            let near = linear::largest(&moved(&node.y, -1.0, y)) < 1e-3;
+            (near && (self.settings.range.0..=self.settings.range.1).contains(&node.y[y.len() - 1])).then_some(node)
+        })
     }
 
     /// Whether a branch goes through `y`.

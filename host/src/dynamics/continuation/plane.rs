@@ -218,6 +218,17 @@ pub enum Codimension {
     DoubleZero,
 }
 
+impl Codimension {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cusp => "cusp",
+            Self::DoubleZero => "double zero",
+        }
+    }
+}
+
 /// A curve of folds in two parameters.
 #[derive(Clone, Debug, Serialize)]
 pub struct FoldCurve {
@@ -229,7 +240,7 @@ pub struct FoldCurve {
     pub ends: [End; 2],
 }
 
-/// Follows the fold `fold` of the [`Slice`] at mu_2 = `second` in both parameters.
+/// Follows folds of the [`Slice`] at mu_2 = `second` in both parameters; those on a curve already followed are skipped.
 ///
 /// `ranges`: least and greatest mu_1 and mu_2; steps and bounds from `settings`, whose range is not used.
 ///
@@ -237,16 +248,15 @@ pub struct FoldCurve {
 /// Ranges or a state that are not as said; no fold near the start.
 ///
 /// Source: Govaerts 2000, chapter 4; Kuznetsov 2004, section 10.3.
-pub fn fold_curve<P: TwoParameter + ?Sized>(
+pub fn fold_curves<P: TwoParameter + ?Sized>(
     plane: &P,
-    fold: &Special,
+    folds: &[&Special],
     second: f64,
     ranges: [(f64, f64); 2],
     settings: &Settings,
     stop: &AtomicBool,
-) -> Result<FoldCurve> {
+) -> Result<Vec<FoldCurve>> {
     let n = plane.dimension();
-    require(fold.x.len() == n, "fold", format!("a state of {n} numbers"), fold.x.len())?;
     for (low, high) in ranges {
         let found = format!("{low}, {high}");
         require(low < high && (high - low).is_finite(), "range", "two finite numbers, the lower first", found)?;
@@ -256,19 +266,49 @@ pub fn fold_curve<P: TwoParameter + ?Sized>(
         what: "fold curve".into(),
         reason: "Newton finds no fold near the start; give a fold that continuation located in this range".into(),
     };
-    let mut y = fold.x.clone();
-    y.push(fold.mu);
+    let mut curves: Vec<FoldCurve> = Vec::new();
+    let mut known: Vec<Vec<(Node, Null)>> = Vec::new();
+    for fold in folds {
+        require(fold.x.len() == n, "fold", format!("a state of {n} numbers"), fold.x.len())?;
+        let mut y = fold.y();
+        y.push(second);
+        let passed = |nodes: &Vec<(Node, Null)>| {
+            nodes.windows(2).any(|pair| {
+                let curve = Folds { field: Two(plane), weights: trace::metric(n, &ranges), borders: pair[0].1.clone() };
+                trace::passes(&curve, &pair[0].0, &pair[1].0, &y, settings.tolerance)
+            })
+        };
+        if known.iter().any(passed) {
+            continue;
+        }
+        let (curve, nodes) = fold_curve(plane, fold, second, ranges, settings, stop).ok_or_else(none)?;
+        curves.push(curve);
+        known.push(nodes);
+    }
+    Ok(curves)
+}
+
+/// One curve, and its points with the borders there.
+fn fold_curve<P: TwoParameter + ?Sized>(
+    plane: &P,
+    fold: &Special,
+    second: f64,
+    ranges: [(f64, f64); 2],
+    settings: &Settings,
+    stop: &AtomicBool,
+) -> Option<(FoldCurve, Vec<(Node, Null)>)> {
+    let n = plane.dimension();
+    let mut y = fold.y();
     let v = (0..n).map(|i| 1.0 + 0.1 * (i as f64).sin()).collect();
     let slice = Slice { plane, second };
-    let located = singular(&super::field::One(&slice), &y, Wanted::Zero, Null::start(v)).ok_or_else(none)?;
+    let located = singular(&super::field::One(&slice), &y, Wanted::Zero, Null::start(v))?;
     y = located.y;
     y.push(second);
     let field = Two(plane);
     let mut curve = Folds { field, weights: trace::metric(n, &ranges), borders: located.null };
     // The curve is transversal to the slice, or else to a line of equal mu_1.
     let start = trace::at_value(&curve, &y, n + 1, settings.tolerance)
-        .or_else(|| trace::at_value(&curve, &y, n, settings.tolerance))
-        .ok_or_else(none)?;
+        .or_else(|| trace::at_value(&curve, &y, n, settings.tolerance))?;
     let borders = curve.borders.clone();
     let (ahead, end) = walk(&mut curve, &start, &ranges, settings, &[stop]);
     let mut nodes = Vec::new();
@@ -283,14 +323,14 @@ pub fn fold_curve<P: TwoParameter + ?Sized>(
     nodes.push(start);
     nodes.extend(ahead);
     curve.borders = borders;
-    let coefficients = along(&mut curve, &nodes, at_start);
+    let (coefficients, borders) = along(&mut curve, &nodes, at_start);
     let point = |y: &[f64], a: f64| FoldPoint { mu: [y[n], y[n + 1]], x: y[..n].to_vec(), a };
     let mut special = Vec::new();
     for k in 0..nodes.len() - 1 {
         for (which, name) in [(0, Codimension::Cusp), (1, Codimension::DoubleZero)] {
             let ends = [coefficients[k][which], coefficients[k + 1][which]];
             if ends[0] * ends[1] < 0.0 {
-                curve.borders = curve.null(&nodes[k].y);
+                curve.borders = borders[k].clone();
                 if let Some(y) = root(&curve, &nodes[k], &nodes[k + 1], settings.tolerance, which) {
                     let a = curve.coefficients(&y)[0];
                     special.push((name, k, point(&y, a)));
@@ -299,21 +339,28 @@ pub fn fold_curve<P: TwoParameter + ?Sized>(
         }
     }
     let points = zip(&nodes, &coefficients).map(|(node, [a, _])| point(&node.y, *a)).collect();
-    Ok(FoldCurve { points, special, ends: [begin, end] })
+    let curve = FoldCurve { points, special, ends: [begin, end] };
+    Some((curve, zip(nodes, borders).collect()))
 }
 
-/// (a, w v) of every node, with null vectors that turn with the curve.
-fn along<P: TwoParameter + ?Sized>(curve: &mut Folds<'_, P>, nodes: &[Node], start: usize) -> Vec<[f64; 2]> {
+/// (a, w v) and null vectors at every node; the vectors turn with the curve.
+fn along<P: TwoParameter + ?Sized>(
+    curve: &mut Folds<'_, P>,
+    nodes: &[Node],
+    start: usize,
+) -> (Vec<[f64; 2]>, Vec<Null>) {
     let borders = curve.borders.clone();
     let mut out = vec![[0.0; 2]; nodes.len()];
+    let mut null = vec![borders.clone(); nodes.len()];
     for k in (0..=start).rev().chain(start..nodes.len()) {
         if k == start {
             curve.borders = borders.clone();
         }
         out[k] = curve.coefficients(&nodes[k].y);
         curve.settle(&nodes[k].y);
+        null[k] = curve.borders.clone();
     }
-    out
+    (out, null)
 }
 
 /// The point between p and q at which a coefficient is 0: Illinois, then the last chord.

@@ -45,7 +45,9 @@ pub(super) fn branch<F: Field>(
     special.sort_by(|a, b| a.after.cmp(&b.after).then(place(a).total_cmp(&place(b))));
     let points = std::iter::zip(nodes, std::iter::zip(index, spectra)).map(|(node, (index, spectrum))| {
         let leading = spectrum.unwrap_or_default().into_iter().take(settings.eigenvalues);
+        let length = dot(&node.tangent, &node.tangent).sqrt();
         Point {
+            tangent: node.tangent.iter().map(|t| t / length).collect(),
             mu: node.y[search.n],
             x: node.y[..search.n].to_vec(),
             index: index.max(0) as usize,
@@ -170,7 +172,8 @@ impl<F: Field> Along<'_, F> {
                 // A pitchfork's own branch turns round at the branch point.
                 fold &= own[n].abs() > 1e-6;
                 let change = if own[n].abs() > 1e-6 { self.crossing_change(&crossing, &own) } else { 0 };
-                let kind = Bifurcation::BranchPoint;
+                let flat = |t: &[f64]| t[n].abs() <= 1e-6;
+                let kind = if flat(a) || flat(b) { Bifurcation::Pitchfork } else { Bifurcation::Transcritical };
                 let special = Special::new(kind, &crossing.y, after, change, crossing.residual);
                 found.push(Special { other: Some(other.clone()), ..special });
             }

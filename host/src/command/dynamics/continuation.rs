@@ -1,0 +1,317 @@
+//! `tinyfold dynamics continue`.
+
+use std::path::{Path as FilePath, PathBuf};
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+
+use crate::command::say;
+use crate::command::train::interrupted;
+use crate::dynamics::continuation::{
+    Diagram, FoldCurve, Iterate, Plane, Settings, Slice, Special, Start, continuation, fold_curves, newton, starts,
+};
+use crate::dynamics::{Family, Kind, Path, Rnn};
+use crate::error::require;
+use crate::network::Network;
+use crate::report::{self, figures};
+use crate::{Error, Result, format};
+
+/// Follows fixed points and cycles of a network in a parameter and finds where they bifurcate.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: tinyfold dynamics continue net.safetensors --input 0,0,1,0 --parameter motion --range=-0.1,0.1 --figures runs/folds"
+)]
+pub struct Args {
+    /// The network.
+    network: PathBuf,
+    /// The input that is held, in network units; default: all 0.
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "U")]
+    input: Vec<f64>,
+    /// The input whose value is the parameter: its name, or its number from 1.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["from", "to", "weights"])]
+    parameter: Option<String>,
+    /// The parameter leads from this input (0) ...
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "U", requires = "to")]
+    from: Vec<f64>,
+    /// ... to this one (1).
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "U", requires = "from")]
+    to: Vec<f64>,
+    /// The parameter mu scales the recurrent weights: (1 + mu SCALE) W.
+    #[arg(long, allow_hyphen_values = true, value_name = "SCALE")]
+    weights: Option<f64>,
+    /// Least and greatest parameter.
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, num_args = 1, value_name = "LO,HI", default_value = "-1,1")]
+    range: Vec<f64>,
+    /// Fixed points to start from: JSON of `tinyfold dynamics fixed-points --json`; default: a short search.
+    #[arg(long, value_name = "FILE")]
+    points: Option<PathBuf>,
+    /// The parameter at which those of --points are fixed points; default: what --input makes it, else 0.
+    #[arg(long, allow_hyphen_values = true, value_name = "MU")]
+    at: Option<f64>,
+    /// Follow cycles of this period: fixed points of the iterated map.
+    #[arg(long, default_value_t = 1)]
+    period: usize,
+    /// A second input: follow all folds in both, and find cusps.
+    #[arg(long, value_name = "NAME")]
+    second: Option<String>,
+    /// Least and greatest value of the second input.
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, num_args = 1, value_name = "LO,HI", default_value = "-1,1")]
+    second_range: Vec<f64>,
+    /// As a map or as a flow; default: flow if alpha < 1.
+    #[arg(long = "as", value_enum)]
+    kind: Option<Kind>,
+    /// Values of the parameter at which the short search looks for fixed points.
+    #[arg(long, default_value_t = 9)]
+    values: usize,
+    /// Trajectories of the short search at each of them.
+    #[arg(long, default_value_t = 8)]
+    trajectories: usize,
+    /// Seed of the short search.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Draw figures into this folder, as SVG and PNG: bifurcations, fold-curves.
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is printed as JSON.
+#[derive(Serialize)]
+struct Output<'a> {
+    schema: u32,
+    network: String,
+    parameter: &'a str,
+    kind: Kind,
+    period: usize,
+    range: (f64, f64),
+    #[serde(flatten)]
+    diagram: &'a Diagram,
+    second: Option<&'a str>,
+    fold_curves: &'a [FoldCurve],
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A network that cannot be read, options that do not fit it, no fixed point to start from.
+pub fn run(args: &Args) -> Result<()> {
+    let network = format::network::load(&args.network)?;
+    let flow = network.alpha < 1.0 && args.period == 1;
+    let kind = args.kind.unwrap_or(if flow { Kind::Flow } else { Kind::Map });
+    let base = base(&network, &args.input)?;
+    let (name, path, at) = parameter(args, &network, &base, kind)?;
+    let range = pair("--range", &args.range)?;
+    let stop = interrupted()?;
+    let bar = ProgressBar::new_spinner().with_message("branches");
+    bar.enable_steady_tick(Duration::from_millis(200));
+    let settings = Settings::new(range.0, range.1);
+    let follow = |family: &dyn Family| -> Result<Diagram> {
+        let starts = match &args.points {
+            Some(file) => given(file, args.at.unwrap_or(at), &path)?,
+            None => {
+                let values = args.values.max(1);
+                let at = |k: usize| range.0 + (range.1 - range.0) * (k as f64 + 0.5) / values as f64;
+                let mus: Vec<f64> = (0..values).map(at).collect();
+                starts(family, &mus, args.trajectories, args.seed)
+            }
+        };
+        let expected = "a fixed point at some parameter in the range; more --trajectories?";
+        require(!starts.is_empty(), "starts", expected, "none")?;
+        continuation(family, &starts, &settings, &stop)
+    };
+    let diagram = if args.period == 1 { follow(&path)? } else { follow(&Iterate::new(path.clone(), args.period)?)? };
+    let curves = match &args.second {
+        Some(second) => second_parameter(args, &network, &path, &base, second, &diagram, &settings, &stop)?,
+        None => Vec::new(),
+    };
+    bar.finish_and_clear();
+    if let Some(folder) = &args.figures {
+        let reader = |y: &[f64]| read(&network, &path, y);
+        let outputs = network.outputs.iter().map(|output| output.name.clone()).collect();
+        let readout = report::dynamics::continuation::Readout { names: outputs, of: &reader };
+        let mut drawn = report::dynamics::continuation::figures(&diagram, &name, &readout);
+        if let Some(second) = &args.second {
+            drawn.extend(report::dynamics::continuation::fold_curves(&curves, &name, second));
+        }
+        figures::write(folder, &drawn)?;
+    }
+    if args.json {
+        let output = Output {
+            schema: 1,
+            network: args.network.display().to_string(),
+            parameter: &name,
+            kind,
+            period: args.period,
+            range,
+            diagram: &diagram,
+            second: args.second.as_deref(),
+            fold_curves: &curves,
+        };
+        say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
+        return Ok(());
+    }
+    print(&diagram, &name, &curves, |special| read(&network, &path, &state(special)));
+    if let Some(folder) = &args.figures {
+        say!("figures in {}", folder.display());
+    }
+    Ok(())
+}
+
+/// (x, mu).
+fn state(special: &Special) -> Vec<f64> {
+    let mut y = special.x.clone();
+    y.push(special.mu);
+    y
+}
+
+/// The held input, all 0 if none is given.
+fn base(network: &Network, input: &[f64]) -> Result<Vec<f64>> {
+    let inputs = network.input.ncols();
+    let base = if input.is_empty() { vec![0.0; inputs] } else { input.to_vec() };
+    require(base.len() == inputs, "--input", format!("{inputs} numbers"), base.len())?;
+    Ok(base)
+}
+
+fn pair(option: &str, values: &[f64]) -> Result<(f64, f64)> {
+    match *values {
+        [low, high] if low < high => Ok((low, high)),
+        _ => Err(Error::input(option, "two numbers, the lower first", format!("{values:?}"))),
+    }
+}
+
+/// The number of an input by its name or its number from 1.
+fn input_number(network: &Network, option: &str, name: &str) -> Result<usize> {
+    let names: Vec<&str> = network.inputs.iter().map(|input| input.name.as_str()).collect();
+    let number = || name.parse::<usize>().ok().filter(|&k| k >= 1 && k <= names.len()).map(|k| k - 1);
+    names.iter().position(|&known| known == name).or_else(number).ok_or_else(|| {
+        Error::input(option, format!("one of the inputs {} or its number from 1", names.join(", ")), name)
+    })
+}
+
+/// The parameter's name, the path, and the parameter at which the held input is reached.
+fn parameter(args: &Args, network: &Network, base: &[f64], kind: Kind) -> Result<(String, Path, f64)> {
+    if let Some(name) = &args.parameter {
+        let k = input_number(network, "--parameter", name)?;
+        let [from, to] = [0.0, 1.0].map(|value| {
+            let mut input = base.to_vec();
+            input[k] = value;
+            input
+        });
+        return Ok((network.inputs[k].name.clone(), Path::between(network, &from, &to, kind)?, base[k]));
+    }
+    let weight_scale = args.weights.unwrap_or(0.0);
+    if !args.from.is_empty() {
+        let path = Path::between(network, &args.from, &args.to, kind)?;
+        let name = if args.weights.is_some() { "input path and weights" } else { "input path" };
+        return Ok((name.into(), Path { weight_scale, ..path }, 0.0));
+    }
+    require(weight_scale != 0.0, "parameter", "--parameter NAME, --from U --to U or --weights SCALE", "none")?;
+    let rnn = Rnn::new(network, base, kind)?;
+    let direction = vec![0.0; network.neurons()];
+    Ok(("weight scale".into(), Path { rnn, direction, weight_scale }, 0.0))
+}
+
+/// Starts from a file with `points: [{x: [...]}]`, each with its own `mu` if it has one.
+fn given(file: &FilePath, at: f64, path: &Path) -> Result<Vec<Start>> {
+    #[derive(Deserialize)]
+    struct File {
+        points: Vec<Given>,
+    }
+    #[derive(Deserialize)]
+    struct Given {
+        x: Vec<f64>,
+        mu: Option<f64>,
+    }
+    let place = file.display().to_string();
+    let text = std::fs::read(file).map_err(Error::file(file, "read"))?;
+    let found: File = serde_json::from_slice(&text)
+        .map_err(|error| Error::input(&place, "JSON with points: [{x: [...]}]", error.to_string()))?;
+    let n = Family::dimension(path);
+    let starts = found.points.into_iter().map(|point| {
+        require(point.x.len() == n, &place, format!("points of {n} numbers"), point.x.len())?;
+        let mu = point.mu.unwrap_or(at);
+        // Files may hold fewer digits than Newton wants.
+        Ok(Start { mu, x: newton(path, &point.x, mu).unwrap_or(point.x) })
+    });
+    starts.collect()
+}
+
+#[allow(clippy::too_many_arguments)]
+fn second_parameter(
+    args: &Args,
+    network: &Network,
+    path: &Path,
+    base: &[f64],
+    second: &str,
+    diagram: &Diagram,
+    settings: &Settings,
+    stop: &std::sync::atomic::AtomicBool,
+) -> Result<Vec<FoldCurve>> {
+    require(args.period == 1, "--second", "fixed points, not cycles", format!("--period {}", args.period))?;
+    let k = input_number(network, "--second", second)?;
+    let column = network.input.col_as_slice(k).to_vec();
+    // The second parameter is the input's value, as the first is.
+    let mut rnn = path.rnn.clone();
+    let value = if args.from.is_empty() { base[k] } else { 0.0 };
+    std::iter::zip(&mut rnn.drive, &column).for_each(|(g, b)| *g -= value * b);
+    let plane =
+        Plane { rnn, directions: [path.direction.clone(), column], weight_scales: [path.weight_scale, 0.0] };
+    let range = pair("--second-range", &args.second_range)?;
+    require((range.0..=range.1).contains(&value), "--second-range", format!("a range with {value}"), format!("{range:?}"))?;
+    let folds: Vec<&Special> = diagram.folds().collect();
+    // The folds are those of the slice.
+    debug_assert_eq!(Family::dimension(&Slice { plane: &plane, second: value }), network.neurons());
+    fold_curves(&plane, &folds, value, [settings.range, range], settings, stop)
+}
+
+/// The outputs at (x, mu).
+fn read(network: &Network, path: &Path, y: &[f64]) -> Vec<f64> {
+    let n = Family::dimension(path);
+    let rates = path.rnn.rates(&y[..n]);
+    let output = |o: usize| {
+        let sum: f64 = (0..n).map(|i| network.readout[(o, i)] * rates[i]).sum();
+        sum + network.output_bias[o]
+    };
+    (0..network.outputs.len()).map(output).collect()
+}
+
+fn print(diagram: &Diagram, name: &str, curves: &[FoldCurve], outputs: impl Fn(&Special) -> Vec<f64>) {
+    if !diagram.failed.is_empty() {
+        say!("{} starts are no fixed points: Newton does not converge from them", diagram.failed.len());
+    }
+    for (k, branch) in diagram.branches.iter().enumerate() {
+        let [first, last] = [&branch.points[0], &branch.points[branch.points.len() - 1]];
+        let closed = if branch.is_closed() { ", closed" } else { "" };
+        let most = branch.points.iter().map(|point| point.index).max().unwrap_or(0);
+        let least = branch.points.iter().map(|point| point.index).min().unwrap_or(0);
+        say!(
+            "branch {}: {} points, {name} {:.4} to {:.4}{closed}, unstable directions {least} to {most}",
+            k + 1,
+            branch.points.len(),
+            first.mu,
+            last.mu
+        );
+        for special in &branch.special {
+            let outputs: Vec<String> = outputs(special).iter().map(|y| format!("{y:.4}")).collect();
+            let angle = special.angle.map_or(String::new(), |angle| format!("   angle {angle:.6}"));
+            let coefficients =
+                special.coefficients.map_or(String::new(), |[a, b]| format!("   a {a:.4e}, b {b:.4e}"));
+            say!(
+                "  {:<15}{name} = {:<20.12}outputs {:<16}index {:+}{angle}{coefficients}",
+                special.kind.name(),
+                special.mu,
+                outputs.join(" "),
+                special.change
+            );
+        }
+    }
+    for (k, curve) in curves.iter().enumerate() {
+        say!("fold curve {}: {} points", k + 1, curve.points.len());
+        for (kind, _, point) in &curve.special {
+            say!("  {:<15}({:.10}, {:.10})", kind.name(), point.mu[0], point.mu[1]);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The figures of a continuation: bifurcation diagram and fold curves.
+
+use kuva::plot::{LegendPosition, LineStyle, MarkerShape, ScatterPlot};
+use kuva::render::layout::Layout;
+use kuva::render::plots::Plot;
+
+use crate::dynamics::continuation::{Bifurcation, Branch, Codimension, Diagram, FoldCurve};
+use crate::report::figures::{Figure, colour, grid, layout, line};
+
+/// What is drawn of a state.
+pub struct Readout<'a> {
+    /// Names of the outputs; without any the first principal component is drawn.
+    pub names: Vec<String>,
+    /// The outputs at (x, mu).
+    pub of: &'a dyn Fn(&[f64]) -> Vec<f64>,
+}
+
+/// Pieces of a branch between its points.
+const PARTS: usize = 6;
+/// Most outputs that are drawn.
+const OUTPUTS: usize = 2;
+
+const KINDS: [(Bifurcation, MarkerShape, &str); 7] = [
+    (Bifurcation::Fold, MarkerShape::Circle, "#d55e00"),
+    (Bifurcation::Transcritical, MarkerShape::Cross, "#000000"),
+    (Bifurcation::Pitchfork, MarkerShape::Plus, "#000000"),
+    (Bifurcation::Hopf, MarkerShape::Diamond, "#009e73"),
+    (Bifurcation::Flip, MarkerShape::Triangle, "#cc79a7"),
+    (Bifurcation::NeimarkSacker, MarkerShape::Square, "#009e73"),
+    (Bifurcation::Multiple, MarkerShape::Star, "#000000"),
+];
+
+/// The bifurcation diagram: every output, or the first principal component, against mu; where the bifurcations are close
+/// to each other a second panel shows them near.
+#[must_use]
+pub fn figures(diagram: &Diagram, parameter: &str, readout: &Readout<'_>) -> Vec<Figure> {
+    let component = principal(diagram);
+    let mut panels = Vec::new();
+    let shown = readout.names.len().min(OUTPUTS);
+    let mus = |values: &mut dyn Iterator<Item = f64>| {
+        values.fold((f64::MAX, f64::MIN), |(low, high), mu| (low.min(mu), high.max(mu)))
+    };
+    let (low, high) = mus(&mut diagram.branches.iter().flat_map(|b| &b.points).map(|point| point.mu));
+    let (first, last) = mus(&mut diagram.branches.iter().flat_map(|b| &b.special).map(|special| special.mu));
+    let near = last - first < 0.3 * (high - low) && last > first;
+    for k in 0..shown.max(1) {
+        let value = |y: &[f64]| {
+            if shown == 0 {
+                component.iter().zip(y).map(|(c, x)| c * x).sum()
+            } else {
+                (readout.of)(y)[k]
+            }
+        };
+        let name = if shown == 0 { "principal component 1" } else { &readout.names[k] };
+        panels.push(panel(diagram, parameter, name, &value, None, !near && k + 1 == shown.max(1)));
+        if near {
+            let margin = 0.3 * (last - first);
+            let window = (first - margin, last + margin);
+            panels.push(panel(diagram, parameter, name, &value, Some(window), k + 1 == shown.max(1)));
+        }
+    }
+    panels.truncate(3);
+    let points: Vec<String> = KINDS
+        .iter()
+        .filter_map(|(kind, ..)| {
+            let all = diagram.branches.iter().flat_map(|branch| &branch.special);
+            let mus: Vec<String> =
+                all.filter(|special| special.kind == *kind).map(|special| format!("{:.5}", special.mu)).collect();
+            (!mus.is_empty()).then(|| format!("{} at {parameter} = {}", kind.name(), mus.join(", ")))
+        })
+        .collect();
+    let caption = format!(
+        "Fixed points against {parameter}: stable (solid) and unstable (dashed). {} branches; {}.",
+        diagram.branches.len(),
+        if points.is_empty() { "no bifurcation".into() } else { points.join("; ") }
+    );
+    vec![Figure { name: "bifurcations", caption, scene: grid(panels, 380.0) }]
+}
+
+/// The pieces of a branch of one stability: points and whether they are stable.
+fn pieces(branch: &Branch, value: &dyn Fn(&[f64]) -> f64) -> Vec<(Vec<(f64, f64)>, bool)> {
+    let mut out: Vec<(Vec<(f64, f64)>, bool)> = Vec::new();
+    let place = |y: &[f64]| (y[y.len() - 1], value(y));
+    let count = branch.points.len();
+    for k in 0..if branch.is_closed() { count } else { count - 1 } {
+        let states = branch.between(k, PARTS);
+        let mut index = branch.points[k].index as i32;
+        let mut specials = branch.special.iter().filter(|special| special.after == k).peekable();
+        let [from, to] = [&states[0], &states[PARTS]];
+        let along = |y: &[f64]| (0..y.len()).map(|i| (to[i] - from[i]) * (y[i] - from[i])).sum::<f64>();
+        let mut add = |y: &[f64], index: i32| {
+            let stable = index == 0;
+            match out.last_mut() {
+                Some((points, same)) if *same == stable => points.push(place(y)),
+                Some((points, _)) => {
+                    let last = points.last().copied();
+                    out.push((last.into_iter().chain([place(y)]).collect(), stable));
+                }
+                None => out.push((vec![place(y)], stable)),
+            }
+        };
+        for state in &states {
+            while let Some(special) = specials.next_if(|special| {
+                let mut y = special.x.clone();
+                y.push(special.mu);
+                along(&y) <= along(state)
+            }) {
+                let mut y = special.x.clone();
+                y.push(special.mu);
+                add(&y, index);
+                index += special.change;
+            }
+            add(state, index);
+        }
+    }
+    out
+}
+
+fn panel(
+    diagram: &Diagram,
+    parameter: &str,
+    name: &str,
+    value: &dyn Fn(&[f64]) -> f64,
+    window: Option<(f64, f64)>,
+    legend: bool,
+) -> (Vec<Plot>, Layout) {
+    let inside = |mu: f64| window.is_none_or(|(low, high)| (low..=high).contains(&mu));
+    let mut plots = Vec::new();
+    let mut named = [!legend; 2];
+    for (points, stable) in diagram.branches.iter().flat_map(|branch| pieces(branch, value)) {
+        // A branch may leave the window and come back.
+        for run in points.split(|point| !inside(point.0)).filter(|run| run.len() > 1) {
+            let drawn = line(run.to_vec(), colour(0), 1.8);
+            let drawn = if stable { drawn } else { drawn.with_line_style(LineStyle::Dashed) };
+            let first = !std::mem::replace(&mut named[usize::from(stable)], true);
+            let label = if stable { "stable" } else { "unstable" };
+            plots.push(Plot::Line(if first { drawn.with_legend(label) } else { drawn }));
+        }
+    }
+    for (kind, marker, ink) in KINDS {
+        let all = diagram.branches.iter().flat_map(|branch| &branch.special);
+        let points: Vec<(f64, f64)> = all
+            .filter(|special| special.kind == kind && inside(special.mu))
+            .map(|special| {
+                let mut y = special.x.clone();
+                y.push(special.mu);
+                (special.mu, value(&y))
+            })
+            .collect();
+        if !points.is_empty() {
+            let marks = ScatterPlot::new().with_data(points).with_color(ink).with_marker(marker).with_size(4.5);
+            plots.push(Plot::Scatter(if legend { marks.with_legend(kind.name()) } else { marks }));
+        }
+    }
+    let layout = layout(&plots, parameter, name).with_ticks(4).with_legend_position(LegendPosition::OutsideRightTop);
+    let layout = match window {
+        Some((low, high)) => layout.with_x_axis_min(low).with_x_axis_max(high).with_title("near the bifurcations"),
+        None => layout,
+    };
+    (plots, layout)
+}
+
+/// The first principal component of all points, for (x, mu) with 0 for mu.
+fn principal(diagram: &Diagram) -> Vec<f64> {
+    let points: Vec<&[f64]> =
+        diagram.branches.iter().flat_map(|branch| &branch.points).map(|point| point.x.as_slice()).collect();
+    let n = points.first().map_or(0, |x| x.len());
+    let mean: Vec<f64> = (0..n).map(|i| points.iter().map(|x| x[i]).sum::<f64>() / points.len() as f64).collect();
+    // Power iteration on the covariance.
+    let mut v: Vec<f64> = (0..n).map(|i| 1.0 + 0.5 * (i as f64).sin()).collect();
+    for _ in 0..200 {
+        let mut next = vec![0.0; n];
+        for x in &points {
+            let share: f64 = (0..n).map(|i| (x[i] - mean[i]) * v[i]).sum();
+            (0..n).for_each(|i| next[i] += share * (x[i] - mean[i]));
+        }
+        let length = next.iter().map(|x| x * x).sum::<f64>().sqrt();
+        if length == 0.0 {
+            break;
+        }
+        v = next.into_iter().map(|x| x / length).collect();
+    }
+    v
+}
+
+/// The fold curves with their cusps.
+#[must_use]
+pub fn fold_curves(curves: &[FoldCurve], first: &str, second: &str) -> Option<Figure> {
+    let mut plots = Vec::new();
+    for (k, curve) in curves.iter().enumerate() {
+        let points = curve.points.iter().map(|point| (point.mu[0], point.mu[1])).collect();
+        plots.push(Plot::Line(line(points, colour(k), 1.8).with_legend(format!("fold curve {}", k + 1))));
+    }
+    for (kind, marker) in [(Codimension::Cusp, MarkerShape::Diamond), (Codimension::DoubleZero, MarkerShape::Square)] {
+        let all = curves.iter().flat_map(|curve| &curve.special);
+        let points: Vec<(f64, f64)> =
+            all.filter(|special| special.0 == kind).map(|(.., point)| (point.mu[0], point.mu[1])).collect();
+        if !points.is_empty() {
+            let marks = ScatterPlot::new().with_data(points).with_color("#000000").with_marker(marker).with_size(5.0);
+            plots.push(Plot::Scatter(marks.with_legend(kind.name())));
+        }
+    }
+    if plots.is_empty() {
+        return None;
+    }
+    let layout = layout(&plots, first, second).with_legend_position(LegendPosition::OutsideRightTop);
+    let caption = format!(
+        "Curves of folds in {first} and {second}: on crossing one, two fixed points appear or vanish; at a cusp two folds meet."
+    );
+    Some(Figure { name: "fold-curves", caption, scene: grid(vec![(plots, layout)], 420.0) })
+}
