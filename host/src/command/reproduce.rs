@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::say;
 use crate::dynamics::lyapunov::Watch;
 use crate::report::text::{percent, scientific};
-use crate::report::{self, figures};
+use crate::report;
 use crate::reproduce::claims::{Claim, claims};
 use crate::reproduce::fanthomme2021::{Found, experiments, run_all};
 use crate::reproduce::marraffa2025;
@@ -94,7 +94,7 @@ fn marraffa(args: &Args) -> Result<()> {
     let found = marraffa2025::findings(&network, &marraffa2025::Size::new(args.quick), &watch);
     bar.finish_and_clear();
     let found = found?;
-    figures::write(&out.join("figures"), &report::dynamics::all(&network, &found))?;
+    report::dynamics::write(&out.join("figures"), &network, &found)?;
     let claims = marraffa2025::claims(&found);
     let results = serde_json::json!({ "schema": 1, "findings": found, "claims": claims });
     if !args.json {

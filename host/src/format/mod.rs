@@ -9,6 +9,7 @@ pub mod arrays;
 pub mod banks;
 pub mod fixed;
 pub mod model;
+pub mod foreign;
 pub mod network;
 pub mod paper;
 pub mod settings;

@@ -6,6 +6,7 @@ pub mod analysis;
 pub mod build;
 mod check;
 pub mod curves;
+pub mod dynamics;
 pub mod figures;
 pub mod learning;
 pub mod page;

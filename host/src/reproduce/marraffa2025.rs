@@ -104,8 +104,8 @@ pub struct Context {
     pub name: &'static str,
     /// Fixed points without evidence.
     pub points: FixedPoints,
-    /// The slow manifold through them.
-    pub line: SlowManifold,
+    /// The slow manifold through them, with inputs and outputs.
+    pub driven: Driven,
     /// What it is.
     pub verdict: Attractor,
     /// NMTE of a manifold learnt from 40 trajectories on 20 others.
@@ -139,8 +139,8 @@ pub struct Ridges {
 pub struct Ringed {
     /// Size of the perturbation of the weights.
     pub size: f64,
-    /// A of a_i = A cos(theta_i - angle).
-    pub amplitude: f64,
+    /// The closed curve of its states.
+    pub ring: Ring,
     /// What it is.
     pub verdict: Attractor,
 }
@@ -271,7 +271,7 @@ fn context(network: &Network, name: &'static str, size: &Size, stop: &AtomicBool
         seed: 1,
     };
     let choices = psychometric(network, &driven, &trials, &network.initial)?;
-    Ok(Context { name, points, line, verdict, nmte, diagram, gap, folds, choices })
+    Ok(Context { name, points, driven, verdict, nmte, diagram, gap, folds, choices })
 }
 
 fn ridges(network: &Network, points: &FixedPoints, size: &Size, watch: &Watch) -> Result<Ridges> {
@@ -298,7 +298,7 @@ fn ringed(size: f64, stop: &AtomicBool) -> Result<Ringed> {
     let centre = centre.unwrap_or_else(|| vec![0.0; rnn.dimension()]);
     let found = Ring::find(&rnn, &centre, &RingOptions::of(Kind::Flow, network.alpha), stop)?;
     let verdict = Attractor::of_ring(&rnn, &found, &Bounds::default())?;
-    Ok(Ringed { size, amplitude: found.amplitude, verdict })
+    Ok(Ringed { size, ring: found, verdict })
 }
 
 /// Finds everything.
@@ -322,7 +322,7 @@ pub fn claims(found: &Findings) -> Vec<Claim> {
         found.contexts.iter().map(|context| format!("{}: {}", context.name, what(context))).collect::<Vec<_>>().join("; ")
     };
     let all = |test: &dyn Fn(&Context) -> bool| found.contexts.iter().all(test);
-    let n = found.contexts[0].line.frame.anchor.len();
+    let n = found.contexts[0].driven.line.frame.anchor.len();
     let folds = |context: &Context| {
         let special = context.diagram.branches.iter().flat_map(|branch| &branch.special);
         special.filter(|special| special.kind == Bifurcation::Fold).count()
@@ -375,8 +375,8 @@ pub fn claims(found: &Findings) -> Vec<Claim> {
         Claim {
             claim: "the ring network is a ring attractor",
             criterion: "verdict attractor: nothing moves along the ring; amplitude 2.01692807015847 to 1e-12".into(),
-            found: format!("{}; amplitude {:.15}", ring.verdict.sentence, ring.amplitude),
-            holds: ring.verdict.verdict == Verdict::Attractor && (ring.amplitude - 2.016_928_070_158_473_3).abs() < 1e-12,
+            found: format!("{}; amplitude {:.15}", ring.verdict.sentence, ring.ring.amplitude),
+            holds: ring.verdict.verdict == Verdict::Attractor && (ring.ring.amplitude - 2.016_928_070_158_473_3).abs() < 1e-12,
         },
         Claim {
             claim: "perturbed weights leave nodes and saddles of it",

@@ -6,3 +6,46 @@ pub mod fixed_points;
 pub mod lyapunov;
 pub mod slow_manifold;
 pub mod ssm;
+
+use std::path::Path;
+
+use super::figures::write as draw;
+use crate::Result;
+use crate::network::Network;
+use crate::reproduce::marraffa2025::Findings;
+use crate::simulate::activate;
+
+/// Writes all figures of [`Findings`]: a folder each for motion, colour, the ring, the perturbed ring.
+///
+/// # Errors
+/// A figure that cannot be drawn or written.
+pub fn write(folder: &Path, network: &Network, found: &Findings) -> Result<()> {
+    let names: Vec<String> = network.inputs.iter().map(|input| input.name.clone()).collect();
+    let output = |x: &[f64]| {
+        let rates = x.iter().map(|&a| activate(network.activation, a));
+        let terms = rates.enumerate().map(|(i, rate)| network.readout[(0, i)] * rate);
+        vec![network.output_bias[0] + terms.sum::<f64>()]
+    };
+    let readout = continuation::Readout { names: vec!["output".into()], of: &output };
+    for context in &found.contexts {
+        let mut figures = continuation::figures(&context.diagram, context.name, &readout);
+        figures.push(slow_manifold::of_line(&context.driven.line, &context.verdict, "time constants"));
+        figures.push(slow_manifold::of_inputs(&context.driven, &names, Some(&context.choices)));
+        draw(&folder.join(context.name), &figures)?;
+    }
+    let ridges = &found.ridges;
+    let stable = found.contexts.iter().find(|context| context.name == "colour");
+    let stable: Vec<Vec<f64>> = stable
+        .iter()
+        .flat_map(|context| &context.points.points)
+        .filter(|point| point.stable)
+        .map(|point| point.state.clone())
+        .collect();
+    let field = lyapunov::field(&ridges.plane, &ridges.field, Some((&ridges.basins, &stable)), "time constant");
+    draw(&folder.join("colour"), &[field])?;
+    for (name, ringed) in ["ring", "ring-perturbed"].iter().zip(&found.rings) {
+        let figure = slow_manifold::of_ring(&ringed.ring, &ringed.verdict, "time constants");
+        draw(&folder.join(name), &[figure])?;
+    }
+    Ok(())
+}
