@@ -97,7 +97,7 @@ pub struct Ssm<S> {
 /// # Errors
 /// A complex eigenvalue; an order that is not 1 to [`HIGHEST`]; a resonance; a network that is not analytic there.
 ///
-/// Source: Haller & Ponsioen 2016, eq. 13.
+/// Source: Haller & Ponsioen 2016.
 ///
 /// ```
 /// use tinyfold::dynamics::{Kind, ssm};

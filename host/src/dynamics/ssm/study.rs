@@ -255,7 +255,7 @@ impl Study {
         let at = |p: f64| if ssm.dimension() == 1 { vec![p] } else { vec![p, 0.0] };
         let still = |p: f64| if ssm.kind == Kind::Map { p } else { 0.0 };
         study.reduced = places(reach).map(|p| (p, ssm.reduced(&at(p))[0] - still(p))).collect();
-        let mut orders: Vec<usize> = [3, 5, 9, 15, 25].into_iter().filter(|&k| k < ssm.order()).collect();
+        let mut orders: Vec<usize> = [3, 9].into_iter().filter(|&k| k < ssm.order()).collect();
         orders.push(ssm.order());
         study.residuals = orders
             .into_iter()

@@ -1,6 +1,6 @@
 //! The figure of a spectral submanifold: its reduced dynamics and where they hold.
 
-use kuva::plot::{LegendPosition, LineStyle, ScatterPlot};
+use kuva::plot::{LegendPosition, ScatterPlot};
 use kuva::render::annotations::ReferenceLine;
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
@@ -109,8 +109,7 @@ fn residuals(study: &Study, wide: bool) -> (Vec<Plot>, Layout) {
             continue;
         }
         exponents.extend(points.iter().map(|point| point.1));
-        let style = if k < COLOURS.len() { LineStyle::Solid } else { LineStyle::Dashed };
-        plots.push(Plot::Line(line(points, colour(k), 1.8).with_line_style(style).with_legend(&curve.name)));
+        plots.push(Plot::Line(line(points, colour(k), 1.8).with_legend(&curve.name)));
     }
     let layout = layout(&plots, "p", "residual")
         .with_ticks(5)
