@@ -72,9 +72,12 @@ pub fn run(args: &Args) -> Result<()> {
         drift: args.drift,
         horizon: args.horizon,
     };
-    for (name, value) in
-        [("--exact", bounds.exact), ("--slow", bounds.slow), ("--range", bounds.range), ("--drift", bounds.drift)]
-    {
+    for (name, value) in [
+        ("--exact", bounds.exact),
+        ("--slow", bounds.slow),
+        ("--range", bounds.range),
+        ("--drift", bounds.drift),
+    ] {
         if !(value > 0.0 && value <= 1.0) {
             return Err(Error::input(name, "above 0, at most 1", value.to_string()));
         }
@@ -120,7 +123,10 @@ pub fn run(args: &Args) -> Result<()> {
         let drawn = line
             .iter()
             .map(|line| report::dynamics::slow_manifold::of_line(line, &verdict, unit(rnn.kind)))
-            .chain(ring.iter().map(|ring| report::dynamics::slow_manifold::of_ring(ring, &verdict, unit(rnn.kind))));
+            .chain(
+                ring.iter()
+                    .map(|ring| report::dynamics::slow_manifold::of_ring(ring, &verdict, unit(rnn.kind))),
+            );
         figures::write(folder, &drawn.collect::<Vec<_>>())?;
     }
     if args.json {
@@ -144,7 +150,11 @@ pub(super) fn print(verdict: &Attractor, unit: &str) {
     let place = if verdict.shape == Shape::Line { "p" } else { "angle" };
     say!("{}", verdict.sentence);
     say!("  length {:.4}, fastest {:.2e} lengths per time ({unit})", verdict.length, verdict.largest_speed);
-    say!("  attraction across it {:.4}, fastest rate along it {:.2e}", verdict.normal_rate, verdict.tangential_rate);
+    say!(
+        "  attraction across it {:.4}, fastest rate along it {:.2e}",
+        verdict.normal_rate,
+        verdict.tangential_rate
+    );
     say!(
         "  time to drift by {} lengths: shortest {}, median {}; {:.0} % of the places never do within {}",
         verdict.bounds.drift,

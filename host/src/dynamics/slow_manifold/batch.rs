@@ -93,7 +93,8 @@ impl Batch for Rnn {
             }
         }
         for k in 0..x.ncols() {
-            zip(out.col_as_slice_mut(k), x.col_as_slice(k)).for_each(|(out, x)| *out = keep * x + gain * *out);
+            zip(out.col_as_slice_mut(k), x.col_as_slice(k))
+                .for_each(|(out, x)| *out = keep * x + gain * *out);
         }
     }
 }

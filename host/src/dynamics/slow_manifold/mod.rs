@@ -16,6 +16,6 @@ pub mod spectrum;
 pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict, polish};
 pub use batch::{Batch, advance};
 pub use curve::{Frame, Options, SlowManifold};
-pub use data::{DataManifold, Fit, Projection, Target, Tried, choose_degree, delayed, nmte};
+pub use data::{DataManifold, Domain, Fit, Projection, Target, Tried, choose_degree, delayed, nmte};
 pub use decision::{Choices, Driven, Psychometric, Trials, psychometric};
 pub use ring::{Ring, RingOptions};
