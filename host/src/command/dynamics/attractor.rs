@@ -94,25 +94,22 @@ pub fn run(args: &Args) -> Result<()> {
         line = Some(found);
         verdict
     } else {
-        let center = match args.system.points {
+        let center = if args.system.points.is_some() {
             // The fixed point that grows in most directions.
-            Some(_) => {
-                let mut best = (0, None);
-                for x in args.system.states(n)? {
-                    let index = spectrum::index(rnn.kind, &spectrum::eigenvalues(&rnn, &x)?);
-                    if index > best.0 {
-                        best = (index, Some(x));
-                    }
+            let mut best = (0, None);
+            for x in args.system.states(n)? {
+                let index = spectrum::index(rnn.kind, &spectrum::eigenvalues(&rnn, &x)?);
+                if index > best.0 {
+                    best = (index, Some(x));
                 }
-                best.1.ok_or_else(|| Error::input("--points", "one that grows in 2 directions", "none"))?
             }
-            None => {
-                let found = polish(&rnn, &vec![0.0; n]).ok_or_else(|| Error::Numeric {
-                    what: "centre of the ring".into(),
-                    reason: "no fixed point near the zero state; give --points".into(),
-                })?;
-                found.0
-            }
+            best.1.ok_or_else(|| Error::input("--points", "one that grows in 2 directions", "none"))?
+        } else {
+            let found = polish(&rnn, &vec![0.0; n]).ok_or_else(|| Error::Numeric {
+                what: "centre of the ring".into(),
+                reason: "no fixed point near the zero state; give --points".into(),
+            })?;
+            found.0
         };
         let found = Ring::find(&rnn, &center, &RingOptions::of(rnn.kind, rnn.alpha), &false.into())?;
         let verdict = Attractor::of_ring(&rnn, &found, &bounds)?;

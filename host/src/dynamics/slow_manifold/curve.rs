@@ -41,10 +41,14 @@ impl Frame {
         let start = vec![1.0 / (x.len() as f64).sqrt(); x.len()];
         let mut right = right_eigenvector(&jacobian, slow.re, &start)?;
         let largest = right.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(1.0);
-        right.iter_mut().for_each(|v| *v *= largest.signum());
+        for v in &mut right {
+            *v *= largest.signum();
+        }
         let mut left = left_eigenvector(&jacobian, slow.re, &right)?;
         let overlap = dot(&left, &right);
-        left.iter_mut().for_each(|l| *l /= overlap);
+        for l in &mut left {
+            *l /= overlap;
+        }
         Ok(Self { anchor: x.to_vec(), left, right })
     }
 

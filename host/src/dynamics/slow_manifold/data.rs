@@ -3,97 +3,14 @@
 use std::iter::zip;
 
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par, Side};
+use faer::{Accum, Mat, MatRef, Par};
 use serde::Serialize;
 
 use super::chebyshev::{self, Interval};
-use super::curve::Frame;
-use super::spectrum::dot;
+use super::projection::{Projection, check};
 use crate::dynamics::Kind;
 use crate::error::require;
 use crate::{Error, Result};
-
-/// The linear coordinates that a manifold is a graph over.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Projection {
-    /// x0, n.
-    pub origin: Vec<f64>,
-    /// Rows that coordinates are taken by, one or two of n: p_k = row_k · (x - x0).
-    pub rows: Vec<Vec<f64>>,
-}
-
-impl From<&Frame> for Projection {
-    /// Oblique, along the fast directions: by the left eigenvector.
-    fn from(frame: &Frame) -> Self {
-        Self { origin: frame.anchor.clone(), rows: vec![frame.left.clone()] }
-    }
-}
-
-impl Projection {
-    /// The `dimension` principal directions of the states about `origin`.
-    ///
-    /// trajectories: n × times each, of which those from `cut` on count.
-    ///
-    /// # Errors
-    /// A dimension other than 1 or 2, other lengths than the origin's, no convergence.
-    pub fn principal(
-        trajectories: &[Mat<f64>],
-        cut: usize,
-        origin: &[f64],
-        dimension: usize,
-    ) -> Result<Self> {
-        let n = origin.len();
-        require((1..=2).contains(&dimension) && dimension <= n, "dimension", "1 or 2", dimension)?;
-        check(trajectories, n, cut)?;
-        let mut moments = Mat::<f64>::zeros(n, n);
-        for trajectory in trajectories {
-            let shifted =
-                Mat::from_fn(n, trajectory.ncols() - cut, |i, t| trajectory[(i, cut + t)] - origin[i]);
-            matmul(moments.as_mut(), Accum::Add, shifted.as_ref(), shifted.transpose(), 1.0, Par::Seq);
-        }
-        let eigen = moments.self_adjoint_eigen(Side::Lower).map_err(|_| {
-            failed("no convergence of the principal directions; are all states finite?".into())
-        })?;
-        let rows = (0..dimension).map(|k| (0..n).map(|i| eigen.U()[(i, n - 1 - k)]).collect()).collect();
-        Ok(Self { origin: origin.to_vec(), rows })
-    }
-
-    /// Coordinates of the columns of x from `cut` on: dimension × (times - cut).
-    #[must_use]
-    pub fn coordinates(&self, x: &Mat<f64>, cut: usize) -> Mat<f64> {
-        let rows = Mat::from_fn(self.rows.len(), self.origin.len(), |k, i| self.rows[k][i]);
-        let offsets: Vec<f64> = self.rows.iter().map(|row| dot(row, &self.origin)).collect();
-        let mut p = Mat::from_fn(rows.nrows(), x.ncols() - cut, |k, _| -offsets[k]);
-        matmul(
-            p.as_mut(),
-            Accum::Add,
-            rows.as_ref(),
-            x.as_ref().subcols(cut, x.ncols() - cut),
-            1.0,
-            Par::Seq,
-        );
-        p
-    }
-}
-
-/// Trajectories of delayed copies: column t is x_t over x_{t + lag} over ..., `copies` of them.
-///
-/// For a manifold of dimension d, 2 d + 1 numbers are enough (Takens).
-///
-/// # Errors
-/// Fewer times than the copies reach over.
-pub fn delayed(trajectories: &[Mat<f64>], copies: usize, lag: usize) -> Result<Vec<Mat<f64>>> {
-    require(copies >= 1 && lag >= 1, "copies and lag", "at least 1", format!("{copies} and {lag}"))?;
-    let reach = (copies - 1) * lag;
-    trajectories
-        .iter()
-        .map(|x| {
-            require(x.ncols() > reach, "times", format!("more than {reach}"), x.ncols())?;
-            let n = x.nrows();
-            Ok(Mat::from_fn(n * copies, x.ncols() - reach, |i, t| x[(i % n, t + i / n * lag)]))
-        })
-        .collect()
-}
 
 /// What the reduced dynamics is learnt from.
 #[derive(Clone, Copy, Debug)]
@@ -142,22 +59,8 @@ pub struct DataManifold {
     pub dynamics: Vec<Vec<f64>>,
 }
 
-fn failed(reason: String) -> Error {
+pub(super) fn failed(reason: String) -> Error {
     Error::Numeric { what: "slow manifold from data".into(), reason }
-}
-
-fn check(trajectories: &[Mat<f64>], n: usize, cut: usize) -> Result<()> {
-    require(!trajectories.is_empty(), "trajectories", "at least 1", 0)?;
-    for x in trajectories {
-        require(x.nrows() == n, "trajectory", format!("{n} numbers a time"), x.nrows())?;
-        require(
-            x.ncols() > cut + 5,
-            "times of a trajectory",
-            format!("more than {} (cut and 5)", cut + 5),
-            x.ncols(),
-        )?;
-    }
-    Ok(())
 }
 
 /// Where a manifold is known: the range of every coordinate, and of two the disc around its middle.
@@ -417,86 +320,4 @@ fn solve_right(b: &Mat<f64>, r: &Mat<f64>) -> Mat<f64> {
     let mut x = b.transpose().to_owned();
     r.as_ref().solve_upper_triangular_in_place(x.as_mut());
     x.transpose().to_owned()
-}
-
-/// The normalised mean trajectory error: mean over times of |x - x*|, by the largest |x* - origin|; mean over trajectories.
-///
-/// predicted: n × times; reference: n × (cut + times).
-///
-/// Source: Cenedese et al. 2022, eq. 9, with the largest norm itself (SSMLearnPy divides by its square).
-#[must_use]
-pub fn nmte(predicted: &[Mat<f64>], reference: &[Mat<f64>], cut: usize, origin: &[f64]) -> f64 {
-    let one = |(predicted, reference): (&Mat<f64>, &Mat<f64>)| {
-        let (mut sum, mut largest) = (0.0, 0.0_f64);
-        for t in 0..predicted.ncols() {
-            let (x, truth) = (predicted.col_as_slice(t), reference.col_as_slice(cut + t));
-            sum += zip(x, truth).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
-            largest = largest.max(zip(truth, origin).map(|(a, b)| (a - b) * (a - b)).sum::<f64>());
-        }
-        sum / predicted.ncols() as f64 / largest.sqrt()
-    };
-    zip(predicted, reference).map(one).sum::<f64>() / predicted.len() as f64
-}
-
-/// One degree that was tried.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Tried {
-    /// Degree.
-    pub degree: usize,
-    /// NMTE on held-out trajectories.
-    pub nmte: f64,
-    /// Fixed points of the reduced dynamics, and how many known ones inside the range have one near.
-    pub roots: usize,
-    /// Known fixed points with a root nearer than a hundredth of the range.
-    pub found: usize,
-}
-
-/// Fits every degree and takes one by held-out NMTE and by roots: of those that have exactly the known fixed points, or
-/// most of them, the lowest whose NMTE is within a fifth of the best.
-///
-/// known: places of known fixed points of a one-dimensional manifold, empty if none are known.
-///
-/// # Errors
-/// No degree can be fitted.
-pub fn choose_degree(
-    train: &[Mat<f64>],
-    held_out: &[Mat<f64>],
-    projection: &Projection,
-    fit: &Fit<'_>,
-    degrees: &[usize],
-    known: &[f64],
-) -> Result<(DataManifold, Vec<Tried>)> {
-    let (mut tried, mut models, mut last) = (Vec::new(), Vec::new(), None);
-    for &degree in degrees {
-        match DataManifold::fit(train, projection, &Fit { degree, ..*fit }) {
-            Ok(model) => {
-                let nmte = nmte(&model.predict(held_out, fit.cut), held_out, fit.cut, &projection.origin);
-                let roots = model.roots();
-                let inside =
-                    |p: &&f64| (model.domain.ranges[0].low..=model.domain.ranges[0].high).contains(*p);
-                let near = 0.01 * (model.domain.ranges[0].high - model.domain.ranges[0].low);
-                let found = known
-                    .iter()
-                    .filter(inside)
-                    .filter(|p| roots.iter().any(|r| (r - **p).abs() < near))
-                    .count();
-                tried.push(Tried { degree, nmte, roots: roots.len(), found });
-                models.push(model);
-            }
-            Err(error) => last = Some(error),
-        }
-    }
-    // Known points missed and roots that are none.
-    let wrong = |t: &Tried| {
-        if known.is_empty() { 0 } else { (known.len() - t.found) + (t.roots - t.found.min(t.roots)) }
-    };
-    let least = tried.iter().map(wrong).min();
-    let right = |t: &&Tried| Some(wrong(t)) == least && t.nmte.is_finite();
-    let best = tried.iter().filter(right).map(|t| t.nmte).fold(f64::MAX, f64::min);
-    let chosen = tried.iter().position(|t| right(&t) && t.nmte <= 1.2 * best);
-    match chosen {
-        Some(k) => Ok((models.swap_remove(k), tried)),
-        None => Err(last
-            .unwrap_or_else(|| failed("no degree gives a finite error on the held-out trajectories".into()))),
-    }
 }

@@ -79,7 +79,9 @@ impl Driven {
                     ),
                 });
             }
-            w.iter_mut().for_each(|w| *w /= overlap);
+            for w in &mut w {
+                *w /= overlap;
+            }
             let slopes = rnn.slopes(&x);
             for k in 0..inputs {
                 let b = network.input.col_as_slice(k);

@@ -184,8 +184,12 @@ pub fn of_ring(ring: &Ring, verdict: &Attractor, time: &str) -> Figure {
         "along the second axis",
     );
     let most = 1.15 * angles.iter().map(|&theta| ring.radius(theta)).fold(0.0, f64::max);
-    let plane =
-        plane.with_x_axis_min(-most).with_x_axis_max(most).with_y_axis_min(-most).with_y_axis_max(most);
+    let plane = plane
+        .with_x_axis_min(-most)
+        .with_x_axis_max(most)
+        .with_y_axis_min(-most)
+        .with_y_axis_max(most)
+        .with_equal_aspect();
     let caption = format!(
         "The ring: {}. Left: the ring in the plane of the two leading eigenvectors at its centre, coloured by speed from 0 (blue) to {} (orange). Middle: the speed over the angle; its roots are the fixed points. Right: root mean square distance from the start along the ring. {}",
         verdict.sentence,
