@@ -69,8 +69,9 @@ fn the_slow_manifold_is_that_of_the_reference() {
             a.iter().zip(b).for_each(|(a, b)| assert!((a - b).abs() < 1e-10, "{a} {b}"));
         }
         let options = Options::default();
-        let (time, found) =
-            best_of(5, || SlowManifold::find(&rnn, &points, frame.clone(), &options, &false.into()).unwrap());
+        let (time, found) = best_of(12, || {
+            SlowManifold::find(&rnn, &points, frame.clone(), &options, &false.into()).unwrap()
+        });
         let (choice, _) = best_of(3, || Frame::choose(&rnn, &points).unwrap());
         let range = numbers("cheb_range");
         assert!((found.range.low - range[0]).abs() < 1e-10 && (found.range.high - range[1]).abs() < 1e-10);
@@ -215,6 +216,14 @@ fn the_trained_line_is_slow_with_five_fixed_points() {
         let rates = dynamics::numbers(&known["flow_eig_re"]);
         zip(&point.eigenvalues, rates).for_each(|(a, b)| assert!((a.0 - b).abs() < 1e-9));
     }
+    // The network itself drifts as the reduced speed says.
+    for start in [-3.0, -1.0, 0.5, 2.2] {
+        let mut x = faer::Mat::from_fn(100, 1, |i, _| line.state(start)[i]);
+        advance(&rnn, &mut x, 100.0, 0.05);
+        let predicted = *line.follow(start, 100.0, 400).last().unwrap();
+        let found = line.frame.coordinate(x.col_as_slice(0));
+        assert!((found - predicted).abs() < 1e-6 && (found - start).abs() > 0.1, "{found} {predicted}");
+    }
     // As a map it is the same curve, and a step of the map moves p by alpha times the speed.
     let map = Rnn { kind: Kind::Map, ..rnn.clone() };
     let steps = Options::of(Kind::Map, rnn.alpha);
@@ -300,14 +309,17 @@ fn a_manifold_learnt_from_trajectories_predicts_others() {
         "degree 11, cut 152 steps: fit {fitting:.2} ms, roll-out of 20 {rolling:.2} ms, NMTE {error:.2e}, roots {:?}, known {known:?}",
         model.roots()
     );
-    assert!(error <= 1.3e-3);
+    // The error depends on the draw of the task states, so the bound is for the mean of four draws.
+    let mut errors = vec![error];
     for seed in [1, 2, 3] {
         let others = relaxing(60, 800, seed);
         let (train, test) = others.split_at(40);
         let model = DataManifold::fit(train, &projection, &fit).unwrap();
-        let error = nmte(&model.predict(test, fit.cut), test, fit.cut, &frame.anchor);
-        println!("seed {seed}: NMTE {error:.2e}");
+        errors.push(nmte(&model.predict(test, fit.cut), test, fit.cut, &frame.anchor));
     }
+    let text: Vec<String> = errors.iter().map(|error| format!("{error:.2e}")).collect();
+    println!("NMTE of seeds 7, 1, 2, 3: {}", text.join(" "));
+    assert!(errors.iter().sum::<f64>() / 4.0 <= 1.3e-3 && errors.iter().all(|error| *error <= 2e-3));
     for known in &known {
         assert!(model.roots().iter().any(|root| (root - known).abs() < 5e-3));
     }
@@ -546,6 +558,25 @@ proptest! {
     }
 }
 
+/// Every form and kind: all columns together as each alone.
+#[test]
+fn columns_are_evaluated_as_states() {
+    for name in ["flipflop_tanh_n64", "mante_tanh_n100_graded", "relu_integrator_n64"] {
+        let network = dynamics::network(name);
+        for kind in [Kind::Map, Kind::Flow] {
+            let rnn = Rnn::new(&network, &vec![0.3; network.input.ncols()], kind).unwrap();
+            let n = rnn.drive.len();
+            let x = faer::Mat::from_fn(n, 7, |i, j| (0.3 * i as f64 + j as f64).sin() * (1.0 + j as f64));
+            let (mut together, mut alone) = (x.clone(), vec![0.0; n]);
+            rnn.values(&x, &mut together);
+            for j in 0..7 {
+                rnn.value(x.col_as_slice(j), &mut alone);
+                zip(&alone, together.col_as_slice(j)).for_each(|(a, b)| assert!((a - b).abs() < 1e-13));
+            }
+        }
+    }
+}
+
 /// NMTE by its definition on numbers done by hand: errors 0.3 and 0.1, largest distance from the origin 2.
 #[test]
 fn nmte_divides_by_the_largest_norm() {
@@ -609,6 +640,7 @@ fn the_commands_draw_and_refuse() {
         assert!(text.contains(words), "{text}");
     };
     refused(&line[..2], "--points");
+    refused(&["slow-manifold", &net, "--points", &points_file, "--input", "0,0,1,0"], "under this input");
     refused(&["slow-manifold", &net, "--points", &net], "mante.safetensors");
     refused(&[&line[..], &["--degree", "4"]].concat(), "degree");
     refused(&[&line[..], &["--anchor", "9"]].concat(), "--anchor");

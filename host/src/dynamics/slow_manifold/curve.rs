@@ -86,6 +86,9 @@ impl Frame {
     }
 }
 
+/// What a fixed point may move by.
+const STAYS: f64 = 1e-6;
+
 /// How the graph transform is done.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Options {
@@ -149,7 +152,7 @@ impl SlowManifold {
     /// points: fixed points with at most one growing direction, at least 2.
     ///
     /// # Errors
-    /// Fewer than two places of fixed points along p; p is not a coordinate of the curve; no convergence; stopped.
+    /// Points that are no fixed points, fewer than two places of them along p; p is not a coordinate of the curve; no convergence; stopped.
     ///
     /// Source: the graph transform of Hadamard (1901) with a polynomial graph.
     ///
@@ -194,6 +197,19 @@ impl SlowManifold {
         require(options.time > 0.0 && options.step > 0.0, "time and step", "above 0", "one that is not")?;
         let width = points.iter().find(|x| x.len() != n).map(Vec::len);
         require(width.is_none(), "fixed points", format!("{n} numbers each"), width.unwrap_or(n))?;
+        let mut rest = vec![0.0; n];
+        for x in points {
+            system.residual(x, &mut rest);
+            // A NaN does not stay either.
+            if !rest.iter().all(|r| r.abs() <= STAYS) {
+                let size = rest.iter().fold(0.0_f64, |most, r| most.max(r.abs()));
+                return Err(Error::input(
+                    "fixed points",
+                    format!("states that stay, to {STAYS:.0e}: those of this network under this input"),
+                    format!("one that moves by {size:.1e}"),
+                ));
+            }
+        }
         let mut knots: Vec<(f64, &Vec<f64>)> = points.iter().map(|x| (frame.coordinate(x), x)).collect();
         knots.sort_by(|a, b| a.0.total_cmp(&b.0));
         knots.dedup_by(|a, b| a.0 - b.0 < 1e-9);
