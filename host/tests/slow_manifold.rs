@@ -6,14 +6,15 @@ use std::iter::zip;
 use std::sync::Arc;
 use std::time::Instant;
 
+use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use serde_json::Value;
 use tinyfold::command::dynamics::{attractor, slow_manifold};
 use tinyfold::dynamics::slow_manifold::{
-    Attractor, Batch, Bounds, DataManifold, Driven, Fit, Frame, Options, Projection, Ring, RingOptions, SlowManifold, Target,
-    Trials, Verdict, advance, choose_degree, nmte, psychometric, spectrum,
+    Attractor, Batch, Bounds, DataManifold, Driven, Fit, Frame, Options, Projection, Ring, RingOptions,
+    SlowManifold, Target, Trials, Verdict, advance, choose_degree, delayed, nmte, psychometric, spectrum,
 };
 use tinyfold::dynamics::{Kind, Rnn, System};
 use tinyfold::format::arrays::ArrayFile;
@@ -28,7 +29,8 @@ fn mante(context: &str) -> (Rnn, Vec<Vec<f64>>) {
     let points = &json("mante_line_points.json")["conditions"][context];
     let u = dynamics::numbers(&points["u"]);
     let rnn = Rnn::new(&dynamics::network("mante_tanh_n100_graded"), &u, Kind::Flow).unwrap();
-    let states = points["fixed_points"].as_array().unwrap().iter().map(|point| dynamics::numbers(&point["x"]));
+    let states =
+        points["fixed_points"].as_array().unwrap().iter().map(|point| dynamics::numbers(&point["x"]));
     (rnn, states.collect())
 }
 
@@ -61,11 +63,13 @@ fn the_slow_manifold_is_that_of_the_reference() {
         if frame.left.iter().zip(&given.left).map(|(a, b)| a * b).sum::<f64>() < 0.0 {
             frame.left.iter_mut().chain(&mut frame.right).for_each(|x| *x = -*x);
         }
-        for (a, b) in [(&frame.left, &given.left), (&frame.right, &given.right), (&frame.anchor, &given.anchor)] {
+        for (a, b) in
+            [(&frame.left, &given.left), (&frame.right, &given.right), (&frame.anchor, &given.anchor)]
+        {
             a.iter().zip(b).for_each(|(a, b)| assert!((a - b).abs() < 1e-10, "{a} {b}"));
         }
         let options = Options::default();
-        let (time, found) = best_of(5, || {
+        let (time, found) = best_of(12, || {
             SlowManifold::find(&rnn, &points, frame.clone(), &options, &false.into()).unwrap()
         });
         let (choice, _) = best_of(3, || Frame::choose(&rnn, &points).unwrap());
@@ -138,14 +142,27 @@ fn the_ring_is_an_attractor_and_a_perturbed_one_is_not() {
         let rnn = perturbed(size, seed);
         let ring = Ring::find(&rnn, &center, &RingOptions::default(), &false.into()).unwrap();
         let verdict = Attractor::of_ring(&rnn, &ring, &bounds).unwrap();
-        println!("perturbed by {size}: {} transforms, change {:.1e}, amplitude {:.6}, largest speed {:.1e} lengths per tau; {}", ring.transforms, ring.change, ring.amplitude, verdict.largest_speed, verdict.sentence);
+        println!(
+            "perturbed by {size}: {} transforms, change {:.1e}, amplitude {:.6}, largest speed {:.1e} lengths per tau; {}",
+            ring.transforms, ring.change, ring.amplitude, verdict.largest_speed, verdict.sentence
+        );
         for point in &verdict.points {
-            println!("  {} at angle {:.6}, eigenvalues {:.6} {:.4}, residual {:.0e}, from the curve {:.0e}", point.name, point.place, point.eigenvalues[0].0, point.eigenvalues[1].0, point.residual, point.distance);
+            println!(
+                "  {} at angle {:.6}, eigenvalues {:.6} {:.4}, residual {:.0e}, from the curve {:.0e}",
+                point.name,
+                point.place,
+                point.eigenvalues[0].0,
+                point.eigenvalues[1].0,
+                point.residual,
+                point.distance
+            );
             assert!(point.residual < 1e-13 && point.distance < 1e-9);
         }
         assert!(!verdict.is_attractor());
         let names: Vec<&str> = verdict.points.iter().map(|point| point.name).collect();
-        assert!(names == ["node", "saddle", "node", "saddle"] || names == ["saddle", "node", "saddle", "node"]);
+        assert!(
+            names == ["node", "saddle", "node", "saddle"] || names == ["saddle", "node", "saddle", "node"]
+        );
         assert_eq!(spectrum::index(Kind::Flow, &spectrum::eigenvalues(&rnn, &center).unwrap()), 2);
         // x -> -x is a symmetry: equal nodes half a turn apart.
         assert!((verdict.points[2].place - verdict.points[0].place - std::f64::consts::PI).abs() < 1e-9);
@@ -178,26 +195,46 @@ fn the_trained_line_is_slow_with_five_fixed_points() {
     let frame = Frame::choose(&rnn, &points).unwrap();
     let line = SlowManifold::find(&rnn, &points, frame, &Options::default(), &false.into()).unwrap();
     let (time, verdict) = best_of(2, || Attractor::of_line(&rnn, &line, &Bounds::default()).unwrap());
-    println!("line, {time:.0} ms: {}; length {:.3}, largest speed {:.2e}, normal rate {:.4}, along {:.4}, {:?}", verdict.sentence, verdict.length, verdict.largest_speed, verdict.normal_rate, verdict.tangential_rate, verdict.drift);
+    println!(
+        "line, {time:.0} ms: {}; length {:.3}, largest speed {:.2e}, normal rate {:.4}, along {:.4}, {:?}",
+        verdict.sentence,
+        verdict.length,
+        verdict.largest_speed,
+        verdict.normal_rate,
+        verdict.tangential_rate,
+        verdict.drift
+    );
     println!("memory {:?}", verdict.memory);
     assert_eq!((verdict.verdict, verdict.points.len()), (Verdict::Slow, 5));
     let reference = &json("mante_line_points.json")["conditions"]["ctx_colour"]["fixed_points"];
     for point in &verdict.points {
         println!("  {} at {:.6}, eigenvalues {:?}", point.name, point.place, point.eigenvalues);
-        let near = |known: &&Value| {
-            zip(dynamics::numbers(&known["x"]), &point.x).all(|(a, b)| (a - b).abs() < 1e-9)
-        };
+        let near =
+            |known: &&Value| zip(dynamics::numbers(&known["x"]), &point.x).all(|(a, b)| (a - b).abs() < 1e-9);
         let known = reference.as_array().unwrap().iter().find(near).expect("a known point");
         assert_eq!(known["n_unstable"].as_u64().unwrap() as usize, point.index);
         let rates = dynamics::numbers(&known["flow_eig_re"]);
         zip(&point.eigenvalues, rates).for_each(|(a, b)| assert!((a.0 - b).abs() < 1e-9));
+    }
+    // The network itself drifts as the reduced speed says.
+    for start in [-3.0, -1.0, 0.5, 2.2] {
+        let mut x = faer::Mat::from_fn(100, 1, |i, _| line.state(start)[i]);
+        advance(&rnn, &mut x, 100.0, 0.05);
+        let predicted = *line.follow(start, 100.0, 400).last().unwrap();
+        let found = line.frame.coordinate(x.col_as_slice(0));
+        assert!((found - predicted).abs() < 1e-6 && (found - start).abs() > 0.1, "{found} {predicted}");
     }
     // As a map it is the same curve, and a step of the map moves p by alpha times the speed.
     let map = Rnn { kind: Kind::Map, ..rnn.clone() };
     let steps = Options::of(Kind::Map, rnn.alpha);
     let same = SlowManifold::find(&map, &points, line.frame.clone(), &steps, &false.into()).unwrap();
     let differences = line.range.even(101).map(|p| (same.speed(p) - rnn.alpha * line.speed(p)).abs());
-    println!("map: {:?}, residual {:.1e}, largest difference of the speed {:.1e}", same.transforms, same.residual, differences.fold(0.0, f64::max));
+    println!(
+        "map: {:?}, residual {:.1e}, largest difference of the speed {:.1e}",
+        same.transforms,
+        same.residual,
+        differences.fold(0.0, f64::max)
+    );
 }
 
 /// States of the context task at a random time of a noisy trial that colour decides, then `steps` Euler steps without
@@ -268,10 +305,29 @@ fn a_manifold_learnt_from_trajectories_predicts_others() {
     let (fitting, model) = best_of(20, || DataManifold::fit(train, &projection, &fit).unwrap());
     let (rolling, predicted) = best_of(20, || model.predict(test, fit.cut));
     let error = nmte(&predicted, test, fit.cut, &frame.anchor);
-    println!("degree 11, cut 152 steps: fit {fitting:.2} ms, roll-out of 20 {rolling:.2} ms, NMTE {error:.2e}, roots {:?}, known {known:?}", model.roots());
-    assert!(error <= 1.3e-3);
-    let (chosen, tried) = choose_degree(train, test, &projection, &fit, &[3, 5, 7, 9, 11, 13, 15], &known).unwrap();
+    println!(
+        "degree 11, cut 152 steps: fit {fitting:.2} ms, roll-out of 20 {rolling:.2} ms, NMTE {error:.2e}, roots {:?}, known {known:?}",
+        model.roots()
+    );
+    // The error depends on the draw of the task states, so the bound is for the mean of four draws.
+    let mut errors = vec![error];
+    for seed in [1, 2, 3] {
+        let others = relaxing(60, 800, seed);
+        let (train, test) = others.split_at(40);
+        let model = DataManifold::fit(train, &projection, &fit).unwrap();
+        errors.push(nmte(&model.predict(test, fit.cut), test, fit.cut, &frame.anchor));
+    }
+    let text: Vec<String> = errors.iter().map(|error| format!("{error:.2e}")).collect();
+    println!("NMTE of seeds 7, 1, 2, 3: {}", text.join(" "));
+    assert!(errors.iter().sum::<f64>() / 4.0 <= 1.3e-3 && errors.iter().all(|error| *error <= 2e-3));
+    for known in &known {
+        assert!(model.roots().iter().any(|root| (root - known).abs() < 5e-3));
+    }
+    let (chosen, tried) =
+        choose_degree(train, test, &projection, &fit, &[3, 5, 7, 9, 11, 13, 15], &known).unwrap();
     println!("chosen {:?}: {tried:?}", chosen.exponents.len() - 1);
+    // Degree 3 cannot have five fixed points, and degrees that miss any are not chosen.
+    assert!(tried[0].found < 5 && chosen.roots().len() == 5);
     // The flow from exact derivatives and from differences.
     let flow = |x: &faer::Mat<f64>| {
         let mut slopes = x.clone();
@@ -303,7 +359,26 @@ fn the_reduced_model_chooses_as_the_network() {
         for p in line.range.even(9) {
             println!("  {p:.3} {:.5} {:.3?} {:.3?}", line.speed(p), driven.input(p), driven.output(p));
         }
-        // At a fixed point, s is the derivative of where an input pushes the state in the end of the fast directions.
+        // At a fixed point the selection vector is the left eigenvector.
+        for x in &points {
+            let at = Frame::at(&rnn, x).unwrap();
+            let p = line.frame.coordinate(x);
+            let scale: f64 = zip(&at.left, line.tangent(p)).map(|(l, t)| l * t).sum();
+            let found = driven.input(p);
+            for (k, found) in found.into_iter().enumerate() {
+                let exact =
+                    zip(&at.left, network.input.col_as_slice(k)).map(|(l, b)| l * b).sum::<f64>() / scale;
+                assert!((found - exact).abs() < 2e-3, "{found} {exact}");
+            }
+            let rates = rnn.rates(x);
+            let output: f64 = rates.iter().enumerate().map(|(i, rate)| network.readout[(0, i)] * rate).sum();
+            assert!((driven.output(p)[0] - output - network.output_bias[0]).abs() < 1e-6);
+        }
+        // The attended input moves the state, the other does not.
+        for p in line.range.even(9) {
+            let s = driven.input(p);
+            assert!(s[channel].abs() > 0.5 && s[1 - channel].abs() < 0.06);
+        }
         let quiet = Trials {
             channel,
             distractor: Some(1 - channel),
@@ -317,11 +392,198 @@ fn the_reduced_model_chooses_as_the_network() {
         for (name, trials) in [("noise-free", quiet), ("noisy", noisy)] {
             let found = psychometric(&network, &driven, &trials, &x0).unwrap();
             println!("  {name}: agreement {:.3}, output error {:.3}", found.agreement, found.output_error);
+            assert!(found.agreement >= if trials.noise == 0.0 { 1.0 } else { 0.95 });
             for row in &found.rows {
-                println!("    {:>6} network {:.2} reduced {:.2} same {:.2}", row.strength, row.network, row.reduced, row.agreement);
+                println!(
+                    "    {:>6} network {:.2} reduced {:.2} same {:.2}",
+                    row.strength, row.network, row.reduced, row.agreement
+                );
             }
         }
     }
+}
+
+/// Trajectories of the ring that start beside it: the plane holds the ring and the centre.
+fn around_the_ring(count: usize, seed: u64) -> Vec<faer::Mat<f64>> {
+    let rnn = perturbed(0.0, 0);
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let trajectory = |_| {
+        let (angle, size) =
+            (std::f64::consts::TAU * random.random::<f64>(), 0.2 + 2.6 * random.random::<f64>());
+        let mut x = faer::Mat::from_fn(64, 1, |i, _| {
+            size * (angle - std::f64::consts::TAU * i as f64 / 64.0).cos()
+                + 0.3 * random.sample::<f64, _>(StandardNormal)
+        });
+        let mut all = faer::Mat::zeros(64, 80);
+        for t in 0..80 {
+            all.col_as_slice_mut(t).copy_from_slice(x.col_as_slice(0));
+            advance(&rnn, &mut x, 0.2, 0.1);
+        }
+        all
+    };
+    (0..count).map(trajectory).collect()
+}
+
+#[test]
+fn two_dimensions_and_delays_predict_and_never_diverge() {
+    let trajectories = around_the_ring(40, 11);
+    let (train, test) = trajectories.split_at(30);
+    let origin = [0.0; 64];
+    let cut = 30;
+    let projection = Projection::principal(train, cut, &origin, 2).unwrap();
+    for target in [Target::Map, Target::Differences] {
+        for degree in [3, 5, 7, 9] {
+            let model =
+                DataManifold::fit(train, &projection, &Fit { degree, cut, interval: 0.2, target }).unwrap();
+            let error = nmte(&model.predict(test, cut), test, cut, &origin);
+            // Off the manifold and outside the data as well, for long.
+            let far = model.states(&model.follow(&[50.0, -80.0], 5000));
+            println!(
+                "ring, 2-D {:?} degree {degree}: NMTE {error:.1e}, far state at most {:.1}",
+                model.kind,
+                far.norm_max()
+            );
+            assert!(far.norm_max() < 10.0);
+            if degree >= 5 {
+                assert!(error < 1e-2);
+            }
+        }
+    }
+    // One neuron of the line and its past are enough for a line.
+    let (_, points) = mante("ctx_colour");
+    let one: Vec<faer::Mat<f64>> = relaxing(60, 800, 7)
+        .iter()
+        .map(|x| faer::Mat::from_fn(1, x.ncols(), |_, t| x[(0, t)] - points[1][0]))
+        .collect();
+    let embedded = delayed(&one, 5, 2).unwrap();
+    assert_eq!(embedded[0].shape(), (5, one[0].ncols() - 8));
+    assert_eq!(embedded[3][(2, 7)], one[3][(0, 11)]);
+    let (train, test) = embedded.split_at(40);
+    let origin = [0.0; 5];
+    let projection = Projection::principal(train, 38, &origin, 1).unwrap();
+    let fit = Fit { degree: 11, cut: 38, interval: 0.8, target: Target::Map };
+    let model = DataManifold::fit(train, &projection, &fit).unwrap();
+    let error = nmte(&model.predict(test, 38), test, 38, &origin);
+    println!("line from one neuron and 4 delays: NMTE {error:.1e}, {} roots", model.roots().len());
+    assert!(error < 2e-2);
+    // What cannot be learnt is refused.
+    let refused = |result: tinyfold::Result<DataManifold>, words: &str| {
+        let text = result.unwrap_err().to_string();
+        assert!(text.contains(words), "{text}");
+    };
+    refused(DataManifold::fit(train, &projection, &Fit { degree: 3000, ..fit }), "degree");
+    refused(DataManifold::fit(train, &projection, &Fit { cut: 500, ..fit }), "times of a trajectory");
+    let still = vec![faer::Mat::from_fn(5, 60, |_, _| 1.0)];
+    refused(DataManifold::fit(&still, &projection, &fit), "not constant");
+}
+
+/// A line of which everything is known, turned in a plane: y = x² attracts at the rate 1, dx/dt = rate (x - x³).
+struct Bent {
+    turn: f64,
+    rate: f64,
+}
+
+impl Bent {
+    /// (x, y) of a state.
+    fn plain(&self, u: &[f64]) -> (f64, f64) {
+        let (s, c) = self.turn.sin_cos();
+        (c * u[0] + s * u[1], c * u[1] - s * u[0])
+    }
+
+    /// The state of (x, y).
+    fn turned(&self, x: f64, y: f64) -> Vec<f64> {
+        let (s, c) = self.turn.sin_cos();
+        vec![c * x - s * y, s * x + c * y]
+    }
+}
+
+impl System for Bent {
+    fn dimension(&self) -> usize {
+        2
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Flow
+    }
+
+    fn value(&self, u: &[f64], out: &mut [f64]) {
+        let (x, y) = self.plain(u);
+        let slope = self.rate * (x - x.powi(3));
+        out.copy_from_slice(&self.turned(slope, x * x - y + 2.0 * x * slope));
+    }
+
+    fn jacobian(&self, u: &[f64], mut out: faer::MatMut<'_, f64>) {
+        let (x, _) = self.plain(u);
+        let slope = self.rate * (1.0 - 3.0 * x * x);
+        let across = 2.0 * x + 2.0 * self.rate * (2.0 * x - 4.0 * x.powi(3));
+        let (s, c) = self.turn.sin_cos();
+        for (j, (dx, dy)) in [(c, -s), (s, c)].into_iter().enumerate() {
+            let column = self.turned(slope * dx, across * dx - dy);
+            (out[(0, j)], out[(1, j)]) = (column[0], column[1]);
+        }
+    }
+}
+
+impl Batch for Bent {}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// In every turned plane the curve, its speed, its three fixed points and its attraction are those it was made of.
+    #[test]
+    fn a_known_line_is_found_however_it_lies(turn in -3.0..3.0_f64, rate in 0.002..0.02_f64) {
+        let bent = Bent { turn, rate };
+        let points = [-1.0, 0.0, 1.0].map(|x: f64| bent.turned(x, x * x));
+        let frame = Frame::at(&bent, &points[1]).unwrap();
+        let options = Options { degree: 16, tolerance: 1e-11, ..Options::default() };
+        let line = SlowManifold::find(&bent, &points, frame, &options, &false.into()).unwrap();
+        for p in line.range.even(23) {
+            let (x, y) = bent.plain(&line.state(p));
+            prop_assert!((y - x * x).abs() < 1e-8);
+            prop_assert!((x.abs() - p.abs()).abs() < 1e-9);
+            prop_assert!((line.speed(p) - rate * (p - p.powi(3))).abs() < 1e-9);
+        }
+        let verdict = Attractor::of_line(&bent, &line, &Bounds::default()).unwrap();
+        let names: Vec<&str> = verdict.points.iter().map(|point| point.name).collect();
+        prop_assert_eq!(names, ["node", "saddle", "node"]);
+        prop_assert!((verdict.normal_rate + 1.0).abs() < 1e-6);
+        // Length of the parabola from -1 to 1.
+        let length = 5.0_f64.sqrt() + 2.0_f64.asinh() / 2.0;
+        prop_assert!((verdict.length - length).abs() < 1e-4);
+        // x(t)² = 1 / (1 + (1 / x0² - 1) exp(-2 rate t)).
+        let start = 0.3;
+        let end = *line.follow(start, 100.0, 400).last().unwrap();
+        let exact = (1.0 / (1.0 + (1.0 / (start * start) - 1.0) * (-200.0 * rate).exp())).sqrt();
+        prop_assert!((end - exact).abs() < 1e-7);
+    }
+}
+
+/// Every form and kind: all columns together as each alone.
+#[test]
+fn columns_are_evaluated_as_states() {
+    for name in ["flipflop_tanh_n64", "mante_tanh_n100_graded", "relu_integrator_n64"] {
+        let network = dynamics::network(name);
+        for kind in [Kind::Map, Kind::Flow] {
+            let rnn = Rnn::new(&network, &vec![0.3; network.input.ncols()], kind).unwrap();
+            let n = rnn.drive.len();
+            let x = faer::Mat::from_fn(n, 7, |i, j| (0.3 * i as f64 + j as f64).sin() * (1.0 + j as f64));
+            let (mut together, mut alone) = (x.clone(), vec![0.0; n]);
+            rnn.values(&x, &mut together);
+            for j in 0..7 {
+                rnn.value(x.col_as_slice(j), &mut alone);
+                zip(&alone, together.col_as_slice(j)).for_each(|(a, b)| assert!((a - b).abs() < 1e-13));
+            }
+        }
+    }
+}
+
+/// NMTE by its definition on numbers done by hand: errors 0.3 and 0.1, largest distance from the origin 2.
+#[test]
+fn nmte_divides_by_the_largest_norm() {
+    let reference = faer::mat![[9.0, 1.0, 3.0], [9.0, 1.0, 1.0]];
+    let predicted = faer::mat![[1.3, 3.0], [1.0, 1.1]];
+    let error = nmte(&[predicted], &[reference], 1, &[1.0, 1.0]);
+    assert!((error - 0.2 / 2.0).abs() < 1e-15, "{error}");
 }
 
 #[derive(clap::Parser)]
@@ -378,10 +640,11 @@ fn the_commands_draw_and_refuse() {
         assert!(text.contains(words), "{text}");
     };
     refused(&line[..2], "--points");
+    refused(&["slow-manifold", &net, "--points", &points_file, "--input", "0,0,1,0"], "under this input");
     refused(&["slow-manifold", &net, "--points", &net], "mante.safetensors");
     refused(&[&line[..], &["--degree", "4"]].concat(), "degree");
     refused(&[&line[..], &["--anchor", "9"]].concat(), "--anchor");
     refused(&[&line[..], &["--evidence", "7"]].concat(), "evidence");
-    refused(&["attractor", &net, "--shape", "ring", "--input", "0,0,0,1"], "growing directions");
+    refused(&["attractor", &net, "--shape", "ring", "--input", "0,0,0,1"], "no fixed point near");
     refused(&["attractor", &net, "--points", &points_file, "--slow", "2"], "--slow");
 }

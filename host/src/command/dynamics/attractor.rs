@@ -72,9 +72,12 @@ pub fn run(args: &Args) -> Result<()> {
         drift: args.drift,
         horizon: args.horizon,
     };
-    for (name, value) in
-        [("--exact", bounds.exact), ("--slow", bounds.slow), ("--range", bounds.range), ("--drift", bounds.drift)]
-    {
+    for (name, value) in [
+        ("--exact", bounds.exact),
+        ("--slow", bounds.slow),
+        ("--range", bounds.range),
+        ("--drift", bounds.drift),
+    ] {
         if !(value > 0.0 && value <= 1.0) {
             return Err(Error::input(name, "above 0, at most 1", value.to_string()));
         }
@@ -91,25 +94,22 @@ pub fn run(args: &Args) -> Result<()> {
         line = Some(found);
         verdict
     } else {
-        let center = match args.system.points {
+        let center = if args.system.points.is_some() {
             // The fixed point that grows in most directions.
-            Some(_) => {
-                let mut best = (0, None);
-                for x in args.system.states(n)? {
-                    let index = spectrum::index(rnn.kind, &spectrum::eigenvalues(&rnn, &x)?);
-                    if index > best.0 {
-                        best = (index, Some(x));
-                    }
+            let mut best = (0, None);
+            for x in args.system.states(n)? {
+                let index = spectrum::index(rnn.kind, &spectrum::eigenvalues(&rnn, &x)?);
+                if index > best.0 {
+                    best = (index, Some(x));
                 }
-                best.1.ok_or_else(|| Error::input("--points", "one that grows in 2 directions", "none"))?
             }
-            None => {
-                let found = polish(&rnn, &vec![0.0; n]).ok_or_else(|| Error::Numeric {
-                    what: "centre of the ring".into(),
-                    reason: "no fixed point near the zero state; give --points".into(),
-                })?;
-                found.0
-            }
+            best.1.ok_or_else(|| Error::input("--points", "one that grows in 2 directions", "none"))?
+        } else {
+            let found = polish(&rnn, &vec![0.0; n]).ok_or_else(|| Error::Numeric {
+                what: "centre of the ring".into(),
+                reason: "no fixed point near the zero state; give --points".into(),
+            })?;
+            found.0
         };
         let found = Ring::find(&rnn, &center, &RingOptions::of(rnn.kind, rnn.alpha), &false.into())?;
         let verdict = Attractor::of_ring(&rnn, &found, &bounds)?;
@@ -120,7 +120,10 @@ pub fn run(args: &Args) -> Result<()> {
         let drawn = line
             .iter()
             .map(|line| report::dynamics::slow_manifold::of_line(line, &verdict, unit(rnn.kind)))
-            .chain(ring.iter().map(|ring| report::dynamics::slow_manifold::of_ring(ring, &verdict, unit(rnn.kind))));
+            .chain(
+                ring.iter()
+                    .map(|ring| report::dynamics::slow_manifold::of_ring(ring, &verdict, unit(rnn.kind))),
+            );
         figures::write(folder, &drawn.collect::<Vec<_>>())?;
     }
     if args.json {
@@ -144,7 +147,11 @@ pub(super) fn print(verdict: &Attractor, unit: &str) {
     let place = if verdict.shape == Shape::Line { "p" } else { "angle" };
     say!("{}", verdict.sentence);
     say!("  length {:.4}, fastest {:.2e} lengths per time ({unit})", verdict.length, verdict.largest_speed);
-    say!("  attraction across it {:.4}, fastest rate along it {:.2e}", verdict.normal_rate, verdict.tangential_rate);
+    say!(
+        "  attraction across it {:.4}, fastest rate along it {:.2e}",
+        verdict.normal_rate,
+        verdict.tangential_rate
+    );
     say!(
         "  time to drift by {} lengths: shortest {}, median {}; {:.0} % of the places never do within {}",
         verdict.bounds.drift,

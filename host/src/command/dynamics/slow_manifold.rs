@@ -89,7 +89,11 @@ impl SystemArgs {
     /// The states of the file of fixed points, n numbers each.
     pub(super) fn states(&self, n: usize) -> Result<Vec<Vec<f64>>> {
         let path = self.points.as_deref().ok_or_else(|| {
-            Error::input("--points", "a file of fixed points (`tinyfold dynamics fixed-points --json`)", "none")
+            Error::input(
+                "--points",
+                "a file of fixed points (`tinyfold dynamics fixed-points --json`)",
+                "none",
+            )
         })?;
         states(path, n)
     }
@@ -113,16 +117,28 @@ fn states(path: &Path, n: usize) -> Result<Vec<Vec<f64>>> {
     let states: Vec<Vec<f64>> = file.points.into_iter().map(|point| point.x).collect();
     let other = states.iter().find(|x| x.len() != n).map(Vec::len);
     let place = format!("{}, field points", path.display());
-    require(other.is_none(), &place, format!("states of {n} numbers, as the network has neurons"), other.unwrap_or(n))?;
+    require(
+        other.is_none(),
+        &place,
+        format!("states of {n} numbers, as the network has neurons"),
+        other.unwrap_or(n),
+    )?;
     Ok(states)
 }
 
 /// The slow manifold through those of the fixed points that grow in at most one direction.
-pub(super) fn find(rnn: &Rnn, states: Vec<Vec<f64>>, anchor: Option<usize>, options: &Options) -> Result<SlowManifold> {
+pub(super) fn find(
+    rnn: &Rnn,
+    states: Vec<Vec<f64>>,
+    anchor: Option<usize>,
+    options: &Options,
+) -> Result<SlowManifold> {
     let given = states.len();
     let anchor = anchor.map(|k| {
         let state = states.get(k).cloned();
-        state.ok_or_else(|| Error::input("--anchor", format!("below {given}, the number of points"), k.to_string()))
+        state.ok_or_else(|| {
+            Error::input("--anchor", format!("below {given}, the number of points"), k.to_string())
+        })
     });
     let anchor = anchor.transpose()?;
     let mut points = Vec::new();
@@ -173,14 +189,18 @@ pub fn run(args: &Args) -> Result<()> {
     let choices = match (args.evidence, &driven) {
         (None, _) => None,
         (Some(_), None) => return Err(Error::input("--evidence", "--as flow", "a map")),
-        (Some(channel), Some(driven)) => Some(psychometric(&network, driven, &trials(args, channel), &first(&network))?),
+        (Some(channel), Some(driven)) => {
+            Some(psychometric(&network, driven, &trials(args, channel), &first(&network))?)
+        }
     };
     let names: Vec<String> = network.inputs.iter().map(|input| input.name.clone()).collect();
     if let Some(folder) = &args.figures {
         let mut drawn = vec![report::dynamics::slow_manifold::of_line(&line, &verdict, unit(rnn.kind))];
-        drawn.extend(driven.as_ref().map(|driven| {
-            report::dynamics::slow_manifold::of_inputs(driven, &names, choices.as_ref())
-        }));
+        drawn.extend(
+            driven
+                .as_ref()
+                .map(|driven| report::dynamics::slow_manifold::of_inputs(driven, &names, choices.as_ref())),
+        );
         figures::write(folder, &drawn)?;
     }
     if args.json {
@@ -200,7 +220,11 @@ pub fn run(args: &Args) -> Result<()> {
         for row in &choices.rows {
             say!("    {:>8} {:>7.3} {:>7.3} {:>7.3}", row.strength, row.network, row.reduced, row.agreement);
         }
-        say!("    the same in {:.1} % of all trials, outputs {:.3} apart (root mean square)", 100.0 * choices.agreement, choices.output_error);
+        say!(
+            "    the same in {:.1} % of all trials, outputs {:.3} apart (root mean square)",
+            100.0 * choices.agreement,
+            choices.output_error
+        );
     }
     if let Some(folder) = &args.figures {
         say!("figures in {}", folder.display());
@@ -240,8 +264,14 @@ fn print(line: &SlowManifold, verdict: &Attractor, driven: Option<&Driven>, name
     if let Some(driven) = driven {
         say!("  along it: p, reduced speed, effect of the inputs {}, outputs", names.join(", "));
         for p in line.range.even(9) {
-            let row = |values: Vec<f64>| values.iter().map(|value| format!("{value:>9.4}")).collect::<String>();
-            say!("    {p:>8.3} {:>11.3e}  {}  {}", line.speed(p), row(driven.input(p)), row(driven.output(p)));
+            let row =
+                |values: Vec<f64>| values.iter().map(|value| format!("{value:>9.4}")).collect::<String>();
+            say!(
+                "    {p:>8.3} {:>11.3e}  {}  {}",
+                line.speed(p),
+                row(driven.input(p)),
+                row(driven.output(p))
+            );
         }
     }
 }

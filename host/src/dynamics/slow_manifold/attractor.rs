@@ -199,18 +199,24 @@ impl Attractor {
         let profile: Vec<(f64, f64)> =
             zip(&places, &stretch).map(|(&p, stretch)| (p, (curve.speed)(p) * stretch)).collect();
         let width = (curve.range.high - curve.range.low) / SAMPLES as f64;
-        let pieces: Vec<f64> = stretch.windows(2).map(|ends| width * f64::midpoint(ends[0], ends[1])).collect();
+        let pieces: Vec<f64> =
+            stretch.windows(2).map(|ends| width * f64::midpoint(ends[0], ends[1])).collect();
         let length: f64 = pieces.iter().sum();
         let relative = |at: usize| (profile[at].1 / length).abs();
         let largest_speed = (0..=SAMPLES).map(relative).fold(0.0, f64::max);
-        let slow: f64 = (0..SAMPLES).filter(|&k| relative(k).max(relative(k + 1)) <= bounds.slow).map(|k| pieces[k]).sum();
+        let slow: f64 = (0..SAMPLES)
+            .filter(|&k| relative(k).max(relative(k + 1)) <= bounds.slow)
+            .map(|k| pieces[k])
+            .sum();
         let mut normal = f64::NEG_INFINITY;
         for p in curve.range.even(ACROSS) {
             let x = (curve.state)(p);
             normal = normal.max(normal_rate(system, &x, &(curve.tangent)(p), &(curve.covector)(&x))?);
         }
-        let tangential_rate =
-            places.windows(2).map(|ends| ((curve.speed)(ends[1]) - (curve.speed)(ends[0])).abs() / width).fold(0.0, f64::max);
+        let tangential_rate = places
+            .windows(2)
+            .map(|ends| ((curve.speed)(ends[1]) - (curve.speed)(ends[0])).abs() / width)
+            .fold(0.0, f64::max);
         let exact = largest_speed <= bounds.exact;
         let mut points = Vec::new();
         for &root in curve.roots.iter().filter(|_| !exact) {
@@ -263,7 +269,9 @@ impl Attractor {
         let Bounds { exact, slow, .. } = self.bounds;
         match self.verdict {
             Verdict::Attractor => {
-                format!("{shape} attractor: nowhere faster than {exact:.0e} lengths per time, every state on it stays")
+                format!(
+                    "{shape} attractor: nowhere faster than {exact:.0e} lengths per time, every state on it stays"
+                )
             }
             Verdict::Slow => format!(
                 "not a {shape} attractor but a slow {shape}: below {slow} lengths per time over {:.0} % of its length; {chain}",
@@ -302,7 +310,8 @@ fn kept(curve: &Curve<'_>, pieces: &[f64], bounds: &Bounds) -> (Drift, Vec<(f64,
         Shape::Line => curve.range,
         Shape::Ring => Interval { low: f64::NEG_INFINITY, high: f64::INFINITY },
     };
-    let steps = if curve.kind == Kind::Map { bounds.horizon as usize } else { 2 * bounds.horizon as usize }.clamp(1, 100_000);
+    let steps = if curve.kind == Kind::Map { bounds.horizon as usize } else { 2 * bounds.horizon as usize }
+        .clamp(1, 100_000);
     let h = bounds.horizon / steps as f64;
     let ends = if curve.shape == Shape::Line { STARTS + 2 } else { STARTS + 1 };
     let starts: Vec<f64> = curve.range.even(ends).skip(1).take(STARTS).collect();
@@ -323,7 +332,8 @@ fn kept(curve: &Curve<'_>, pieces: &[f64], bounds: &Bounds) -> (Drift, Vec<(f64,
     let stay = times.iter().filter(|time| time.is_infinite()).count() as f64 / STARTS as f64;
     let drift = Drift { shortest: within(times[0]), median: within(times[STARTS / 2]), stay };
     // About eight times a factor of ten.
-    let mut shown: Vec<usize> = (0..).map(|k| 10_f64.powf(f64::from(k) / 8.0) as usize).take_while(|k| *k <= steps).collect();
+    let mut shown: Vec<usize> =
+        (0..48).map(|k| 10_f64.powf(f64::from(k) / 8.0) as usize).filter(|k| *k <= steps).collect();
     shown.dedup();
     let rms = |k: usize| (moves.iter().map(|moved| moved[k] * moved[k]).sum::<f64>() / STARTS as f64).sqrt();
     (drift, shown.into_iter().map(|k| (k as f64 * h, rms(k))).collect())

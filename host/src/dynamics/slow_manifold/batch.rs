@@ -34,11 +34,11 @@ impl NullaryFnOnce for Wide<'_> {
 #[inline(always)]
 fn tanh(x: f64) -> f64 {
     const SHIFT: f64 = 6_755_399_441_055_744.0; // 1.5 · 2⁵²: adding it rounds to an integer, in the lowest bits.
-    const LN2: [f64; 2] = [0.693_147_180_369_123_816_49, 1.908_214_929_270_587_7e-10];
+    const LN2: [f64; 2] = [0.693_147_180_369_123_8, 1.908_214_929_270_587_7e-10];
     // 1/13!, .. 1/1!, 1/0!.
     const TAYLOR: [f64; 14] = [
         1.605_904_383_682_161_3e-10,
-        2.087_675_698_786_810e-9,
+        2.087_675_698_786_81e-9,
         2.505_210_838_544_172e-8,
         2.755_731_922_398_589e-7,
         2.755_731_922_398_589_3e-6,
@@ -93,7 +93,8 @@ impl Batch for Rnn {
             }
         }
         for k in 0..x.ncols() {
-            zip(out.col_as_slice_mut(k), x.col_as_slice(k)).for_each(|(out, x)| *out = keep * x + gain * *out);
+            zip(out.col_as_slice_mut(k), x.col_as_slice(k))
+                .for_each(|(out, x)| *out = keep * x + gain * *out);
         }
     }
 }

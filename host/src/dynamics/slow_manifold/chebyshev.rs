@@ -143,7 +143,8 @@ mod tests {
             let slope = (0.5 * p).exp() * (2.0 * (2.0 * p).cos() + 0.5 * (2.0 * p).sin());
             assert!((sum(slopes.col_as_slice(0), s) - slope).abs() < 1e-11);
         }
-        let found: Vec<f64> = roots(coefficients.col_as_slice(0)).into_iter().map(|s| interval.at(s)).collect();
+        let found: Vec<f64> =
+            roots(coefficients.col_as_slice(0)).into_iter().map(|s| interval.at(s)).collect();
         assert_eq!(found.len(), 2);
         assert!(found[0].abs() < 1e-12 && (found[1] - PI / 2.0).abs() < 1e-12, "{found:?}");
         let basis = interval.basis(degree, &[0.3]);

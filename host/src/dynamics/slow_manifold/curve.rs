@@ -34,15 +34,21 @@ impl Frame {
         let values = super::spectrum::sorted(system.kind(), &jacobian)?;
         let slow = values.first().filter(|value| value.im == 0.0).ok_or_else(|| Error::Numeric {
             what: "slow direction".into(),
-            reason: "the slowest eigenvalue at the anchor is complex: a line cannot start here; choose another".into(),
+            reason:
+                "the slowest eigenvalue at the anchor is complex: a line cannot start here; choose another"
+                    .into(),
         })?;
         let start = vec![1.0 / (x.len() as f64).sqrt(); x.len()];
         let mut right = right_eigenvector(&jacobian, slow.re, &start)?;
         let largest = right.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(1.0);
-        right.iter_mut().for_each(|v| *v *= largest.signum());
+        for v in &mut right {
+            *v *= largest.signum();
+        }
         let mut left = left_eigenvector(&jacobian, slow.re, &right)?;
         let overlap = dot(&left, &right);
-        left.iter_mut().for_each(|l| *l /= overlap);
+        for l in &mut left {
+            *l /= overlap;
+        }
         Ok(Self { anchor: x.to_vec(), left, right })
     }
 
@@ -55,7 +61,8 @@ impl Frame {
         let mut best: Option<(f64, &Vec<f64>)> = None;
         for x in points {
             let values = eigenvalues(system, x)?;
-            let [first, second] = [0, 1].map(|k| values.get(k).map_or(-1.0, |value| growth(system.kind(), *value)));
+            let [first, second] =
+                [0, 1].map(|k| values.get(k).map_or(-1.0, |value| growth(system.kind(), *value)));
             let separation = -second / first.abs().max(1e-12);
             let real = values.first().is_some_and(|value| value.im == 0.0);
             if real && best.is_none_or(|(most, _)| separation > most) {
@@ -63,7 +70,11 @@ impl Frame {
             }
         }
         let (_, x) = best.ok_or_else(|| {
-            Error::input("fixed points", "one with a real slowest eigenvalue", format!("{} without", points.len()))
+            Error::input(
+                "fixed points",
+                "one with a real slowest eigenvalue",
+                format!("{} without", points.len()),
+            )
         })?;
         Self::at(system, x)
     }
@@ -74,6 +85,9 @@ impl Frame {
         self.left.iter().zip(zip(x, &self.anchor)).map(|(l, (x, a))| l * (x - a)).sum()
     }
 }
+
+/// What a fixed point may move by.
+const STAYS: f64 = 1e-6;
 
 /// How the graph transform is done.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -138,7 +152,7 @@ impl SlowManifold {
     /// points: fixed points with at most one growing direction, at least 2.
     ///
     /// # Errors
-    /// Fewer than two places of fixed points along p; p is not a coordinate of the curve; no convergence; stopped.
+    /// Points that are no fixed points, fewer than two places of them along p; p is not a coordinate of the curve; no convergence; stopped.
     ///
     /// Source: the graph transform of Hadamard (1901) with a polynomial graph.
     ///
@@ -183,16 +197,34 @@ impl SlowManifold {
         require(options.time > 0.0 && options.step > 0.0, "time and step", "above 0", "one that is not")?;
         let width = points.iter().find(|x| x.len() != n).map(Vec::len);
         require(width.is_none(), "fixed points", format!("{n} numbers each"), width.unwrap_or(n))?;
+        let mut rest = vec![0.0; n];
+        for x in points {
+            system.residual(x, &mut rest);
+            // A NaN does not stay either.
+            if !rest.iter().all(|r| r.abs() <= STAYS) {
+                let size = rest.iter().fold(0.0_f64, |most, r| most.max(r.abs()));
+                return Err(Error::input(
+                    "fixed points",
+                    format!("states that stay, to {STAYS:.0e}: those of this network under this input"),
+                    format!("one that moves by {size:.1e}"),
+                ));
+            }
+        }
         let mut knots: Vec<(f64, &Vec<f64>)> = points.iter().map(|x| (frame.coordinate(x), x)).collect();
         knots.sort_by(|a, b| a.0.total_cmp(&b.0));
         knots.dedup_by(|a, b| a.0 - b.0 < 1e-9);
         let [first, .., last] = knots[..] else {
-            return Err(Error::input("fixed points", "two places along the line", format!("{}", knots.len())));
+            return Err(Error::input(
+                "fixed points",
+                "two places along the line",
+                format!("{}", knots.len()),
+            ));
         };
         let range = Interval { low: first.0, high: last.0 };
         let (mut transforms, mut change) = (Vec::new(), f64::MAX);
         let mut curve: Option<Mat<f64>> = None;
-        for degree in [options.degree / 4, options.degree / 2, options.degree].into_iter().filter(|k| *k >= 8) {
+        for degree in [options.degree / 4, options.degree / 2, options.degree].into_iter().filter(|k| *k >= 8)
+        {
             let nodes = range.nodes(degree);
             let basis = range.basis(degree, &nodes);
             let mut x = match &curve {
@@ -205,17 +237,20 @@ impl SlowManifold {
             };
             pin(&mut x);
             let to_coefficients = chebyshev::transform(degree).transpose().to_owned();
-            let (mut count, mut least, mut since) = (0, f64::MAX, 0);
+            let (mut count, mut least, mut since, mut fine) = (0, f64::MAX, 0, false);
+            change = f64::MAX;
             loop {
                 if stop.load(Ordering::Relaxed) {
                     return Err(failed("stopped before it converged".into()));
                 }
                 let mut moved = x.clone();
                 // Twice the step until the last digits.
-                let coarse = degree < options.degree || change > 30.0 * options.tolerance;
-                advance(system, &mut moved, options.time, options.step * if coarse { 2.0 } else { 1.0 });
+                fine |= degree == options.degree && change <= 5.0 * options.tolerance;
+                let step = if fine { options.step } else { 2.0 * options.step };
+                advance(system, &mut moved, options.time, step);
                 pin(&mut moved);
-                let mut places: Vec<f64> = (0..=degree).map(|j| frame.coordinate(moved.col_as_slice(j))).collect();
+                let mut places: Vec<f64> =
+                    (0..=degree).map(|j| frame.coordinate(moved.col_as_slice(j))).collect();
                 (places[0], places[degree]) = (range.low, range.high);
                 if !places.is_sorted_by(|a, b| a < b) {
                     return Err(failed(format!(
@@ -243,7 +278,9 @@ impl SlowManifold {
                 } else {
                     0.0
                 };
-                if (change <= options.tolerance.max(tail) && (!coarse || degree < options.degree)) || (since >= 20 && change < 1e-6) {
+                if (change <= options.tolerance.max(tail) && (fine || degree < options.degree))
+                    || (since >= 20 && change < 1e-6)
+                {
                     break;
                 }
                 if count >= options.most {
@@ -287,9 +324,8 @@ impl SlowManifold {
             let places: Vec<f64> = zip(&between, speeds.col_as_slice(0)).map(|(p, r)| p + r).collect();
             curve * range.basis(degree, &places) - x
         } else {
-            let tangents = curve
-                * chebyshev::derivative(degree, range).transpose()
-                * range.basis(degree, &between);
+            let tangents =
+                curve * chebyshev::derivative(degree, range).transpose() * range.basis(degree, &between);
             Mat::from_fn(curve.nrows(), between.len(), |i, j| tangents[(i, j)] * speeds[(j, 0)])
         };
         let residual = (moved - expected).norm_max();

@@ -3,82 +3,14 @@
 use std::iter::zip;
 
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, Par, Side};
+use faer::{Accum, Mat, MatRef, Par};
 use serde::Serialize;
 
 use super::chebyshev::{self, Interval};
-use super::curve::Frame;
-use super::spectrum::dot;
+use super::projection::{Projection, check};
 use crate::dynamics::Kind;
 use crate::error::require;
 use crate::{Error, Result};
-
-/// The linear coordinates that a manifold is a graph over.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Projection {
-    /// x0, n.
-    pub origin: Vec<f64>,
-    /// Rows that coordinates are taken by, one or two of n: p_k = row_k · (x - x0).
-    pub rows: Vec<Vec<f64>>,
-}
-
-impl From<&Frame> for Projection {
-    /// Oblique, along the fast directions: by the left eigenvector.
-    fn from(frame: &Frame) -> Self {
-        Self { origin: frame.anchor.clone(), rows: vec![frame.left.clone()] }
-    }
-}
-
-impl Projection {
-    /// The `dimension` principal directions of the states about `origin`.
-    ///
-    /// trajectories: n × times each, of which those from `cut` on count.
-    ///
-    /// # Errors
-    /// A dimension other than 1 or 2, other lengths than the origin's, no convergence.
-    pub fn principal(trajectories: &[Mat<f64>], cut: usize, origin: &[f64], dimension: usize) -> Result<Self> {
-        let n = origin.len();
-        require((1..=2).contains(&dimension) && dimension <= n, "dimension", "1 or 2", dimension)?;
-        check(trajectories, n, cut)?;
-        let mut moments = Mat::<f64>::zeros(n, n);
-        for trajectory in trajectories {
-            let shifted = Mat::from_fn(n, trajectory.ncols() - cut, |i, t| trajectory[(i, cut + t)] - origin[i]);
-            matmul(moments.as_mut(), Accum::Add, shifted.as_ref(), shifted.transpose(), 1.0, Par::Seq);
-        }
-        let eigen = moments.self_adjoint_eigen(Side::Lower).map_err(|_| failed("no convergence of the principal directions; are all states finite?".into()))?;
-        let rows = (0..dimension).map(|k| (0..n).map(|i| eigen.U()[(i, n - 1 - k)]).collect()).collect();
-        Ok(Self { origin: origin.to_vec(), rows })
-    }
-
-    /// Coordinates of the columns of x from `cut` on: dimension × (times - cut).
-    #[must_use]
-    pub fn coordinates(&self, x: &Mat<f64>, cut: usize) -> Mat<f64> {
-        let rows = Mat::from_fn(self.rows.len(), self.origin.len(), |k, i| self.rows[k][i]);
-        let offsets: Vec<f64> = self.rows.iter().map(|row| dot(row, &self.origin)).collect();
-        let mut p = Mat::from_fn(rows.nrows(), x.ncols() - cut, |k, _| -offsets[k]);
-        matmul(p.as_mut(), Accum::Add, rows.as_ref(), x.as_ref().subcols(cut, x.ncols() - cut), 1.0, Par::Seq);
-        p
-    }
-}
-
-/// Trajectories of delayed copies: column t is x_t over x_{t + lag} over ..., `copies` of them.
-///
-/// For a manifold of dimension d, 2 d + 1 numbers are enough (Takens).
-///
-/// # Errors
-/// Fewer times than the copies reach over.
-pub fn delayed(trajectories: &[Mat<f64>], copies: usize, lag: usize) -> Result<Vec<Mat<f64>>> {
-    require(copies >= 1 && lag >= 1, "copies and lag", "at least 1", format!("{copies} and {lag}"))?;
-    let reach = (copies - 1) * lag;
-    trajectories
-        .iter()
-        .map(|x| {
-            require(x.ncols() > reach, "times", format!("more than {reach}"), x.ncols())?;
-            let n = x.nrows();
-            Ok(Mat::from_fn(n * copies, x.ncols() - reach, |i, t| x[(i % n, t + i / n * lag)]))
-        })
-        .collect()
-}
 
 /// What the reduced dynamics is learnt from.
 #[derive(Clone, Copy, Debug)]
@@ -107,7 +39,7 @@ pub struct Fit<'a> {
 /// A slow manifold learnt from trajectories.
 ///
 /// x(p) = sum c_ab T_a(s_1) T_b(s_2) over a + b <= degree, p' = p + r(p) or dp/dt = r(p) with a like sum; s is p scaled
-/// from the range of the data to \[-1, 1\]. p never leaves that range, so no prediction diverges.
+/// from the range of the data to \[-1, 1\]. p never leaves the domain of the data, so no prediction diverges.
 #[derive(Clone, Debug, Serialize)]
 pub struct DataManifold {
     /// A map from sample to sample, or a flow.
@@ -116,8 +48,8 @@ pub struct DataManifold {
     pub interval: f64,
     /// The coordinates.
     pub projection: Projection,
-    /// Range of every coordinate.
-    pub ranges: Vec<Interval>,
+    /// Where the coordinates are known.
+    pub domain: Domain,
     /// (a, b) of every coefficient; b = 0 in one dimension.
     pub exponents: Vec<[usize; 2]>,
     /// n × coefficients.
@@ -127,34 +59,51 @@ pub struct DataManifold {
     pub dynamics: Vec<Vec<f64>>,
 }
 
-fn failed(reason: String) -> Error {
+pub(super) fn failed(reason: String) -> Error {
     Error::Numeric { what: "slow manifold from data".into(), reason }
 }
 
-fn check(trajectories: &[Mat<f64>], n: usize, cut: usize) -> Result<()> {
-    require(!trajectories.is_empty(), "trajectories", "at least 1", 0)?;
-    for x in trajectories {
-        require(x.nrows() == n, "trajectory", format!("{n} numbers a time"), x.nrows())?;
-        require(x.ncols() > cut + 5, "times of a trajectory", format!("more than {} (cut and 5)", cut + 5), x.ncols())?;
-    }
-    Ok(())
+/// Where a manifold is known: the range of every coordinate, and of two the disc around its middle.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Domain {
+    /// Range of every coordinate.
+    pub ranges: Vec<Interval>,
+    /// Largest distance from the middle in scaled coordinates.
+    pub radius: f64,
 }
 
-/// The products of Chebyshev polynomials of one or two scaled coordinates, a row a sample.
-fn design(ranges: &[Interval], exponents: &[[usize; 2]], p: &Mat<f64>) -> Mat<f64> {
-    let degree = exponents.iter().map(|e| e[0]).max().unwrap_or(0);
-    let mut design = Mat::zeros(p.ncols(), exponents.len());
-    let (mut one, mut two) = (vec![0.0; degree + 1], vec![1.0; degree + 1]);
-    for t in 0..p.ncols() {
-        chebyshev::fill(ranges[0].scaled(p[(0, t)]), &mut one);
-        if let Some(range) = ranges.get(1) {
-            chebyshev::fill(range.scaled(p[(1, t)]), &mut two);
-        }
-        for (k, [a, b]) in exponents.iter().enumerate() {
-            design[(t, k)] = one[*a] * two[*b];
-        }
+impl Domain {
+    /// The scaled place in \[-1, 1\] of a point; one outside is moved to the border.
+    fn scaled(&self, p: &[f64]) -> [f64; 2] {
+        let mut s = [0.0; 2];
+        zip(&mut s, zip(&self.ranges, p)).for_each(|(s, (range, p))| *s = range.scaled(*p));
+        let size = s[0].hypot(s[1]);
+        if size > self.radius { s.map(|s| s * self.radius / size) } else { s }
     }
-    design
+
+    /// A point moved into the domain.
+    fn within(&self, p: &[f64]) -> Vec<f64> {
+        zip(&self.ranges, self.scaled(p)).map(|(range, s)| range.at(s)).collect()
+    }
+
+    /// The products of Chebyshev polynomials of the coordinates, a row a column of p.
+    fn design(&self, exponents: &[[usize; 2]], p: MatRef<'_, f64>) -> Mat<f64> {
+        let degree = exponents.iter().map(|e| e[0]).max().unwrap_or(0);
+        let mut design = Mat::zeros(p.ncols(), exponents.len());
+        let (mut one, mut two) = (vec![0.0; degree + 1], vec![1.0; degree + 1]);
+        for t in 0..p.ncols() {
+            let place = [p[(0, t)], if p.nrows() > 1 { p[(1, t)] } else { 0.0 }];
+            let s = self.scaled(&place[..p.nrows()]);
+            chebyshev::fill(s[0], &mut one);
+            if p.nrows() > 1 {
+                chebyshev::fill(s[1], &mut two);
+            }
+            for (k, [a, b]) in exponents.iter().enumerate() {
+                design[(t, k)] = one[*a] * two[*b];
+            }
+        }
+        design
+    }
 }
 
 impl DataManifold {
@@ -172,19 +121,36 @@ impl DataManifold {
         require(fit.interval > 0.0, "interval", "above 0", fit.interval)?;
         check(trajectories, n, fit.cut)?;
         let places: Vec<Mat<f64>> = trajectories.iter().map(|x| projection.coordinates(x, fit.cut)).collect();
-        let mut ranges = Vec::new();
+        let mut domain = Domain { ranges: Vec::new(), radius: f64::MAX };
         for k in 0..dimension {
             let all = places.iter().flat_map(|p| (0..p.ncols()).map(move |t| p[(k, t)]));
             let (low, high) = all.fold((f64::MAX, f64::MIN), |(low, high), p| (low.min(p), high.max(p)));
             if !(low < high && (high - low).is_finite()) {
-                return Err(Error::input("coordinate", "finite and not constant", format!("{low} to {high}")));
+                return Err(Error::input(
+                    "coordinate",
+                    "finite and not constant",
+                    format!("{low} to {high}"),
+                ));
             }
-            ranges.push(Interval { low, high });
+            domain.ranges.push(Interval { low, high });
         }
+        let distance = |x: &[f64]| {
+            let [a, b] = domain.scaled(x);
+            a.hypot(b)
+        };
+        let all = places.iter().flat_map(|p| (0..p.ncols()).map(|t| distance(p.col_as_slice(t))));
+        domain.radius = all.fold(0.0, f64::max);
         let second = if dimension == 2 { fit.degree } else { 0 };
         let exponents: Vec<[usize; 2]> =
             (0..=second).flat_map(|b| (0..=fit.degree - b).map(move |a| [a, b])).collect();
-        let rows: usize = places.iter().map(Mat::ncols).sum();
+        // Samples that have the neighbours their speed needs.
+        let (before, after) = match fit.target {
+            Target::Map => (0, 1),
+            Target::Derivatives(_) => (0, 0),
+            Target::Differences => (2, 2),
+        };
+        let counts: Vec<usize> = places.iter().map(|p| p.ncols() - before - after).collect();
+        let rows: usize = counts.iter().sum();
         if rows < 3 * exponents.len() {
             return Err(Error::input(
                 "degree",
@@ -192,92 +158,56 @@ impl DataManifold {
                 format!("{} coefficients at degree {}", exponents.len(), fit.degree),
             ));
         }
-        let mut all = Mat::zeros(rows, exponents.len());
+        let mut design = Mat::zeros(rows, exponents.len());
         let mut at = 0;
-        for p in &places {
-            let part = design(&ranges, &exponents, p);
-            all.as_mut().subrows_mut(at, p.ncols()).copy_from(&part);
-            at += p.ncols();
-        }
-        let (q, r) = orthogonal(&all)?;
-        // Graph: states as they are, one product of a trajectory after the other.
-        let mut graph = Mat::zeros(n, exponents.len());
-        at = 0;
-        for x in trajectories {
-            let count = x.ncols() - fit.cut;
-            let part = q.as_ref().subrows(at, count);
-            matmul(graph.as_mut(), Accum::Add, x.as_ref().subcols(fit.cut, count), part, 1.0, Par::Seq);
+        for (p, &count) in zip(&places, &counts) {
+            let part = domain.design(&exponents, p.as_ref().subcols(before, count));
+            design.as_mut().subrows_mut(at, count).copy_from(&part);
             at += count;
         }
-        let graph = solve_right(graph, &r);
-        let dynamics = Self::dynamics(trajectories, projection, fit, &places, &all, &(q, r))?;
-        let kind = if matches!(fit.target, Target::Map) { Kind::Map } else { Kind::Flow };
+        let (q, r) = orthogonal(&design)?;
+        let speeds = speeds(trajectories, projection, fit, &places)?;
+        // States as they are, one product of a trajectory after the other.
+        let (mut graph, mut dynamics) = (Mat::zeros(n, q.ncols()), Mat::zeros(dimension, q.ncols()));
+        at = 0;
+        for ((x, speed), &count) in zip(zip(trajectories, &speeds), &counts) {
+            let part = q.as_ref().subrows(at, count);
+            let states = x.as_ref().subcols(fit.cut + before, count);
+            matmul(graph.as_mut(), Accum::Add, states, part, 1.0, Par::Seq);
+            matmul(dynamics.as_mut(), Accum::Add, speed.as_ref(), part, 1.0, Par::Seq);
+            at += count;
+        }
+        let (graph, dynamics) = (solve_right(&graph, &r), solve_right(&dynamics, &r));
         let finite = graph.norm_max().is_finite() && dynamics.norm_max().is_finite();
         require(finite, "trajectories", "finite numbers", "one that is not")?;
-        let dynamics = (0..dimension).map(|k| (0..exponents.len()).map(|c| dynamics[(k, c)]).collect()).collect();
-        Ok(Self { kind, interval: fit.interval, projection: projection.clone(), ranges, exponents, graph, dynamics })
-    }
-
-    fn dynamics(
-        trajectories: &[Mat<f64>],
-        projection: &Projection,
-        fit: &Fit<'_>,
-        places: &[Mat<f64>],
-        all: &Mat<f64>,
-        (q, r): &(Mat<f64>, Mat<f64>),
-    ) -> Result<Mat<f64>> {
-        let dimension = projection.rows.len();
-        if let Target::Derivatives(derivatives) = fit.target {
-            require(derivatives.len() == trajectories.len(), "derivatives", "one for each trajectory", derivatives.len())?;
-            let linear = Projection { origin: vec![0.0; projection.origin.len()], rows: projection.rows.clone() };
-            let (mut sums, mut at) = (Mat::zeros(dimension, q.ncols()), 0);
-            for (slope, x) in zip(derivatives, trajectories) {
-                require(slope.shape() == x.shape(), "derivatives", "the shape of the trajectory", format!("{:?}", slope.shape()))?;
-                let slopes = linear.coordinates(slope, fit.cut);
-                let part = q.as_ref().subrows(at, slopes.ncols());
-                matmul(sums.as_mut(), Accum::Add, slopes.as_ref(), part, 1.0, Par::Seq);
-                at += slopes.ncols();
-            }
-            return Ok(solve_right(sums, r));
-        }
-        // Samples that have the neighbours they need.
-        let (before, after) = if matches!(fit.target, Target::Map) { (0, 1) } else { (2, 2) };
-        let rows: usize = places.iter().map(|p| p.ncols() - before - after).sum();
-        let (mut part, mut slopes) = (Mat::zeros(rows, q.ncols()), Mat::zeros(dimension, rows));
-        let (mut to, mut from) = (0, 0);
-        for p in places {
-            let count = p.ncols() - before - after;
-            part.as_mut().subrows_mut(to, count).copy_from(all.as_ref().subrows(from + before, count));
-            for t in 0..count {
-                for k in 0..dimension {
-                    slopes[(k, to + t)] = match fit.target {
-                        Target::Map => p[(k, t + 1)] - p[(k, t)],
-                        _ => {
-                            (p[(k, t)] - 8.0 * p[(k, t + 1)] + 8.0 * p[(k, t + 3)] - p[(k, t + 4)])
-                                / (12.0 * fit.interval)
-                        }
-                    };
-                }
-            }
-            to += count;
-            from += p.ncols();
-        }
-        let (q, r) = orthogonal(&part)?;
-        Ok(solve_right(slopes * q, &r))
+        let kind = if matches!(fit.target, Target::Map) { Kind::Map } else { Kind::Flow };
+        let dynamics = (0..dimension).map(|k| (0..q.ncols()).map(|c| dynamics[(k, c)]).collect()).collect();
+        Ok(Self {
+            kind,
+            interval: fit.interval,
+            projection: projection.clone(),
+            domain,
+            exponents,
+            graph,
+            dynamics,
+        })
     }
 
     /// r(p).
     #[must_use]
     pub fn speed(&self, p: &[f64]) -> Vec<f64> {
         let place = Mat::from_fn(p.len(), 1, |k, _| p[k]);
-        let weights = design(&self.ranges, &self.exponents, &place);
-        self.dynamics.iter().map(|row| row.iter().enumerate().map(|(k, c)| c * weights[(0, k)]).sum()).collect()
+        let weights = self.domain.design(&self.exponents, place.as_ref());
+        self.dynamics
+            .iter()
+            .map(|row| row.iter().enumerate().map(|(k, c)| c * weights[(0, k)]).sum())
+            .collect()
     }
 
     /// x(p) of every column of p.
     #[must_use]
     pub fn states(&self, p: &Mat<f64>) -> Mat<f64> {
-        let weights = design(&self.ranges, &self.exponents, p);
+        let weights = self.domain.design(&self.exponents, p.as_ref());
         let mut states = Mat::zeros(self.graph.nrows(), p.ncols());
         matmul(states.as_mut(), Accum::Replace, self.graph.as_ref(), weights.transpose(), 1.0, Par::Seq);
         states
@@ -287,7 +217,7 @@ impl DataManifold {
     #[must_use]
     pub fn follow(&self, start: &[f64], times: usize) -> Mat<f64> {
         let mut path = Mat::zeros(start.len(), times);
-        if let ([range], [row]) = (&self.ranges[..], &self.dynamics[..]) {
+        if let ([range], [row]) = (&self.domain.ranges[..], &self.dynamics[..]) {
             let speed = |p: f64| chebyshev::sum(row, range.scaled(p));
             let time = self.interval * (times.max(2) - 1) as f64;
             let line = super::curve::follow(self.kind, *range, speed, start[0], time, times.max(2) - 1);
@@ -295,10 +225,10 @@ impl DataManifold {
             return path;
         }
         let moved = |p: &[f64], by: f64, slope: &[f64]| -> Vec<f64> {
-            zip(zip(p, slope), &self.ranges).map(|((p, s), range)| (p + by * s).clamp(range.low, range.high)).collect()
+            self.domain.within(&zip(p, slope).map(|(p, s)| p + by * s).collect::<Vec<f64>>())
         };
         let h = self.interval;
-        let mut p = moved(start, 0.0, start);
+        let mut p = self.domain.within(start);
         for t in 0..times {
             (0..p.len()).for_each(|k| path[(k, t)] = p[k]);
             let a = self.speed(&p);
@@ -308,7 +238,8 @@ impl DataManifold {
                 let b = self.speed(&moved(&p, 0.5 * h, &a));
                 let c = self.speed(&moved(&p, 0.5 * h, &b));
                 let d = self.speed(&moved(&p, h, &c));
-                let mean: Vec<f64> = (0..p.len()).map(|k| (a[k] + 2.0 * b[k] + 2.0 * c[k] + d[k]) / 6.0).collect();
+                let mean: Vec<f64> =
+                    (0..p.len()).map(|k| (a[k] + 2.0 * b[k] + 2.0 * c[k] + d[k]) / 6.0).collect();
                 moved(&p, h, &mean)
             };
         }
@@ -331,7 +262,7 @@ impl DataManifold {
     /// Fixed points of the reduced dynamics of one dimension: roots of r, ascending; none in two dimensions.
     #[must_use]
     pub fn roots(&self) -> Vec<f64> {
-        match (&self.ranges[..], &self.dynamics[..]) {
+        match (&self.domain.ranges[..], &self.dynamics[..]) {
             ([range], [row]) => chebyshev::roots(row).into_iter().map(|s| range.at(s)).collect(),
             _ => Vec::new(),
         }
@@ -344,88 +275,49 @@ fn orthogonal(a: &Mat<f64>) -> Result<(Mat<f64>, Mat<f64>)> {
     let r = qr.thin_R().to_owned();
     let smallest = (0..r.ncols()).map(|k| r[(k, k)].abs()).fold(f64::MAX, f64::min);
     if smallest <= 1e-12 * r.norm_max() {
-        return Err(failed("the samples do not tell all coefficients: a lower degree, or longer trajectories".into()));
+        return Err(failed(
+            "the samples do not tell all coefficients: a lower degree, or longer trajectories".into(),
+        ));
     }
     Ok((qr.compute_thin_Q(), r))
 }
 
+/// The speeds of the coordinates at the samples that are used, dimension × samples for each trajectory.
+fn speeds(
+    trajectories: &[Mat<f64>],
+    projection: &Projection,
+    fit: &Fit<'_>,
+    places: &[Mat<f64>],
+) -> Result<Vec<Mat<f64>>> {
+    let Target::Derivatives(derivatives) = fit.target else {
+        let one = |p: &Mat<f64>| match fit.target {
+            Target::Map => Mat::from_fn(p.nrows(), p.ncols() - 1, |k, t| p[(k, t + 1)] - p[(k, t)]),
+            _ => Mat::from_fn(p.nrows(), p.ncols() - 4, |k, t| {
+                let sum = p[(k, t)] - 8.0 * p[(k, t + 1)] + 8.0 * p[(k, t + 3)] - p[(k, t + 4)];
+                sum / (12.0 * fit.interval)
+            }),
+        };
+        return Ok(places.iter().map(one).collect());
+    };
+    require(
+        derivatives.len() == trajectories.len(),
+        "derivatives",
+        "one for each trajectory",
+        derivatives.len(),
+    )?;
+    let linear = Projection { origin: vec![0.0; projection.origin.len()], rows: projection.rows.clone() };
+    zip(derivatives, trajectories)
+        .map(|(slope, x)| {
+            let found = format!("{:?}", slope.shape());
+            require(slope.shape() == x.shape(), "derivatives", "the shape of the trajectory", found)?;
+            Ok(linear.coordinates(slope, fit.cut))
+        })
+        .collect()
+}
+
 /// B R^{-T}: the coefficients C of C Aᵀ ≈ Y when B = Y Q.
-fn solve_right(b: Mat<f64>, r: &Mat<f64>) -> Mat<f64> {
+fn solve_right(b: &Mat<f64>, r: &Mat<f64>) -> Mat<f64> {
     let mut x = b.transpose().to_owned();
     r.as_ref().solve_upper_triangular_in_place(x.as_mut());
     x.transpose().to_owned()
-}
-
-/// The normalised mean trajectory error: mean over times of |x - x*|, by the largest |x* - origin|; mean over trajectories.
-///
-/// predicted: n × times; reference: n × (cut + times).
-///
-/// Source: Cenedese et al. 2022, eq. 9, with the largest norm itself (SSMLearnPy divides by its square).
-#[must_use]
-pub fn nmte(predicted: &[Mat<f64>], reference: &[Mat<f64>], cut: usize, origin: &[f64]) -> f64 {
-    let one = |(predicted, reference): (&Mat<f64>, &Mat<f64>)| {
-        let (mut sum, mut largest) = (0.0, 0.0_f64);
-        for t in 0..predicted.ncols() {
-            let (x, truth) = (predicted.col_as_slice(t), reference.col_as_slice(cut + t));
-            sum += zip(x, truth).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
-            largest = largest.max(zip(truth, origin).map(|(a, b)| (a - b) * (a - b)).sum::<f64>());
-        }
-        sum / predicted.ncols() as f64 / largest.sqrt()
-    };
-    zip(predicted, reference).map(one).sum::<f64>() / predicted.len() as f64
-}
-
-/// One degree that was tried.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Tried {
-    /// Degree.
-    pub degree: usize,
-    /// NMTE on held-out trajectories.
-    pub nmte: f64,
-    /// Fixed points of the reduced dynamics, and how many known ones inside the range have one near.
-    pub roots: usize,
-    /// Known fixed points with a root nearer than a hundredth of the range.
-    pub found: usize,
-}
-
-/// Fits every degree and takes one by held-out NMTE and by roots: of those that have exactly the known fixed points, or
-/// most of them, the lowest whose NMTE is within a fifth of the best.
-///
-/// known: places of known fixed points of a one-dimensional manifold, empty if none are known.
-///
-/// # Errors
-/// No degree can be fitted.
-pub fn choose_degree(
-    train: &[Mat<f64>],
-    held_out: &[Mat<f64>],
-    projection: &Projection,
-    fit: &Fit<'_>,
-    degrees: &[usize],
-    known: &[f64],
-) -> Result<(DataManifold, Vec<Tried>)> {
-    let (mut tried, mut models, mut last) = (Vec::new(), Vec::new(), None);
-    for &degree in degrees {
-        match DataManifold::fit(train, projection, &Fit { degree, ..*fit }) {
-            Ok(model) => {
-                let nmte = nmte(&model.predict(held_out, fit.cut), held_out, fit.cut, &projection.origin);
-                let roots = model.roots();
-                let inside = |p: &&f64| (model.ranges[0].low..=model.ranges[0].high).contains(*p);
-                let near = 0.01 * (model.ranges[0].high - model.ranges[0].low);
-                let found = known.iter().filter(inside).filter(|p| roots.iter().any(|r| (r - **p).abs() < near)).count();
-                tried.push(Tried { degree, nmte, roots: roots.len(), found });
-                models.push(model);
-            }
-            Err(error) => last = Some(error),
-        }
-    }
-    // Known points missed and roots that are none.
-    let wrong = |t: &Tried| if known.is_empty() { 0 } else { (known.len() - t.found) + (t.roots - t.found.min(t.roots)) };
-    let least = tried.iter().map(wrong).min();
-    let right = |t: &&Tried| Some(wrong(t)) == least && t.nmte.is_finite();
-    let best = tried.iter().filter(right).map(|t| t.nmte).fold(f64::MAX, f64::min);
-    let chosen = tried.iter().position(|t| right(&t) && t.nmte <= 1.2 * best);
-    match chosen {
-        Some(k) => Ok((models.swap_remove(k), tried)),
-        None => Err(last.unwrap_or_else(|| failed("no degree gives a finite error on the held-out trajectories".into()))),
-    }
 }

@@ -74,10 +74,14 @@ impl Driven {
             if overlap.abs() < 1e-9 * norm(&tangent) {
                 return Err(Error::Numeric {
                     what: "selection vector".into(),
-                    reason: format!("at p = {p:.3} it is at a right angle to the curve: no gap between slow and fast there"),
+                    reason: format!(
+                        "at p = {p:.3} it is at a right angle to the curve: no gap between slow and fast there"
+                    ),
                 });
             }
-            w.iter_mut().for_each(|w| *w /= overlap);
+            for w in &mut w {
+                *w /= overlap;
+            }
             let slopes = rnn.slopes(&x);
             for k in 0..inputs {
                 let b = network.input.col_as_slice(k);
@@ -199,7 +203,12 @@ pub fn psychometric(network: &Network, driven: &Driven, trials: &Trials, x0: &[f
     let most = trials.distractor.unwrap_or(0).max(trials.channel);
     require(most < inputs, "input of the evidence", format!("below {inputs}"), most)?;
     require(!trials.strengths.is_empty() && trials.each > 0, "trials", "at least 1", 0)?;
-    require(x0.len() == network.bias.len(), "first state", format!("{} numbers", network.bias.len()), x0.len())?;
+    require(
+        x0.len() == network.bias.len(),
+        "first state",
+        format!("{} numbers", network.bias.len()),
+        x0.len(),
+    )?;
     require(network.readout.nrows() >= 1, "network", "at least 1 output", 0)?;
     let rnn = Rnn::new(network, &driven.held, Kind::Map)?;
     let count = trials.strengths.len() * trials.each;
@@ -212,7 +221,9 @@ pub fn psychometric(network: &Network, driven: &Driven, trials: &Trials, x0: &[f
     let mut change = Mat::zeros(inputs, count);
     for _ in 0..trials.steps {
         for j in 0..count {
-            let mut noise = || if trials.noise > 0.0 { trials.noise * random.sample::<f64, _>(StandardNormal) } else { 0.0 };
+            let mut noise = || {
+                if trials.noise > 0.0 { trials.noise * random.sample::<f64, _>(StandardNormal) } else { 0.0 }
+            };
             change[(trials.channel, j)] = trials.strengths[j / trials.each] + noise();
             if let Some(k) = trials.distractor {
                 change[(k, j)] = distractors[j] + noise();

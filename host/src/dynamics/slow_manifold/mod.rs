@@ -10,12 +10,16 @@ pub mod chebyshev;
 mod curve;
 mod data;
 mod decision;
+mod order;
+mod projection;
 mod ring;
 pub mod spectrum;
 
 pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict, polish};
 pub use batch::{Batch, advance};
 pub use curve::{Frame, Options, SlowManifold};
-pub use data::{DataManifold, Fit, Projection, Target, Tried, choose_degree, delayed, nmte};
+pub use data::{DataManifold, Domain, Fit, Target};
 pub use decision::{Choices, Driven, Psychometric, Trials, psychometric};
+pub use order::{Tried, choose_degree, nmte};
+pub use projection::{Projection, delayed};
 pub use ring::{Ring, RingOptions};

@@ -116,7 +116,9 @@ impl Ring {
         let count = 2 * options.harmonics + 1;
         let angles: Vec<f64> = (0..count).map(|j| TAU * j as f64 / count as f64).collect();
         let place = |x: &[f64]| {
-            let [a, b] = [0, 1].map(|k| plane.col_as_slice(k).iter().zip(zip(x, center)).map(|(q, (x, c))| q * (x - c)).sum::<f64>());
+            let [a, b] = [0, 1].map(|k| {
+                plane.col_as_slice(k).iter().zip(zip(x, center)).map(|(q, (x, c))| q * (x - c)).sum::<f64>()
+            });
             (b.atan2(a), a.hypot(b))
         };
         // The inverse of the even basis: coefficients = values · weights.
@@ -148,8 +150,9 @@ impl Ring {
                 advance(system, &mut moved, options.time, options.step);
             }
             let places: Vec<(f64, f64)> = (0..count).map(|j| place(moved.col_as_slice(j))).collect();
-            let (smallest, largest) =
-                places.iter().fold((f64::MAX, 0.0_f64), |(least, most), place| (least.min(place.1), most.max(place.1)));
+            let (smallest, largest) = places
+                .iter()
+                .fold((f64::MAX, 0.0_f64), |(least, most), place| (least.min(place.1), most.max(place.1)));
             if !largest.is_finite() || smallest < 0.2 * start.min(largest) {
                 return Err(failed(format!(
                     "states fall back to the centre or escape (radius {smallest:.1e} to {largest:.1e}): is there a ring around it?"
@@ -259,7 +262,9 @@ impl Ring {
     /// The angle of a state, 0 .. 2 pi.
     #[must_use]
     pub fn angle(&self, x: &[f64]) -> f64 {
-        let [a, b] = [0, 1].map(|k| self.plane[k].iter().zip(zip(x, &self.center)).map(|(q, (x, c))| q * (x - c)).sum::<f64>());
+        let [a, b] = [0, 1].map(|k| {
+            self.plane[k].iter().zip(zip(x, &self.center)).map(|(q, (x, c))| q * (x - c)).sum::<f64>()
+        });
         b.atan2(a).rem_euclid(TAU)
     }
 
@@ -296,9 +301,14 @@ fn leading_plane<B: Batch + ?Sized>(system: &B, x: &[f64]) -> Result<Mat<f64>> {
     let mut jacobian = jacobian(system, x);
     let values = sorted(system.kind(), &jacobian)?;
     if super::spectrum::index(system.kind(), &values) < 2 {
-        return Err(Error::input("centre", "a fixed point with at least 2 growing directions", format!(
-            "eigenvalues {:.3}{:+.3}i, {:.3}{:+.3}i", values[0].re, values[0].im, values[1].re, values[1].im
-        )));
+        return Err(Error::input(
+            "centre",
+            "a fixed point with at least 2 growing directions",
+            format!(
+                "eigenvalues {:.3}{:+.3}i, {:.3}{:+.3}i",
+                values[0].re, values[0].im, values[1].re, values[1].im
+            ),
+        ));
     }
     // Inverse iteration of both together: eigenvectors of a double eigenvalue would not be told apart.
     let shift = values[0].re + 1e-3 * jacobian.norm_max().max(1e-300);
@@ -311,7 +321,8 @@ fn leading_plane<B: Batch + ?Sized>(system: &B, x: &[f64]) -> Result<Mat<f64>> {
     }
     let length = |i: usize| plane[(i, 0)].hypot(plane[(i, 1)]);
     let most = (0..n).map(length).fold(0.0, f64::max);
-    let first = (0..n).find(|&i| length(i) >= 0.5 * most).ok_or_else(|| failed("the plane is not finite".into()))?;
+    let first =
+        (0..n).find(|&i| length(i) >= 0.5 * most).ok_or_else(|| failed("the plane is not finite".into()))?;
     let (c, s) = (plane[(first, 0)] / length(first), plane[(first, 1)] / length(first));
     let side = |i: usize| c * plane[(i, 1)] - s * plane[(i, 0)];
     let sign = (first + 1..n).map(side).find(|b| b.abs() > 0.02 * most).map_or(1.0, f64::signum);

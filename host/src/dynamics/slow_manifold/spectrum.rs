@@ -95,7 +95,10 @@ fn eigenvector(mut matrix: Mat<f64>, value: f64, start: &[f64]) -> Result<Vec<f6
     if vector.iter().all(|x| x.is_finite()) {
         return Ok(vector);
     }
-    Err(Error::Numeric { what: "eigenvector".into(), reason: "inverse iteration failed; is the state finite?".into() })
+    Err(Error::Numeric {
+        what: "eigenvector".into(),
+        reason: "inverse iteration failed; is the state finite?".into(),
+    })
 }
 
 /// The growth rate of the fastest direction across a manifold through x: negative if the manifold attracts.
@@ -105,7 +108,12 @@ fn eigenvector(mut matrix: Mat<f64>, value: f64, start: &[f64]) -> Result<Vec<f6
 ///
 /// # Errors
 /// No convergence of the eigenvalues.
-pub fn normal_rate<B: Batch + ?Sized>(system: &B, x: &[f64], tangent: &[f64], covector: &[f64]) -> Result<f64> {
+pub fn normal_rate<B: Batch + ?Sized>(
+    system: &B,
+    x: &[f64],
+    tangent: &[f64],
+    covector: &[f64],
+) -> Result<f64> {
     let jacobian = jacobian(system, x);
     let n = x.len();
     let outer = |scale: f64| Mat::from_fn(n, n, |i, j| scale * tangent[i] * covector[j]);

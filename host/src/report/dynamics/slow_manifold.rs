@@ -42,7 +42,8 @@ fn coloured(points: Points, speeds: &[f64], marks: &[(Points, &str)], x: &str, y
     let mut plots =
         vec![Plot::Scatter(ScatterPlot::new().with_data(points).with_colors(colours).with_size(2.5))];
     plots.extend(marked(marks));
-    let layout = layout(&plots, x, y).with_ticks(5).with_legend_position(LegendPosition::OutsideBottomColumns);
+    let layout =
+        layout(&plots, x, y).with_ticks(5).with_legend_position(LegendPosition::OutsideBottomColumns);
     (plots, layout)
 }
 
@@ -51,8 +52,11 @@ fn marked(marks: &[(Points, &str)]) -> Vec<Plot> {
         .iter()
         .filter(|(points, _)| !points.is_empty())
         .map(|(points, name)| {
-            let (shape, colour) =
-                if *name == "node" { (MarkerShape::Circle, "#1f2328") } else { (MarkerShape::Diamond, COLOURS[3]) };
+            let (shape, colour) = if *name == "node" {
+                (MarkerShape::Circle, "#1f2328")
+            } else {
+                (MarkerShape::Diamond, COLOURS[3])
+            };
             Plot::Scatter(
                 ScatterPlot::new()
                     .with_data(points.clone())
@@ -77,10 +81,7 @@ fn speeds(points: Points, marks: &[(Points, &str)], x: &str, y: &str) -> Panel {
 }
 
 /// Places of the named fixed points by a function of them.
-fn marks(
-    verdict: &Attractor,
-    at: impl Fn(usize) -> (f64, f64),
-) -> Vec<(Points, &'static str)> {
+fn marks(verdict: &Attractor, at: impl Fn(usize) -> (f64, f64)) -> Vec<(Points, &'static str)> {
     ["node", "saddle"]
         .into_iter()
         .map(|name| {
@@ -93,10 +94,16 @@ fn marks(
 /// How far places drift in time.
 fn memory(verdict: &Attractor, time: &str) -> Panel {
     let exact = verdict.verdict == Verdict::Attractor;
-    let points: Points =
-        verdict.memory.iter().filter(|point| point.0 > 0.0).map(|&(t, e)| (t.log10(), if exact { 0.0 } else { 100.0 * e })).collect();
+    let points: Points = verdict
+        .memory
+        .iter()
+        .filter(|point| point.0 > 0.0)
+        .map(|&(t, e)| (t.log10(), if exact { 0.0 } else { 100.0 * e }))
+        .collect();
     let plots = vec![Plot::Line(line(points, COLOURS[1], 2.0))];
-    let layout = layout(&plots, &format!("log10 {time}"), "memory error (% of length)").with_ticks(5).with_y_axis_min(0.0);
+    let layout = layout(&plots, &format!("log10 {time}"), "memory error (% of length)")
+        .with_ticks(5)
+        .with_y_axis_min(0.0);
     (plots, if exact { layout.with_y_axis_max(1.0) } else { layout })
 }
 
@@ -123,12 +130,18 @@ pub fn of_line(slow: &SlowManifold, verdict: &Attractor, time: &str) -> Figure {
     let (curve, known, part) = principal(&states, &fixed);
     let size: Vec<f64> = places.iter().map(|&p| slow.speed(p).abs()).collect();
     let cells = vec![
-        coloured(curve, &size, &marks(verdict, |k| known[k]), "principal component 1", "principal component 2"),
+        coloured(
+            curve,
+            &size,
+            &marks(verdict, |k| known[k]),
+            "principal component 1",
+            "principal component 2",
+        ),
         speeds(
             places.iter().map(|&p| (p, slow.speed(p))).collect(),
             &marks(verdict, |k| (verdict.points[k].place, 0.0)),
             "place p",
-            &format!("reduced speed r(p) ({})", if time == "steps" { "per step" } else { "per time constant" }),
+            if time == "steps" { "r(p) per step" } else { "r(p) per time constant" },
         ),
         memory(verdict, time),
     ];
@@ -159,7 +172,7 @@ pub fn of_ring(ring: &Ring, verdict: &Attractor, time: &str) -> Figure {
         angles.iter().map(|&theta| (theta.to_degrees(), speed(theta))).collect(),
         &marks(verdict, |k| (verdict.points[k].place.to_degrees(), 0.0)),
         "angle (degrees)",
-        &format!("speed (rad per {})", if time == "steps" { "step" } else { "time constant" }),
+        if time == "steps" { "radians per step" } else { "radians per time constant" },
     );
     let over = over.with_x_axis_min(0.0).with_x_axis_max(360.0).with_x_tick_step(90.0);
     let over = if exact { over.with_y_axis_min(-1e-3).with_y_axis_max(1e-3) } else { over };
@@ -171,14 +184,23 @@ pub fn of_ring(ring: &Ring, verdict: &Attractor, time: &str) -> Figure {
         "along the second axis",
     );
     let most = 1.15 * angles.iter().map(|&theta| ring.radius(theta)).fold(0.0, f64::max);
-    let plane = plane.with_x_axis_min(-most).with_x_axis_max(most).with_y_axis_min(-most).with_y_axis_max(most);
+    let plane = plane
+        .with_x_axis_min(-most)
+        .with_x_axis_max(most)
+        .with_y_axis_min(-most)
+        .with_y_axis_max(most)
+        .with_equal_aspect();
     let caption = format!(
         "The ring: {}. Left: the ring in the plane of the two leading eigenvectors at its centre, coloured by speed from 0 (blue) to {} (orange). Middle: the speed over the angle; its roots are the fixed points. Right: root mean square distance from the start along the ring. {}",
         verdict.sentence,
         scientific(size.iter().fold(0.0, |most: f64, s| most.max(*s))),
         drifted(verdict)
     );
-    Figure { name: "ring", caption, scene: grid(vec![(ring_plots, plane), (plots, over), memory(verdict, time)], 330.0) }
+    Figure {
+        name: "ring",
+        caption,
+        scene: grid(vec![(ring_plots, plane), (plots, over), memory(verdict, time)], 330.0),
+    }
 }
 
 /// How inputs move the place, how they are aligned with the selection vector, and the choices.
@@ -198,12 +220,17 @@ pub fn of_inputs(driven: &Driven, names: &[String], choices: Option<&Psychometri
     };
     let places: Vec<f64> = driven.line.range.even(200).collect();
     let moved = curves(&|k, p| driven.input(p)[k], &places, true);
-    let nearest = |k: usize, p: f64| driven.alignment[k][driven.places.partition_point(|q| *q < p - 1e-12).min(driven.places.len() - 1)];
+    let nearest = |k: usize, p: f64| {
+        driven.alignment[k][driven.places.partition_point(|q| *q < p - 1e-12).min(driven.places.len() - 1)]
+    };
     let aligned = curves(&nearest, &driven.places, false);
     let zero = || ReferenceLine::horizontal(0.0).with_color(GREY);
     let below = LegendPosition::OutsideBottomColumns;
-    let first = layout(&moved, "place p", "effect s(p) of an input").with_ticks(5).with_reference_line(zero()).with_legend_position(below);
-    let second = layout(&aligned, "place p", "cosine to the selection vector")
+    let first = layout(&moved, "place p", "effect s(p) of an input")
+        .with_ticks(5)
+        .with_reference_line(zero())
+        .with_legend_position(below);
+    let second = layout(&aligned, "place p", "cosine to selection vector")
         .with_ticks(5)
         .with_y_axis_min(-1.0)
         .with_y_axis_max(1.0)
@@ -212,14 +239,16 @@ pub fn of_inputs(driven: &Driven, names: &[String], choices: Option<&Psychometri
     let mut text = String::new();
     if let Some(choices) = choices {
         let points = |value: fn(&Choices) -> f64| -> Points {
-            let mut points: Points = choices.rows.iter().map(|row| (row.strength, 100.0 * value(row))).collect();
+            let mut points: Points =
+                choices.rows.iter().map(|row| (row.strength, 100.0 * value(row))).collect();
             points.sort_by(|a, b| a.0.total_cmp(&b.0));
             points
         };
-        let network = ScatterPlot::new().with_data(points(|row| row.network)).with_color(COLOURS[1]).with_size(4.0);
+        let network =
+            ScatterPlot::new().with_data(points(|row| row.network)).with_color(COLOURS[1]).with_size(4.0);
         let reduced = line(points(|row| row.reduced), COLOURS[0], 2.0);
         let plots =
-            vec![Plot::Line(reduced.with_legend("reduced model")), Plot::Scatter(network.with_legend("network"))];
+            vec![Plot::Line(reduced.with_legend("reduced")), Plot::Scatter(network.with_legend("network"))];
         let layout = layout(&plots, "strength of the evidence", "choices above 0 (%)")
             .with_ticks(5)
             .with_y_axis_min(0.0)
