@@ -5,7 +5,7 @@ use std::iter::zip;
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd;
-use faer::{Mat, Par, c64};
+use faer::{Mat, Par, Spec, c64};
 
 use crate::dynamics::{Kind, System};
 use crate::{Error, Result};
@@ -40,7 +40,7 @@ impl Spectrum {
         let (mut re, mut im) = (Diag::zeros(n), Diag::zeros(n));
         let (mut left, mut right) = (Mat::zeros(n, n), Mat::zeros(n, n));
         let both = evd::ComputeEigenvectors::Yes;
-        let scratch = evd::evd_scratch::<f64>(n, both, both, Par::Seq, Default::default());
+        let scratch = evd::evd_scratch::<f64>(n, both, both, Par::Seq, Spec::default());
         let refuse = || Error::Numeric {
             what: "eigenvalues at a fixed point".into(),
             reason: "no convergence; are all weights finite?".into(),
@@ -56,7 +56,7 @@ impl Spectrum {
             Some(right.as_mut()),
             Par::Seq,
             MemStack::new(&mut MemBuffer::new(scratch)),
-            Default::default(),
+            Spec::default(),
         )
         .map_err(|_| refuse())?;
         let kind = system.kind();
@@ -106,10 +106,12 @@ fn vector(columns: &Mat<f64>, k: usize, im: f64, out: &mut [c64]) {
 
 /// Scales r to length 1 and l to lᴴ r = 1.
 fn scale(l: &mut [c64], r: &mut [c64]) {
-    let length = |v: &[c64]| v.iter().map(|v| v.norm_sqr()).sum::<f64>().sqrt();
+    let length = |v: &[c64]| v.iter().map(c64::norm_sqr).sum::<f64>().sqrt();
     let (by_l, by_r) = (1.0 / length(l), 1.0 / length(r));
     let product = zip(&*l, &*r).map(|(l, r)| l.conj() * r).sum::<c64>() * by_l * by_r;
     let turned = if product.norm() > 1e-14 { product.conj().inv() } else { c64::new(1.0, 0.0) };
-    l.iter_mut().for_each(|l| *l = *l * turned * by_l);
-    r.iter_mut().for_each(|r| *r *= by_r);
+    for (l, r) in zip(l, r) {
+        *l = *l * turned * by_l;
+        *r *= by_r;
+    }
 }
