@@ -24,10 +24,14 @@ fn search(network: &Network, u: &[f64], kind: Kind, seed: u64) -> FixedPoints {
 
 /// The least processor time of three searches, on the one thread of a pool of its own.
 fn timed(network: &Network, u: &[f64], kind: Kind, seed: u64) -> (FixedPoints, f64) {
+    timed_with(network, u, kind, &Options { seed, ..Options::default() })
+}
+
+fn timed_with(network: &Network, u: &[f64], kind: Kind, options: &Options) -> (FixedPoints, f64) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let run = || {
         let before = processor_ms();
-        let found = search(network, u, kind, seed);
+        let found = fixed_points::of_network(network, u, kind, options, &AtomicBool::new(false)).unwrap();
         (found, processor_ms() - before)
     };
     let runs: Vec<(FixedPoints, f64)> = (0..3).map(|_| pool.install(run)).collect();
@@ -43,11 +47,15 @@ fn all_27_points_of_the_flip_flop_from_every_seed() {
     let network = dynamics::network("flipflop_tanh_n64");
     for seed in 0..10 {
         let (found, ms) = timed(&network, &[0.0; 3], Kind::Map, seed);
+        let options = Options { seed, vectors: false, ..Options::default() };
+        let (values, values_ms) = timed_with(&network, &[0.0; 3], Kind::Map, &options);
         let (counts, residual) = (found.histogram(), worst(&found));
         println!(
-            "flip-flop, seed {seed}: {counts:?}, residual {residual:.1e}, {} starts, {ms:.1} ms",
+            "flip-flop, seed {seed}: {counts:?}, residual {residual:.1e}, {} starts, {values_ms:.1} ms, with eigenvectors {ms:.1} ms",
             found.starts
         );
+        assert_eq!(values.histogram(), counts);
+        assert_eq!(values.points[0].spectrum.right.shape(), (64, 0));
         assert_eq!(counts, [8, 12, 6, 1], "seed {seed}");
         assert!(residual <= 1e-13);
         assert_eq!((found.index_sum, found.complete()), (1, Some(true)));

@@ -62,6 +62,8 @@ pub struct Options {
     pub clip: f64,
     /// Most minimisations of q, from stuck runs, that bring nothing new; 0: no slow points.
     pub most_slow: usize,
+    /// Whether eigenvectors are wanted beside the eigenvalues.
+    pub vectors: bool,
 }
 
 impl Default for Options {
@@ -76,6 +78,7 @@ impl Default for Options {
             noise: 0.3,
             clip: 2.0,
             most_slow: 8,
+            vectors: true,
         }
     }
 }
@@ -226,7 +229,7 @@ pub fn find(
     let mut slow: Vec<SlowPoint> = troughs.into_iter().map(|trough| trough.point).collect();
     slow.sort_by(|a, b| a.q.total_cmp(&b.q));
     let points: Result<Vec<FixedPoint>> =
-        known.into_par_iter().map(|known| described(system, known)).collect();
+        known.into_par_iter().map(|known| described(system, known, options.vectors)).collect();
     let mut points = points?;
     points.sort_by(|a, b| a.index.cmp(&b.index).then(a.state.partial_cmp(&b.state).expect("finite states")));
     Ok(FixedPoints {
@@ -242,8 +245,12 @@ pub fn find(
     })
 }
 
-fn described(system: &dyn System, known: Known) -> Result<FixedPoint> {
-    let spectrum = Spectrum::new(system, &known.state)?;
+fn described(system: &dyn System, known: Known, vectors: bool) -> Result<FixedPoint> {
+    let spectrum = if vectors {
+        Spectrum::new(system, &known.state)?
+    } else {
+        Spectrum::values_alone(system, &known.state)?
+    };
     let stable = spectrum.values.iter().all(|value| match system.kind() {
         Kind::Map => value.norm() < 1.0,
         Kind::Flow => value.re < 0.0,
