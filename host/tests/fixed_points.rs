@@ -24,10 +24,14 @@ fn search(network: &Network, u: &[f64], kind: Kind, seed: u64) -> FixedPoints {
 
 /// The least processor time of three searches, on the one thread of a pool of its own.
 fn timed(network: &Network, u: &[f64], kind: Kind, seed: u64) -> (FixedPoints, f64) {
+    timed_with(network, u, kind, &Options { seed, ..Options::default() })
+}
+
+fn timed_with(network: &Network, u: &[f64], kind: Kind, options: &Options) -> (FixedPoints, f64) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     let run = || {
         let before = processor_ms();
-        let found = search(network, u, kind, seed);
+        let found = fixed_points::of_network(network, u, kind, options, &AtomicBool::new(false)).unwrap();
         (found, processor_ms() - before)
     };
     let runs: Vec<(FixedPoints, f64)> = (0..3).map(|_| pool.install(run)).collect();
@@ -43,8 +47,15 @@ fn all_27_points_of_the_flip_flop_from_every_seed() {
     let network = dynamics::network("flipflop_tanh_n64");
     for seed in 0..10 {
         let (found, ms) = timed(&network, &[0.0; 3], Kind::Map, seed);
+        let options = Options { seed, vectors: false, ..Options::default() };
+        let (values, values_ms) = timed_with(&network, &[0.0; 3], Kind::Map, &options);
         let (counts, residual) = (found.histogram(), worst(&found));
-        println!("flip-flop, seed {seed}: {counts:?}, residual {residual:.1e}, {} starts, {ms:.1} ms", found.starts);
+        println!(
+            "flip-flop, seed {seed}: {counts:?}, residual {residual:.1e}, {} starts, {values_ms:.1} ms, with eigenvectors {ms:.1} ms",
+            found.starts
+        );
+        assert_eq!(values.histogram(), counts);
+        assert_eq!(values.points[0].spectrum.right.shape(), (64, 0));
         assert_eq!(counts, [8, 12, 6, 1], "seed {seed}");
         assert!(residual <= 1e-13);
         assert_eq!((found.index_sum, found.complete()), (1, Some(true)));
@@ -85,9 +96,8 @@ fn points_and_eigenvalues_of_the_context_network_are_those_of_the_reference() {
                 assert_eq!(found.points.len(), expected.len(), "{name} {kind:?} seed {seed}");
                 for point in expected {
                     let state = numbers(&point["x"]);
-                    let distance = |x: &[f64]| {
-                        std::iter::zip(x, &state).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
-                    };
+                    let distance =
+                        |x: &[f64]| std::iter::zip(x, &state).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                     let at = |a: &&fixed_points::FixedPoint| distance(&a.state);
                     let nearest = found.points.iter().min_by(|a, b| at(a).total_cmp(&at(b))).unwrap();
                     far.0 = far.0.max(distance(&nearest.state));
@@ -100,7 +110,10 @@ fn points_and_eigenvalues_of_the_context_network_are_those_of_the_reference() {
                 let slow: Vec<f64> = found.slow.iter().map(|point| point.q).collect();
                 println!(
                     "{name}, {kind:?}, seed {seed}: {} points, off by {:.1e}, eigenvalues by {:.1e}, residual {:.1e}, slow {slow:?}, {ms:.1} ms",
-                    found.points.len(), far.0, far.1, worst(&found)
+                    found.points.len(),
+                    far.0,
+                    far.1,
+                    worst(&found)
                 );
                 // The file has eigenvalues to 12 digits.
                 assert!(far.0 < 1e-11 && far.1 < 1e-10, "{far:?}");
@@ -119,7 +132,10 @@ fn the_relu_integrator_has_one_point_at_a_corner() {
     for seed in 0..10 {
         let (found, ms) = timed(&network, &[0.0; 2], Kind::Map, seed);
         let residual = worst(&found);
-        println!("relu integrator, seed {seed}: {} point, residual {residual:.1e}, {ms:.1} ms", found.points.len());
+        println!(
+            "relu integrator, seed {seed}: {} point, residual {residual:.1e}, {ms:.1} ms",
+            found.points.len()
+        );
         assert_eq!(found.points.len(), 1);
         // At 0 every pre-activation is at the corner of its ReLU: the eigenvalues depend on the side.
         assert!(found.points[0].corner && found.points[0].state.iter().all(|x| x.abs() < 1e-14));
@@ -135,7 +151,10 @@ fn a_ring_of_fixed_points_is_named_and_not_listed() {
         let ring = found.continuum.as_ref().unwrap();
         println!(
             "ring, {kind:?}: continuum of dimension {}, reached {} times of {}; isolated {:?}, {ms:.1} ms",
-            ring.dimension, ring.reached, found.starts, found.histogram()
+            ring.dimension,
+            ring.reached,
+            found.starts,
+            found.histogram()
         );
         assert_eq!(ring.dimension, 1);
         assert_eq!(found.histogram(), [0, 0, 1]);
@@ -147,7 +166,7 @@ fn a_ring_of_fixed_points_is_named_and_not_listed() {
                 let angle = |j: usize| std::f64::consts::TAU * j as f64 / 64.0;
                 x.iter().enumerate().map(|(j, x)| x * f(angle(j))).sum::<f64>() / 32.0
             };
-            assert!((part(f64::cos).hypot(part(f64::sin)) - 2.0169280701584733).abs() < 1e-9);
+            assert!((part(f64::cos).hypot(part(f64::sin)) - 2.016_928_070_158_473_3).abs() < 1e-9);
         }
     }
 }
@@ -254,7 +273,9 @@ fn eigenvectors_are_of_the_jacobian_and_biorthogonal() {
             let identity = (&product - Mat::<c64>::identity(n, n)).norm_max();
             assert!(right < 1e-12 && left < 1e-11 && identity < 1e-10, "{right:e} {left:e} {identity:e}");
             let mut jacobian = Mat::zeros(n, n);
-            Rnn::new(&network, &[0.0, 0.0, 0.0, 1.0], kind).unwrap().jacobian(&point.state, jacobian.as_mut());
+            Rnn::new(&network, &[0.0, 0.0, 0.0, 1.0], kind)
+                .unwrap()
+                .jacobian(&point.state, jacobian.as_mut());
             assert_eq!(jacobian, s.jacobian);
         }
     }

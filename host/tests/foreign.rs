@@ -30,7 +30,10 @@ fn reference_networks_are_read_by_what_their_files_say() {
         let other = dynamics::network(name);
         assert_eq!((network.form, network.alpha, network.activation), (form, alpha, activation));
         assert_eq!(network.weights(), other.weights());
-        assert_eq!((&network.input, &network.bias, &network.output_bias[..1]), (&other.input, &other.bias, &[network.output_bias[0]][..]));
+        assert_eq!(
+            (&network.input, &network.bias, &network.output_bias[..1]),
+            (&other.input, &other.bias, &[network.output_bias[0]][..])
+        );
         if name != "ring_tanh_n64" {
             assert_eq!((&network.readout, &network.output_bias), (&other.readout, &other.output_bias));
         }
@@ -40,7 +43,8 @@ fn reference_networks_are_read_by_what_their_files_say() {
             assert!(c.step > 0.0 && c.step <= c.bound && c.bound < 1e-3 && c.run < 1e-4);
         }
     }
-    let network = read(&dynamics::path("mante_tanh_n100_graded.safetensors"), &Given::default()).unwrap().network;
+    let network =
+        read(&dynamics::path("mante_tanh_n100_graded.safetensors"), &Given::default()).unwrap().network;
     let names: Vec<&str> = network.inputs.iter().map(|input| input.name.as_str()).collect();
     assert_eq!(names, ["motion", "colour", "ctx_motion", "ctx_colour"]);
     assert_eq!(network.initial.len(), 100);
@@ -124,7 +128,10 @@ fn wrong_ways_round_are_told() {
     let all = [("W", array(&[2, 2], |_| 0.5)), ("Win", array(&[3, 2], |_| 1.0))];
     let path = write(folder.path(), "input.npz", &all);
     let message = refused(&path, &given(&[]));
-    assert!(message.ends_with("expected shape [2, any] as B, found [3, 2], which is transposed: --map Win.T=B"), "{message}");
+    assert!(
+        message.ends_with("expected shape [2, any] as B, found [3, 2], which is transposed: --map Win.T=B"),
+        "{message}"
+    );
     assert_eq!(read(&path, &given(&[("Win.T", "B")])).unwrap().network.input.shape(), (2, 3));
 
     let mut other = small(false);
@@ -144,12 +151,16 @@ fn what_nobody_says_is_asked_for_by_its_option() {
     assert!(refused(&Given { activation: None, ..all.clone() }).contains("--activation"));
     assert!(refused(&Given { form: None, ..all.clone() }).contains("--form rate"));
     assert!(refused(&Given { alpha: None, ..all.clone() }).contains("--alpha"));
-    assert!(refused(&Given { alpha: Some(1.5), ..all.clone() }).contains("a leak above 0 and at most 1, found 1.5"));
+    assert!(
+        refused(&Given { alpha: Some(1.5), ..all.clone() })
+            .contains("a leak above 0 and at most 1, found 1.5")
+    );
     assert!(refused(&given(&[("W", "V")])).contains("one of ours: W, B, b, C, c, initial, found V"));
     let path = write(folder.path(), "b.npz", &[("X", array(&[2, 2], |_| 0.5))]);
     let message = read(&path, &all).unwrap_err().to_string();
     assert!(message.contains("--map NAME=W") && message.contains("found arrays X"), "{message}");
-    let path = write(folder.path(), "c.npz", &[("W", array(&[2, 3], |_| 0.5)), ("B", array(&[2, 1], |_| 1.0))]);
+    let path =
+        write(folder.path(), "c.npz", &[("W", array(&[2, 3], |_| 0.5)), ("B", array(&[2, 1], |_| 1.0))]);
     assert!(read(&path, &all).unwrap_err().to_string().ends_with("expected shape [2, 2] as W, found [2, 3]"));
 }
 

@@ -46,8 +46,9 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let mut map = BTreeMap::new();
     for pair in &args.map {
-        let (theirs, ours) =
-            pair.split_once('=').ok_or_else(|| Error::input("--map", "THEIRS=OURS, as J=W", pair.as_str()))?;
+        let (theirs, ours) = pair
+            .split_once('=')
+            .ok_or_else(|| Error::input("--map", "THEIRS=OURS, as J=W", pair.as_str()))?;
         map.insert(theirs.to_owned(), ours.to_owned());
     }
     let form = |name: &str| if name == "rate" { Form::Rate } else { Form::Current };
@@ -99,14 +100,15 @@ fn print(imported: &Imported) {
     for [ours, theirs, source] in &imported.sources {
         say!("  {ours:<11} {theirs:<10} from {source}");
     }
-    match &imported.comparison {
-        Some(c) => say!(
-            "stored trajectories: {} steps, the largest difference of one {:.1e} (rounding allows {:.1e}), of whole runs {:.1e}",
-            c.steps,
-            c.step,
-            c.bound,
-            c.run
-        ),
-        None => say!("no stored trajectories with inputs (traj, traj_u): nothing was compared"),
-    }
+    let Some(c) = &imported.comparison else {
+        say!("no stored trajectories with inputs (traj, traj_u): nothing was compared");
+        return;
+    };
+    say!(
+        "stored trajectories: {} steps, the largest difference of one {:.1e} (rounding allows {:.1e}), of whole runs {:.1e}",
+        c.steps,
+        c.step,
+        c.bound,
+        c.run
+    );
 }

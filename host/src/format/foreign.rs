@@ -160,15 +160,21 @@ impl Reader {
         if let Some((place, value)) = self.said("eq") {
             let equation = text(&value).to_lowercase();
             let words = || equation.split(|c: char| !c.is_alphanumeric());
-            let named: Vec<&str> =
-                ["tanh", "relu", "sigmoid"].into_iter().filter(|name| words().any(|word| word == *name)).collect();
+            let named: Vec<&str> = ["tanh", "relu", "sigmoid"]
+                .into_iter()
+                .filter(|name| words().any(|word| word == *name))
+                .collect();
             if let &[name] = named.as_slice() {
                 self.note("activation", name, place);
                 return Ok(names::parse_activation(name, &[]).expect("a known name"));
             }
         }
         let place = self.file.place("activation");
-        Err(Error::input(place, format!("--activation ({KNOWN}), or `activation` in a JSON file beside it"), "neither"))
+        Err(Error::input(
+            place,
+            format!("--activation ({KNOWN}), or `activation` in a JSON file beside it"),
+            "neither",
+        ))
     }
 
     fn form(&mut self) -> Result<(Form, f64)> {
@@ -203,7 +209,8 @@ impl Reader {
         } else if of_kind == Some(Form::Rate) && form == Form::Rate {
             (1.0, by_kind)
         } else {
-            let expected = "--alpha (step by time constant, 1 for a plain map), or `alpha` in a JSON file beside it";
+            let expected =
+                "--alpha (step by time constant, 1 for a plain map), or `alpha` in a JSON file beside it";
             return Err(Error::input(self.file.place("alpha"), expected, "neither"));
         };
         crate::error::require(alpha > 0.0 && alpha <= 1.0, &source, "a leak above 0 and at most 1", alpha)?;
@@ -269,9 +276,13 @@ impl Reader {
     }
 
     fn matrix(&self, ours: &str, (theirs, array): (String, Array), shape: [usize; 2]) -> Result<Mat<f64>> {
-        let fits = |found: &[usize]| found.len() == 2 && zip(found, shape).all(|(&f, s)| f > 0 && (s == 0 || f == s));
+        let fits = |found: &[usize]| {
+            found.len() == 2 && zip(found, shape).all(|(&f, s)| f > 0 && (s == 0 || f == s))
+        };
         if fits(&array.shape) {
-            return Ok(Mat::from_fn(array.shape[0], array.shape[1], |i, j| array.values[i * array.shape[1] + j]));
+            return Ok(Mat::from_fn(array.shape[0], array.shape[1], |i, j| {
+                array.values[i * array.shape[1] + j]
+            }));
         }
         let mut found = format!("{:?}", array.shape);
         if array.shape.len() == 2 && fits(&[array.shape[1], array.shape[0]]) {
@@ -338,7 +349,8 @@ impl Reader {
             "; are form, alpha and activation right?"
         };
         let found = format!("a step off by {:.1e}{hint}", comparison.step);
-        let expected = format!("states that the network goes through, to {:.1e} of rounding", comparison.bound);
+        let expected =
+            format!("states that the network goes through, to {:.1e} of rounding", comparison.bound);
         Err(Error::input(self.file.place("arrays traj, traj_u"), expected, found))
     }
 }
@@ -374,7 +386,8 @@ fn follow(network: &Network, states: &Array, u: &Array) -> Comparison {
                 let recurrent: f64 = (0..n).map(|j| w[(i, j)] * rates[j]).sum();
                 recurrent + (0..inputs).map(|k| b[(i, k)] * u[k].abs()).sum::<f64>() + network.bias[i].abs()
             };
-            let rounding = (0..n).map(|i| gamma * (steepness * sum(i) + from.initial[i].abs() + state[i].abs()));
+            let rounding =
+                (0..n).map(|i| gamma * (steepness * sum(i) + from.initial[i].abs() + state[i].abs()));
             comparison.bound = comparison.bound.max(rounding.fold(0.0, f64::max));
             // The first step starts from where the network says, which the file need not share.
             comparison.step = comparison.step.max(apart(&next, state));

@@ -1,1 +1,173 @@
-//! Command.
+//! `tinyfold dynamics fixed-points`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use serde_json::{Value, json};
+
+use crate::command::say;
+use crate::dynamics::fixed_points::{self, FixedPoints, Options};
+use crate::dynamics::{Kind, Rnn};
+use crate::format::network;
+use crate::network::Network;
+use crate::report::{self, figures};
+use crate::{Error, Result};
+
+/// All fixed points of a network under a held input, with their stability; slow points apart.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: tinyfold dynamics fixed-points network.safetensors --input 0,0,1,0 --figures runs/points"
+)]
+pub struct Args {
+    /// The network: .safetensors or .npz.
+    network: PathBuf,
+    /// Held input, one number a channel in network units; default: all 0.
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
+    input: Vec<f64>,
+    /// Steps (map) or continuous time (flow); default: flow if alpha < 1, else map.
+    #[arg(long = "as", value_name = "KIND")]
+    kind: Option<Kind>,
+    /// Seed of the search.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Standard deviation of random inputs and states of the trajectories that the search starts from.
+    #[arg(long, default_value_t = 1.0)]
+    spread: f64,
+    /// Rounds in a row that must bring nothing.
+    #[arg(long, default_value_t = 8)]
+    rounds: usize,
+    /// Left and right eigenvectors in the JSON: of so many eigenvalues, slowest first.
+    #[arg(long, default_value_t = 0)]
+    vectors: usize,
+    /// Write figures into this folder.
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// A network that cannot be read, another number of inputs than it has, a file that cannot be written.
+pub fn run(args: &Args) -> Result<()> {
+    let network = network::load(&args.network)?;
+    let u = if args.input.is_empty() { vec![0.0; network.input.ncols()] } else { args.input.clone() };
+    crate::error::require(args.spread > 0.0 && args.spread.is_finite(), "--spread", "above 0", args.spread)?;
+    crate::error::require(args.rounds > 0, "--rounds", "at least 1", args.rounds)?;
+    let kind = args.kind.unwrap_or(if network.alpha < 1.0 { Kind::Flow } else { Kind::Map });
+    let options =
+        Options { seed: args.seed, spread: args.spread, quiet_rounds: args.rounds, ..Options::default() };
+    let stop = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stop);
+    // A handler that is set already ends the process, which is right too.
+    let _ = ctrlc::set_handler(move || told.store(true, Ordering::Relaxed));
+    let bar = ProgressBar::new_spinner().with_message("searching for fixed points");
+    bar.enable_steady_tick(Duration::from_millis(500));
+    let found = fixed_points::of_network(&network, &u, kind, &options, &stop);
+    bar.finish_and_clear();
+    let found = found?;
+    if let Some(folder) = &args.figures {
+        let rnn = Rnn::new(&network, &u, kind)?;
+        let figures = report::dynamics::fixed_points::figures(&rnn, &found, args.seed);
+        crate::error::require(!figures.is_empty(), "--figures", "a fixed or slow point to draw", "none")?;
+        figures::write(folder, &figures)?;
+    }
+    if args.json {
+        let value = described(&found, &u, args.vectors)?;
+        say!("{}", serde_json::to_string_pretty(&value).expect("plain data becomes JSON"));
+        return Ok(());
+    }
+    print(&network, &found, &u);
+    if let Some(folder) = &args.figures {
+        say!("figures in {}", folder.display());
+    }
+    Ok(())
+}
+
+/// The result as JSON, with the first `vectors` eigenvectors of each point as lists of real and imaginary parts.
+fn described(found: &FixedPoints, u: &[f64], vectors: usize) -> Result<Value> {
+    let mut value =
+        json!({ "schema": 1, "input": u, "complete": found.complete(), "histogram": found.histogram() });
+    let refuse =
+        |error: serde_json::Error| Error::input("result", "numbers that JSON can hold", error.to_string());
+    let Value::Object(fields) = serde_json::to_value(found).map_err(refuse)? else { return Ok(value) };
+    for (name, field) in fields {
+        value[name] = field;
+    }
+    if vectors > 0 {
+        for (k, point) in found.points.iter().enumerate() {
+            for (name, m) in [("right", &point.spectrum.right), ("left", &point.spectrum.left)] {
+                let column =
+                    |k: usize| m.col_as_slice(k).iter().map(|x| [x.re, x.im]).collect::<Vec<[f64; 2]>>();
+                let columns: Vec<Vec<[f64; 2]>> = (0..vectors.min(m.ncols())).map(column).collect();
+                value["points"][k]["spectrum"][name] = json!(columns);
+            }
+        }
+    }
+    Ok(value)
+}
+
+fn print(network: &Network, found: &FixedPoints, u: &[f64]) {
+    let (as_what, unit) = match found.kind {
+        Kind::Map => ("map", "steps"),
+        Kind::Flow => ("flow", "time constants of a neuron"),
+    };
+    say!("{} neurons as a {as_what}, input {u:?}", network.neurons());
+    let histogram = found.histogram();
+    let counts = histogram.iter().enumerate().filter(|(_, count)| **count > 0);
+    let by_index: Vec<String> = counts.map(|(index, count)| format!("{count} of index {index}")).collect();
+    let by_index = if by_index.is_empty() { String::new() } else { format!(": {}", by_index.join(", ")) };
+    say!("{} isolated fixed points{by_index}", found.points.len());
+    if !found.points.is_empty() {
+        say!("  point  index  residual  slowest eigenvalue       its time constant ({unit})");
+        for (k, point) in found.points.iter().enumerate() {
+            let value = point.spectrum.values[0];
+            let note = match (point.corner, point.degenerate) {
+                (true, _) => "  at a corner: eigenvalues of one side",
+                (_, true) => "  singular: stability not decided",
+                _ => "",
+            };
+            say!(
+                "  {:<7}{:<7}{:<10.0e}{:<25}{:.4}{note}",
+                k + 1,
+                point.index,
+                point.residual,
+                format!("{:.6} {:+.6}i", value.re, value.im),
+                point.spectrum.time_constants[0]
+            );
+        }
+    }
+    if let Some(continuum) = &found.continuum {
+        let what = if continuum.dimension == 1 { "a line or ring" } else { "a surface" };
+        say!(
+            "a continuum of fixed points: {what} on which the Jacobian is singular in {} direction{}; {} starts ended on it, each elsewhere",
+            continuum.dimension,
+            if continuum.dimension == 1 { "" } else { "s" },
+            continuum.reached
+        );
+    }
+    for (k, slow) in found.slow.iter().enumerate() {
+        say!("slow point {}: q = {:.3e}, not a fixed point", k + 1, slow.q);
+    }
+    let sum = found.index_sum;
+    let verdict = match (found.expected_index_sum, found.complete()) {
+        (Some(1), Some(true)) => ", as of a bounded network: nothing speaks against completeness".into(),
+        (Some(expected), _) if sum != expected => {
+            format!(" instead of {expected}: points are missing; try more --rounds")
+        }
+        (Some(_), _) => ", but the search was cut short".into(),
+        (None, _) => "; what it should be is not known here".to_owned(),
+    };
+    say!("index sum {sum}{verdict}");
+    say!(
+        "{} starts, {} rounds of mixtures{}",
+        found.starts,
+        found.rounds,
+        if found.finished { "" } else { ", not finished" }
+    );
+}

@@ -49,7 +49,9 @@ impl Continuum {
             }
             let mut along = next.null;
             if zip(&along, &direction).map(|(a, b)| a * b).sum::<f64>() < 0.0 {
-                along.iter_mut().for_each(|x| *x = -*x);
+                for x in &mut along {
+                    *x = -*x;
+                }
             }
             states.push(next.state.clone());
             (from, direction) = (next.state, along);

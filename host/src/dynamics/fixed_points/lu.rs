@@ -6,7 +6,7 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::lu::partial_pivoting::{factor, solve};
 use faer::linalg::matmul::matmul;
 use faer::perm::PermRef;
-use faer::{Accum, Mat, MatMut, Par};
+use faer::{Accum, Mat, MatMut, Par, Spec};
 
 use crate::dynamics::System;
 
@@ -23,21 +23,16 @@ impl Lu {
     pub(super) fn new(mut a: Mat<f64>) -> Self {
         let n = a.nrows();
         let (mut forward, mut inverse) = (vec![0; n], vec![0; n]);
-        let scratch = factor::lu_in_place_scratch::<usize, f64>(n, n, Par::Seq, Default::default());
+        let scratch = factor::lu_in_place_scratch::<usize, f64>(n, n, Par::Seq, Spec::default());
         let (info, _) = factor::lu_in_place(
             a.as_mut(),
             &mut forward,
             &mut inverse,
             Par::Seq,
             MemStack::new(&mut MemBuffer::new(scratch)),
-            Default::default(),
+            Spec::default(),
         );
         Self { factors: a, forward, inverse, transpositions: info.transposition_count }
-    }
-
-    /// Of the residual's Jacobian.
-    pub(super) fn at(system: &dyn System, x: &[f64]) -> Self {
-        Self::new(residual_jacobian(system, x))
     }
 
     /// A^-1 b, or A^-T b, in place; not finite if A is singular.
@@ -77,7 +72,8 @@ impl Lu {
     /// pivot is 0.
     pub(super) fn least_singular(&self) -> Option<(Vec<f64>, f64)> {
         // Any vector that is not orthogonal to the one sought.
-        let mut right: Vec<f64> = (0..self.forward.len()).map(|i| 1.0 + 0.5 * (3.0 * i as f64).sin()).collect();
+        let mut right: Vec<f64> =
+            (0..self.forward.len()).map(|i| 1.0 + 0.5 * (3.0 * i as f64).sin()).collect();
         normalise(&mut right);
         let mut value = 0.0;
         for _ in 0..2 {
@@ -139,6 +135,8 @@ pub(super) fn distance(a: &[f64], b: &[f64]) -> f64 {
 /// Scales to length 1; returns the length before.
 fn normalise(x: &mut [f64]) -> f64 {
     let length = square(x).sqrt();
-    x.iter_mut().for_each(|x| *x /= length);
+    for x in x {
+        *x /= length;
+    }
     length
 }

@@ -31,9 +31,9 @@ pub use continuum::Continuum;
 pub use slow::SlowPoint;
 pub use spectrum::Spectrum;
 
+use crate::Result;
 use crate::dynamics::{Kind, Rnn, System};
 use crate::network::Network;
-use crate::Result;
 use lu::distance;
 use newton::{End, Known};
 use slow::{Minimum, Trough};
@@ -62,6 +62,8 @@ pub struct Options {
     pub clip: f64,
     /// Most minimisations of q, from stuck runs, that bring nothing new; 0: no slow points.
     pub most_slow: usize,
+    /// Whether eigenvectors are wanted beside the eigenvalues.
+    pub vectors: bool,
 }
 
 impl Default for Options {
@@ -76,6 +78,7 @@ impl Default for Options {
             noise: 0.3,
             clip: 2.0,
             most_slow: 8,
+            vectors: true,
         }
     }
 }
@@ -91,7 +94,7 @@ pub struct FixedPoint {
     pub index: usize,
     /// Whether all are stable: |lambda| < 1 of a map, Re lambda < 0 of a flow.
     pub stable: bool,
-    /// sign det(-dr/dx).
+    /// sign det(-dr/dx); 0 at a corner.
     pub sign: i8,
     /// Whether dr/dx jumps there, as where a pre-activation of a ReLU is 0: the eigenvalues are those of one side.
     pub corner: bool,
@@ -102,7 +105,10 @@ pub struct FixedPoint {
     pub spectrum: Spectrum,
 }
 
-fn values_alone<S: serde::Serializer>(spectrum: &Spectrum, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+fn values_alone<S: serde::Serializer>(
+    spectrum: &Spectrum,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Values {
         eigenvalues: Vec<[f64; 2]>,
@@ -205,8 +211,16 @@ pub fn find(
 ) -> Result<FixedPoints> {
     starts::check(starts, system.dimension())?;
     crate::error::require(!starts.is_empty(), "starts", "at least one finite state", "none")?;
-    let mut search =
-        Search { system, options, stop, known: vec![], troughs: vec![], tried: 0, continuum: None, starts: 0 };
+    let mut search = Search {
+        system,
+        options,
+        stop,
+        known: vec![],
+        troughs: vec![],
+        tried: 0,
+        continuum: None,
+        starts: 0,
+    };
     for batch in starts.chunks(options.batch.max(1)) {
         search.run(batch);
     }
@@ -214,7 +228,8 @@ pub fn find(
     let Search { known, troughs, continuum, starts, .. } = search;
     let mut slow: Vec<SlowPoint> = troughs.into_iter().map(|trough| trough.point).collect();
     slow.sort_by(|a, b| a.q.total_cmp(&b.q));
-    let points: Result<Vec<FixedPoint>> = known.into_par_iter().map(|known| described(system, known)).collect();
+    let points: Result<Vec<FixedPoint>> =
+        known.into_par_iter().map(|known| described(system, known, options.vectors)).collect();
     let mut points = points?;
     points.sort_by(|a, b| a.index.cmp(&b.index).then(a.state.partial_cmp(&b.state).expect("finite states")));
     Ok(FixedPoints {
@@ -230,18 +245,23 @@ pub fn find(
     })
 }
 
-fn described(system: &dyn System, known: Known) -> Result<FixedPoint> {
-    let spectrum = Spectrum::new(system, &known.state)?;
+fn described(system: &dyn System, known: Known, vectors: bool) -> Result<FixedPoint> {
+    let spectrum = if vectors {
+        Spectrum::new(system, &known.state)?
+    } else {
+        Spectrum::values_alone(system, &known.state)?
+    };
     let stable = spectrum.values.iter().all(|value| match system.kind() {
         Kind::Map => value.norm() < 1.0,
         Kind::Flow => value.re < 0.0,
     });
+    let corner = is_corner(system, &known.state);
     Ok(FixedPoint {
         residual: known.residual,
         index: spectrum.unstable,
         stable,
-        sign: known.lu.sign_of_negative(),
-        corner: is_corner(system, &known.state),
+        sign: if corner { 0 } else { known.lu.sign_of_negative() },
+        corner,
         degenerate: known.degenerate,
         spectrum,
         state: known.state,
@@ -278,7 +298,8 @@ impl Search<'_> {
             return 0;
         }
         self.starts += batch.len();
-        let run = |start: &Vec<f64>| newton::run(self.system, start, self.options.clip, &self.known, &self.troughs);
+        let run =
+            |start: &Vec<f64>| newton::run(self.system, start, self.options.clip, &self.known, &self.troughs);
         let ends: Vec<End> = batch.par_iter().map(run).collect();
         let mut new = 0;
         for end in ends {

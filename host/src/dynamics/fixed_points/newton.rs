@@ -4,9 +4,7 @@ use std::iter::zip;
 
 use faer::Mat;
 
-use super::lu::{
-    Lu, distance, gram, largest, residual_jacobian, square, square_distance, transposed_times,
-};
+use super::lu::{Lu, distance, gram, largest, residual_jacobian, square, square_distance, transposed_times};
 use super::slow::Trough;
 use crate::dynamics::System;
 
@@ -126,7 +124,7 @@ impl<'a> Iterate<'a> {
         for _ in 0..12 {
             let next = self.moved(&lu.step(&self.r), 1.0);
             let (new, old) = (largest(&next.r), largest(&self.r));
-            if !(new <= CONTRACTION * old) {
+            if new.is_nan() || new > CONTRACTION * old {
                 return;
             }
             *self = next;
@@ -149,7 +147,8 @@ impl<'a> Iterate<'a> {
 
     /// The point if the residual is small enough, polished.
     pub(super) fn accepted(mut self) -> Option<Known> {
-        if !(largest(&self.r) <= ACCEPTED) {
+        let size = largest(&self.r);
+        if size.is_nan() || size > ACCEPTED {
             return None;
         }
         let jacobian = residual_jacobian(self.system, &self.x);
@@ -162,7 +161,8 @@ impl<'a> Iterate<'a> {
                 break;
             }
             let next = self.moved(&lu.step(&self.r), 1.0);
-            if !(largest(&next.r) < largest(&self.r)) {
+            let size = largest(&next.r);
+            if size.is_nan() || size >= largest(&self.r) {
                 break;
             }
             self = next;

@@ -126,7 +126,7 @@ fn hessian(system: &dyn System, at: &Iterate<'_>, jacobian: &Mat<f64>) -> Mat<f6
 fn slow_point(system: &dyn System, at: Iterate<'_>) -> Minimum {
     let jacobian = residual_jacobian(system, &at.x);
     let gradient = flatness(&jacobian, &transposed_times(&jacobian, &at.r), &at.r);
-    if !(gradient <= FLAT && largest(&at.r) > 1e3 * ACCEPTED) {
+    if gradient.is_nan() || gradient > FLAT || largest(&at.r) <= 1e3 * ACCEPTED {
         return Minimum::None;
     }
     let hessian = hessian(system, &at, &jacobian);
@@ -134,7 +134,7 @@ fn slow_point(system: &dyn System, at: Iterate<'_>) -> Minimum {
         return Minimum::None;
     };
     let (curvature, most) = (values[0], values[values.len() - 1]);
-    if !(curvature > 1e-10 * most) {
+    if curvature.is_nan() || curvature <= 1e-10 * most {
         return Minimum::None;
     }
     let q = 0.5 * square(&at.r);

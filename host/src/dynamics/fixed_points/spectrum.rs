@@ -5,7 +5,7 @@ use std::iter::zip;
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd;
-use faer::{Mat, Par, c64};
+use faer::{Mat, Par, Spec, c64};
 
 use crate::dynamics::{Kind, System};
 use crate::{Error, Result};
@@ -29,18 +29,26 @@ pub struct Spectrum {
 }
 
 impl Spectrum {
-    /// The spectrum of a system at x.
+    /// The spectrum of a system at x, with its eigenvectors.
     ///
     /// # Errors
     /// The eigenvalues do not converge, or the Jacobian is not finite.
     pub fn new(system: &dyn System, x: &[f64]) -> Result<Self> {
+        Self::with(system, x, true)
+    }
+
+    /// The eigenvalues alone, in two thirds of the time; R and L are n × 0.
+    ///
+    /// # Errors
+    /// As [`Spectrum::new`].
+    pub fn values_alone(system: &dyn System, x: &[f64]) -> Result<Self> {
+        Self::with(system, x, false)
+    }
+
+    fn with(system: &dyn System, x: &[f64], vectors: bool) -> Result<Self> {
         let n = x.len();
         let mut jacobian = Mat::zeros(n, n);
         system.jacobian(x, jacobian.as_mut());
-        let (mut re, mut im) = (Diag::zeros(n), Diag::zeros(n));
-        let (mut left, mut right) = (Mat::zeros(n, n), Mat::zeros(n, n));
-        let both = evd::ComputeEigenvectors::Yes;
-        let scratch = evd::evd_scratch::<f64>(n, both, both, Par::Seq, Default::default());
         let refuse = || Error::Numeric {
             what: "eigenvalues at a fixed point".into(),
             reason: "no convergence; are all weights finite?".into(),
@@ -48,31 +56,37 @@ impl Spectrum {
         if !(0..n).all(|j| jacobian.col_as_slice(j).iter().all(|x| x.is_finite())) {
             return Err(refuse());
         }
+        let asked = if vectors { evd::ComputeEigenvectors::Yes } else { evd::ComputeEigenvectors::No };
+        let columns = if vectors { n } else { 0 };
+        let (mut re, mut im) = (Diag::zeros(n), Diag::zeros(n));
+        let (mut left, mut right) = (Mat::zeros(n, columns), Mat::zeros(n, columns));
+        let scratch = evd::evd_scratch::<f64>(n, asked, asked, Par::Seq, Spec::default());
         evd::evd_real(
             jacobian.as_ref(),
             re.as_mut(),
             im.as_mut(),
-            Some(left.as_mut()),
-            Some(right.as_mut()),
+            vectors.then(|| left.as_mut()),
+            vectors.then(|| right.as_mut()),
             Par::Seq,
             MemStack::new(&mut MemBuffer::new(scratch)),
-            Default::default(),
+            Spec::default(),
         )
         .map_err(|_| refuse())?;
         let kind = system.kind();
         let all: Vec<c64> = (0..n).map(|k| c64::new(re[k], im[k])).collect();
+        let sizes: Vec<f64> = all.iter().map(|&value| growth(kind, value)).collect();
         let mut order: Vec<usize> = (0..n).collect();
-        let size = |k: usize| growth(kind, all[k]);
-        order.sort_by(|&a, &b| size(b).total_cmp(&size(a)).then(all[b].im.total_cmp(&all[a].im)));
-        let (mut l, mut r) = (Mat::zeros(n, n), Mat::zeros(n, n));
-        for (to, &k) in order.iter().enumerate() {
-            vector(&right, k, all[k].im, r.col_as_slice_mut(to));
-            vector(&left, k, all[k].im, l.col_as_slice_mut(to));
+        order.sort_by(|&a, &b| sizes[b].total_cmp(&sizes[a]).then(im[b].total_cmp(&im[a])));
+        let (mut l, mut r) = (Mat::zeros(n, columns), Mat::zeros(n, columns));
+        for (to, &k) in order[..columns].iter().enumerate() {
+            vector(&right, k, im[k], r.col_as_slice_mut(to));
+            vector(&left, k, im[k], l.col_as_slice_mut(to));
             scale(l.col_as_slice_mut(to), r.col_as_slice_mut(to));
         }
         let values: Vec<c64> = order.iter().map(|&k| all[k]).collect();
-        let time_constants = values.iter().map(|&value| -1.0 / rate(kind, value)).collect();
-        let unstable = values.iter().filter(|&&value| rate(kind, value) > 0.0).count();
+        let rates: Vec<f64> = values.iter().map(|&value| rate(kind, value)).collect();
+        let time_constants = rates.iter().map(|rate| -1.0 / rate).collect();
+        let unstable = rates.iter().filter(|&&rate| rate > 0.0).count();
         Ok(Self { jacobian, values, right: r, left: l, time_constants, unstable })
     }
 }
@@ -106,10 +120,12 @@ fn vector(columns: &Mat<f64>, k: usize, im: f64, out: &mut [c64]) {
 
 /// Scales r to length 1 and l to lᴴ r = 1.
 fn scale(l: &mut [c64], r: &mut [c64]) {
-    let length = |v: &[c64]| v.iter().map(|v| v.norm_sqr()).sum::<f64>().sqrt();
+    let length = |v: &[c64]| v.iter().map(c64::norm_sqr).sum::<f64>().sqrt();
     let (by_l, by_r) = (1.0 / length(l), 1.0 / length(r));
     let product = zip(&*l, &*r).map(|(l, r)| l.conj() * r).sum::<c64>() * by_l * by_r;
     let turned = if product.norm() > 1e-14 { product.conj().inv() } else { c64::new(1.0, 0.0) };
-    l.iter_mut().for_each(|l| *l = *l * turned * by_l);
-    r.iter_mut().for_each(|r| *r *= by_r);
+    for (l, r) in zip(l, r) {
+        *l = *l * turned * by_l;
+        *r *= by_r;
+    }
 }

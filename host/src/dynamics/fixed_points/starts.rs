@@ -63,6 +63,23 @@ pub fn of_network(network: &Network, u: &[f64], spread: f64, seed: u64) -> Resul
     Ok(trajectories(spread, seed, rnn.dimension(), |rng, x| advance(&drive(rng), x)))
 }
 
+/// Trajectories of `steps` states from Gaussian states of standard deviation `spread`, to be drawn; each ends where it is
+/// not finite.
+#[must_use]
+pub fn paths(system: &dyn System, spread: f64, count: usize, steps: usize, seed: u64) -> Vec<Vec<Vec<f64>>> {
+    let path = |k: usize| {
+        let mut rng = generator(seed, k as u64);
+        let mut x: Vec<f64> = (0..system.dimension()).map(|_| gaussian(&mut rng, spread)).collect();
+        let next = |_: usize| {
+            let now = x.clone();
+            advance_once(system, &mut x);
+            now
+        };
+        (0..steps).map(next).take_while(|x| x.iter().all(|x| x.is_finite())).collect()
+    };
+    (0..count).into_par_iter().map(path).collect()
+}
+
 /// Starts at Gaussian states, and what `advance` makes of them again and again.
 fn trajectories(
     spread: f64,
@@ -126,7 +143,9 @@ pub(super) fn mixtures(pool: &[&[f64]], count: usize, noise: f64, seed: u64, rou
         }
         // Noise of many sizes finds points near the mixtures and away from them.
         let size: f64 = Exp1.sample(&mut rng);
-        x.iter_mut().for_each(|x| *x += gaussian(&mut rng, noise * size));
+        for x in &mut x {
+            *x += gaussian(&mut rng, noise * size);
+        }
         x
     };
     (0..count).map(mixture).collect()
