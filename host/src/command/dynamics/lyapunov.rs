@@ -13,8 +13,10 @@ use crate::format::network::load;
 use crate::network::Network;
 use crate::report::{dynamics, figures};
 
-/// Starts and steps of the trajectories whose states have an intrinsic dimension; of which every fifth state counts.
-const SEEN: (usize, usize, usize) = (40, 200, 5);
+/// Starts of the trajectories whose states have an intrinsic dimension.
+const STARTS: usize = 40;
+/// So many steps of them are thrown away, then every fifth state of as many counts.
+const SEEN: usize = 100;
 
 /// A network under a held input, and where its trajectories start.
 #[derive(clap::Args)]
@@ -115,11 +117,11 @@ pub fn run(args: &Args) -> Result<()> {
         seed: args.held.seed,
         ..Settings::default()
     };
-    let starts = args.held.starts(&network, SEEN.0);
+    let starts = args.held.starts(&network, STARTS);
     let watch = watch((args.transient + args.steps) as u64, "steps")?;
     let found = spectrum(&rnn, starts.col_as_slice(0), &settings, &watch)?;
     watch.bar.finish_and_clear();
-    let states = visited(&rnn, &starts, SEEN.1, SEEN.2, dt)?;
+    let states = visited(&rnn, &visited(&rnn, &starts, SEEN, SEEN, dt)?, SEEN, 5, dt)?;
     let size = intrinsic(&states)?;
     if let Some(folder) = &args.figures {
         figures::write(folder, &[dynamics::lyapunov::convergence(&found, unit(&rnn))])?;
@@ -155,10 +157,9 @@ fn print(rnn: &Rnn, found: &Spectrum, size: &Intrinsic) {
         say!("Kaplan-Yorke dimension above {}; more --exponents?", found.exponents.len());
     }
     let local = size.local.map_or("-".into(), |local| local.median.to_string());
+    let (from, to, ratio) = (SEEN, 2 * SEEN, size.participation_ratio);
     say!(
-        "states of {} random starts: participation ratio {:.2}, local dimension {local}",
-        SEEN.0,
-        size.participation_ratio
+        "steps {from} to {to} of {STARTS} random starts: participation ratio {ratio:.2}, local dimension {local}"
     );
 }
 
