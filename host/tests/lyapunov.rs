@@ -358,6 +358,9 @@ fn the_flip_flop_field_and_basins_are_those_of_the_reference() {
     println!("flip-flop: FTLE differs by at most {worst:.1e}, {other} of 2500 points in another basin");
     assert!(worst < 1e-9);
     assert_eq!(other, 0);
+    // The same bits on one core.
+    let one = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    assert_eq!(one.install(|| field(&rnn, &plane, 20, 1.0, &Watch::default())).unwrap().values, found.values);
     // On a finer grid, as in the notes.
     let fine = Plane { size: [200, 200], ..plane };
     let found = field(&rnn, &fine, 20, 1.0, &Watch::default()).unwrap();
@@ -497,5 +500,63 @@ fn speed() {
         println!(
             "FTLE 200 × 200 × 100 steps, n = 100, {form:?}: {time:.2} s of all cores, {wall:.2} s on the clock"
         );
+    }
+}
+
+#[derive(clap::Parser)]
+enum Command {
+    Lyapunov(tinyfold::command::dynamics::lyapunov::Args),
+    Ftle(tinyfold::command::dynamics::ftle::Args),
+}
+
+fn command(arguments: &[&str]) -> tinyfold::Result<()> {
+    match <Command as clap::Parser>::try_parse_from([&["tinyfold"], arguments].concat()).unwrap() {
+        Command::Lyapunov(args) => tinyfold::command::dynamics::lyapunov::run(&args),
+        Command::Ftle(args) => tinyfold::command::dynamics::ftle::run(&args),
+    }
+}
+
+#[test]
+fn commands_print_tables_and_draw_figures() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = std::env::var("KEEP").map_or(folder.path().to_owned(), Into::into);
+    let saved = |name: &str| {
+        let path = folder.join(format!("{name}.safetensors"));
+        tinyfold::format::network::save(&path, &dynamics::network(name)).unwrap();
+        path.display().to_string()
+    };
+    let flipflop = saved("flipflop_tanh_n64");
+    let to = folder.display().to_string();
+    let short = ["--steps", "500", "--transient", "200", "--figures", &to];
+    command(&[&["lyapunov", &flipflop], &short[..]].concat()).unwrap();
+    command(&["lyapunov", &flipflop, "--steps", "20", "--exponents", "1", "--json"]).unwrap();
+    command(&["ftle", &flipflop, "--steps", "20", "--size", "40", "--figures", &to]).unwrap();
+    for name in ["lyapunov.png", "lyapunov.svg", "ftle.png", "ftle.svg"] {
+        assert!(std::fs::metadata(folder.join(name)).unwrap().len() > 10_000, "{name}");
+    }
+    let wrong = command(&["lyapunov", &flipflop, "--input", "1,2"]).unwrap_err().to_string();
+    assert!(wrong.contains("input") && wrong.contains('3'), "{wrong}");
+    let wrong = command(&["ftle", &flipflop, "--range", "1,2,3"]).unwrap_err().to_string();
+    assert!(wrong.contains("--range"), "{wrong}");
+}
+
+/// Prints, and asserts nothing: the field and basins of the network for context-dependent decisions.
+#[test]
+#[ignore = "takes minutes"]
+fn a_decision_network_has_ridges_on_its_basin_boundary() {
+    let folder = std::env::var("KEEP").map_or(std::env::temp_dir(), Into::into);
+    let path = folder.join("mante.safetensors");
+    tinyfold::format::network::save(&path, &dynamics::network("mante_tanh_n100_graded")).unwrap();
+    let (path, to) = (path.display().to_string(), folder.display().to_string());
+    for input in ["0,0,1,0", "0,0,0,1"] {
+        let start = cpu();
+        let to = format!("{to}/mante-{}", &input[4..5]);
+        for steps in ["100", "1000"] {
+            let plane =
+                ["--as", "map", "--input", input, "--size", "100", "--steps", steps, "--figures", &to];
+            command(&[&["ftle", &path], &plane[..]].concat()).unwrap();
+        }
+        println!("{input}: {:.1} s of all cores", cpu() - start);
+        command(&["lyapunov", &path, "--input", input, "--figures", &to]).unwrap();
     }
 }

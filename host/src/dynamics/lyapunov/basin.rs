@@ -86,7 +86,7 @@ pub fn basins<S: Bundle + ?Sized>(
 ) -> Result<Basins> {
     let n = system.dimension();
     let fits = plane.origin.len() == n && attractors.iter().all(|attractor| attractor.len() == n);
-    require(fits, "plane and attractors", &format!("in {n} dimensions"), "another number of dimensions")?;
+    require(fits, "plane and attractors", format!("in {n} dimensions"), "another number of dimensions")?;
     require(!attractors.is_empty(), "attractors", "at least one", "none")?;
     check(dt, tolerance)?;
     let reached = |x: &[f64], _: &[f64]| {
@@ -113,7 +113,7 @@ pub fn settled<S: Bundle + ?Sized>(
     watch: &Watch,
 ) -> Result<Vec<Vec<f64>>> {
     let n = system.dimension();
-    require(starts.nrows() == n, "starts", &format!("{n} numbers each"), &starts.nrows().to_string())?;
+    require(starts.nrows() == n, "starts", format!("{n} numbers each"), starts.nrows().to_string())?;
     check(dt, tolerance)?;
     let at_rest = |x: &[f64], before: &[f64]| {
         zip(x, before).all(|(x, before)| (x - before).abs() <= tolerance * dt).then_some(0)
@@ -130,8 +130,8 @@ pub fn settled<S: Bundle + ?Sized>(
 }
 
 fn check(dt: f64, tolerance: f64) -> Result<()> {
-    require(dt > 0.0 && dt.is_finite(), "dt", "a time above 0", &dt.to_string())?;
-    require(tolerance > 0.0, "tolerance", "above 0", &tolerance.to_string())
+    require(dt > 0.0 && dt.is_finite(), "dt", "a time above 0", dt.to_string())?;
+    require(tolerance > 0.0, "tolerance", "above 0", tolerance.to_string())
 }
 
 /// The states that trajectories go through, n × (count · kept): of every start (n × count) every `every`-th state.
@@ -148,7 +148,7 @@ pub fn visited<S: Bundle + ?Sized>(
     dt: f64,
 ) -> Result<Mat<f64>> {
     let n = system.dimension();
-    require(starts.nrows() == n, "starts", &format!("{n} numbers each"), &starts.nrows().to_string())?;
+    require(starts.nrows() == n, "starts", format!("{n} numbers each"), starts.nrows().to_string())?;
     require(every > 0, "every", "at least 1", "0")?;
     check(dt, 1.0)?;
     let flow = (system.kind() == Kind::Flow).then_some(dt);

@@ -93,14 +93,9 @@ pub fn field<S: Bundle + ?Sized>(
     watch: &Watch,
 ) -> Result<Field> {
     let n = system.dimension();
-    require(
-        plane.origin.len() == n,
-        "plane",
-        &format!("in {n} dimensions"),
-        &plane.origin.len().to_string(),
-    )?;
+    require(plane.origin.len() == n, "plane", format!("in {n} dimensions"), plane.origin.len().to_string())?;
     require(steps > 0, "steps", "at least 1", "0")?;
-    require(dt > 0.0 && dt.is_finite(), "dt", "a time above 0", &dt.to_string())?;
+    require(dt > 0.0 && dt.is_finite(), "dt", "a time above 0", dt.to_string())?;
     let flow = (system.kind() == Kind::Flow).then_some(dt);
     let time = steps as f64 * dt;
     let blocks: Vec<usize> = (0..plane.count()).step_by(BLOCK).collect();

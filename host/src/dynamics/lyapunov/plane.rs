@@ -57,8 +57,8 @@ impl Plane {
             require(
                 vector.len() == n,
                 "vectors of the plane",
-                &format!("{n} numbers"),
-                &vector.len().to_string(),
+                format!("{n} numbers"),
+                vector.len().to_string(),
             )?;
         }
         for (low, high) in ranges {
@@ -70,12 +70,14 @@ impl Plane {
                 &found,
             )?;
         }
-        require(size.iter().all(|&size| size > 1), "size of the grid", "at least 2", &format!("{size:?}"))?;
+        require(size.iter().all(|&size| size > 1), "size of the grid", "at least 2", format!("{size:?}"))?;
         let [mut first, mut second] = along;
         let length = dot(&second, &second).sqrt();
         let unit = |v: &mut Vec<f64>| {
             let length = dot(v, v).sqrt();
-            v.iter_mut().for_each(|v| *v /= length);
+            for v in v.iter_mut() {
+                *v /= length;
+            }
         };
         unit(&mut first);
         for _ in 0..2 {
@@ -100,7 +102,7 @@ impl Plane {
             n > 1 && count > 2,
             "states for a plane",
             "at least 3 of dimension 2",
-            &format!("{count} of {n}"),
+            format!("{count} of {n}"),
         )?;
         let (variances, axes) = principal_axes(states.as_ref())?;
         let apart = variances[1] > 1e-20 * variances[0];
@@ -112,15 +114,23 @@ impl Plane {
         )?;
         let mean = (0..n).map(|i| states.row(i).iter().sum::<f64>() / count as f64).collect();
         let axes = [0, 1].map(|k| axes.col_as_slice(k).to_vec());
-        let mut plane = Self::new(mean, axes, [(0.0, 1.0); 2], size)?;
-        let places: Vec<[f64; 2]> = (0..count).map(|t| plane.coordinates(states.col_as_slice(t))).collect();
-        plane.ranges = [0, 1].map(|k| {
+        Self::new(mean, axes, [(0.0, 1.0); 2], size)?.around(states)
+    }
+
+    /// The same plane with the ranges of states (n × m) and a margin around them.
+    ///
+    /// # Errors
+    /// The states differ in no coordinate along e_1, or along e_2.
+    pub fn around(self, states: &Mat<f64>) -> Result<Self> {
+        let places: Vec<[f64; 2]> =
+            (0..states.ncols()).map(|t| self.coordinates(states.col_as_slice(t))).collect();
+        let ranges = [0, 1].map(|k| {
             let ends =
                 places.iter().fold((f64::MAX, f64::MIN), |(a, b), place| (a.min(place[k]), b.max(place[k])));
             let margin = MARGIN * (ends.1 - ends.0);
             (ends.0 - margin, ends.1 + margin)
         });
-        Ok(plane)
+        Self::new(self.origin, self.axes, ranges, self.size)
     }
 
     /// Number of points.

@@ -92,14 +92,14 @@ impl<S: System + ?Sized, const N: usize> Frame for Small<'_, S, N> {
 
 /// Twice, which is enough for orthogonality to rounding; a vector in the span of those before it is replaced.
 fn gram_schmidt<const N: usize>(q: &mut Square<N>, logs: &mut [f64; N]) {
-    for k in 0..N {
+    for (k, log) in logs.iter_mut().enumerate() {
         let (before, rest) = q.split_at_mut(k);
         let size = norm(&rest[0]);
         project(&mut rest[0], before);
         let mut length = norm(&rest[0]);
-        logs[k] = length.ln();
+        *log = length.ln();
         if length <= 16.0 * f64::EPSILON * size {
-            logs[k] = f64::NEG_INFINITY;
+            *log = f64::NEG_INFINITY;
             // One of N axes is at least 1 / sqrt(N) outside the span of fewer than N vectors.
             for axis in 0..N {
                 rest[0] = std::array::from_fn(|i| f64::from(u8::from(i == axis)));

@@ -134,13 +134,13 @@ pub fn spectrum<S: System + ?Sized>(
 ) -> Result<Spectrum> {
     let n = system.dimension();
     let count = settings.exponents.unwrap_or(n);
-    require(start.len() == n, "start", &format!("{n} numbers"), &start.len().to_string())?;
-    require((1..=n).contains(&count), "exponents", &format!("from 1 to n = {n}"), &count.to_string())?;
+    require(start.len() == n, "start", format!("{n} numbers"), start.len().to_string())?;
+    require((1..=n).contains(&count), "exponents", format!("from 1 to n = {n}"), count.to_string())?;
     require(settings.steps > 0, "steps", "at least 1", "0")?;
-    require(settings.batches > 1, "batches", "at least 2", &settings.batches.to_string())?;
+    require(settings.batches > 1, "batches", "at least 2", settings.batches.to_string())?;
     require(settings.every != Some(0), "steps between two QR", "at least 1", "0")?;
     let timed = settings.dt > 0.0 && settings.dt.is_finite();
-    require(timed, "dt", "a time above 0", &settings.dt.to_string())?;
+    require(timed, "dt", "a time above 0", settings.dt.to_string())?;
     let flow = (system.kind() == Kind::Flow).then_some(settings.dt);
     match n {
         1 => follow(&mut Small::<S, 1>::new(system, start, flow), count, settings, watch),
@@ -243,7 +243,9 @@ fn summary(
         .collect();
     let mut order: Vec<usize> = (0..moments.len()).collect();
     order.sort_by(|&a, &b| moments[b].0.total_cmp(&moments[a].0));
-    convergence.iter_mut().for_each(|(_, values)| *values = order.iter().map(|&i| values[i]).collect());
+    for (_, values) in &mut convergence {
+        *values = order.iter().map(|&i| values[i]).collect();
+    }
     let (exponents, errors): (Vec<f64>, Vec<f64>) = order.iter().map(|&i| moments[i]).unzip();
     let clear = |(&value, &error): (&f64, &f64)| if value.abs() <= 2.0 * error { 0.0 } else { value };
     let cleared: Vec<f64> = exponents.iter().zip(&errors).map(clear).collect();

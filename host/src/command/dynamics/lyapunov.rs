@@ -1,0 +1,180 @@
+//! `tinyfold dynamics lyapunov`.
+
+use std::path::PathBuf;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::Result;
+use crate::command::{say, train};
+use crate::dynamics::lyapunov::{Intrinsic, Settings, Spectrum, Watch, intrinsic, spectrum, spread, visited};
+use crate::dynamics::{Kind, Rnn};
+use crate::format::network::load;
+use crate::network::Network;
+use crate::report::{dynamics, figures};
+
+/// Starts of the trajectories whose states have an intrinsic dimension.
+const STARTS: usize = 40;
+/// So many steps of them are thrown away, then every fifth state of as many counts.
+const SEEN: usize = 100;
+
+/// A network under a held input, and where its trajectories start.
+#[derive(clap::Args)]
+pub struct Held {
+    /// The network.
+    network: PathBuf,
+    /// Held input in network units, one number an input [default: all 0].
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
+    input: Option<Vec<f64>>,
+    /// As a map or as a flow [default: flow with leak, alpha < 1, else map].
+    #[arg(long = "as", value_enum)]
+    kind: Option<Kind>,
+    /// RK4 step of a flow, in time constants.
+    #[arg(long, default_value_t = 0.1)]
+    dt: f64,
+    /// Standard deviation of random starts about the initial state.
+    #[arg(long, default_value_t = 1.0)]
+    spread: f64,
+    /// Seed of random starts and tangent vectors.
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+impl Held {
+    /// The network, as a system, and the time of a step in time constants.
+    ///
+    /// # Errors
+    /// The file cannot be read; another number of inputs.
+    pub fn load(&self) -> Result<(Network, Rnn, f64)> {
+        let network = load(&self.network)?;
+        let kind = self.kind.unwrap_or(if network.alpha < 1.0 { Kind::Flow } else { Kind::Map });
+        let none = vec![0.0; network.input.ncols()];
+        let rnn = Rnn::new(&network, self.input.as_ref().unwrap_or(&none), kind)?;
+        let dt = if kind == Kind::Flow { self.dt } else { network.alpha };
+        Ok((network, rnn, dt))
+    }
+
+    /// Random states, n × count.
+    #[must_use]
+    pub fn starts(&self, network: &Network, count: usize) -> faer::Mat<f64> {
+        spread(&network.initial, self.spread, count, self.seed)
+    }
+}
+
+/// The unit of time of a network as a map or flow.
+#[must_use]
+pub fn unit(rnn: &Rnn) -> &'static str {
+    if rnn.kind == Kind::Map && rnn.alpha == 1.0 { "step" } else { "time constant" }
+}
+
+/// A progress bar, and Ctrl-C.
+///
+/// # Errors
+/// The signal cannot be caught.
+pub fn watch(length: u64, of: &str) -> Result<Watch> {
+    let template = format!("{{bar:40}} {{pos}}/{{len}} {of} {{elapsed}}");
+    let style = ProgressStyle::with_template(&template).expect("a valid template");
+    Ok(Watch { bar: ProgressBar::new(length).with_style(style), stop: train::interrupted()? })
+}
+
+/// Lyapunov exponents with their errors, Kaplan-Yorke and intrinsic dimension.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example: tinyfold dynamics lyapunov runs/net.safetensors --input 0,0,1,0 --exponents 20"
+)]
+pub struct Args {
+    /// The network and its input.
+    #[command(flatten)]
+    held: Held,
+    /// Steps that count.
+    #[arg(long, default_value_t = 20_000)]
+    steps: usize,
+    /// Steps thrown away first.
+    #[arg(long, default_value_t = 2000)]
+    transient: usize,
+    /// How many of the largest exponents, at most n.
+    #[arg(long, default_value_t = 10)]
+    exponents: usize,
+    /// Draw the figure lyapunov into this folder, as SVG and PNG.
+    #[arg(long, value_name = "DIR")]
+    figures: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// As [`Held::load`] and [`spectrum`]; a file that cannot be written.
+pub fn run(args: &Args) -> Result<()> {
+    let (network, rnn, dt) = args.held.load()?;
+    let settings = Settings {
+        exponents: Some(args.exponents.min(rnn.drive.len())),
+        transient: args.transient,
+        steps: args.steps,
+        dt,
+        seed: args.held.seed,
+        ..Settings::default()
+    };
+    let starts = args.held.starts(&network, STARTS);
+    let watch = watch((args.transient + args.steps) as u64, "steps")?;
+    let found = spectrum(&rnn, starts.col_as_slice(0), &settings, &watch)?;
+    watch.bar.finish_and_clear();
+    let states = visited(&rnn, &visited(&rnn, &starts, SEEN, SEEN, dt)?, SEEN, 5, dt)?;
+    let size = intrinsic(&states)?;
+    if let Some(folder) = &args.figures {
+        figures::write(folder, &[dynamics::lyapunov::convergence(&found, unit(&rnn))])?;
+    }
+    if args.json {
+        let all = json!({ "schema": 1, "kind": rnn.kind, "unit": unit(&rnn), "spectrum": found, "intrinsic": size });
+        say!("{}", serde_json::to_string_pretty(&all).expect("plain data becomes JSON"));
+        return Ok(());
+    }
+    print(&rnn, &found, &size);
+    if let Some(folder) = &args.figures {
+        say!("figure in {}", folder.display());
+    }
+    Ok(())
+}
+
+fn print(rnn: &Rnn, found: &Spectrum, size: &Intrinsic) {
+    let (n, unit) = (rnn.drive.len(), unit(rnn));
+    let kind = if rnn.kind == Kind::Map { "map" } else { "flow" };
+    let time = if unit == "step" { String::new() } else { format!(" of {:.0} {unit}s", found.time) };
+    say!("n = {n}, {kind}, {} steps{time}, QR every {} steps", found.steps, found.every);
+    say!("  exponent   1 / {unit:<14} standard error");
+    for (k, (value, error)) in found.exponents.iter().zip(&found.errors).enumerate() {
+        say!("  {:<8}{value:>12.5}          {error:>12.1e}", k + 1);
+    }
+    say!("{}", verdict(found));
+    if found.drift.abs() > 3.0 && 2.0 * found.errors[0] > 1e-4 {
+        say!("not stationary: the first exponent changes between both halves; a longer --transient?");
+    }
+    if let Some(dimension) = found.kaplan_yorke {
+        say!("Kaplan-Yorke dimension {dimension:.3}");
+    } else {
+        say!("Kaplan-Yorke dimension above {}; more --exponents?", found.exponents.len());
+    }
+    let local = size.local.map_or("-".into(), |local| local.median.to_string());
+    let (from, to, ratio) = (SEEN, 2 * SEEN, size.participation_ratio);
+    say!(
+        "steps {from} to {to} of {STARTS} random starts: participation ratio {ratio:.2}, local dimension {local}"
+    );
+}
+
+/// What the largest exponent says.
+fn verdict(found: &Spectrum) -> String {
+    let (value, error) = (found.exponents[0], found.errors[0]);
+    if value.abs() <= (3.0 * error).max(1e-4) {
+        "largest exponent 0 within its error: a cycle of a flow, a torus, or a line or ring of rest states"
+            .into()
+    } else if value > 0.0 {
+        format!("largest exponent above 0 by {:.0} standard errors: chaos", value / error)
+    } else {
+        format!(
+            "largest exponent below 0: a stable state, or a stable cycle of a map; nearby states meet at rate {:.4}",
+            -value
+        )
+    }
+}

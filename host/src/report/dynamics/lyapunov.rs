@@ -1,0 +1,173 @@
+//! The figures of Lyapunov exponents and of fields of finite-time exponents.
+
+use std::iter::zip;
+use std::sync::Arc;
+
+use kuva::plot::heatmap::{ColorMap, Heatmap};
+use kuva::plot::{BandPlot, LegendPosition, ScatterPlot};
+use kuva::render::annotations::ReferenceLine;
+use kuva::render::layout::Layout;
+use kuva::render::plots::Plot;
+
+use crate::dynamics::lyapunov::{Basins, Field, Plane, Spectrum};
+use crate::report::figures::{Figure, GREY, colour, grid, layout, line};
+
+/// Exponents whose convergence is drawn.
+const SHOWN: usize = 4;
+
+/// The running means of the largest exponents with their errors, and all exponents.
+///
+/// unit: of time, in words.
+#[must_use]
+pub fn convergence(found: &Spectrum, unit: &str) -> Figure {
+    let mut plots = Vec::new();
+    let shown = found.exponents.iter().take(SHOWN).take_while(|value| value.is_finite()).count();
+    // The first points are far off and would make the rest a line.
+    let from = found.time / 20.0;
+    let points: Vec<&(f64, Vec<f64>)> = found.convergence.iter().filter(|point| point.0 >= from).collect();
+    for k in 0..shown {
+        let error = |time: f64| found.errors[k] * (found.time / time).sqrt();
+        let (times, means): (Vec<f64>, Vec<f64>) =
+            points.iter().map(|(time, means)| (*time, means[k])).unzip();
+        let ends = |sign: f64| {
+            zip(&times, &means).map(|(&time, mean)| mean + sign * error(time)).collect::<Vec<f64>>()
+        };
+        plots.push(Plot::Band(
+            BandPlot::new(times.clone(), ends(-1.0), ends(1.0)).with_color(colour(k)).with_opacity(0.2),
+        ));
+        let curve = line(zip(times, means).collect(), colour(k), 2.0);
+        plots.push(Plot::Line(curve.with_legend(format!("lambda {}", k + 1))));
+    }
+    let left = layout(&plots, &format!("time ({unit}s)"), &format!("exponent (1 / {unit})"))
+        .with_ticks(5)
+        .with_reference_line(ReferenceLine::horizontal(0.0).with_color(GREY))
+        .with_legend_position(LegendPosition::OutsideRightTop);
+    let finite = found.exponents.iter().enumerate().filter(|(_, value)| value.is_finite());
+    let all: Vec<(f64, f64)> = finite.map(|(k, &value)| (k as f64 + 1.0, value)).collect();
+    let last = all.len();
+    let marks = ScatterPlot::new().with_data(all).with_color(colour(0)).with_size(3.0);
+    let marks = marks.with_y_err(found.errors[..last].to_vec());
+    let plots_of_all = vec![Plot::Scatter(marks)];
+    let right = layout(&plots_of_all, "number of the exponent", &format!("exponent (1 / {unit})"))
+        .with_ticks(5)
+        .with_x_axis_min(0.0)
+        .with_x_axis_max(last as f64 + 1.0)
+        .with_x_tick_step((last as f64 / 5.0).ceil())
+        .with_reference_line(ReferenceLine::horizontal(0.0).with_color(GREY));
+    let dimension = found.kaplan_yorke.map_or_else(
+        || "above the number of exponents computed".to_owned(),
+        |dimension| format!("{dimension:.2}"),
+    );
+    let caption = format!(
+        "Lyapunov exponents along one trajectory of {:.0} {unit}s. Left: the largest, as mean over the time so far; shaded: one standard error, that of the end by batch means times sqrt(end / time). Right: all computed, with standard errors. Largest: {:.4} ± {:.4}. Kaplan-Yorke dimension: {dimension}.",
+        found.time, found.exponents[0], found.errors[0]
+    );
+    Figure { name: "lyapunov", caption, scene: grid(vec![(plots, left), (plots_of_all, right)], 340.0) }
+}
+
+/// The field on its plane with the basin boundary on it, and the basins with the attractors.
+#[must_use]
+pub fn field(plane: &Plane, field: &Field, basins: Option<(&Basins, &[Vec<f64>])>, unit: &str) -> Figure {
+    let [columns, _] = plane.size;
+    let cells = |value: &dyn Fn(usize) -> f64| -> Vec<Vec<f64>> {
+        let rows: Vec<usize> = (0..plane.count()).collect();
+        rows.chunks(columns).map(|row| row.iter().map(|&k| value(k)).collect()).collect()
+    };
+    // Half a cell more on all sides: cells lie around their points.
+    let [x, y] = [0, 1].map(|k| {
+        let (low, high) = plane.ranges[k];
+        let half = 0.5 * (high - low) / (plane.size[k] - 1) as f64;
+        (low - half, high + half)
+    });
+    let heat = |rows: Vec<Vec<f64>>, map: ColorMap| {
+        let map = Heatmap::new().with_data(rows).with_color_map(map).with_cell_size(1.02);
+        Plot::Heatmap(map.with_x_range(x.0, x.1).with_y_range(y.0, y.1))
+    };
+    let framed = |plots: &[Plot], title: &str| -> Layout {
+        layout(plots, "along e1", "along e2")
+            .with_ticks(5)
+            .with_title(title)
+            .with_x_axis_min(x.0)
+            .with_x_axis_max(x.1)
+            .with_y_axis_min(y.0)
+            .with_y_axis_max(y.1)
+    };
+    let least = field.values.iter().copied().filter(|value| value.is_finite()).fold(f64::MAX, f64::min);
+    let value = |k: usize| if field.values[k].is_finite() { field.values[k] } else { least };
+    let mut left = vec![heat(cells(&value), ColorMap::Viridis)];
+    let mut caption = format!(
+        "Finite-time Lyapunov exponents over {:.3} {unit}s (1 / {unit}) of the points of a plane through state space.",
+        field.time
+    );
+    let mut panels = Vec::new();
+    if let Some((basins, attractors)) = basins {
+        let edges = ScatterPlot::new().with_data(edges(plane, basins)).with_color("#ffffff").with_size(0.8);
+        left.push(Plot::Scatter(edges));
+        let count = attractors.len().max(1);
+        let label = |k: usize| basins.labels[k].map_or(-1.0, |label| label as f64);
+        let reached = basins.labels.iter().flatten().count();
+        let none = reached < basins.labels.len();
+        let mut right = vec![heat(cells(&label), of_basins(basins, none))];
+        let inside =
+            |place: &[f64; 2]| (0..2).all(|k| plane.ranges[k].0 <= place[k] && place[k] <= plane.ranges[k].1);
+        let places = attractors.iter().map(|attractor| plane.coordinates(attractor)).filter(inside);
+        let marks = ScatterPlot::new().with_data(places.map(|[a, b]| (a, b)).collect::<Vec<_>>());
+        right.push(Plot::Scatter(marks.with_color("#000000").with_size(4.0)));
+        let mut frame = framed(&right, "basins");
+        frame.show_colorbar = false;
+        panels.push((right, frame));
+        let share = basins.boundary_in_top(field, 0.05).map_or_else(
+            || "There is no basin boundary on it.".to_owned(),
+            |share| {
+                format!(
+                    "{:.0} % of the points at the basin boundary (white) are in the top 5 % of the field.",
+                    100.0 * share
+                )
+            },
+        );
+        caption += &format!(
+            " {share} Right: which of {count} attractors is reached; dots: the feet of attractors on the plane{}.",
+            if none { "; grey: none within the steps" } else { "" }
+        );
+    }
+    let frame = framed(&left, &format!("finite-time exponent (1 / {unit})"));
+    panels.insert(0, (left, frame));
+    Figure { name: "ftle", caption, scene: grid(panels, 380.0) }
+}
+
+/// The middles between neighbours that reach different attractors.
+fn edges(plane: &Plane, basins: &Basins) -> Vec<(f64, f64)> {
+    let [columns, rows] = plane.size;
+    let at = |axis: usize, index: f64| {
+        let (low, high) = plane.ranges[axis];
+        low + (high - low) * index / (plane.size[axis] - 1) as f64
+    };
+    let differ =
+        |a: usize, b: usize| matches!((basins.labels[a], basins.labels[b]), (Some(a), Some(b)) if a != b);
+    let mut edges = Vec::new();
+    for k in 0..columns * rows {
+        let (i, j) = (k % columns, k / columns);
+        if i + 1 < columns && differ(k, k + 1) {
+            edges.push((at(0, i as f64 + 0.5), at(1, j as f64)));
+        }
+        if j + 1 < rows && differ(k, k + columns) {
+            edges.push((at(0, i as f64), at(1, j as f64 + 0.5)));
+        }
+    }
+    edges
+}
+
+/// A colour for every attractor that is reached, grey for none.
+fn of_basins(basins: &Basins, none: bool) -> ColorMap {
+    const PALE: [&str; 8] =
+        ["#9ecae9", "#f4b183", "#a6d9b8", "#e6b8d4", "#f2e394", "#b5b1e0", "#d0b49f", "#c5e0dc"];
+    let labels: Vec<usize> = basins.labels.iter().flatten().copied().collect();
+    let (first, last) =
+        (labels.iter().min().copied().unwrap_or(0), labels.iter().max().copied().unwrap_or(0));
+    // The map is given values scaled to 0 .. 1.
+    let (low, high) = (if none { -1.0 } else { first as f64 }, last as f64);
+    ColorMap::Custom(Arc::new(move |at: f64| {
+        let label = (low + at * (high - low)).round();
+        if label < 0.0 { "#8c9199".into() } else { PALE[label as usize % PALE.len()].into() }
+    }))
+}
