@@ -3,9 +3,9 @@
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, Par};
 
+use crate::Result;
 use crate::dynamics::{Family, Kind};
 use crate::error::require;
-use crate::Result;
 
 /// The p-th iterate of a family of maps: its fixed points are the cycles whose period divides p.
 ///
