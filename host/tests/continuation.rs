@@ -180,6 +180,8 @@ fn branch_points_are_switched_at() {
     }
     // x = +-1 at mu = 1 on the other branch.
     let diagram = run(&pitchfork, &[(-0.8, &[0.0])], -1.0, 1.0);
+    let cubic = textbook()["pitchfork_flow"]["cubic"].as_f64().unwrap();
+    assert!((all(&diagram, Bifurcation::Pitchfork)[0].cubic.unwrap() - cubic).abs() < 1e-5);
     let ends = [0, diagram.branches[1].points.len() - 1].map(|k| diagram.branches[1].points[k].x[0]);
     near(ends[0] * ends[1], -1.0);
 }
@@ -209,6 +211,8 @@ fn hopf_of_a_flow_and_neimark_sacker_of_maps() {
     let point = only(&diagram, Bifurcation::Hopf);
     near(point.mu, 0.0);
     near(point.angle.unwrap(), reference["hopf_flow"]["hopf"]["omega"].as_f64().unwrap());
+    // dz/dt = (mu + i) z - |z|² z along a unit vector: |x|² = 2 |z|².
+    assert!((point.cubic.unwrap() + 2.0).abs() < 1e-5);
     check_index(&hopf, &diagram);
 
     // The linear part is all that counts at 0; theta = 1.1.
@@ -240,6 +244,7 @@ fn hopf_of_a_flow_and_neimark_sacker_of_maps() {
     let point = only(&diagram, Bifurcation::NeimarkSacker);
     near(point.mu, 0.0);
     near(point.angle.unwrap(), 1.1);
+    assert!((point.cubic.unwrap() + 2.0).abs() < 1e-5);
     check_index(&circle, &diagram);
 
     let delayed = family(
@@ -302,11 +307,14 @@ fn flips_folds_and_cycles_of_maps() {
     );
     let diagram = run(&flip, &[(-0.3, &[0.0])], -1.0, 1.0);
     near(only(&diagram, Bifurcation::Flip).mu, 0.0);
+    assert!((only(&diagram, Bifurcation::Flip).cubic.unwrap() + 1.0).abs() < 1e-5);
 
     let expected = &reference["logistic_map"];
     let number = |name: &str| expected[name].as_f64().unwrap();
     let diagram = run(&LOGISTIC, &[(2.3, &[0.55])], 1.5, 4.0);
     near(only(&diagram, Bifurcation::Flip).mu, number("flip1"));
+    // f''² / 4 + f''' / 6 = 9.
+    assert!((only(&diagram, Bifurcation::Flip).cubic.unwrap() + 9.0).abs() < 1e-5);
     check_index(&LOGISTIC, &diagram);
     for (period, from, name) in [(2, 3.2, "flip2"), (4, 3.5, "flip3")] {
         let map = Iterate::new(LOGISTIC, period).unwrap();
@@ -351,6 +359,40 @@ fn flips_folds_and_cycles_of_maps() {
     check_index(&map, &diagram);
     let cycle = map.orbit(&all(&diagram, Bifurcation::Flip)[0].x, number("flip2_a"));
     assert!((cycle[0][0] - cycle[1][0]).abs() > 0.1);
+}
+
+#[test]
+fn derivatives_of_an_iterate_are_those_of_finite_differences() {
+    let map = Iterate::new(HENON, 3).unwrap();
+    let (x, mu) = ([0.4, -0.2], 0.8);
+    let at = |x: &[f64], mu: f64| {
+        let mut out = vec![0.0; 2];
+        map.value(x, mu, &mut out);
+        out
+    };
+    let (mut jacobian, mut derivative) = (faer::Mat::zeros(2, 2), [0.0; 2]);
+    map.jacobian(&x, mu, jacobian.as_mut());
+    map.derivative(&x, mu, &mut derivative);
+    let h = 1e-6;
+    for i in 0..2 {
+        near(derivative[i], (at(&x, mu + h)[i] - at(&x, mu - h)[i]) / (2.0 * h));
+        for j in 0..2 {
+            let moved = |by: f64| {
+                let mut x = x;
+                x[j] += by;
+                at(&x, mu)[i]
+            };
+            near(jacobian[(i, j)], (moved(h) - moved(-h)) / (2.0 * h));
+        }
+    }
+    let orbit = map.orbit(&x, mu);
+    assert_eq!((orbit.len(), at(&x, mu)), (3, at_once(&orbit[2], mu)));
+}
+
+fn at_once(x: &[f64], mu: f64) -> Vec<f64> {
+    let mut out = vec![0.0; 2];
+    HENON.value(x, mu, &mut out);
+    out
 }
 
 /// h' = tanh(w h + b) in (b, w).

@@ -124,7 +124,7 @@ pub fn run(args: &Args) -> Result<()> {
     let settings = Settings::new(range.0, range.1);
     let follow = |family: &dyn Family| -> Result<Diagram> {
         let starts = if let Some(file) = &args.points {
-            given(file, args.at.unwrap_or(at), &path)?
+            given(file, args.at.unwrap_or(at), family)?
         } else {
             let values = args.values.max(1);
             let at = |k: usize| range.0 + (range.1 - range.0) * (k as f64 + 0.5) / values as f64;
@@ -234,7 +234,7 @@ fn parameter(args: &Args, network: &Network, base: &[f64], kind: Kind) -> Result
 }
 
 /// Starts from a file with `points: [{x: [...]}]`, each with its own `mu` if it has one.
-fn given(file: &FilePath, at: f64, path: &Path) -> Result<Vec<Start>> {
+fn given(file: &FilePath, at: f64, family: &dyn Family) -> Result<Vec<Start>> {
     #[derive(Deserialize)]
     struct File {
         points: Vec<Given>,
@@ -248,12 +248,12 @@ fn given(file: &FilePath, at: f64, path: &Path) -> Result<Vec<Start>> {
     let text = std::fs::read(file).map_err(Error::file(file, "read"))?;
     let found: File = serde_json::from_slice(&text)
         .map_err(|error| Error::input(&place, "JSON with points: [{x: [...]}]", error.to_string()))?;
-    let n = Family::dimension(path);
+    let n = family.dimension();
     let starts = found.points.into_iter().map(|point| {
         require(point.x.len() == n, &place, format!("points of {n} numbers"), point.x.len())?;
         let mu = point.mu.unwrap_or(at);
         // Files may hold fewer digits than Newton wants.
-        Ok(Start { mu, x: newton(path, &point.x, mu).unwrap_or(point.x) })
+        Ok(Start { mu, x: newton(family, &point.x, mu).unwrap_or(point.x) })
     });
     starts.collect()
 }
@@ -321,8 +321,10 @@ fn print(diagram: &Diagram, name: &str, curves: &[FoldCurve], outputs: impl Fn(&
             let angle = special.angle.map_or(String::new(), |angle| format!("   angle {angle:.6}"));
             let coefficients =
                 special.coefficients.map_or(String::new(), |[a, b]| format!("   a {a:.4e}, b {b:.4e}"));
+            let sort =
+                special.cubic.map_or("", |c| if c < 0.0 { "   supercritical" } else { "   subcritical" });
             say!(
-                "  {:<15}{name} = {:<20.12}outputs {:<24} index {:+}{angle}{coefficients}",
+                "  {:<15}{name} = {:<20.12}outputs {:<24} index {:+}{angle}{coefficients}{sort}",
                 special.kind.name(),
                 special.mu,
                 outputs.join(" "),

@@ -9,6 +9,8 @@ use crate::error::require;
 
 /// The p-th iterate of a family of maps: its fixed points are the cycles whose period divides p.
 ///
+/// A flip of a cycle whose period is p / 2 is a pitchfork of the iterate.
+///
 /// Derivatives by the chain rule: J = J_p ... J_1, and d_k = J_k d_{k-1} + df/dmu for the parameter.
 #[derive(Clone, Debug)]
 pub struct Iterate<F> {

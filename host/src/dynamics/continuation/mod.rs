@@ -22,6 +22,7 @@ mod field;
 mod folds;
 mod linear;
 mod locate;
+mod normal;
 mod plane;
 mod search;
 mod special;
@@ -172,6 +173,11 @@ pub struct Special {
     ///
     /// a < 0: the two fixed points are on the side of larger mu.
     pub coefficients: Option<[f64; 2]>,
+    /// Cubic coefficient of the normal form of a pitchfork, flip, Hopf or Neimark-Sacker point, of unit vectors; of Hopf
+    /// the first Lyapunov coefficient.
+    ///
+    /// Negative: supercritical, what is born is stable but for other unstable directions. About seven digits.
+    pub cubic: Option<f64>,
     /// Largest absolute value of the equations that were solved.
     pub residual: f64,
     /// Of a transcritical or pitchfork point: tangent of the other branch, (x, mu).

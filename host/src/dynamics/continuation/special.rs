@@ -4,7 +4,8 @@ use faer::{Mat, c64};
 
 use super::field::{Field, derivative, second};
 use super::linear::{Lu, dot, eigenvalues, largest, moved};
-use super::locate::{Located, Null, Wanted, crossing, fold_coefficients, left, singular};
+use super::locate::{Crossing, Located, Null, Wanted, crossing, fold_coefficients, left, singular};
+use super::normal::cubic;
 use super::trace::{Curve, FixedPoints, Node, between, inner, product};
 use super::{Bifurcation, Branch, End, Point, Settings, Special, beyond};
 use crate::dynamics::Kind;
@@ -61,7 +62,18 @@ pub(super) fn branch<F: Field>(
 impl Special {
     fn new(kind: Bifurcation, y: &[f64], after: usize, change: i32, residual: f64) -> Self {
         let (mu, x) = (y[y.len() - 1], y[..y.len() - 1].to_vec());
-        Self { kind, mu, x, after, change, angle: None, coefficients: None, residual, other: None }
+        Self {
+            kind,
+            mu,
+            x,
+            after,
+            change,
+            angle: None,
+            coefficients: None,
+            cubic: None,
+            residual,
+            other: None,
+        }
     }
 
     /// (x, mu).
@@ -177,7 +189,14 @@ impl<F: Field> Along<'_, F> {
                 let kind =
                     if flat(a) || flat(b) { Bifurcation::Pitchfork } else { Bifurcation::Transcritical };
                 let special = Special::new(kind, &crossing.y, after, change, crossing.residual);
-                found.push(Special { other: Some(other.clone()), ..special });
+                let cubic = (kind == Bifurcation::Pitchfork)
+                    .then(|| {
+                        let zero = vec![0.0; n];
+                        let v = [self.null_vector(&crossing), zero.clone()];
+                        cubic(self.field, &crossing.y, Wanted::Zero, &v, &[crossing.psi.clone(), zero])
+                    })
+                    .flatten();
+                found.push(Special { other: Some(other.clone()), cubic, ..special });
             }
         }
         if fold {
@@ -214,14 +233,18 @@ impl<F: Field> Along<'_, F> {
         found
     }
 
-    /// The change of the index at a branch point along its own branch.
-    fn crossing_change(&self, crossing: &super::locate::Crossing, own: &[f64]) -> i32 {
-        // The null vector of R_x is the combination of the tangents without mu.
+    /// The null vector of R_x: the combination of the tangents without mu.
+    fn null_vector(&self, crossing: &Crossing) -> Vec<f64> {
         let [a, b] = &crossing.tangents;
-        let n = self.n;
-        let v: Vec<f64> = (0..=n).map(|i| b[n] * a[i] - a[n] * b[i]).collect();
+        (0..self.n).map(|i| b[self.n] * a[i] - a[self.n] * b[i]).collect()
+    }
+
+    /// The change of the index at a branch point along its own branch.
+    fn crossing_change(&self, crossing: &Crossing, own: &[f64]) -> i32 {
+        let mut v = self.null_vector(crossing);
+        v.push(0.0);
         let growth = dot(&left(&crossing.psi, &second(self.field, &crossing.y, &v)), own)
-            / dot(&crossing.psi, &v[..n]);
+            / dot(&crossing.psi, &v[..self.n]);
         if growth > 0.0 { 1 } else { -1 }
     }
 
@@ -232,7 +255,12 @@ impl<F: Field> Along<'_, F> {
             _ => (None, 1),
         };
         let change = if growth > 0.0 { size } else { -size };
-        Special { angle, ..Special::new(kind, &located.y, after, change, located.residual) }
+        let null = &located.null;
+        let cubic = match located.wanted {
+            Wanted::Zero => None,
+            wanted => cubic(self.field, &located.y, wanted, &null.v, &null.w),
+        };
+        Special { angle, cubic, ..Special::new(kind, &located.y, after, change, located.residual) }
     }
 
     /// The index at every node; adds Hopf and Neimark-Sacker points.
