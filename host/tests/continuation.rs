@@ -817,3 +817,65 @@ fn the_index_of_random_networks_is_explained() {
         check_index(&path, &diagram);
     }
 }
+
+/// The cubic coefficient gives the size of what is born: mean |x - x*|² = 2 growth (mu - mu_0) / -c, c = l1 omega of a
+/// flow, at points with quadratic terms.
+#[test]
+fn cubic_coefficients_give_the_size_of_cycles() {
+    // Delayed logistic: |multiplier|² = r - 1.
+    let delayed = family(
+        Kind::Map,
+        2,
+        |x, r| vec![r * x[0] * (1.0 - x[1]), x[0]],
+        |x, r| vec![r * (1.0 - x[1]), -r * x[0], 1.0, 0.0],
+        |x, _| vec![x[0] * (1.0 - x[1]), 0.0],
+    );
+    let diagram = run(&delayed, &[(1.7, &[0.4, 0.4])], 1.2, 2.5);
+    let cubic = only(&diagram, Bifurcation::NeimarkSacker).cubic.unwrap();
+    let by = 2e-3;
+    let (mut x, mut sum) = (vec![0.52, 0.5], 0.0);
+    for step in 0..200_000 {
+        x = (delayed.value)(&x, 2.0 + by);
+        if step >= 100_000 {
+            let rest = 1.0 - 1.0 / (2.0 + by);
+            sum += ((x[0] - rest).powi(2) + (x[1] - rest).powi(2)) / 1e5;
+        }
+    }
+    println!("Neimark-Sacker: {cubic}, size {sum:.4e} of {:.4e}", by / -cubic);
+    assert!((sum * -cubic / by - 1.0).abs() < 0.03);
+
+    // Brusselator with A = 1: Hopf at B = 2, omega = 1, real part (B - 2) / 2.
+    let brusselator = family(
+        Kind::Flow,
+        2,
+        |x, b| vec![1.0 - (b + 1.0) * x[0] + x[0] * x[0] * x[1], b * x[0] - x[0] * x[0] * x[1]],
+        |x, b| {
+            let xy = 2.0 * x[0] * x[1];
+            vec![xy - b - 1.0, x[0] * x[0], b - xy, -x[0] * x[0]]
+        },
+        |x, _| vec![-x[0], x[0]],
+    );
+    let diagram = run(&brusselator, &[(1.5, &[1.0, 1.5])], 1.0, 3.0);
+    let hopf = only(&diagram, Bifurcation::Hopf);
+    near(hopf.mu, 2.0);
+    near(hopf.angle.unwrap(), 1.0);
+    let cubic = hopf.cubic.unwrap();
+    let (by, dt) = (4e-3, 0.02);
+    let (mut x, mut sum) = (vec![1.05, 2.0], 0.0);
+    let slope = |x: &[f64]| (brusselator.value)(x, 2.0 + by);
+    let moved = |x: &[f64], s: f64, k: &[f64]| vec![x[0] + s * k[0], x[1] + s * k[1]];
+    for step in 0..400_000 {
+        let k1 = slope(&x);
+        let k2 = slope(&moved(&x, 0.5 * dt, &k1));
+        let k3 = slope(&moved(&x, 0.5 * dt, &k2));
+        let k4 = slope(&moved(&x, dt, &k3));
+        for i in 0..2 {
+            x[i] += dt / 6.0 * (k1[i] + 2.0 * k2[i] + 2.0 * k3[i] + k4[i]);
+        }
+        if step >= 200_000 {
+            sum += ((x[0] - 1.0).powi(2) + (x[1] - 2.0 - by).powi(2)) / 2e5;
+        }
+    }
+    println!("Hopf: {cubic}, size {sum:.4e} of {:.4e}", by / -cubic);
+    assert!((sum * -cubic / by - 1.0).abs() < 0.03);
+}

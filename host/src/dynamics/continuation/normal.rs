@@ -10,7 +10,7 @@
 //! | Hopf | Re pᴴ (C(q, q, q̄) + 2 B(q, h) + B(q̄, k)) / (2 omega) |
 //! | Neimark-Sacker | Re exp(-i theta) pᴴ (the same) / 2 |
 //!
-//! Source: Kuznetsov 2004, equations 3.20, 4.22, 5.39 and 5.47 in this notation.
+//! Source: Kuznetsov 2004, Elements of applied bifurcation theory, section 5.4, in this notation.
 
 use std::iter::zip;
 
