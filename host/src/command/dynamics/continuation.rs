@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::command::say;
 use crate::command::train::interrupted;
 use crate::dynamics::continuation::{
-    Diagram, FoldCurve, Iterate, Plane, Settings, Slice, Special, Start, continuation, fold_curves, newton, starts,
+    Diagram, FoldCurve, Iterate, Plane, Settings, Special, Start, continuation, fold_curves, newton, starts,
 };
 use crate::dynamics::{Family, Kind, Path, Rnn};
 use crate::error::require;
@@ -41,7 +41,14 @@ pub struct Args {
     #[arg(long, allow_hyphen_values = true, value_name = "SCALE")]
     weights: Option<f64>,
     /// Least and greatest parameter.
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, num_args = 1, value_name = "LO,HI", default_value = "-1,1")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        num_args = 1,
+        value_name = "LO,HI",
+        default_value = "-1,1"
+    )]
     range: Vec<f64>,
     /// Fixed points to start from: JSON of `tinyfold dynamics fixed-points --json`; default: a short search.
     #[arg(long, value_name = "FILE")]
@@ -56,7 +63,14 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     second: Option<String>,
     /// Least and greatest value of the second input.
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, num_args = 1, value_name = "LO,HI", default_value = "-1,1")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        num_args = 1,
+        value_name = "LO,HI",
+        default_value = "-1,1"
+    )]
     second_range: Vec<f64>,
     /// As a map or as a flow; default: flow if alpha < 1.
     #[arg(long = "as", value_enum)]
@@ -109,20 +123,20 @@ pub fn run(args: &Args) -> Result<()> {
     bar.enable_steady_tick(Duration::from_millis(200));
     let settings = Settings::new(range.0, range.1);
     let follow = |family: &dyn Family| -> Result<Diagram> {
-        let starts = match &args.points {
-            Some(file) => given(file, args.at.unwrap_or(at), &path)?,
-            None => {
-                let values = args.values.max(1);
-                let at = |k: usize| range.0 + (range.1 - range.0) * (k as f64 + 0.5) / values as f64;
-                let mus: Vec<f64> = (0..values).map(at).collect();
-                starts(family, &mus, args.trajectories, args.seed)
-            }
+        let starts = if let Some(file) = &args.points {
+            given(file, args.at.unwrap_or(at), family)?
+        } else {
+            let values = args.values.max(1);
+            let at = |k: usize| range.0 + (range.1 - range.0) * (k as f64 + 0.5) / values as f64;
+            let mus: Vec<f64> = (0..values).map(at).collect();
+            starts(family, &mus, args.trajectories, args.seed)
         };
         let expected = "a fixed point at some parameter in the range; more --trajectories?";
         require(!starts.is_empty(), "starts", expected, "none")?;
         continuation(family, &starts, &settings, &stop)
     };
-    let diagram = if args.period == 1 { follow(&path)? } else { follow(&Iterate::new(path.clone(), args.period)?)? };
+    let diagram =
+        if args.period == 1 { follow(&path)? } else { follow(&Iterate::new(path.clone(), args.period)?)? };
     let curves = match &args.second {
         Some(second) => second_parameter(args, &network, &path, &base, second, &diagram, &settings, &stop)?,
         None => Vec::new(),
@@ -208,14 +222,19 @@ fn parameter(args: &Args, network: &Network, base: &[f64], kind: Kind) -> Result
         let name = if args.weights.is_some() { "input path and weights" } else { "input path" };
         return Ok((name.into(), Path { weight_scale, ..path }, 0.0));
     }
-    require(weight_scale != 0.0, "parameter", "--parameter NAME, --from U --to U or --weights SCALE", "none")?;
+    require(
+        weight_scale != 0.0,
+        "parameter",
+        "--parameter NAME, --from U --to U or --weights SCALE",
+        "none",
+    )?;
     let rnn = Rnn::new(network, base, kind)?;
     let direction = vec![0.0; network.neurons()];
     Ok(("weight scale".into(), Path { rnn, direction, weight_scale }, 0.0))
 }
 
 /// Starts from a file with `points: [{x: [...]}]`, each with its own `mu` if it has one.
-fn given(file: &FilePath, at: f64, path: &Path) -> Result<Vec<Start>> {
+fn given(file: &FilePath, at: f64, family: &dyn Family) -> Result<Vec<Start>> {
     #[derive(Deserialize)]
     struct File {
         points: Vec<Given>,
@@ -229,12 +248,12 @@ fn given(file: &FilePath, at: f64, path: &Path) -> Result<Vec<Start>> {
     let text = std::fs::read(file).map_err(Error::file(file, "read"))?;
     let found: File = serde_json::from_slice(&text)
         .map_err(|error| Error::input(&place, "JSON with points: [{x: [...]}]", error.to_string()))?;
-    let n = Family::dimension(path);
+    let n = family.dimension();
     let starts = found.points.into_iter().map(|point| {
         require(point.x.len() == n, &place, format!("points of {n} numbers"), point.x.len())?;
         let mu = point.mu.unwrap_or(at);
         // Files may hold fewer digits than Newton wants.
-        Ok(Start { mu, x: newton(path, &point.x, mu).unwrap_or(point.x) })
+        Ok(Start { mu, x: newton(family, &point.x, mu).unwrap_or(point.x) })
     });
     starts.collect()
 }
@@ -260,10 +279,13 @@ fn second_parameter(
     let plane =
         Plane { rnn, directions: [path.direction.clone(), column], weight_scales: [path.weight_scale, 0.0] };
     let range = pair("--second-range", &args.second_range)?;
-    require((range.0..=range.1).contains(&value), "--second-range", format!("a range with {value}"), format!("{range:?}"))?;
+    require(
+        (range.0..=range.1).contains(&value),
+        "--second-range",
+        format!("a range with {value}"),
+        format!("{range:?}"),
+    )?;
     let folds: Vec<&Special> = diagram.folds().collect();
-    // The folds are those of the slice.
-    debug_assert_eq!(Family::dimension(&Slice { plane: &plane, second: value }), network.neurons());
     fold_curves(&plane, &folds, value, [settings.range, range], settings, stop)
 }
 
@@ -299,8 +321,10 @@ fn print(diagram: &Diagram, name: &str, curves: &[FoldCurve], outputs: impl Fn(&
             let angle = special.angle.map_or(String::new(), |angle| format!("   angle {angle:.6}"));
             let coefficients =
                 special.coefficients.map_or(String::new(), |[a, b]| format!("   a {a:.4e}, b {b:.4e}"));
+            let sort =
+                special.cubic.map_or("", |c| if c < 0.0 { "   supercritical" } else { "   subcritical" });
             say!(
-                "  {:<15}{name} = {:<20.12}outputs {:<16}index {:+}{angle}{coefficients}",
+                "  {:<15}{name} = {:<20.12}outputs {:<24} index {:+}{angle}{coefficients}{sort}",
                 special.kind.name(),
                 special.mu,
                 outputs.join(" "),

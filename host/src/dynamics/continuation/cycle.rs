@@ -3,11 +3,13 @@
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, Par};
 
+use crate::Result;
 use crate::dynamics::{Family, Kind};
 use crate::error::require;
-use crate::Result;
 
 /// The p-th iterate of a family of maps: its fixed points are the cycles whose period divides p.
+///
+/// A flip of a cycle whose period is p / 2 is a pitchfork of the iterate.
 ///
 /// Derivatives by the chain rule: J = J_p ... J_1, and d_k = J_k d_{k-1} + df/dmu for the parameter.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! Dense linear algebra on one thread.
 
 use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::{evd, svd};
 use faer::linalg::lu::partial_pivoting::{factor, solve};
+use faer::linalg::{evd, svd};
 use faer::perm::PermRef;
 use faer::traits::ComplexField;
 use faer::{Conj, Mat, MatRef, Par, c64};
@@ -19,8 +19,7 @@ impl<T: ComplexField> Lu<T> {
     pub(super) fn new(mut a: Mat<T>) -> Self {
         let n = a.nrows();
         let (mut forward, mut backward) = (vec![0; n], vec![0; n]);
-        let scratch =
-            factor::lu_in_place_scratch::<usize, T>(n, n, Par::Seq, faer::prelude::default());
+        let scratch = factor::lu_in_place_scratch::<usize, T>(n, n, Par::Seq, faer::prelude::default());
         factor::lu_in_place(
             a.as_mut(),
             &mut forward,

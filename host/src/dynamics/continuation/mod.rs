@@ -19,9 +19,12 @@
 
 mod cycle;
 mod field;
+mod folds;
 mod linear;
 mod locate;
+mod normal;
 mod plane;
+mod search;
 mod special;
 mod starts;
 mod trace;
@@ -31,12 +34,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 pub use cycle::Iterate;
-pub use plane::{Codimension, FoldCurve, FoldPoint, Plane, Slice, TwoParameter, fold_curves};
+pub use folds::{Codimension, FoldCurve, FoldPoint, fold_curves};
+pub use plane::{Plane, Slice, TwoParameter};
 pub use starts::{newton, starts};
 
 use self::field::One;
-use self::linear::moved;
-use self::trace::{FixedPoints, Node, across, at_value, passes, resolve, turned, walk};
+use self::search::Search;
+use self::trace::{Node, turned};
 use super::{Family, Kind};
 use crate::error::require;
 use crate::{Error, Result};
@@ -90,7 +94,12 @@ impl Settings {
     fn check(&self) -> Result<()> {
         let (low, high) = self.range;
         let found = format!("{low}, {high}");
-        require(low < high && (high - low).is_finite(), "range of mu", "two finite numbers, the lower first", found)?;
+        require(
+            low < high && (high - low).is_finite(),
+            "range of mu",
+            "two finite numbers, the lower first",
+            found,
+        )?;
         let steps = [self.least_step, self.first_step, self.largest_step];
         let ordered = steps[0] > 0.0 && steps.is_sorted() && steps[2].is_finite();
         require(ordered, "steps", "0 < least <= first <= largest", format!("{steps:?}"))?;
@@ -164,6 +173,11 @@ pub struct Special {
     ///
     /// a < 0: the two fixed points are on the side of larger mu.
     pub coefficients: Option<[f64; 2]>,
+    /// Cubic coefficient of the normal form of a pitchfork, flip, Hopf or Neimark-Sacker point, of unit vectors; of Hopf
+    /// the first Lyapunov coefficient.
+    ///
+    /// Negative: supercritical, what is born is stable but for other unstable directions. About seven digits.
+    pub cubic: Option<f64>,
     /// Largest absolute value of the equations that were solved.
     pub residual: f64,
     /// Of a transcritical or pitchfork point: tangent of the other branch, (x, mu).
@@ -329,123 +343,12 @@ pub fn continuation<F: Family + ?Sized>(
         let crossings: Vec<(Vec<f64>, Vec<f64>)> = crossings
             .filter_map(|special| special.other.clone().map(|tangent| (special.y(), tangent)))
             .collect();
-        crossings.iter().for_each(|(y, tangent)| search.switch(y, tangent));
+        for (y, tangent) in &crossings {
+            search.switch(y, tangent);
+        }
         next += 1;
     }
     Ok(Diagram { branches: search.branches, failed })
-}
-
-/// Branches as they are found.
-struct Search<'a, F: Family + ?Sized> {
-    field: One<'a, F>,
-    settings: &'a Settings,
-    stop: &'a AtomicBool,
-    nodes: Vec<Vec<Node>>,
-    branches: Vec<Branch>,
-}
-
-impl<F: Family + ?Sized> Search<'_, F> {
-    fn curve(&self) -> FixedPoints<'_, One<'_, F>> {
-        FixedPoints::new(&self.field, self.settings.range)
-    }
-
-    /// The point of a branch at or, at a fold, near `y`.
-    fn first(&self, y: &[f64]) -> Option<Node> {
-        let (curve, tolerance) = (self.curve(), self.settings.tolerance);
-        at_value(&curve, y, y.len() - 1, tolerance).or_else(|| {
-            let (_, right) = linear::singular_vectors(field::derivative(&self.field, y).as_ref())?;
-            let (node, _) = across(&curve, y, right.col_as_slice(y.len() - 1), tolerance)?;
-            let near = linear::largest(&moved(&node.y, -1.0, y)) < 1e-3;
-            (near && (self.settings.range.0..=self.settings.range.1).contains(&node.y[y.len() - 1])).then_some(node)
-        })
-    }
-
-    /// Whether a branch goes through `y`.
-    fn known(&self, y: &[f64]) -> bool {
-        let curve = self.curve();
-        let closing = |nodes: &Vec<Node>, branch: &Branch| {
-            branch.is_closed() && passes(&curve, &nodes[nodes.len() - 1], &nodes[0], y, self.settings.tolerance)
-        };
-        let pairs = |nodes: &Vec<Node>| {
-            nodes.windows(2).any(|pair| passes(&curve, &pair[0], &pair[1], y, self.settings.tolerance))
-        };
-        std::iter::zip(&self.nodes, &self.branches)
-            .any(|(nodes, branch)| pairs(nodes) || closing(nodes, branch))
-    }
-
-    /// Both ways from a point; `back` walks away from `forth`. The two may be the same point.
-    fn follow(&mut self, [back, forth]: [Node; 2], start: Option<usize>) {
-        if self.branches.len() >= self.settings.branches
-            || self.stop.load(Ordering::Relaxed)
-            || self.known(&forth.y)
-        {
-            return;
-        }
-        // A change of the index that nothing explains is a jump to another branch: again with shorter steps.
-        let mut settings = self.settings.clone();
-        let (mut nodes, mut branch) = self.both(&back, &forth, start, &settings);
-        for _ in 0..2 {
-            if branch.special.iter().all(|special| special.residual < 1e-6) {
-                break;
-            }
-            settings.turn *= 0.5;
-            settings.largest_step = (0.25 * settings.largest_step).max(settings.least_step);
-            settings.first_step = settings.first_step.min(settings.largest_step);
-            settings.points *= 2;
-            (nodes, branch) = self.both(&back, &forth, start, &settings);
-        }
-        self.branches.push(branch);
-        self.nodes.push(nodes);
-    }
-
-    fn both(&self, back: &Node, forth: &Node, start: Option<usize>, settings: &Settings) -> (Vec<Node>, Branch) {
-        let closed = AtomicBool::new(false);
-        let run = |node: &Node, stop: &[&AtomicBool]| {
-            walk(&mut self.curve(), node, &[settings.range], settings, stop)
-        };
-        let ((ahead, end), (behind, begin)) = rayon::join(
-            || {
-                let done = run(forth, &[self.stop]);
-                closed.store(done.1 == End::Closed, Ordering::Relaxed);
-                done
-            },
-            // Of no use, whatever it found, if the branch is closed.
-            || run(back, &[self.stop, &closed]),
-        );
-        let mut nodes: Vec<Node> = Vec::new();
-        if end != End::Closed {
-            nodes.extend(behind.into_iter().rev().map(|node| turned(node, -1.0)));
-            if back.y != forth.y {
-                nodes.push(turned(back.clone(), -1.0));
-            }
-        }
-        nodes.push(forth.clone());
-        nodes.extend(ahead);
-        let begin = if end == End::Closed { End::Closed } else { begin };
-        resolve(&self.curve(), &mut nodes, self.field.0.dimension(), settings);
-        let branch = special::branch(&self.curve(), &nodes, [begin, end], start, settings);
-        (nodes, branch)
-    }
-
-    /// The branch along `tangent` through the branch point `y`.
-    fn switch(&mut self, y: &[f64], tangent: &[f64]) {
-        let curve = self.curve();
-        let length = trace::product(trace::Curve::weights(&curve), tangent, tangent).sqrt();
-        let (low, high) = self.settings.range;
-        let side = |direction: f64| {
-            let along: Vec<f64> = tangent.iter().map(|t| direction * t / length).collect();
-            let guess = moved(y, self.settings.first_step, &along);
-            let node = across(&curve, &guess, &along, self.settings.tolerance)?.0;
-            let mu = node.y[y.len() - 1];
-            // Not the branch that is known: as near to the guess as a smooth curve is.
-            let off = moved(&node.y, -1.0, &guess);
-            let near = trace::product(trace::Curve::weights(&curve), &off, &off).sqrt();
-            (near < 0.5 * self.settings.first_step && (low..=high).contains(&mu)).then_some(node)
-        };
-        if let (Some(back), Some(forth)) = (side(-1.0), side(1.0)) {
-            self.follow([back, forth], None);
-        }
-    }
 }
 
 /// How far an eigenvalue of the value's derivative is beyond the boundary of stability.

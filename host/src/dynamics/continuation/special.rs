@@ -3,8 +3,9 @@
 use faer::{Mat, c64};
 
 use super::field::{Field, derivative, second};
-use super::linear::{Lu, dot, eigenvalues, moved};
-use super::locate::{Located, Null, Wanted, crossing, fold_coefficients, left, singular};
+use super::linear::{Lu, dot, eigenvalues, largest, moved};
+use super::locate::{Crossing, Located, Null, Wanted, crossing, fold_coefficients, left, singular};
+use super::normal::cubic;
 use super::trace::{Curve, FixedPoints, Node, between, inner, product};
 use super::{Bifurcation, Branch, End, Point, Settings, Special, beyond};
 use crate::dynamics::Kind;
@@ -16,7 +17,7 @@ const DEPTH: usize = 40;
 /// Up to this dimension eigenvalues cost little: they are computed at every point.
 const SMALL: usize = 16;
 /// Most points between two at which eigenvalues are computed.
-const STRIDE: usize = 8;
+const STRIDE: usize = 5;
 
 /// A branch with its bifurcations and its index.
 pub(super) fn branch<F: Field>(
@@ -40,7 +41,8 @@ pub(super) fn branch<F: Field>(
         let (p, q) = (&nodes[special.after], &nodes[special.after + 1]);
         let chord = moved(&q.y, -1.0, &p.y);
         special.after as f64
-            + product(curve.weights(), &chord, &moved(&y, -1.0, &p.y)) / product(curve.weights(), &chord, &chord)
+            + product(curve.weights(), &chord, &moved(&y, -1.0, &p.y))
+                / product(curve.weights(), &chord, &chord)
     };
     special.sort_by(|a, b| a.after.cmp(&b.after).then(place(a).total_cmp(&place(b))));
     let points = std::iter::zip(nodes, std::iter::zip(index, spectra)).map(|(node, (index, spectrum))| {
@@ -60,7 +62,18 @@ pub(super) fn branch<F: Field>(
 impl Special {
     fn new(kind: Bifurcation, y: &[f64], after: usize, change: i32, residual: f64) -> Self {
         let (mu, x) = (y[y.len() - 1], y[..y.len() - 1].to_vec());
-        Self { kind, mu, x, after, change, angle: None, coefficients: None, residual, other: None }
+        Self {
+            kind,
+            mu,
+            x,
+            after,
+            change,
+            angle: None,
+            coefficients: None,
+            cubic: None,
+            residual,
+            other: None,
+        }
     }
 
     /// (x, mu).
@@ -173,9 +186,17 @@ impl<F: Field> Along<'_, F> {
                 fold &= own[n].abs() > 1e-6;
                 let change = if own[n].abs() > 1e-6 { self.crossing_change(&crossing, &own) } else { 0 };
                 let flat = |t: &[f64]| t[n].abs() <= 1e-6;
-                let kind = if flat(a) || flat(b) { Bifurcation::Pitchfork } else { Bifurcation::Transcritical };
+                let kind =
+                    if flat(a) || flat(b) { Bifurcation::Pitchfork } else { Bifurcation::Transcritical };
                 let special = Special::new(kind, &crossing.y, after, change, crossing.residual);
-                found.push(Special { other: Some(other.clone()), ..special });
+                let cubic = (kind == Bifurcation::Pitchfork)
+                    .then(|| {
+                        let zero = vec![0.0; n];
+                        let v = [self.null_vector(&crossing), zero.clone()];
+                        cubic(self.field, &crossing.y, Wanted::Zero, &v, &[crossing.psi.clone(), zero])
+                    })
+                    .flatten();
+                found.push(Special { other: Some(other.clone()), cubic, ..special });
             }
         }
         if fold {
@@ -188,7 +209,12 @@ impl<F: Field> Along<'_, F> {
                 let mut tangent = located.null.v[0].clone();
                 tangent.push(0.0);
                 let coefficients = fold_coefficients(self.field, &located);
-                found.push(self.special(Bifurcation::Fold, located, &forward(&tangent, p, self.curve.weights()), after));
+                found.push(self.special(
+                    Bifurcation::Fold,
+                    located,
+                    &forward(&tangent, p, self.curve.weights()),
+                    after,
+                ));
                 if let Some(fold) = found.last_mut() {
                     fold.coefficients = Some(coefficients).filter(|c| c.iter().all(|c| c.is_finite()));
                 }
@@ -207,14 +233,18 @@ impl<F: Field> Along<'_, F> {
         found
     }
 
-    /// The change of the index at a branch point along its own branch.
-    fn crossing_change(&self, crossing: &super::locate::Crossing, own: &[f64]) -> i32 {
-        // The null vector of R_x is the combination of the tangents without mu.
+    /// The null vector of R_x: the combination of the tangents without mu.
+    fn null_vector(&self, crossing: &Crossing) -> Vec<f64> {
         let [a, b] = &crossing.tangents;
-        let n = self.n;
-        let v: Vec<f64> = (0..=n).map(|i| b[n] * a[i] - a[n] * b[i]).collect();
+        (0..self.n).map(|i| b[self.n] * a[i] - a[self.n] * b[i]).collect()
+    }
+
+    /// The change of the index at a branch point along its own branch.
+    fn crossing_change(&self, crossing: &Crossing, own: &[f64]) -> i32 {
+        let mut v = self.null_vector(crossing);
+        v.push(0.0);
         let growth = dot(&left(&crossing.psi, &second(self.field, &crossing.y, &v)), own)
-            / dot(&crossing.psi, &v[..n]);
+            / dot(&crossing.psi, &v[..self.n]);
         if growth > 0.0 { 1 } else { -1 }
     }
 
@@ -225,7 +255,12 @@ impl<F: Field> Along<'_, F> {
             _ => (None, 1),
         };
         let change = if growth > 0.0 { size } else { -size };
-        Special { angle, ..Special::new(kind, &located.y, after, change, located.residual) }
+        let null = &located.null;
+        let cubic = match located.wanted {
+            Wanted::Zero => None,
+            wanted => cubic(self.field, &located.y, wanted, &null.v, &null.w),
+        };
+        Special { angle, cubic, ..Special::new(kind, &located.y, after, change, located.residual) }
     }
 
     /// The index at every node; adds Hopf and Neimark-Sacker points.
@@ -238,21 +273,29 @@ impl<F: Field> Along<'_, F> {
         let kind = self.field.kind();
         let last = nodes.len() - 1;
         let mut changes = vec![0; last];
-        special.iter().for_each(|special| changes[special.after] += special.change);
-        let mut at = 0;
+        for special in special.iter() {
+            changes[special.after] += special.change;
+        }
+        let distance = |k: usize| {
+            let chord = moved(&nodes[k + 1].y, -1.0, &nodes[k].y);
+            product(self.curve.weights(), &chord, &chord).sqrt()
+        };
         spectra[0] = self.spectrum(&nodes[0]);
-        let mut stride = if self.n <= SMALL { 1 } else { 2 };
-        let mut margin = spectra[0].as_ref().map_or(0.0, |values| margin(kind, values));
+        let (mut at, mut reach) = (0, 0.0);
         while at < last {
-            let next = (at + stride).min(last);
+            // The next node within reach at which eigenvalues are computed.
+            let (mut next, mut length) = (at + 1, distance(at));
+            while self.n > SMALL && next < last.min(at + STRIDE) && length + distance(next) < reach {
+                length += distance(next);
+                next += 1;
+            }
             spectra[next] = self.spectrum(&nodes[next]);
             self.settle(nodes, (at, next), &mut changes, special, spectra);
-            let new = spectra[next].as_ref().map_or(0.0, |values| self::margin(kind, values));
-            if self.n > SMALL {
-                let rate = (new - margin).abs() / (next - at) as f64;
-                stride = ((0.4 * new / rate.max(1e-12)) as usize).clamp(1, STRIDE);
-            }
-            (at, margin) = (next, new);
+            reach = match (&spectra[at], &spectra[next]) {
+                (Some(before), Some(after)) => 0.25 * length * margin(kind, before, after),
+                _ => 0.0,
+            };
+            at = next;
         }
         let first = spectra[0].as_ref().map_or(0, |values| count(kind, values));
         let mut index = vec![first];
@@ -273,8 +316,7 @@ impl<F: Field> Along<'_, F> {
     ) {
         let kind = self.field.kind();
         let (Some(before), Some(after)) = (spectra[from].clone(), spectra[to].clone()) else { return };
-        let missing =
-            count(kind, &after) - count(kind, &before) - changes[from..to].iter().sum::<i32>();
+        let missing = count(kind, &after) - count(kind, &before) - changes[from..to].iter().sum::<i32>();
         if missing == 0 {
             return;
         }
@@ -320,14 +362,28 @@ impl<F: Field> Along<'_, F> {
             return;
         }
         let width = (p.y[n] - q.y[n]).abs();
-        let middle = inner(self.curve, p, q, 0.5, self.settings.tolerance).filter(|node| self.inside(p, q, &node.y));
+        let middle =
+            inner(self.curve, p, q, 0.5, self.settings.tolerance).filter(|node| self.inside(p, q, &node.y));
         let spectrum = middle.as_ref().and_then(|node| self.spectrum(node));
         let fine = depth >= DEPTH || (depth >= HALVINGS && width < 1e-10 * (1.0 + p.y[n].abs()));
         if let (Some(middle), Some(spectrum), false) = (&middle, &spectrum, fine) {
-            let first = |y: &[f64]| product(self.curve.weights(), &moved(y, -1.0, &middle.y), &middle.tangent) < 0.0;
+            let first =
+                |y: &[f64]| product(self.curve.weights(), &moved(y, -1.0, &middle.y), &middle.tangent) < 0.0;
             let (low, high): (Vec<_>, Vec<_>) = known.iter().cloned().partition(|(y, _)| first(y));
-            self.pairs([(p, before), (middle, spectrum)], &low, depth + 1, place, out);
-            self.pairs([(middle, spectrum), (q, after)], &high, depth + 1, place, out);
+            let halves =
+                [((p, before), (middle, spectrum.as_slice()), low), ((middle, spectrum), (q, after), high)];
+            for (from, to, mut known) in halves {
+                // Two points of one sort hide each other's change of sign.
+                let flip = self.flip_sign(from.0) != self.flip_sign(to.0);
+                for special in self.simple(from.0, to.0, flip, place) {
+                    let y = special.y();
+                    if known.iter().all(|(known, _)| largest(&moved(known, -1.0, &y)) > 1e-7) {
+                        known.push((y, special.change));
+                        out.push(special);
+                    }
+                }
+                self.pairs([from, to], &known, depth + 1, place, out);
+            }
             return;
         }
         let y: Vec<f64> = std::iter::zip(&p.y, &q.y).map(|(a, b)| f64::midpoint(*a, *b)).collect();
@@ -352,7 +408,8 @@ impl<F: Field> Along<'_, F> {
         let Wanted::Pair(angle) = located.wanted else { return None };
         let name = if kind == Kind::Flow { Bifurcation::Hopf } else { Bifurcation::NeimarkSacker };
         let along = moved(&p.tangent, 1.0, &q.tangent);
-        (angle.abs() > 1e-6 && self.inside(p, q, &located.y)).then(|| self.special(name, located, &along, place))
+        (angle.abs() > 1e-6 && self.inside(p, q, &located.y))
+            .then(|| self.special(name, located, &along, place))
     }
 
     /// A vector that is across no eigenvector but by chance.
@@ -378,17 +435,24 @@ fn count(kind: Kind, values: &[c64]) -> i32 {
     values.iter().filter(|value| beyond(kind, **value) > 0.0).count() as i32
 }
 
-/// Distance to the boundary of stability of the eigenvalues that determinants do not watch.
+/// After how many times their last move eigenvalues may reach the boundary of stability, but for those that determinants
+/// watch: the real one nearest to 0 of a flow, those nearest to 1 and to -1 of a map.
 ///
-/// They watch the real one nearest to 0 of a flow, those nearest to 1 and to -1 of a map.
-fn margin(kind: Kind, values: &[c64]) -> f64 {
-    let mut left: Vec<c64> = values.to_vec();
+/// The move of an eigenvalue is the greater of two: to the nearest one before, and that of its rank by stability.
+fn margin(kind: Kind, before: &[c64], after: &[c64]) -> f64 {
+    let mut left: Vec<usize> = (0..after.len()).collect();
     let watched: &[f64] = if kind == Kind::Flow { &[0.0] } else { &[1.0, -1.0] };
     for at in watched {
-        let real = (0..left.len()).filter(|&k| left[k].im == 0.0);
-        if let Some(k) = real.min_by(|&a, &b| (left[a].re - at).abs().total_cmp(&(left[b].re - at).abs())) {
+        let real = (0..left.len()).filter(|&k| after[left[k]].im == 0.0);
+        let off = |k: usize| (after[left[k]].re - at).abs();
+        if let Some(k) = real.min_by(|&a, &b| off(a).total_cmp(&off(b))) {
             left.swap_remove(k);
         }
     }
-    left.iter().map(|value| beyond(kind, *value).abs()).fold(f64::INFINITY, f64::min)
+    let times = left.into_iter().map(|k| {
+        let nearest = before.iter().map(|old| (after[k] - old).norm()).fold(f64::INFINITY, f64::min);
+        let rank = (beyond(kind, after[k]) - beyond(kind, before[k])).abs();
+        beyond(kind, after[k]).abs() / nearest.max(rank).max(1e-12)
+    });
+    times.fold(f64::INFINITY, f64::min)
 }

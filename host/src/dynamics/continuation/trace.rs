@@ -79,12 +79,7 @@ fn row(weights: &[f64], a: &[f64]) -> Vec<f64> {
 }
 
 /// Newton for the curve's equations and row · y = that of `y` at the start; the point and how many steps it took.
-pub(super) fn correct(
-    curve: &impl Curve,
-    y: &[f64],
-    row: &[f64],
-    tolerance: f64,
-) -> Option<(Node, usize)> {
+pub(super) fn correct(curve: &impl Curve, y: &[f64], row: &[f64], tolerance: f64) -> Option<(Node, usize)> {
     const STEPS: usize = 10;
     let mut y = y.to_vec();
     let target = dot(row, &y);
@@ -112,14 +107,22 @@ pub(super) fn correct(
             let tangent = lu.solve_vector(&end);
             let length = product(curve.weights(), &tangent, &tangent).sqrt();
             let tangent: Vec<f64> = tangent.iter().map(|t| t / length).collect();
-            return tangent.iter().all(|t| t.is_finite()).then(|| (Node { y, tangent, sign: lu.sign() }, step));
+            return tangent
+                .iter()
+                .all(|t| t.is_finite())
+                .then(|| (Node { y, tangent, sign: lu.sign() }, step));
         }
     }
     None
 }
 
 /// The curve's point on the plane through `y` across `tangent`.
-pub(super) fn across(curve: &impl Curve, y: &[f64], tangent: &[f64], tolerance: f64) -> Option<(Node, usize)> {
+pub(super) fn across(
+    curve: &impl Curve,
+    y: &[f64],
+    tangent: &[f64],
+    tolerance: f64,
+) -> Option<(Node, usize)> {
     correct(curve, y, &row(curve.weights(), tangent), tolerance)
 }
 

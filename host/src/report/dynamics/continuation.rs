@@ -45,11 +45,7 @@ pub fn figures(diagram: &Diagram, parameter: &str, readout: &Readout<'_>) -> Vec
     let near = last - first < 0.3 * (high - low) && last > first;
     for k in 0..shown.max(1) {
         let value = |y: &[f64]| {
-            if shown == 0 {
-                component.iter().zip(y).map(|(c, x)| c * x).sum()
-            } else {
-                (readout.of)(y)[k]
-            }
+            if shown == 0 { component.iter().zip(y).map(|(c, x)| c * x).sum() } else { (readout.of)(y)[k] }
         };
         let name = if shown == 0 { "principal component 1" } else { &readout.names[k] };
         panels.push(panel(diagram, parameter, name, &value, None, !near && k + 1 == shown.max(1)));
@@ -64,8 +60,10 @@ pub fn figures(diagram: &Diagram, parameter: &str, readout: &Readout<'_>) -> Vec
         .iter()
         .filter_map(|(kind, ..)| {
             let all = diagram.branches.iter().flat_map(|branch| &branch.special);
-            let mus: Vec<String> =
-                all.filter(|special| special.kind == *kind).map(|special| format!("{:.5}", special.mu)).collect();
+            let mus: Vec<String> = all
+                .filter(|special| special.kind == *kind)
+                .map(|special| format!("{:.5}", special.mu))
+                .collect();
             (!mus.is_empty()).then(|| format!("{} at {parameter} = {}", kind.name(), mus.join(", ")))
         })
         .collect();
@@ -116,6 +114,37 @@ fn pieces(branch: &Branch, value: &dyn Fn(&[f64]) -> f64) -> Vec<(Vec<(f64, f64)
     out
 }
 
+/// Dashes of a line, of equal length on a panel of size `scale`: a plotter's own begin anew at every point of a line.
+fn dashes(points: &[(f64, f64)], scale: (f64, f64)) -> Vec<Vec<(f64, f64)>> {
+    const DASH: f64 = 0.014;
+    const GAP: f64 = 0.011;
+    let mut out = vec![vec![points[0]]];
+    let (mut on, mut left) = (true, DASH);
+    for pair in points.windows(2) {
+        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+        let length = ((x1 - x0) / scale.0).hypot((y1 - y0) / scale.1);
+        let mut done = 0.0;
+        while length - done > left {
+            done += left;
+            let at = done / length;
+            let point = (x0 + at * (x1 - x0), y0 + at * (y1 - y0));
+            if on {
+                out.last_mut().expect("begun").push(point);
+            } else {
+                out.push(vec![point]);
+            }
+            on = !on;
+            left = if on { DASH } else { GAP };
+        }
+        left -= length - done;
+        if on {
+            out.last_mut().expect("begun").push((x1, y1));
+        }
+    }
+    out.retain(|dash| dash.len() > 1);
+    out
+}
+
 fn panel(
     diagram: &Diagram,
     parameter: &str,
@@ -127,13 +156,27 @@ fn panel(
     let inside = |mu: f64| window.is_none_or(|(low, high)| (low..=high).contains(&mu));
     let mut plots = Vec::new();
     let mut named = [!legend; 2];
-    for (points, stable) in diagram.branches.iter().flat_map(|branch| pieces(branch, value)) {
-        // A branch may leave the window and come back.
-        for run in points.split(|point| !inside(point.0)).filter(|run| run.len() > 1) {
-            let drawn = line(run.to_vec(), colour(0), 1.8);
-            let drawn = if stable { drawn } else { drawn.with_line_style(LineStyle::Dashed) };
-            let first = !std::mem::replace(&mut named[usize::from(stable)], true);
-            let label = if stable { "stable" } else { "unstable" };
+    // A branch may leave the window and come back.
+    let pieces: Vec<(Vec<(f64, f64)>, bool)> =
+        diagram.branches.iter().flat_map(|branch| pieces(branch, value)).collect();
+    let runs: Vec<(&[(f64, f64)], bool)> = pieces
+        .iter()
+        .flat_map(|(points, stable)| points.split(|point| !inside(point.0)).map(|run| (run, *stable)))
+        .filter(|(run, _)| run.len() > 1)
+        .collect();
+    let size = |axis: fn(&(f64, f64)) -> f64| {
+        let values = runs.iter().flat_map(|(run, _)| run.iter().map(axis));
+        let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), at| (low.min(at), high.max(at)));
+        (high - low).max(f64::MIN_POSITIVE)
+    };
+    let scale = (size(|point| point.0), size(|point| point.1));
+    for (run, stable) in &runs {
+        let lines = if *stable { vec![run.to_vec()] } else { dashes(run, scale) };
+        for points in lines {
+            let drawn = line(points, colour(0), 1.8);
+            let drawn = if *stable { drawn } else { drawn.with_line_style(LineStyle::Dashed) };
+            let first = !std::mem::replace(&mut named[usize::from(*stable)], true);
+            let label = if *stable { "stable" } else { "unstable" };
             plots.push(Plot::Line(if first { drawn.with_legend(label) } else { drawn }));
         }
     }
@@ -148,13 +191,17 @@ fn panel(
             })
             .collect();
         if !points.is_empty() {
-            let marks = ScatterPlot::new().with_data(points).with_color(ink).with_marker(marker).with_size(4.5);
+            let marks =
+                ScatterPlot::new().with_data(points).with_color(ink).with_marker(marker).with_size(3.8);
             plots.push(Plot::Scatter(if legend { marks.with_legend(kind.name()) } else { marks }));
         }
     }
-    let layout = layout(&plots, parameter, name).with_ticks(4).with_legend_position(LegendPosition::OutsideRightTop);
+    let layout =
+        layout(&plots, parameter, name).with_ticks(4).with_legend_position(LegendPosition::OutsideRightTop);
     let layout = match window {
-        Some((low, high)) => layout.with_x_axis_min(low).with_x_axis_max(high).with_title("near the bifurcations"),
+        Some((low, high)) => {
+            layout.with_x_axis_min(low).with_x_axis_max(high).with_title("near the bifurcations")
+        }
         None => layout,
     };
     (plots, layout)
@@ -165,7 +212,8 @@ fn principal(diagram: &Diagram) -> Vec<f64> {
     let points: Vec<&[f64]> =
         diagram.branches.iter().flat_map(|branch| &branch.points).map(|point| point.x.as_slice()).collect();
     let n = points.first().map_or(0, |x| x.len());
-    let mean: Vec<f64> = (0..n).map(|i| points.iter().map(|x| x[i]).sum::<f64>() / points.len() as f64).collect();
+    let mean: Vec<f64> =
+        (0..n).map(|i| points.iter().map(|x| x[i]).sum::<f64>() / points.len() as f64).collect();
     // Power iteration on the covariance.
     let mut v: Vec<f64> = (0..n).map(|i| 1.0 + 0.5 * (i as f64).sin()).collect();
     for _ in 0..200 {
@@ -188,15 +236,21 @@ fn principal(diagram: &Diagram) -> Vec<f64> {
 pub fn fold_curves(curves: &[FoldCurve], first: &str, second: &str) -> Option<Figure> {
     let mut plots = Vec::new();
     for (k, curve) in curves.iter().enumerate() {
-        let points = curve.points.iter().map(|point| (point.mu[0], point.mu[1])).collect();
+        let points = (1..curve.points.len())
+            .flat_map(|k| curve.between(k - 1, PARTS))
+            .map(|mu| (mu[0], mu[1]))
+            .collect();
         plots.push(Plot::Line(line(points, colour(k), 1.8).with_legend(format!("fold curve {}", k + 1))));
     }
-    for (kind, marker) in [(Codimension::Cusp, MarkerShape::Diamond), (Codimension::DoubleZero, MarkerShape::Square)] {
+    for (kind, marker) in
+        [(Codimension::Cusp, MarkerShape::Diamond), (Codimension::DoubleZero, MarkerShape::Square)]
+    {
         let all = curves.iter().flat_map(|curve| &curve.special);
         let points: Vec<(f64, f64)> =
             all.filter(|special| special.0 == kind).map(|(.., point)| (point.mu[0], point.mu[1])).collect();
         if !points.is_empty() {
-            let marks = ScatterPlot::new().with_data(points).with_color("#000000").with_marker(marker).with_size(5.0);
+            let marks =
+                ScatterPlot::new().with_data(points).with_color("#000000").with_marker(marker).with_size(5.0);
             plots.push(Plot::Scatter(marks.with_legend(kind.name())));
         }
     }

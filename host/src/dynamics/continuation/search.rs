@@ -1,0 +1,130 @@
+//! The search for branches: each is followed once, both ways.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::field::{One, derivative};
+use super::linear::{largest, moved, singular_vectors};
+use super::trace::{Curve, FixedPoints, Node, across, at_value, passes, product, resolve, turned, walk};
+use super::{Branch, End, Settings, special};
+use crate::dynamics::Family;
+
+/// Branches as they are found.
+pub(super) struct Search<'a, F: Family + ?Sized> {
+    pub(super) field: One<'a, F>,
+    pub(super) settings: &'a Settings,
+    pub(super) stop: &'a AtomicBool,
+    pub(super) nodes: Vec<Vec<Node>>,
+    pub(super) branches: Vec<Branch>,
+}
+
+impl<F: Family + ?Sized> Search<'_, F> {
+    fn curve(&self) -> FixedPoints<'_, One<'_, F>> {
+        FixedPoints::new(&self.field, self.settings.range)
+    }
+
+    /// The point of a branch at or, at a fold, near `y`.
+    pub(super) fn first(&self, y: &[f64]) -> Option<Node> {
+        let (curve, tolerance) = (self.curve(), self.settings.tolerance);
+        at_value(&curve, y, y.len() - 1, tolerance).or_else(|| {
+            let (_, right) = singular_vectors(derivative(&self.field, y).as_ref())?;
+            let (node, _) = across(&curve, y, right.col_as_slice(y.len() - 1), tolerance)?;
+            let near = largest(&moved(&node.y, -1.0, y)) < 1e-3;
+            (near && (self.settings.range.0..=self.settings.range.1).contains(&node.y[y.len() - 1]))
+                .then_some(node)
+        })
+    }
+
+    /// Whether a branch goes through `y`.
+    fn known(&self, y: &[f64]) -> bool {
+        let curve = self.curve();
+        let closing = |nodes: &Vec<Node>, branch: &Branch| {
+            branch.is_closed()
+                && passes(&curve, &nodes[nodes.len() - 1], &nodes[0], y, self.settings.tolerance)
+        };
+        let pairs = |nodes: &Vec<Node>| {
+            nodes.windows(2).any(|pair| passes(&curve, &pair[0], &pair[1], y, self.settings.tolerance))
+        };
+        std::iter::zip(&self.nodes, &self.branches)
+            .any(|(nodes, branch)| pairs(nodes) || closing(nodes, branch))
+    }
+
+    /// Both ways from a point; `back` walks away from `forth`. The two may be the same point.
+    pub(super) fn follow(&mut self, [back, forth]: [Node; 2], start: Option<usize>) {
+        if self.branches.len() >= self.settings.branches
+            || self.stop.load(Ordering::Relaxed)
+            || self.known(&forth.y)
+        {
+            return;
+        }
+        // A change of the index that nothing explains is a jump to another branch: again with shorter steps.
+        let mut settings = self.settings.clone();
+        let (mut nodes, mut branch) = self.both(&back, &forth, start, &settings);
+        for _ in 0..2 {
+            if branch.special.iter().all(|special| special.residual < 1e-6) {
+                break;
+            }
+            settings.turn *= 0.5;
+            settings.largest_step = (0.25 * settings.largest_step).max(settings.least_step);
+            settings.first_step = settings.first_step.min(settings.largest_step);
+            settings.points *= 2;
+            (nodes, branch) = self.both(&back, &forth, start, &settings);
+        }
+        self.branches.push(branch);
+        self.nodes.push(nodes);
+    }
+
+    fn both(
+        &self,
+        back: &Node,
+        forth: &Node,
+        start: Option<usize>,
+        settings: &Settings,
+    ) -> (Vec<Node>, Branch) {
+        let closed = AtomicBool::new(false);
+        let run = |node: &Node, stop: &[&AtomicBool]| {
+            walk(&mut self.curve(), node, &[settings.range], settings, stop)
+        };
+        let ((ahead, end), (behind, begin)) = rayon::join(
+            || {
+                let done = run(forth, &[self.stop]);
+                closed.store(done.1 == End::Closed, Ordering::Relaxed);
+                done
+            },
+            // Of no use, whatever it found, if the branch is closed.
+            || run(back, &[self.stop, &closed]),
+        );
+        let mut nodes: Vec<Node> = Vec::new();
+        if end != End::Closed {
+            nodes.extend(behind.into_iter().rev().map(|node| turned(node, -1.0)));
+            if back.y != forth.y {
+                nodes.push(turned(back.clone(), -1.0));
+            }
+        }
+        nodes.push(forth.clone());
+        nodes.extend(ahead);
+        let begin = if end == End::Closed { End::Closed } else { begin };
+        resolve(&self.curve(), &mut nodes, self.field.0.dimension(), settings);
+        let branch = special::branch(&self.curve(), &nodes, [begin, end], start, settings);
+        (nodes, branch)
+    }
+
+    /// The branch along `tangent` through the branch point `y`.
+    pub(super) fn switch(&mut self, y: &[f64], tangent: &[f64]) {
+        let curve = self.curve();
+        let length = product(curve.weights(), tangent, tangent).sqrt();
+        let (low, high) = self.settings.range;
+        let side = |direction: f64| {
+            let along: Vec<f64> = tangent.iter().map(|t| direction * t / length).collect();
+            let guess = moved(y, self.settings.first_step, &along);
+            let node = across(&curve, &guess, &along, self.settings.tolerance)?.0;
+            let mu = node.y[y.len() - 1];
+            // Not the branch that is known: as near to the guess as a smooth curve is.
+            let off = moved(&node.y, -1.0, &guess);
+            let near = product(curve.weights(), &off, &off).sqrt();
+            (near < 0.5 * self.settings.first_step && (low..=high).contains(&mu)).then_some(node)
+        };
+        if let (Some(back), Some(forth)) = (side(-1.0), side(1.0)) {
+            self.follow([back, forth], None);
+        }
+    }
+}
