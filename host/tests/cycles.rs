@@ -9,7 +9,7 @@ use std::time::Instant;
 use dynamics::{network, numbers, path};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use tinyfold::dynamics::cycles::{Method, Options, Piecewise, Plane, Reach, basins, find, manifolds};
+use tinyfold::dynamics::cycles::{Method, Options, Piecewise, Plane, Reach, Region, basins, find, manifolds};
 use tinyfold::dynamics::{Kind, Rnn, System};
 use tinyfold::format::arrays::ArrayFile;
 use tinyfold::network::{Activation, Form};
@@ -57,7 +57,7 @@ fn every_cycle_of_the_reference_and_no_other() {
             let mut by_masks: HashMap<Vec<u64>, _> = HashMap::new();
             for cycle in &found.cycles {
                 assert!(cycle.residual <= 1e-12 && cycle.margin > 0.0, "{name}: {}", cycle.residual);
-                by_masks.insert(cycle.regions.iter().map(|region| region.mask()).collect(), cycle);
+                by_masks.insert(cycle.regions.iter().map(Region::mask).collect(), cycle);
             }
             let known = net["cycles"].as_array().unwrap();
             assert_eq!(known.len(), by_masks.len());

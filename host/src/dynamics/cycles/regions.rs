@@ -119,7 +119,9 @@ impl Graph {
             let mut entered = vec![false; count];
             for (_, next) in zip(&alive, &mut following).filter(|(alive, _)| **alive) {
                 next.retain(|&j| alive[j as usize]);
-                next.iter().for_each(|&j| entered[j as usize] = true);
+                for &j in next.iter() {
+                    entered[j as usize] = true;
+                }
             }
             let lasting: Vec<bool> = (0..count).map(|i| entered[i] && !following[i].is_empty()).collect();
             let changed = zip(&lasting, &alive).any(|(now, before)| *before && !now);
@@ -136,7 +138,9 @@ impl Graph {
             kept.iter().map(|&i| following[i].iter().map(|&j| place[j as usize]).collect()).collect();
         graph.allowed = vec![false; kept.len() * kept.len()];
         for (i, next) in graph.following.iter().enumerate() {
-            next.iter().for_each(|&j| graph.allowed[i * kept.len() + j as usize] = true);
+            for &j in next {
+                graph.allowed[i * kept.len() + j as usize] = true;
+            }
         }
         graph
     }
@@ -277,7 +281,7 @@ pub(super) fn nearest(n: usize, rows: &[Row]) -> Option<Vec<f64>> {
             .max_by(|a, b| a.1.total_cmp(&b.1));
         match best {
             Some((i, gain)) if gain > 1e-13 * (1.0 + columns[i][n].abs()) && active.len() <= n => {
-                active.push(i)
+                active.push(i);
             }
             _ => break,
         }
