@@ -270,6 +270,32 @@ fn a_cycle_on_a_border_is_found_once() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// Random maps of the plane, also with regions that are squeezed to a line: the map takes stable manifolds into
+    /// themselves, and unstable ones that are whole.
+    #[test]
+    fn manifolds_are_invariant(seed in 0_u64..1000, form in 0_usize..3) {
+        use rand::{RngExt, SeedableRng};
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let w = faer::Mat::from_fn(2, 2, |_, _| rng.random_range(-3.0..3.0));
+        let drive: Vec<f64> = (0..2).map(|_| rng.random_range(-1.0..1.0)).collect();
+        let activation = if form == 2 { Activation::Clipped { lo: -0.4, hi: 0.6 } } else { Activation::Relu };
+        let alpha = if form == 1 { 0.6 } else { 1.0 };
+        let rnn = Rnn { kind: Kind::Map, form: Form::Rate, alpha, activation, w: w.into(), drive };
+        let map = Piecewise::of_rnn(&rnn).unwrap();
+        let found = find(&map, &Options { period: 3, ..Options::default() }, &GO).unwrap();
+        for cycle in &found.cycles {
+            let reach = Reach { radius: 10.0, segments: 300 };
+            for manifold in manifolds(&map, cycle, &reach).unwrap() {
+                for segment in manifold.segments.iter().filter(|_| manifold.stable || manifold.complete) {
+                    let z = step(&map, &middle(segment));
+                    let off = |segment| from_segment(segment, &z);
+                    let off = manifold.segments.iter().map(off).fold(f64::INFINITY, f64::min);
+                    prop_assert!(off < 1e-7 || z.iter().any(|z| z.abs() > 10.0), "{} {off} {cycle:?}", manifold.stable);
+                }
+            }
+        }
+    }
+
     /// Random maps of all forms: pruning loses nothing, and starts find nothing that all words do not.
     #[test]
     fn pruning_is_safe(seed in 0_u64..1000, form in 0_usize..4) {
