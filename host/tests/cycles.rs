@@ -9,7 +9,9 @@ use std::time::Instant;
 use dynamics::{network, numbers, path};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use tinyfold::dynamics::cycles::{Method, Options, Piecewise, Plane, Reach, basins, find, manifolds};
+use tinyfold::dynamics::cycles::{
+    Degenerate, Method, Options, Piecewise, Plane, Reach, Region, basins, find, manifolds,
+};
 use tinyfold::dynamics::{Kind, Rnn, System};
 use tinyfold::format::arrays::ArrayFile;
 use tinyfold::network::{Activation, Form};
@@ -57,7 +59,7 @@ fn every_cycle_of_the_reference_and_no_other() {
             let mut by_masks: HashMap<Vec<u64>, _> = HashMap::new();
             for cycle in &found.cycles {
                 assert!(cycle.residual <= 1e-12 && cycle.margin > 0.0, "{name}: {}", cycle.residual);
-                by_masks.insert(cycle.regions.iter().map(|region| region.mask()).collect(), cycle);
+                by_masks.insert(cycle.regions.iter().map(Region::mask).collect(), cycle);
             }
             let known = net["cycles"].as_array().unwrap();
             assert_eq!(known.len(), by_masks.len());
@@ -246,29 +248,61 @@ fn degenerate_words_are_reported() {
     let drift = Piecewise::relu(one(1.0), vec![1.0]).unwrap();
     let found = find(&drift, &Options { period: 3, ..Options::default() }, &GO).unwrap();
     assert!(found.cycles.is_empty() && found.degenerate.iter().all(|word| word.point.is_none()));
-    // z' = -z: one fixed point, and all other points have period 2; the word repeats a shorter one.
-    let flip = Piecewise::plrnn(&[-1.0], one(0.0), vec![0.0]).unwrap();
+    // z' = 3 - z: one fixed point, 1.5, and all other points have period 2, those of (0, 3) in the region of the point.
+    let flip = Piecewise::plrnn(&[-1.0], one(0.0), vec![3.0]).unwrap();
     let found = find(&flip, &Options { period: 4, ..Options::default() }, &GO).unwrap();
     assert_eq!(found.cycles.len(), 1);
-    let twos: Vec<_> =
-        found.degenerate.iter().filter(|word| word.period == 2 && word.point.is_some()).collect();
-    assert!(!twos.is_empty());
+    let open = Region(vec![1]);
+    let inside = |word: &&Degenerate| word.period == 2 && word.regions.iter().all(|region| *region == open);
+    assert!(
+        found.degenerate.iter().find(inside).is_some_and(|word| word.point.is_some() && word.dimension == 1)
+    );
 }
 
 /// On a border several words give one cycle.
 #[test]
 fn a_cycle_on_a_border_is_found_once() {
     let w = faer::Mat::from_fn(3, 3, |i, j| [[0.3, -0.4, 0.2], [0.5, 0.1, -0.3], [-0.6, 0.2, 0.4]][i][j]);
-    for map in [Piecewise::relu(w.clone(), vec![0.0; 3]), Piecewise::plrnn(&[0.2, 0.1, 0.3], w, vec![0.0; 3])]
-    {
-        let found = find(&map.unwrap(), &Options { period: 4, ..Options::default() }, &GO).unwrap();
-        assert_eq!(found.cycles.len(), 1);
-        assert!(found.cycles[0].margin == 0.0 && found.cycles[0].period == 1);
+    let a = [0.2, 0.1, 0.3];
+    for k in 0..20 {
+        // A fixed point with gate 1 on its border, but for rounding; all gates on it at k = 0.
+        let z = [f64::from(k) / 7.0, 0.0, -f64::from(k) / 11.0];
+        let h = (0..3).map(|i| z[i] - a[i] * z[i] - w[(i, 0)] * z[0]).collect();
+        let map = Piecewise::plrnn(&a, w.clone(), h).unwrap();
+        let found = find(&map, &Options { period: 4, ..Options::default() }, &GO).unwrap();
+        assert_eq!(found.cycles.len(), 1, "{k}");
+        assert!(found.cycles[0].margin < 1e-15 && found.cycles[0].period == 1);
     }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Random maps of the plane, also with regions that are squeezed to a line: the map takes stable manifolds into
+    /// themselves, and unstable ones that are whole.
+    #[test]
+    fn manifolds_are_invariant(seed in 0_u64..1000, form in 0_usize..3) {
+        use rand::{RngExt, SeedableRng};
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
+        let w = faer::Mat::from_fn(2, 2, |_, _| rng.random_range(-3.0..3.0));
+        let drive: Vec<f64> = (0..2).map(|_| rng.random_range(-1.0..1.0)).collect();
+        let activation = if form == 2 { Activation::Clipped { lo: -0.4, hi: 0.6 } } else { Activation::Relu };
+        let alpha = if form == 1 { 0.6 } else { 1.0 };
+        let rnn = Rnn { kind: Kind::Map, form: Form::Rate, alpha, activation, w: w.into(), drive };
+        let map = Piecewise::of_rnn(&rnn).unwrap();
+        let found = find(&map, &Options { period: 3, ..Options::default() }, &GO).unwrap();
+        for cycle in &found.cycles {
+            let reach = Reach { radius: 10.0, segments: 300 };
+            for manifold in manifolds(&map, cycle, &reach).unwrap() {
+                for segment in manifold.segments.iter().filter(|_| manifold.stable || manifold.complete) {
+                    let z = step(&map, &middle(segment));
+                    let off = |segment| from_segment(segment, &z);
+                    let off = manifold.segments.iter().map(off).fold(f64::INFINITY, f64::min);
+                    prop_assert!(off < 1e-7 || z.iter().any(|z| z.abs() > 10.0), "{} {off} {cycle:?}", manifold.stable);
+                }
+            }
+        }
+    }
 
     /// Random maps of all forms: pruning loses nothing, and starts find nothing that all words do not.
     #[test]

@@ -98,8 +98,7 @@ pub fn basins<S: System + ?Sized>(
                     return Goal::Attractor(number);
                 }
             }
-            // Written so that what is not a number is away too.
-            if !(largest(z) <= bound) || z.iter().any(|z| z.is_nan()) {
+            if largest(z) > bound || z.iter().any(|z| z.is_nan()) {
                 return Goal::Away;
             }
             system.value(z, next);

@@ -73,24 +73,38 @@ fn whole_orbit(map: &Piecewise, word: &[Region]) -> (Mat<f64>, Mat<f64>) {
     (system, right)
 }
 
+/// \[A | b\] of the regions of a word, by rows.
+fn maps(map: &Piecewise, word: &[Region]) -> Vec<Vec<f64>> {
+    word.iter().map(|region| by_rows(&map.affine(region))).collect()
+}
+
+/// \[A | b\] of one way through all of them, by rows.
+fn whole(n: usize, maps: &[Vec<f64>]) -> Vec<f64> {
+    let mut product = maps[0].clone();
+    let mut next = product.clone();
+    for map in &maps[1..] {
+        compose(n, map, &product, &mut next);
+        std::mem::swap(&mut product, &mut next);
+    }
+    product
+}
+
 /// The product of the Jacobians of a word, that of its first region first applied.
 pub(super) fn product(map: &Piecewise, word: &[Region]) -> Mat<f64> {
-    let n = map.n();
-    let unit = Mat::identity(n, n);
-    word.iter().fold(unit, |product, region| map.affine(region).subcols(0, n) * product)
+    product_of(map.n(), &maps(map, word))
+}
+
+fn product_of(n: usize, maps: &[Vec<f64>]) -> Mat<f64> {
+    let whole = whole(n, maps);
+    Mat::from_fn(n, n, |i, j| whole[i * (n + 1) + j])
 }
 
 /// The orbit of a word by the product of its maps and one correction of all points; `None` where the product is too
 /// rounded for that.
-fn short_orbit(map: &Piecewise, word: &[Region]) -> Option<Vec<Vec<f64>>> {
-    let (n, k) = (map.n(), word.len());
-    let maps: Vec<Vec<f64>> = word.iter().map(|region| by_rows(&map.affine(region))).collect();
-    let mut product = maps[0].clone();
+fn short_orbit(n: usize, maps: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
+    let k = maps.len();
+    let mut product = whole(n, maps);
     let mut work = product.clone();
-    for map in &maps[1..] {
-        compose(n, map, &product, &mut work);
-        std::mem::swap(&mut product, &mut work);
-    }
     let step = |map: &[f64], z: &[f64], unit: f64| -> Vec<f64> {
         let row = |row: &[f64]| zip(row, z).fold(unit * row[n], |sum, (a, z)| sum + a * z);
         map.chunks_exact(n + 1).map(row).collect()
@@ -140,7 +154,8 @@ fn long_orbit(map: &Piecewise, word: &[Region]) -> Option<Vec<Vec<f64>>> {
 /// The cycle of a word; `None` if its orbit is not one of the map or repeats after fewer steps.
 pub(super) fn cycle(map: &Piecewise, word: &[Region]) -> Result<Option<Cycle>> {
     let (n, k) = (map.n(), word.len());
-    let Some(mut orbit) = short_orbit(map, word).or_else(|| long_orbit(map, word)) else { return Ok(None) };
+    let linear = maps(map, word);
+    let Some(mut orbit) = short_orbit(n, &linear).or_else(|| long_orbit(map, word)) else { return Ok(None) };
     let size = 1.0 + orbit.iter().map(|z| largest(z)).fold(0.0, f64::max);
     let mut value = vec![0.0; n];
     let mut residual = 0.0_f64;
@@ -154,13 +169,15 @@ pub(super) fn cycle(map: &Piecewise, word: &[Region]) -> Result<Option<Cycle>> {
     }
     let mut regions: Vec<Region> = orbit.iter().map(|z| map.region(z)).collect();
     let margin = orbit.iter().map(|z| map.margin(z)).fold(f64::INFINITY, f64::min);
-    // On a border rounding chooses the side; the least rotation is a matter of the regions then.
+    // The multipliers do not depend on where the word begins; on a border rounding chooses the side.
+    let product = if regions == word { product_of(n, &linear) } else { product(map, &regions) };
+    let eigenvalues = eigenvalues(&product)?;
+    // The least rotation first: on a border it need not be that of the word.
     let key: Vec<Vec<u8>> = regions.iter().map(digits).collect();
     let from = |turn: usize| key.iter().cycle().skip(turn).take(k);
     let least = (0..k).min_by(|&a, &b| from(a).cmp(from(b))).unwrap_or(0);
     regions.rotate_left(least);
     orbit.rotate_left(least);
-    let eigenvalues = eigenvalues(&product(map, &regions))?;
     let lengths: Vec<f64> = eigenvalues.iter().map(|&(re, im)| re.hypot(im)).collect();
     let spectral_radius = lengths.first().copied().unwrap_or(0.0);
     Ok(Some(Cycle {

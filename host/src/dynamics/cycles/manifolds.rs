@@ -259,8 +259,8 @@ impl Inverse {
         Ok(Self { region, affine, kind })
     }
 
-    /// The part of the preimage of a segment that is in the region; `None` if it is more than a line.
-    fn of(&self, map: &Piecewise, [a, b]: &Segment, radius: f64) -> Option<Option<Segment>> {
+    /// The part of the preimage of a segment that is in the region, and whether that is all: it may be more than a line.
+    fn of(&self, map: &Piecewise, [a, b]: &Segment, radius: f64) -> (Option<Segment>, bool) {
         let n = a.len();
         let from_offset = |x: &[f64]| -> Vec<f64> { (0..n).map(|i| x[i] - self.affine[(i, n)]).collect() };
         let (a, b) = (from_offset(a), from_offset(b));
@@ -274,21 +274,21 @@ impl Inverse {
                 let off = |x: &[f64]| u[0] * x[1] - u[1] * x[0];
                 let (p, q) = (off(&a), off(&b));
                 if p.abs().max(q.abs()) < 1e-12 {
-                    return None;
+                    return (None, false);
                 }
                 if p * q > 0.0 {
-                    return Some(None);
+                    return (None, true);
                 }
                 let x = moved(&a, p / (p - q), &[b[0] - a[0], b[1] - a[1]]);
                 let along = (u[0] * x[0] + u[1] * x[1]) / sigma;
                 let end = |side: f64| vec![along * w[0] - side * w[1], along * w[1] + side * w[0]];
                 [end(-4.0 * radius), end(4.0 * radius)]
             }
-            Preimage::More => return None,
+            Preimage::More => return (None, false),
         };
         let pieces = self.region.0.iter().map(|&piece| map.pieces[usize::from(piece)]);
         let gates = zip(map.gates(&whole[0]), map.gates(&whole[1]));
-        Some(clip(&whole, zip(gates, pieces).map(|((p, q), piece)| (p, q, piece.from, piece.to))))
+        (clip(&whole, zip(gates, pieces).map(|((p, q), piece)| (p, q, piece.from, piece.to))), true)
     }
 }
 
@@ -322,10 +322,9 @@ fn inward(
     let ends = [low, high].map(|end| [moved(z, shrink * end, v), moved(z, end, v)]);
     let start = ends.iter().filter_map(|segment| within(segment, reach.radius)).collect();
     let next = |segment: &Segment| {
-        let parts: Vec<Option<Option<Segment>>> =
-            inverses.iter().map(|inverse| inverse.of(map, segment, reach.radius)).collect();
-        let whole = parts.iter().all(Option::is_some);
-        (parts.into_iter().flatten().flatten().collect(), whole)
+        let parts = inverses.iter().map(|inverse| inverse.of(map, segment, reach.radius));
+        let (parts, whole): (Vec<Option<Segment>>, Vec<bool>) = parts.unzip();
+        (parts.into_iter().flatten().collect(), whole.into_iter().all(|whole| whole))
     };
     let complete = grow(start, &mut local, reach, next);
     Ok((local, complete))

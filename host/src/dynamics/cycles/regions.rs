@@ -19,8 +19,8 @@ use super::{Piece, Piecewise, Region};
 pub const RADIUS: f64 = 1e6;
 /// Regions that are listed at most.
 const LISTED: usize = 4096;
-/// Regions for which transitions are tested at most.
-const TESTED: usize = 1024;
+/// Tests of transitions times n²: beyond its share of them a region keeps all its transitions.
+const TESTS: usize = 16_000_000;
 /// Dimension up to which regions are tested for being empty.
 const DIMENSION: usize = 12;
 
@@ -96,8 +96,10 @@ impl Graph {
         if map.n() > DIMENSION {
             return Self::whole(map);
         }
-        let mut regions: Vec<Region> =
-            split(map, walls(map), &gate_rows(map))?.into_iter().map(|(region, _)| region).collect();
+        let mut regions: Vec<Region> = split(map, walls(map), &gate_rows(map), usize::MAX)?
+            .into_iter()
+            .map(|(region, _)| region)
+            .collect();
         // Gate 0 counts least, as in the bits of a mask.
         regions.sort_by(|a, b| a.0.iter().rev().cmp(b.0.iter().rev()));
         Some(Self::new(regions))
@@ -106,7 +108,7 @@ impl Graph {
     /// The same without transitions that no point makes, and without regions that no cycle can pass.
     pub(super) fn pruned(self, map: &Piecewise) -> Self {
         let count = self.regions.len();
-        if count > TESTED || map.n() > DIMENSION {
+        if map.n() > DIMENSION {
             return self;
         }
         let index: HashMap<&Region, u32> = zip(&self.regions, 0..).collect();
@@ -117,7 +119,9 @@ impl Graph {
             let mut entered = vec![false; count];
             for (_, next) in zip(&alive, &mut following).filter(|(alive, _)| **alive) {
                 next.retain(|&j| alive[j as usize]);
-                next.iter().for_each(|&j| entered[j as usize] = true);
+                for &j in next.iter() {
+                    entered[j as usize] = true;
+                }
             }
             let lasting: Vec<bool> = (0..count).map(|i| entered[i] && !following[i].is_empty()).collect();
             let changed = zip(&lasting, &alive).any(|(now, before)| *before && !now);
@@ -134,7 +138,9 @@ impl Graph {
             kept.iter().map(|&i| following[i].iter().map(|&j| place[j as usize]).collect()).collect();
         graph.allowed = vec![false; kept.len() * kept.len()];
         for (i, next) in graph.following.iter().enumerate() {
-            next.iter().for_each(|&j| graph.allowed[i * kept.len() + j as usize] = true);
+            for &j in next {
+                graph.allowed[i * kept.len() + j as usize] = true;
+            }
         }
         graph
     }
@@ -151,7 +157,8 @@ fn successors(map: &Piecewise, region: &Region, index: &HashMap<&Region, u32>) -
         rows.extend(inside(&now, gate, map.pieces[usize::from(piece)]));
     }
     let all = || (0..index.len() as u32).collect();
-    let Some(found) = split(map, rows, &after) else { return all() };
+    let most = TESTS / (n * n * index.len());
+    let Some(found) = split(map, rows, &after, most) else { return all() };
     let mut next: Vec<u32> = found.iter().filter_map(|(region, _)| index.get(region).copied()).collect();
     next.sort_unstable();
     next
@@ -205,8 +212,13 @@ fn walls(map: &Piecewise) -> Vec<Row> {
 }
 
 /// The choices of pieces for all `gates`, linear functions of z, that some z with rows · (z, 1) >= 0 makes, each with
-/// such a z; `None` if they are too many.
-fn split(map: &Piecewise, rows: Vec<Row>, gates: &Mat<f64>) -> Option<Vec<(Region, Vec<f64>)>> {
+/// such a z; `None` if they are too many, or need more than `tests` tests.
+fn split(
+    map: &Piecewise,
+    rows: Vec<Row>,
+    gates: &Mat<f64>,
+    mut tests: usize,
+) -> Option<Vec<(Region, Vec<f64>)>> {
     let n = map.n();
     let mut parts: Vec<(Region, Vec<f64>)> =
         nearest(n, &rows).map(|z| (Region(Vec::new()), z)).into_iter().collect();
@@ -221,6 +233,7 @@ fn split(map: &Piecewise, rows: Vec<Row>, gates: &Mat<f64>) -> Option<Vec<(Regio
                     finer.push((Region(longer), z.clone()));
                     continue;
                 }
+                tests = tests.checked_sub(1)?;
                 let mut all = rows.clone();
                 for (gate, &piece) in longer.iter().enumerate() {
                     all.extend(inside(gates, gate, map.pieces[usize::from(piece)]));
@@ -268,7 +281,7 @@ pub(super) fn nearest(n: usize, rows: &[Row]) -> Option<Vec<f64>> {
             .max_by(|a, b| a.1.total_cmp(&b.1));
         match best {
             Some((i, gain)) if gain > 1e-13 * (1.0 + columns[i][n].abs()) && active.len() <= n => {
-                active.push(i)
+                active.push(i);
             }
             _ => break,
         }

@@ -1,5 +1,6 @@
 //! Every word of regions, depth first: a word costs one small product and one small solve.
 
+use std::iter::zip;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
@@ -140,8 +141,9 @@ pub(super) fn solve(n: usize, map: &[f64], work: &mut [f64], z: &mut [f64]) -> b
                 pivot = i;
             }
         }
-        // Not a test of size alone: what is not a number is singular too.
-        if !(work[pivot * m + k].abs() > 1e-11 * size) {
+        // What is not a number is singular too.
+        let regular = work[pivot * m + k].abs() > 1e-11 * size;
+        if !regular {
             return false;
         }
         if pivot != k {
@@ -324,8 +326,8 @@ impl<'a, const N: usize> Walk<'a, N> {
             for i in 0..n {
                 let row = &map[i * (n + 1)..][..=n];
                 let mut sum = row[n];
-                for j in 0..n {
-                    sum += row[j] * self.z[j];
+                for (a, z) in zip(row, &self.z[..n]) {
+                    sum += a * z;
                 }
                 self.next[i] = sum;
             }

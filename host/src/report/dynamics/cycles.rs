@@ -32,6 +32,8 @@ const CELLS: (usize, usize) = (300, 200);
 const HEIGHT: f64 = 560.0;
 /// Segments of a manifold that are drawn.
 const SEGMENTS: usize = 4000;
+/// Segments of a stable manifold without end that are drawn: more would cover the rest.
+const STABLE_SEGMENTS: usize = 40;
 /// Saddles whose manifolds are drawn.
 const SADDLES: usize = 4;
 
@@ -179,7 +181,8 @@ impl Portrait {
             a.0.max(b.0) > x.0 && a.0.min(b.0) < x.1 && a.1.max(b.1) > y.0 && a.1.min(b.1) < y.1
         };
         for manifold in self.manifolds.iter().filter(|manifold| manifold.stable == stable) {
-            for [a, b] in &manifold.segments {
+            let most = if stable && !manifold.complete { STABLE_SEGMENTS } else { SEGMENTS };
+            for [a, b] in manifold.segments.iter().take(most) {
                 let (a, b) = (place(&self.plane, a), place(&self.plane, b));
                 if !seen((a, b)) {
                     continue;
