@@ -14,7 +14,8 @@
 //! | alpha | leak, in (0, 1] | |
 //!
 //! Reading order: [`Shape`], [`View`] and [`State`] (`network.rs`), `latent.rs`, `linear.rs`,
-//! [`pack`], [`wire`]; then [`learn`] and [`bank`], and [`fixed`], the same networks in integers.
+//! [`pack`], [`wire`]; then [`learn`] and [`bank`], and [`fixed`], the same networks in integers; [`reduced`],
+//! a network's slow motion as a polynomial.
 //!
 //! ```
 //! use tinyfold_core::pack::{Matrices, Weights, pack};
@@ -75,6 +76,7 @@ mod network;
 mod owned;
 pub mod pack;
 mod rational;
+pub mod reduced;
 mod scalar;
 mod shape;
 pub mod wire;

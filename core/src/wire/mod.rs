@@ -32,6 +32,7 @@ pub mod fixed;
 pub mod learned;
 pub mod lesson;
 mod pieces;
+pub mod reduced;
 pub mod trial;
 
 pub use pieces::Pieces;
