@@ -372,7 +372,7 @@ impl<'a, T: Scalar> Monitor<'a, T> {
     fn distance<A: MultiplyAdd>(&self, p: &[T]) -> [Worst<T>; 2] {
         const UNITS: usize = 32;
         let ([start, records, _, ranges], k, record) =
-            (self.parts, self.shape.dimensions, self.shape.record());
+            (self.parts, self.shape.dimensions, self.shape.record().max(1));
         let mut c = [T::ZERO; WIDEST];
         c.copy_from_slice_checked(start);
         if !T::write(A::ARITHMETIC, (records.get(1..).unwrap_or_default(), record), k, p, &mut c) {
@@ -383,7 +383,7 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         }
         let [mut distance, mut range] = [Worst::NONE; 2];
         let mut on = [T::ZERO; UNITS];
-        for (records, p) in records.chunks(UNITS * record).zip(p.chunks(UNITS)) {
+        for (records, p) in records.chunks((UNITS * record).max(1)).zip(p.chunks(UNITS)) {
             let on = on.get_mut(..p.len()).unwrap_or_default();
             let done = T::read(A::ARITHMETIC, (records, record), k, &c, on);
             for ((on, record), &p) in on.iter_mut().zip(records.chunks_exact(record)).zip(p) {
@@ -405,8 +405,8 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         let [of_z, of_y, _, ranges] = self.parts;
         let (z, x) = (state.carried().get(..rank).unwrap_or_default(), state.input());
         let [mut residual, mut range] = [Worst::NONE; 2];
-        let rows = of_z.chunks_exact(rank + inputs + 2).zip(z).map(|(row, z)| (row, z, (&*watch.before, x)));
-        let outputs = of_y.chunks_exact(rank + 2).zip(state.output()).map(|(row, y)| (row, y, (z, &x[..0])));
+        let rows = of_z.chunks_exact((rank + inputs + 2).max(1)).zip(z).map(|(row, z)| (row, z, (&*watch.before, x)));
+        let outputs = of_y.chunks_exact((rank + 2).max(1)).zip(state.output()).map(|(row, y)| (row, y, (z, &x[..0])));
         for (row, &found, (first, second)) in rows.chain(outputs) {
             let (Some((&offset, row)), Some(&inverse)) = (row.split_first(), row.last()) else { break };
             let (row, rest) = row.split_at_checked(first.len()).unwrap_or_default();

@@ -471,7 +471,7 @@ fn line<T: Scalar, A: MultiplyAdd>(words: &[T], [terms, moved]: [usize; 2], u: &
         2 => clenshaw::<T, A, 3>(rows, u, twice, b),
         3 => clenshaw::<T, A, 4>(rows, u, twice, b),
         4 => clenshaw::<T, A, 5>(rows, u, twice, b),
-        _ => rows.chunks_exact(1 + u.len()).fold(b, |[b1, b2], row| {
+        _ => rows.chunks_exact((1 + u.len()).max(1)).fold(b, |[b1, b2], row| {
             let Some((&f, g)) = row.split_first() else { return [b1, b2] };
             [A::mac(add_dot::<T, A>(f, g, u) - b2, twice, b1), b1]
         }),
