@@ -405,8 +405,12 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         let [of_z, of_y, _, ranges] = self.parts;
         let (z, x) = (state.carried().get(..rank).unwrap_or_default(), state.input());
         let [mut residual, mut range] = [Worst::NONE; 2];
-        let rows = of_z.chunks_exact((rank + inputs + 2).max(1)).zip(z).map(|(row, z)| (row, z, (&*watch.before, x)));
-        let outputs = of_y.chunks_exact((rank + 2).max(1)).zip(state.output()).map(|(row, y)| (row, y, (z, &x[..0])));
+        let rows = of_z
+            .chunks_exact((rank + inputs + 2).max(1))
+            .zip(z)
+            .map(|(row, z)| (row, z, (&*watch.before, x)));
+        let outputs =
+            of_y.chunks_exact((rank + 2).max(1)).zip(state.output()).map(|(row, y)| (row, y, (z, &x[..0])));
         for (row, &found, (first, second)) in rows.chain(outputs) {
             let (Some((&offset, row)), Some(&inverse)) = (row.split_first(), row.last()) else { break };
             let (row, rest) = row.split_at_checked(first.len()).unwrap_or_default();

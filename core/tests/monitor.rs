@@ -301,8 +301,7 @@ fn every_flipped_bit_of_the_readout_is_found_in_one_round() {
         integrator.words[at] = wrong;
         let (_, verdicts) = run(&integrator, &monitor, 1, 3 * round);
         integrator.words[at] = f32::from_bits(right);
-        let alarms: Vec<usize> =
-            (0..verdicts.len()).filter(|&step| verdicts[step].alarm.readout).collect();
+        let alarms: Vec<usize> = (0..verdicts.len()).filter(|&step| verdicts[step].alarm.readout).collect();
         assert_eq!(alarms, [round - 1, 2 * round - 1, 3 * round - 1]);
     }
 }

@@ -69,9 +69,7 @@ impl Case {
         let term = |(at, &index): (usize, &(usize, usize))| {
             let place = few.iter().position(|&other| other == index);
             let a = (0..inputs).fold(coefficient(at), |a, i| match place {
-                Some(place) => {
-                    mac(a, T::from_f64(self.gain[(d * inputs + i) * few.len() + place]), u[i])
-                }
+                Some(place) => mac(a, T::from_f64(self.gain[(d * inputs + i) * few.len() + place]), u[i]),
                 None => a,
             });
             (index, a)
@@ -115,7 +113,13 @@ impl Case {
             for (d, z) in z.iter_mut().enumerate() {
                 let (_, lo, hi) = axis(d, *z);
                 let next = *z + value(&self.moved(mac, d, &u), &s);
-                *z = if next < lo { lo } else if next > hi { hi } else { next };
+                *z = if next < lo {
+                    lo
+                } else if next > hi {
+                    hi
+                } else {
+                    next
+                };
             }
             let s: Vec<T> = z.iter().enumerate().map(|(d, &z)| axis(d, z).0).collect();
             let indices = self.indices(self.shape.output);
@@ -161,8 +165,8 @@ fn case() -> impl Strategy<Value = Case> {
     let arithmetic = prop_oneof![Just(Arithmetic::Separate), Just(Arithmetic::Fused)];
     (shape, arithmetic).prop_flat_map(|(shape, arithmetic)| {
         let Shape { dimensions, inputs, outputs, drift, gain, output } = shape;
-        let interval = (-3.0_f32..=0.0, 0.5_f32..=3.0)
-            .prop_map(|(lo, width)| [f64::from(lo), f64::from(lo + width)]);
+        let interval =
+            (-3.0_f32..=0.0, 0.5_f32..=3.0).prop_map(|(lo, width)| [f64::from(lo), f64::from(lo + width)]);
         let interval = prop::collection::vec(interval, dimensions);
         let [drift, gain, output] = [drift, gain, output].map(|degree| shape.terms(degree));
         let parts = (

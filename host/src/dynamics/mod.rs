@@ -4,6 +4,7 @@
 //! Everything works on a [`System`]: a network under a held input ([`Rnn`]), or any other map or flow. What depends on a
 //! parameter works on a [`Family`], of which [`Path`] is a network with an input, its bias or its weights moved.
 
+pub mod monitor;
 pub mod system;
 
 pub use system::{Family, Kind, Path, Rnn, System};

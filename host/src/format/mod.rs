@@ -11,6 +11,7 @@ pub mod fixed;
 pub mod model;
 pub mod network;
 pub mod paper;
+pub mod reduced;
 pub mod settings;
 pub mod torch;
 
