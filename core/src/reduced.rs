@@ -214,6 +214,8 @@ pub struct View<'a, T> {
     shape: Shape,
     arithmetic: Arithmetic,
     axes: [Axis<T>; 2],
+    /// Words of f before the first with a gain, for one coordinate.
+    alone: usize,
     domain: &'a [T],
     drive: &'a [T],
     output: &'a [T],
@@ -310,7 +312,8 @@ impl<'a, T: Scalar> View<'a, T> {
                 return Err(refused(Field::Initial));
             }
         }
-        Ok(Self { shape, arithmetic, axes, domain, drive, output })
+        let alone = shape.drift.saturating_sub(shape.gain);
+        Ok(Self { shape, arithmetic, axes, alone, domain, drive, output })
     }
 
     /// The view of one slice that holds domain, f and g, c in this order.
@@ -379,23 +382,55 @@ impl<'a, T: Scalar> View<'a, T> {
     /// `state` must come from [`View::state`] of this view; with a state of another shape the result is
     /// meaningless, but nothing panics.
     pub fn step(&self, state: &mut State<'_, T>, u: &[T]) -> Status {
-        let mut held = 0;
-        let mut fresh = u.iter();
-        for input in state.input.iter_mut() {
-            match fresh.next() {
-                Some(&u) if u.is_finite() => *input = u,
-                _ => held += 1,
-            }
+        match (self.arithmetic, self.shape.dimensions, self.shape.inputs) {
+            (Arithmetic::Separate, 1, 0) => self.line_step::<Separate, 0, 1>(state, u),
+            (Arithmetic::Separate, 1, 1) => self.line_step::<Separate, 1, 2>(state, u),
+            (Arithmetic::Separate, 1, 2) => self.line_step::<Separate, 2, 3>(state, u),
+            (Arithmetic::Separate, 1, 3) => self.line_step::<Separate, 3, 4>(state, u),
+            (Arithmetic::Separate, 1, 4) => self.line_step::<Separate, 4, 5>(state, u),
+            _ => self.any_step(state, u),
         }
+    }
+
+    /// One step of a model with one coordinate and I = W - 1 inputs, all of it in registers.
+    // Not inlined: what one kind of model keeps in registers is none of another's business.
+    #[inline(never)]
+    fn line_step<A: MultiplyAdd, const I: usize, const W: usize>(
+        &self,
+        state: &mut State<'_, T>,
+        u: &[T],
+    ) -> Status {
+        let ([axis, _], [z], Some(input)) = (&self.axes, &mut *state.z, state.input.first_chunk_mut::<I>())
+        else {
+            return Status::default();
+        };
+        let held = take_all(input, u);
+        let s = axis.scaled(*z);
+        let (alone, rows) = self.drive.split_at_checked(self.alone).unwrap_or_default();
+        let b = clenshaw::<T, A, 1>(alone, &[], s + s, [T::ZERO; 2]);
+        let [b0, b1] = clenshaw::<T, A, W>(rows, input, s + s, b);
+        let (next, outside) = axis.clamped(*z + A::mac(b0, -s, b1), *z);
+        *z = next;
+        let s = axis.scaled(next);
+        let mut rest = self.output;
+        for y in state.output.iter_mut() {
+            let (words, after) = rest.split_at_checked(self.shape.output + 1).unwrap_or_default();
+            let [b0, b1] = clenshaw::<T, A, 1>(words, &[], s + s, [T::ZERO; 2]);
+            (*y, rest) = (A::mac(b0, -s, b1), after);
+        }
+        state.count(held, outside)
+    }
+
+    #[inline(never)]
+    fn any_step(&self, state: &mut State<'_, T>, u: &[T]) -> Status {
+        let held = take(state.input, u);
         let outside = match (self.arithmetic, self.shape.dimensions) {
             (Arithmetic::Separate, 1) => self.advance::<Separate, 1>(state),
             (Arithmetic::Separate, _) => self.advance::<Separate, 2>(state),
             (Arithmetic::Fused, 1) => self.advance::<Fused, 1>(state),
             (Arithmetic::Fused, _) => self.advance::<Fused, 2>(state),
         };
-        state.held = state.held.saturating_add(held);
-        state.outside = state.outside.saturating_add(outside.into());
-        Status { held, outside }
+        state.count(held, outside)
     }
 
     #[inline(always)]
@@ -428,6 +463,34 @@ impl<'a, T: Scalar> View<'a, T> {
         }
         outside
     }
+}
+
+/// Takes the inputs that are finite, and says how many are not, or not supplied.
+fn take<T: Scalar>(input: &mut [T], u: &[T]) -> u32 {
+    let mut held = 0;
+    let mut fresh = u.iter();
+    for input in input {
+        match fresh.next() {
+            Some(&u) if u.is_finite() => *input = u,
+            _ => held += 1,
+        }
+    }
+    held
+}
+
+/// [`take`] for a known number of inputs.
+#[inline(always)]
+fn take_all<T: Scalar, const I: usize>(input: &mut [T; I], u: &[T]) -> u32 {
+    let Some(u) = u.first_chunk::<I>() else { return take(input, u) };
+    let mut held = 0;
+    for (input, &u) in input.iter_mut().zip(u) {
+        if u.is_finite() {
+            *input = u;
+        } else {
+            held += 1;
+        }
+    }
+    held
 }
 
 /// A series in D coordinates, its coefficients moved by the inputs.
@@ -506,6 +569,13 @@ fn clenshaw<T: Scalar, A: MultiplyAdd, const W: usize>(
 }
 
 impl<T: Copy> State<'_, T> {
+    #[inline(always)]
+    const fn count(&mut self, held: u32, outside: bool) -> Status {
+        self.held = self.held.saturating_add(held);
+        self.outside = self.outside.saturating_add(outside as u32);
+        Status { held, outside }
+    }
+
     /// z (D).
     #[must_use]
     pub fn z(&self) -> &[T] {
