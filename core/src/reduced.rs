@@ -407,7 +407,10 @@ impl<'a, T: Scalar> View<'a, T> {
         let held = take_all(input, u);
         let s = axis.scaled(*z);
         let (alone, rows) = self.drive.split_at_checked(self.alone).unwrap_or_default();
-        let b = clenshaw::<T, A, 1>(alone, &[], s + s, [T::ZERO; 2]);
+        let mut b = [T::ZERO; 2];
+        if self.alone > 0 {
+            b = clenshaw::<T, A, 1>(alone, &[], s + s, b);
+        }
         let [b0, b1] = clenshaw::<T, A, W>(rows, input, s + s, b);
         let (next, outside) = axis.clamped(*z + A::mac(b0, -s, b1), *z);
         *z = next;
@@ -466,6 +469,7 @@ impl<'a, T: Scalar> View<'a, T> {
 }
 
 /// Takes the inputs that are finite, and says how many are not, or not supplied.
+#[inline(never)]
 fn take<T: Scalar>(input: &mut [T], u: &[T]) -> u32 {
     let mut held = 0;
     let mut fresh = u.iter();
@@ -482,15 +486,13 @@ fn take<T: Scalar>(input: &mut [T], u: &[T]) -> u32 {
 #[inline(always)]
 fn take_all<T: Scalar, const I: usize>(input: &mut [T; I], u: &[T]) -> u32 {
     let Some(u) = u.first_chunk::<I>() else { return take(input, u) };
-    let mut held = 0;
-    for (input, &u) in input.iter_mut().zip(u) {
-        if u.is_finite() {
-            *input = u;
-        } else {
-            held += 1;
-        }
+    // A number times 0 is 0, except infinity and NaN.
+    if u.iter().fold(T::ZERO, |sum, &u| sum + u * T::ZERO) == T::ZERO {
+        *input = *u;
+        0
+    } else {
+        take(input, u)
     }
-    held
 }
 
 /// A series in D coordinates, its coefficients moved by the inputs.
@@ -556,14 +558,16 @@ fn clenshaw<T: Scalar, A: MultiplyAdd, const W: usize>(
         Some((&f, g)) => A::mac(add_dot::<T, A>(f, g, &held) - b2, twice, b1),
         None => b1,
     };
-    // Two rows at a time, so that nothing moves between registers.
-    let (odd, pairs) = rows.as_chunks::<W>().0.as_rchunks::<2>();
+    // Four rows at a time, so that nothing moves between registers and degrees 3, 7, 11 .. have no rest.
+    let (odd, fours) = rows.as_chunks::<W>().0.as_rchunks::<4>();
     for row in odd {
         (b1, b2) = (next(row, b1, b2), b1);
     }
-    for [first, second] in pairs {
+    for [first, second, third, fourth] in fours {
         b2 = next(first, b1, b2);
         b1 = next(second, b2, b1);
+        b2 = next(third, b1, b2);
+        b1 = next(fourth, b2, b1);
     }
     [b1, b2]
 }
@@ -571,8 +575,10 @@ fn clenshaw<T: Scalar, A: MultiplyAdd, const W: usize>(
 impl<T: Copy> State<'_, T> {
     #[inline(always)]
     const fn count(&mut self, held: u32, outside: bool) -> Status {
-        self.held = self.held.saturating_add(held);
-        self.outside = self.outside.saturating_add(outside as u32);
+        if held > 0 || outside {
+            self.held = self.held.saturating_add(held);
+            self.outside = self.outside.saturating_add(outside as u32);
+        }
         Status { held, outside }
     }
 
