@@ -383,43 +383,32 @@ impl<'a, T: Scalar> View<'a, T> {
     /// meaningless, but nothing panics.
     pub fn step(&self, state: &mut State<'_, T>, u: &[T]) -> Status {
         match (self.arithmetic, self.shape.dimensions, self.shape.inputs) {
-            (Arithmetic::Separate, 1, 0) => self.line_step::<Separate, 0, 1>(state, u),
-            (Arithmetic::Separate, 1, 1) => self.line_step::<Separate, 1, 2>(state, u),
-            (Arithmetic::Separate, 1, 2) => self.line_step::<Separate, 2, 3>(state, u),
-            (Arithmetic::Separate, 1, 3) => self.line_step::<Separate, 3, 4>(state, u),
-            (Arithmetic::Separate, 1, 4) => self.line_step::<Separate, 4, 5>(state, u),
+            (Arithmetic::Separate, 1, 0) => self.line_step::<Separate, 0>(state, u),
+            (Arithmetic::Separate, 1, 1) => self.line_step::<Separate, 1>(state, u),
+            (Arithmetic::Separate, 1, 2) => self.line_step::<Separate, 2>(state, u),
+            (Arithmetic::Separate, 1, 3) => self.line_step::<Separate, 3>(state, u),
+            (Arithmetic::Separate, 1, 4) => self.line_step::<Separate, 4>(state, u),
             _ => self.any_step(state, u),
         }
     }
 
-    /// One step of a model with one coordinate and I = W - 1 inputs, all of it in registers.
+    /// One step of a model with one coordinate and I inputs.
     // Not inlined: what one kind of model keeps in registers is none of another's business.
     #[inline(never)]
-    fn line_step<A: MultiplyAdd, const I: usize, const W: usize>(
-        &self,
-        state: &mut State<'_, T>,
-        u: &[T],
-    ) -> Status {
+    fn line_step<A: MultiplyAdd, const I: usize>(&self, state: &mut State<'_, T>, u: &[T]) -> Status {
         let ([axis, _], [z], Some(input)) = (&self.axes, &mut *state.z, state.input.first_chunk_mut::<I>())
         else {
             return Status::default();
         };
         let held = take_all(input, u);
-        let s = axis.scaled(*z);
-        let (alone, rows) = self.drive.split_at_checked(self.alone).unwrap_or_default();
-        let mut b = [T::ZERO; 2];
-        if self.alone > 0 {
-            b = clenshaw::<T, A, 1>(alone, &[], s + s, b);
-        }
-        let [b0, b1] = clenshaw::<T, A, W>(rows, input, s + s, b);
-        let (next, outside) = axis.clamped(*z + A::mac(b0, -s, b1), *z);
+        let change = line::<T, A>(self.drive, [self.alone, self.shape.gain + 1], input, axis.scaled(*z));
+        let (next, outside) = axis.clamped(*z + change, *z);
         *z = next;
-        let s = axis.scaled(next);
+        let (s, terms) = (axis.scaled(next), self.shape.output + 1);
         let mut rest = self.output;
         for y in state.output.iter_mut() {
-            let (words, after) = rest.split_at_checked(self.shape.output + 1).unwrap_or_default();
-            let [b0, b1] = clenshaw::<T, A, 1>(words, &[], s + s, [T::ZERO; 2]);
-            (*y, rest) = (A::mac(b0, -s, b1), after);
+            *y = line::<T, A>(rest, [0, terms], &[], s);
+            rest = rest.get(terms..).unwrap_or_default();
         }
         state.count(held, outside)
     }
@@ -504,13 +493,13 @@ fn series<T: Scalar, A: MultiplyAdd, const D: usize>(
     s: [T; D],
 ) -> T {
     match s[..] {
-        [s] => line::<T, A>(words, [degree + 1, gain + 1], u, s),
+        [s] => line::<T, A>(words, [degree.saturating_sub(gain), gain + 1], u, s),
         [s1, s2] => {
             let (mut b1, mut b2, mut rest) = (T::ZERO, T::ZERO, words);
             for j in (0..=degree).rev() {
                 let (terms, moved) = (degree + 1 - j, (gain + 1).saturating_sub(j));
                 let (row, after) = rest.split_at_checked(terms + moved * u.len()).unwrap_or_default();
-                let a = far_line::<T, A>(row, [terms, moved], u, s2);
+                let a = far_line::<T, A>(row, [terms.saturating_sub(moved), moved], u, s2);
                 (b1, b2, rest) = (A::mac(a - b2, s1 + s1, b1), b1, after);
             }
             A::mac(b1, -s1, b2)
@@ -524,10 +513,14 @@ fn far_line<T: Scalar, A: MultiplyAdd>(words: &[T], counts: [usize; 2], u: &[T],
     line::<T, A>(words, counts, u, s)
 }
 
-/// sum_k (f_k + g_k u) T_k(s): `terms` coefficients f, the last `moved` of them each followed by its g.
+/// sum_k (f_k + g_k u) T_k(s): `alone` coefficients f, then `moved` more, each followed by its g.
 #[inline(always)]
-fn line<T: Scalar, A: MultiplyAdd>(words: &[T], [terms, moved]: [usize; 2], u: &[T], s: T) -> T {
-    let (alone, rows) = words.split_at_checked(terms.saturating_sub(moved)).unwrap_or_default();
+fn line<T: Scalar, A: MultiplyAdd>(words: &[T], [alone, moved]: [usize; 2], u: &[T], s: T) -> T {
+    if let Some(value) = T::line(A::ARITHMETIC, words, [alone, moved], u, s) {
+        return value;
+    }
+    let (alone, rows) = words.split_at_checked(alone).unwrap_or_default();
+    let rows = rows.get(..moved * (1 + u.len())).unwrap_or_default();
     let twice = s + s;
     let b = clenshaw::<T, A, 1>(alone, u, twice, [T::ZERO; 2]);
     let [b0, b1] = match u.len() {
