@@ -499,7 +499,7 @@ fn series<T: Scalar, A: MultiplyAdd, const D: usize>(
             for j in (0..=degree).rev() {
                 let (terms, moved) = (degree + 1 - j, (gain + 1).saturating_sub(j));
                 let (row, after) = rest.split_at_checked(terms + moved * u.len()).unwrap_or_default();
-                let a = far_line::<T, A>(row, [terms.saturating_sub(moved), moved], u, s2);
+                let a = line::<T, A>(row, [terms.saturating_sub(moved), moved], u, s2);
                 (b1, b2, rest) = (A::mac(a - b2, s1 + s1, b1), b1, after);
             }
             A::mac(b1, -s1, b2)
@@ -508,17 +508,18 @@ fn series<T: Scalar, A: MultiplyAdd, const D: usize>(
     }
 }
 
-#[inline(never)]
-fn far_line<T: Scalar, A: MultiplyAdd>(words: &[T], counts: [usize; 2], u: &[T], s: T) -> T {
-    line::<T, A>(words, counts, u, s)
-}
-
 /// sum_k (f_k + g_k u) T_k(s): `alone` coefficients f, then `moved` more, each followed by its g.
 #[inline(always)]
 fn line<T: Scalar, A: MultiplyAdd>(words: &[T], [alone, moved]: [usize; 2], u: &[T], s: T) -> T {
-    if let Some(value) = T::line(A::ARITHMETIC, words, [alone, moved], u, s) {
-        return value;
+    match T::line(A::ARITHMETIC, words, [alone, moved], u, s) {
+        Some(value) => value,
+        None => portable_line::<T, A>(words, [alone, moved], u, s),
     }
+}
+
+/// As [`line`], in Rust.
+#[inline(never)]
+fn portable_line<T: Scalar, A: MultiplyAdd>(words: &[T], [alone, moved]: [usize; 2], u: &[T], s: T) -> T {
     let (alone, rows) = words.split_at_checked(alone).unwrap_or_default();
     let rows = rows.get(..moved * (1 + u.len())).unwrap_or_default();
     let twice = s + s;

@@ -462,6 +462,12 @@
     .endif
 .endm
 
+@ b2 = (a - b2) + s3 b1
+.macro last kind, a, b1, b2
+    vsub.f32 \b2, \a, \b2
+    add_product \kind, \b2, s3, \b1
+.endm
+
 @ b2 = (f + g u - b2) + s3 b1, for one row of f and \inputs words g at r0, u in s4..s7.
 .macro row kind, inputs, b1, b2
     .if \inputs == 0
@@ -487,8 +493,7 @@
     .if \inputs > 3
     add_product \kind, s8, s12, s7
     .endif
-    vsub.f32 \b2, s8, \b2
-    add_product \kind, \b2, s3, \b1
+    last \kind, s8, \b1, \b2
 .endm
 
 @ As many rows as \count says: b1 in s1, b2 in s2.
@@ -500,13 +505,29 @@
     vmov.f32 s1, s2
     vmov.f32 s2, s8
 1:
-    beq 3f
-2:
+    beq 4f
+    lsrs \count, \count, #1
+    bcc 2f
     row \kind, \inputs, s1, s2
     row \kind, \inputs, s2, s1
-    subs \count, \count, #1
-    bne 2b
+2:
+    beq 4f
 3:
+    .if \inputs == 0
+    vldmia r0!, {s8-s11}
+    last \kind, s8, s1, s2
+    last \kind, s9, s2, s1
+    last \kind, s10, s1, s2
+    last \kind, s11, s2, s1
+    .else
+    row \kind, \inputs, s1, s2
+    row \kind, \inputs, s2, s1
+    row \kind, \inputs, s1, s2
+    row \kind, \inputs, s2, s1
+    .endif
+    subs \count, \count, #1
+    bne 3b
+4:
 .endm
 
 @ A series at s0: r0 words, r1 rows of f alone, r2 rows of f and g, r3 u.
@@ -526,9 +547,9 @@
     vldmia r3, {s4-s7}
     .endif
     .if \inputs > 0
-    cbz r1, 4f
+    cbz r1, 5f
     rows \kind, 0, r1
-4:
+5:
     .endif
     rows \kind, \inputs, r2
     .ifc \kind, separate
