@@ -214,8 +214,12 @@ pub struct View<'a, T> {
     shape: Shape,
     arithmetic: Arithmetic,
     axes: [Axis<T>; 2],
-    /// Words of f before the first with a gain, for one coordinate.
-    alone: usize,
+    /// With one coordinate and at most four inputs: their number, 5 more in fused arithmetic.
+    kind: u8,
+    /// Rows of f alone and of f and g, for one coordinate.
+    rows: [u8; 2],
+    /// Terms of c.
+    terms: u8,
     domain: &'a [T],
     drive: &'a [T],
     output: &'a [T],
@@ -312,8 +316,14 @@ impl<'a, T: Scalar> View<'a, T> {
                 return Err(refused(Field::Initial));
             }
         }
-        let alone = shape.drift.saturating_sub(shape.gain);
-        Ok(Self { shape, arithmetic, axes, alone, domain, drive, output })
+        let rows = [shape.drift.saturating_sub(shape.gain) as u8, shape.gain as u8 + 1];
+        let terms = shape.output as u8 + 1;
+        let kind = match (shape.dimensions, shape.inputs, arithmetic) {
+            (1, inputs @ 0..=4, Arithmetic::Separate) => inputs as u8,
+            (1, inputs @ 0..=4, Arithmetic::Fused) => inputs as u8 + 5,
+            _ => u8::MAX,
+        };
+        Ok(Self { shape, arithmetic, axes, kind, rows, terms, domain, drive, output })
     }
 
     /// The view of one slice that holds domain, f and g, c in this order.
@@ -382,12 +392,17 @@ impl<'a, T: Scalar> View<'a, T> {
     /// `state` must come from [`View::state`] of this view; with a state of another shape the result is
     /// meaningless, but nothing panics.
     pub fn step(&self, state: &mut State<'_, T>, u: &[T]) -> Status {
-        match (self.arithmetic, self.shape.dimensions, self.shape.inputs) {
-            (Arithmetic::Separate, 1, 0) => self.line_step::<Separate, 0>(state, u),
-            (Arithmetic::Separate, 1, 1) => self.line_step::<Separate, 1>(state, u),
-            (Arithmetic::Separate, 1, 2) => self.line_step::<Separate, 2>(state, u),
-            (Arithmetic::Separate, 1, 3) => self.line_step::<Separate, 3>(state, u),
-            (Arithmetic::Separate, 1, 4) => self.line_step::<Separate, 4>(state, u),
+        match self.kind {
+            0 => self.line_step::<Separate, 0>(state, u),
+            1 => self.line_step::<Separate, 1>(state, u),
+            2 => self.line_step::<Separate, 2>(state, u),
+            3 => self.line_step::<Separate, 3>(state, u),
+            4 => self.line_step::<Separate, 4>(state, u),
+            5 => self.line_step::<Fused, 0>(state, u),
+            6 => self.line_step::<Fused, 1>(state, u),
+            7 => self.line_step::<Fused, 2>(state, u),
+            8 => self.line_step::<Fused, 3>(state, u),
+            9 => self.line_step::<Fused, 4>(state, u),
             _ => self.any_step(state, u),
         }
     }
@@ -400,17 +415,33 @@ impl<'a, T: Scalar> View<'a, T> {
         else {
             return Status::default();
         };
-        let held = take_all(input, u);
-        let change = line::<T, A>(self.drive, [self.alone, self.shape.gain + 1], input, axis.scaled(*z));
-        let (next, outside) = axis.clamped(*z + change, *z);
-        *z = next;
-        let (s, terms) = (axis.scaled(next), self.shape.output + 1);
-        let mut rest = self.output;
-        for y in state.output.iter_mut() {
-            *y = line::<T, A>(rest, [0, terms], &[], s);
-            rest = rest.get(terms..).unwrap_or_default();
+        let mut held = 0;
+        // A number times 0 is 0, except infinity and NaN.
+        match u.first_chunk::<I>() {
+            Some(u) if u.iter().fold(T::ZERO, |sum, &u| sum + u * T::ZERO) == T::ZERO => *input = *u,
+            _ => {
+                held = take(input, u);
+                state.held = state.held.saturating_add(held);
+            }
         }
-        state.count(held, outside)
+        let change = line::<T, A>(self.drive, self.rows, input, axis.scaled(*z));
+        let mut next = *z + change;
+        let inside = axis.lo <= next && next <= axis.hi;
+        if !inside {
+            next = axis.clamped(next, *z).0;
+            state.outside = state.outside.saturating_add(1);
+        }
+        *z = next;
+        let (s, terms) = (axis.scaled(next), self.terms);
+        if let [y] = &mut *state.output {
+            *y = line::<T, A>(self.output, [0, terms], &[], s);
+        } else {
+            let outputs = self.output.chunks_exact(usize::from(terms).max(1));
+            for (y, words) in state.output.iter_mut().zip(outputs) {
+                *y = line::<T, A>(words, [0, terms], &[], s);
+            }
+        }
+        Status { held, outside: !inside }
     }
 
     #[inline(never)]
@@ -471,19 +502,6 @@ fn take<T: Scalar>(input: &mut [T], u: &[T]) -> u32 {
     held
 }
 
-/// [`take`] for a known number of inputs.
-#[inline(always)]
-fn take_all<T: Scalar, const I: usize>(input: &mut [T; I], u: &[T]) -> u32 {
-    let Some(u) = u.first_chunk::<I>() else { return take(input, u) };
-    // A number times 0 is 0, except infinity and NaN.
-    if u.iter().fold(T::ZERO, |sum, &u| sum + u * T::ZERO) == T::ZERO {
-        *input = *u;
-        0
-    } else {
-        take(input, u)
-    }
-}
-
 /// A series in D coordinates, its coefficients moved by the inputs.
 #[inline(always)]
 fn series<T: Scalar, A: MultiplyAdd, const D: usize>(
@@ -493,13 +511,13 @@ fn series<T: Scalar, A: MultiplyAdd, const D: usize>(
     s: [T; D],
 ) -> T {
     match s[..] {
-        [s] => line::<T, A>(words, [degree.saturating_sub(gain), gain + 1], u, s),
+        [s] => line::<T, A>(words, [degree.saturating_sub(gain) as u8, gain as u8 + 1], u, s),
         [s1, s2] => {
             let (mut b1, mut b2, mut rest) = (T::ZERO, T::ZERO, words);
             for j in (0..=degree).rev() {
                 let (terms, moved) = (degree + 1 - j, (gain + 1).saturating_sub(j));
                 let (row, after) = rest.split_at_checked(terms + moved * u.len()).unwrap_or_default();
-                let a = line::<T, A>(row, [terms.saturating_sub(moved), moved], u, s2);
+                let a = line::<T, A>(row, [terms.saturating_sub(moved) as u8, moved as u8], u, s2);
                 (b1, b2, rest) = (A::mac(a - b2, s1 + s1, b1), b1, after);
             }
             A::mac(b1, -s1, b2)
@@ -510,7 +528,7 @@ fn series<T: Scalar, A: MultiplyAdd, const D: usize>(
 
 /// sum_k (f_k + g_k u) T_k(s): `alone` coefficients f, then `moved` more, each followed by its g.
 #[inline(always)]
-fn line<T: Scalar, A: MultiplyAdd>(words: &[T], [alone, moved]: [usize; 2], u: &[T], s: T) -> T {
+fn line<T: Scalar, A: MultiplyAdd>(words: &[T], [alone, moved]: [u8; 2], u: &[T], s: T) -> T {
     match T::line(A::ARITHMETIC, words, [alone, moved], u, s) {
         Some(value) => value,
         None => portable_line::<T, A>(words, [alone, moved], u, s),
@@ -519,9 +537,9 @@ fn line<T: Scalar, A: MultiplyAdd>(words: &[T], [alone, moved]: [usize; 2], u: &
 
 /// As [`line`], in Rust.
 #[inline(never)]
-fn portable_line<T: Scalar, A: MultiplyAdd>(words: &[T], [alone, moved]: [usize; 2], u: &[T], s: T) -> T {
-    let (alone, rows) = words.split_at_checked(alone).unwrap_or_default();
-    let rows = rows.get(..moved * (1 + u.len())).unwrap_or_default();
+fn portable_line<T: Scalar, A: MultiplyAdd>(words: &[T], [alone, moved]: [u8; 2], u: &[T], s: T) -> T {
+    let (alone, rows) = words.split_at_checked(alone.into()).unwrap_or_default();
+    let rows = rows.get(..usize::from(moved) * (1 + u.len())).unwrap_or_default();
     let twice = s + s;
     let b = clenshaw::<T, A, 1>(alone, u, twice, [T::ZERO; 2]);
     let [b0, b1] = match u.len() {

@@ -248,11 +248,11 @@ impl Kernels for f32 {
     fn line(
         arithmetic: Arithmetic,
         words: &[f32],
-        [alone, rows]: [usize; 2],
+        rows: [u8; 2],
         u: &[f32],
         s: f32,
     ) -> Option<f32> {
-        let need = rows.checked_mul(1 + u.len()).and_then(|moved| moved.checked_add(alone))?;
+        let [alone, rows] = rows.map(usize::from);
         let kernel: Line = match (arithmetic, u.len()) {
             (Arithmetic::Separate, 0) => tinyfold_line_0_separate,
             (Arithmetic::Separate, 1) => tinyfold_line_1_separate,
@@ -266,7 +266,8 @@ impl Kernels for f32 {
             (Arithmetic::Fused, 4) => tinyfold_line_4_fused,
             _ => return None,
         };
-        // Without inputs all rows are of one kind.
+        // At most four inputs: this cannot overflow. Without inputs all rows are of one kind.
+        let need = alone + rows * (1 + u.len());
         let [alone, rows] = if u.is_empty() { [0, need] } else { [alone, rows] };
         if words.len() < need {
             return None;

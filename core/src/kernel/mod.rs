@@ -84,7 +84,7 @@ pub trait Kernels: Sized {
     }
     /// A series at s by rows of f alone, then rows of f and g moved by u: see `reduced.rs`.
     #[inline(always)]
-    fn line(_: Arithmetic, _words: &[Self], _rows: [usize; 2], _u: &[Self], _s: Self) -> Option<Self> {
+    fn line(_: Arithmetic, _words: &[Self], _rows: [u8; 2], _u: &[Self], _s: Self) -> Option<Self> {
         None
     }
 }
