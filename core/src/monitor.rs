@@ -3,9 +3,9 @@
 //!
 //! | alarm | what is compared | what it finds |
 //! |---|---|---|
-//! | weights | an algebraic identity of the step, every step | flipped bits in W, B, b, U, V, C; faults of the arithmetic |
+//! | weights | an algebraic identity of the step, every step (every few at low rank) | flipped bits in W, B, b, U, V, C; faults of the arithmetic |
 //! | manifold | distance of p from its manifold, every few steps | drift, states never seen |
-//! | range | coordinates on the manifold, every few steps; z and x at low rank, every step | inputs and states out of the range of training |
+//! | range | coordinates on the manifold, every few steps; z and x at low rank | inputs and states out of the range of training |
 //! | readout | CRC-32 of the readout, a few bytes every step | flipped bits in C and c (and in the layer at low rank) |
 //!
 //! A network that integrates D signals has pre-activations p close to an affine space of few dimensions. With
@@ -29,10 +29,10 @@
 //!
 //! z' = Γ z + E x + e, y = S z' + s
 //!
-//! and both are compared at every step. NaN and infinity anywhere raise the alarm of what they are compared in.
+//! and both are compared every few steps; as they hold only if U, V, B and C are right, no scrub is needed. NaN and infinity anywhere raise the alarm of what they are compared in.
 //!
-//! Cost: 2 n + n (2 K + 2) / every multiply-adds beside n (n + I + O) of the step; `docs/benchmarks.md` counts
-//! it. Source: issue 6 of tinyfold; K. Huang, J. Abraham, IEEE Trans. Comput. C-33 (1984) 518.
+//! Residuals are computed in separate arithmetic whatever the network's is. Cost: 2 n + n (2 K + 2) / every
+//! multiply-adds beside n (n + I + O) of the step; `docs/benchmarks.md` counts it. Source: issue 6 of tinyfold; K. Huang, J. Abraham, IEEE Trans. Comput. C-33 (1984) 518.
 
 use bytemuck::cast_slice;
 use crc::Digest;
@@ -107,7 +107,7 @@ impl Shape {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Plan {
-    /// Steps from one look at the manifold to the next, at least 1.
+    /// Steps from one look at the manifold (at low rank: at anything) to the next, at least 1.
     pub every: u16,
     /// Bytes of the readout that a step adds to the checksum; 0: the readout is not watched.
     pub scrub: u16,
@@ -312,19 +312,27 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         let arithmetic = view.settings().arithmetic;
         let mut verdict =
             Verdict { alarm: Alarm::default(), residual: T::ZERO, distance: T::ZERO, range: T::ZERO };
+        let looks = watch.steps == 0;
+        if looks {
+            watch.steps = self.plan.every;
+        }
+        watch.steps = watch.steps.saturating_sub(1);
         let status = if view.shape().is_dense() {
             view.step_seen(state, x, |seen| match arithmetic {
-                Arithmetic::Separate => self.look::<Separate>(&view.settings(), seen, watch, &mut verdict),
-                Arithmetic::Fused => self.look::<Fused>(&view.settings(), seen, watch, &mut verdict),
+                Arithmetic::Separate => {
+                    self.look::<Separate>(&view.settings(), seen, (watch, looks), &mut verdict);
+                }
+                Arithmetic::Fused => {
+                    self.look::<Fused>(&view.settings(), seen, (watch, looks), &mut verdict);
+                }
             })
-        } else {
+        } else if looks {
             watch.before.copy_from_slice_checked(state.carried());
             let status = view.step(state, x);
-            match arithmetic {
-                Arithmetic::Separate => self.compare::<Separate>(state, watch, &mut verdict),
-                Arithmetic::Fused => self.compare::<Fused>(state, watch, &mut verdict),
-            }
+            self.compare(state, watch, &mut verdict);
             status
+        } else {
+            view.step(state, x)
         };
         verdict.alarm.readout = self.scrub(view, watch);
         watch.alarms = watch.alarms.saturating_add(verdict.alarm.any().into());
@@ -337,19 +345,19 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         &self,
         settings: &Settings<T>,
         seen: Seen<'_, T>,
-        watch: &mut Watch<'_, T>,
+        (watch, looks): (&mut Watch<'_, T>, bool),
         verdict: &mut Verdict<T>,
     ) {
         let [_, _, check, _] = self.parts;
         let Some((&[bias, inverse], rows)) = check.split_first_chunk() else { return };
         let (row, rest) = rows.split_at_checked(seen.p.len()).unwrap_or_default();
         let (of_h, of_x) = rest.split_at_checked(seen.h.len()).unwrap_or_default();
-        let left = dot::<T, A>(T::ZERO, row, seen.p);
-        let mut right = add_dot::<T, A>(dot::<T, A>(bias, of_h, seen.h), of_x, seen.x);
+        let left = dot(T::ZERO, row, seen.p);
+        let mut right = add_dot::<T, Separate>(dot(bias, of_h, seen.h), of_x, seen.x);
         let mut sure = true;
         if settings.form == Form::Current {
             let Some(before) = watch.before.first_mut() else { return };
-            right = settings.leak::<A>(*before, right);
+            right = settings.leak::<Separate>(*before, right);
             *before = left;
             sure = watch.started;
         }
@@ -359,13 +367,11 @@ impl<'a, T: Scalar> Monitor<'a, T> {
             (verdict.residual, verdict.alarm.weights) = (residual.most, residual.over);
         }
         watch.started = true;
-        if watch.steps == 0 {
-            watch.steps = self.plan.every;
+        if looks {
             let [distance, range] = self.distance::<A>(seen.p);
             (verdict.distance, verdict.alarm.manifold) = (distance.most, distance.over);
             (verdict.range, verdict.alarm.range) = (range.most, range.over);
         }
-        watch.steps = watch.steps.saturating_sub(1);
     }
 
     /// Distance of p from the manifold, and of its coordinates from their centers.
@@ -400,7 +406,7 @@ impl<'a, T: Scalar> Monitor<'a, T> {
 
     /// Compares a step of a network of low rank, after it.
     #[inline(never)]
-    fn compare<A: MultiplyAdd>(&self, state: &State<'_, T>, watch: &Watch<'_, T>, verdict: &mut Verdict<T>) {
+    fn compare(&self, state: &State<'_, T>, watch: &Watch<'_, T>, verdict: &mut Verdict<T>) {
         let crate::Shape { rank, inputs, .. } = self.shape.network;
         let [of_z, of_y, _, ranges] = self.parts;
         let (z, x) = (state.carried().get(..rank).unwrap_or_default(), state.input());
@@ -414,7 +420,7 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         for (row, &found, (first, second)) in rows.chain(outputs) {
             let (Some((&offset, row)), Some(&inverse)) = (row.split_first(), row.last()) else { break };
             let (row, rest) = row.split_at_checked(first.len()).unwrap_or_default();
-            let expected = add_dot::<T, A>(add_dot::<T, A>(offset, row, first), rest, second);
+            let expected = add_dot::<T, Separate>(add_dot::<T, Separate>(offset, row, first), rest, second);
             residual.see(found - expected, inverse);
         }
         let (of_z, of_x) = ranges.as_chunks().0.split_at_checked(rank).unwrap_or_default();
@@ -450,8 +456,8 @@ impl<'a, T: Scalar> Monitor<'a, T> {
 
 /// start + sum_k row_k x_k, ascending.
 #[inline(always)]
-fn dot<T: Scalar, A: MultiplyAdd>(start: T, row: &[T], x: &[T]) -> T {
+fn dot<T: Scalar>(start: T, row: &[T], x: &[T]) -> T {
     let ((rows, row), (xs, x)) = (row.as_chunks::<4>(), x.as_chunks::<4>());
-    let sum = rows.iter().zip(xs).fold(start, |sum, (row, x)| add_dot::<T, A>(sum, row, x));
-    add_dot::<T, A>(sum, row, x)
+    let sum = rows.iter().zip(xs).fold(start, |sum, (row, x)| add_dot::<T, Separate>(sum, row, x));
+    add_dot::<T, Separate>(sum, row, x)
 }

@@ -52,7 +52,8 @@ fn a_monitor_is_silent_until_a_bit_flips() {
     let (mut material, mut found) = (0, 0);
     for (name, network, size) in networks() {
         let bytes = model::export::<f32>(&network).expect("plain");
-        let settings = Settings::default();
+        let every = if network.rank() > 0 { 4 } else { 8 };
+        let settings = Settings { every, ..Settings::default() };
         let (monitor, learnt) = learn(&bytes, &samples(2 * 20_000, size, 1), &settings).expect("normal");
         let watcher = wire::monitor::read::<f32>(monitor.bytes()).expect("just written");
         let read = model::read::<f32>(&bytes, name).expect("just written");

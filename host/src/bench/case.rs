@@ -112,6 +112,7 @@ const ROWS: &[Row] = &[
     Row { kernel: "watched-dense-relu", work: NO_LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "watched-dense-relu-look", work: LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "watched-low-rank-relu", work: NO_LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
+    Row { kernel: "watched-low-rank-relu-look", work: LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
     Row { kernel: "reduced-2-inputs", work: TWO_INPUTS, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "reduced-4-inputs", work: FOUR_INPUTS, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "reduced-4-inputs-gain-4", work: SLOW_GAIN, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
@@ -134,7 +135,7 @@ const ELEMENTS: usize = 128;
 pub const DEGREES: [usize; 2] = [7, 11];
 /// Dimensions of the manifold of a watched dense network.
 const MANIFOLD: usize = 4;
-/// Bytes of the readout that a watched step adds to its checksum.
+/// Bytes of the readout that a watched step of a dense network adds to its checksum.
 const SCRUB: u16 = 16;
 /// Inputs and outputs of a dense network; one of rank R has R of each.
 const CHANNELS: usize = 2;
@@ -316,7 +317,7 @@ impl Row {
                     dimensions: if rank == 0 { MANIFOLD } else { 0 },
                 };
                 model = model::export::<f32>(&network)?;
-                let plan = monitor::Plan { every, scrub: SCRUB, readout: 0 };
+                let plan = monitor::Plan { every, scrub: if rank == 0 { SCRUB } else { 0 }, readout: 0 };
                 let parameters: Vec<f32> =
                     (0..shape.parameter_len()).map(|_| rng.random_range(-0.5_f64..0.5) as f32).collect();
                 let samples: Vec<f32> = (0..STEPS * shape.network.inputs)

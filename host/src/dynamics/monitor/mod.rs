@@ -20,7 +20,7 @@ use crate::{Error, Result};
 pub struct Settings {
     /// K, the dimensions of the manifold, 1 to 8; `None`: as few as leave 1e-6 of the variance of p, at most 8.
     pub dimensions: Option<usize>,
-    /// Steps from one look at the manifold to the next.
+    /// Steps from one look at the manifold (at low rank: at anything) to the next.
     pub every: u16,
     /// Thresholds are the largest values of normal activity times this, above 1.
     pub factor: f64,
@@ -239,7 +239,9 @@ fn low_rank(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Res
     let monitored = Shape { network: shape, dimensions: 0 };
     let monitor =
         Monitor::new(monitored, plan(view, settings), &words).map_err(|error| refused("monitor", error))?;
-    let cost = (rank * (rank + inputs + 1) + outputs * (rank + 1)) as f64 / shape.multiply_adds() as f64;
+    let cost = (rank * (rank + inputs + 1) + outputs * (rank + 1)) as f64
+        / f64::from(settings.every)
+        / shape.multiply_adds() as f64;
     Ok((write(&monitor, model.checksum)?, Learnt { dimensions: 0, outside: 0.0, residual, cost }))
 }
 
