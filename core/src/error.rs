@@ -72,6 +72,16 @@ pub enum Field {
     Buffer,
     /// Rate, decay or epsilon of an optimiser; found is which.
     Rate,
+    /// Coordinates D of a reduced model.
+    Dimensions,
+    /// Degree of a series.
+    Degree,
+    /// lo < hi of a coordinate.
+    Interval,
+    /// Coefficients of f and g.
+    Series,
+    /// Mean, basis and scale of a monitor.
+    Manifold,
 }
 
 /// What would have been right.
@@ -164,6 +174,11 @@ impl fmt::Display for Field {
             Self::State => "state memory in words",
             Self::Buffer => "buffer",
             Self::Rate => "learning rate, decay or epsilon",
+            Self::Dimensions => "dimensions D",
+            Self::Degree => "degree",
+            Self::Interval => "interval",
+            Self::Series => "series",
+            Self::Manifold => "manifold",
         })
     }
 }

@@ -14,7 +14,8 @@
 //! | alpha | leak, in (0, 1] | |
 //!
 //! Reading order: [`Shape`], [`View`] and [`State`] (`network.rs`), `latent.rs`, `linear.rs`,
-//! [`pack`], [`wire`]; then [`learn`] and [`bank`], and [`fixed`], the same networks in integers.
+//! [`pack`], [`wire`]; then [`learn`] and [`bank`], and [`fixed`], the same networks in integers; [`reduced`],
+//! a network's slow motion as a polynomial, and [`monitor`], which tells when a network leaves its manifold.
 //!
 //! ```
 //! use tinyfold_core::pack::{Matrices, Weights, pack};
@@ -71,10 +72,12 @@ mod kernel;
 mod latent;
 pub mod learn;
 mod linear;
+pub mod monitor;
 mod network;
 mod owned;
 pub mod pack;
 mod rational;
+pub mod reduced;
 mod scalar;
 mod shape;
 pub mod wire;
@@ -82,7 +85,7 @@ pub mod wire;
 pub use activation::Activation;
 pub use error::{Error, Expected, Field};
 pub use linear::{PANEL_ROWS, panels};
-pub use network::{Settings, State, Status, View};
+pub use network::{Seen, Settings, State, Status, View};
 pub use owned::Network;
 pub use scalar::{Arithmetic, Number, Scalar, Variant};
 pub use shape::{Form, Shape};

@@ -108,6 +108,17 @@ pub struct Status {
     pub held: u32,
 }
 
+/// What a dense network works on in the midst of a step, before phi.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'a, T> {
+    /// Rates that W was applied to: h in rate form, phi(a) in current form (n).
+    pub h: &'a [T],
+    /// Inputs in network units (I).
+    pub x: &'a [T],
+    /// b + W h + B x in rate form, a' in current form (n).
+    pub p: &'a [T],
+}
+
 impl<'a, T: Scalar> View<'a, T> {
     /// The view of packed parameters (see [`pack`](crate::pack::pack)).
     ///
@@ -235,10 +246,24 @@ impl<'a, T: Scalar> View<'a, T> {
     pub fn step(&self, state: &mut State<'_, T>, x: &[T]) -> Status {
         let status = self.take_input(state, x);
         match (self.settings.arithmetic, self.shape.is_dense()) {
-            (Arithmetic::Separate, true) => self.dense_step::<Separate>(state),
+            (Arithmetic::Separate, true) => self.dense_step::<Separate>(state, |_| ()),
             (Arithmetic::Separate, false) => self.latent_step::<Separate>(state),
-            (Arithmetic::Fused, true) => self.dense_step::<Fused>(state),
+            (Arithmetic::Fused, true) => self.dense_step::<Fused>(state, |_| ()),
             (Arithmetic::Fused, false) => self.latent_step::<Fused>(state),
+        }
+        status
+    }
+
+    /// As [`View::step`], and `look` sees a dense network in the midst of it, before phi: see [`Seen`]. A network of
+    /// low rank is stepped and not looked at.
+    pub fn step_seen(&self, state: &mut State<'_, T>, x: &[T], look: impl FnMut(Seen<'_, T>)) -> Status {
+        if !self.shape.is_dense() {
+            return self.step(state, x);
+        }
+        let status = self.take_input(state, x);
+        match self.settings.arithmetic {
+            Arithmetic::Separate => self.dense_step::<Separate>(state, look),
+            Arithmetic::Fused => self.dense_step::<Fused>(state, look),
         }
         status
     }
@@ -259,11 +284,12 @@ impl<'a, T: Scalar> View<'a, T> {
 
     // Not inlined: what one kind of network keeps in registers is none of another's business.
     #[inline(never)]
-    fn dense_step<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
+    fn dense_step<A: MultiplyAdd>(&self, state: &mut State<'_, T>, mut look: impl FnMut(Seen<'_, T>)) {
         match self.settings.form {
-            Form::Rate => self.dense_rate::<A>(state),
+            Form::Rate => self.dense_rate::<A>(state, look),
             Form::Current => {
                 self.dense_current::<A>(state);
+                look(Seen { h: state.scratch, x: state.input, p: state.carried });
                 self.rates::<A>(state);
             }
         }
@@ -301,9 +327,10 @@ impl<'a, T: Scalar> View<'a, T> {
 
     /// h' = keep h + alpha phi(b + W h + B x).
     #[inline(always)]
-    fn dense_rate<A: MultiplyAdd>(&self, state: &mut State<'_, T>) {
+    fn dense_rate<A: MultiplyAdd>(&self, state: &mut State<'_, T>, mut look: impl FnMut(Seen<'_, T>)) {
         let sparse = self.settings.sparse() && !self.settings.leaky();
         rows::<T, A>(self.layer, state.carried, state.input, state.scratch, sparse);
+        look(Seen { h: state.carried, x: state.input, p: state.scratch });
         self.settings.activation.apply(state.scratch, self.settings.variant);
         if self.settings.leaky() {
             self.leak_all::<A>(state.carried, state.scratch);

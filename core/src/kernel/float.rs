@@ -13,6 +13,8 @@ assembly!("float.s");
 type Matvec = unsafe extern "C" fn(*const f32, *const f32, usize, *const f32, usize, *mut f32, usize);
 /// records, their number, z or phi, p or sums, words of a record that are used, bytes of a record.
 type Part = unsafe extern "C" fn(*const f32, usize, *const f32, *mut f32, usize, usize);
+/// words, rows of f alone, rows of f and g, u, s.
+type Line = unsafe extern "C" fn(*const f32, usize, usize, *const f32, f32) -> f32;
 /// records, their number, z, x, s, y.
 type ReluPass = unsafe extern "C" fn(*const f32, usize, *const f32, *const f32, *mut f32, *mut f32);
 
@@ -40,6 +42,16 @@ kernels! {
 }
 
 unsafe extern "C" {
+    fn tinyfold_line_0_separate(_: *const f32, _: usize, _: usize, _: *const f32, _: f32) -> f32;
+    fn tinyfold_line_1_separate(_: *const f32, _: usize, _: usize, _: *const f32, _: f32) -> f32;
+    fn tinyfold_line_2_separate(_: *const f32, _: usize, _: usize, _: *const f32, _: f32) -> f32;
+    fn tinyfold_line_3_separate(_: *const f32, _: usize, _: usize, _: *const f32, _: f32) -> f32;
+    fn tinyfold_line_4_separate(_: *const f32, _: usize, _: usize, _: *const f32, _: f32) -> f32;
+    fn tinyfold_line_0_fused(_: *const f32, _: usize, _: usize, _: *const f32, _: f32) -> f32;
+    fn tinyfold_line_1_fused(_: *const f32, _: usize, _: usize, _: *const f32, _: f32) -> f32;
+    fn tinyfold_line_2_fused(_: *const f32, _: usize, _: usize, _: *const f32, _: f32) -> f32;
+    fn tinyfold_line_3_fused(_: *const f32, _: usize, _: usize, _: *const f32, _: f32) -> f32;
+    fn tinyfold_line_4_fused(_: *const f32, _: usize, _: usize, _: *const f32, _: f32) -> f32;
     /// columns, a, their number, f, bytes of a panel, bits of the scale, pairs of panels.
     fn tinyfold_rank_one(_: *mut f32, _: *const f32, _: usize, _: *const f32, _: usize, _: u32, _: usize);
     /// w, m, a, number of columns, carry, slope, q, bits of the scale, bytes of a panel, panels.
@@ -230,5 +242,38 @@ impl Kernels for f32 {
         // one; `width` is 1 to 8. The kernel writes the eight words of `sums` only.
         unsafe { kernel(records.as_ptr(), phi.len(), phi.as_ptr(), sums.as_mut_ptr(), width, 4 * record) };
         true
+    }
+
+    #[inline(always)]
+    fn line(
+        arithmetic: Arithmetic,
+        words: &[f32],
+        rows: [u8; 2],
+        u: &[f32],
+        s: f32,
+    ) -> Option<f32> {
+        let [alone, rows] = rows.map(usize::from);
+        let kernel: Line = match (arithmetic, u.len()) {
+            (Arithmetic::Separate, 0) => tinyfold_line_0_separate,
+            (Arithmetic::Separate, 1) => tinyfold_line_1_separate,
+            (Arithmetic::Separate, 2) => tinyfold_line_2_separate,
+            (Arithmetic::Separate, 3) => tinyfold_line_3_separate,
+            (Arithmetic::Separate, 4) => tinyfold_line_4_separate,
+            (Arithmetic::Fused, 0) => tinyfold_line_0_fused,
+            (Arithmetic::Fused, 1) => tinyfold_line_1_fused,
+            (Arithmetic::Fused, 2) => tinyfold_line_2_fused,
+            (Arithmetic::Fused, 3) => tinyfold_line_3_fused,
+            (Arithmetic::Fused, 4) => tinyfold_line_4_fused,
+            _ => return None,
+        };
+        // At most four inputs: this cannot overflow. Without inputs all rows are of one kind.
+        let need = alone + rows * (1 + u.len());
+        let [alone, rows] = if u.is_empty() { [0, need] } else { [alone, rows] };
+        if words.len() < need {
+            return None;
+        }
+        // SAFETY: `words` holds `alone` words and `rows` rows of 1 + I words, which is all that the kernel reads
+        // besides the I words of `u`; it writes nothing.
+        Some(unsafe { kernel(words.as_ptr(), alone, rows, u.as_ptr(), s) })
     }
 }

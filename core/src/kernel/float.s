@@ -451,6 +451,127 @@
     low_rank separate
     low_rank fused
 
+@ ---- Series ----
+
+@ \sum += \a \b
+.macro add_product kind, sum, a, b
+    .ifc \kind, separate
+    vmla.f32 \sum, \a, \b
+    .else
+    vfma.f32 \sum, \a, \b
+    .endif
+.endm
+
+@ b2 = (a - b2) + s3 b1
+.macro last kind, a, b1, b2
+    vsub.f32 \b2, \a, \b2
+    add_product \kind, \b2, s3, \b1
+.endm
+
+@ b2 = (f + g u - b2) + s3 b1, for one row of f and \inputs words g at r0, u in s4..s7.
+.macro row kind, inputs, b1, b2
+    .if \inputs == 0
+    vldmia r0!, {s8}
+    .elseif \inputs == 1
+    vldmia r0!, {s8-s9}
+    .elseif \inputs == 2
+    vldmia r0!, {s8-s10}
+    .elseif \inputs == 3
+    vldmia r0!, {s8-s11}
+    .else
+    vldmia r0!, {s8-s12}
+    .endif
+    .if \inputs > 0
+    add_product \kind, s8, s9, s4
+    .endif
+    .if \inputs > 1
+    add_product \kind, s8, s10, s5
+    .endif
+    .if \inputs > 2
+    add_product \kind, s8, s11, s6
+    .endif
+    .if \inputs > 3
+    add_product \kind, s8, s12, s7
+    .endif
+    last \kind, s8, \b1, \b2
+.endm
+
+@ As many rows as \count says: b1 in s1, b2 in s2.
+.macro rows kind, inputs, count
+    lsrs \count, \count, #1
+    bcc 1f
+    row \kind, \inputs, s1, s2
+    vmov.f32 s8, s1
+    vmov.f32 s1, s2
+    vmov.f32 s2, s8
+1:
+    beq 4f
+    lsrs \count, \count, #1
+    bcc 2f
+    row \kind, \inputs, s1, s2
+    row \kind, \inputs, s2, s1
+2:
+    beq 4f
+3:
+    .if \inputs == 0
+    vldmia r0!, {s8-s11}
+    last \kind, s8, s1, s2
+    last \kind, s9, s2, s1
+    last \kind, s10, s1, s2
+    last \kind, s11, s2, s1
+    .else
+    row \kind, \inputs, s1, s2
+    row \kind, \inputs, s2, s1
+    row \kind, \inputs, s1, s2
+    row \kind, \inputs, s2, s1
+    .endif
+    subs \count, \count, #1
+    bne 3b
+4:
+.endm
+
+@ A series at s0: r0 words, r1 rows of f alone, r2 rows of f and g, r3 u.
+.macro line kind, inputs
+    entry tinyfold_line_\inputs\()_\kind
+    mov r12, #0
+    vmov s1, r12
+    vmov s2, r12
+    vadd.f32 s3, s0, s0
+    .if \inputs == 1
+    vldmia r3, {s4}
+    .elseif \inputs == 2
+    vldmia r3, {s4-s5}
+    .elseif \inputs == 3
+    vldmia r3, {s4-s6}
+    .elseif \inputs == 4
+    vldmia r3, {s4-s7}
+    .endif
+    .if \inputs > 0
+    cbz r1, 5f
+    rows \kind, 0, r1
+5:
+    .endif
+    rows \kind, \inputs, r2
+    .ifc \kind, separate
+    vmls.f32 s1, s0, s2
+    .else
+    vfms.f32 s1, s0, s2
+    .endif
+    vmov.f32 s0, s1
+    bx lr
+.endm
+
+    line separate, 0
+    line separate, 1
+    line separate, 2
+    line separate, 3
+    line separate, 4
+    line fused, 0
+    line fused, 1
+    line fused, 2
+    line fused, 3
+    line fused, 4
+
 @ ---- One number ----
 
 @ a b + c, rounded once.

@@ -82,6 +82,11 @@ pub trait Kernels: Sized {
     ) -> bool {
         false
     }
+    /// A series at s by rows of f alone, then rows of f and g moved by u: see `reduced.rs`.
+    #[inline(always)]
+    fn line(_: Arithmetic, _words: &[Self], _rows: [u8; 2], _u: &[Self], _s: Self) -> Option<Self> {
+        None
+    }
 }
 
 #[cfg(not(tinyfold_fpu))]

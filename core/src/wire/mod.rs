@@ -31,7 +31,9 @@
 pub mod fixed;
 pub mod learned;
 pub mod lesson;
+pub mod monitor;
 mod pieces;
+pub mod reduced;
 pub mod trial;
 
 pub use pieces::Pieces;
@@ -57,7 +59,7 @@ pub const ALIGNMENT: usize = 16;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"TFLD");
 const CHECKSUM_LEN: usize = 4;
-pub(crate) const CHECKSUM: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
+pub(crate) static CHECKSUM: Crc<u32> = Crc::<u32>::new(&CRC_32_ISO_HDLC);
 /// alpha, 1 - alpha, two parameters of the activation.
 const SETTINGS_LEN: usize = 4;
 

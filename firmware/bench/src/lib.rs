@@ -23,6 +23,8 @@
 // A Cortex-M0, told by what it cannot do, has no flash for all of them.
 #[cfg(target_has_atomic = "32")]
 mod learn;
+#[cfg(target_has_atomic = "32")]
+mod watch;
 
 #[cfg(target_has_atomic = "32")]
 pub use learn::Learning;
@@ -60,6 +62,11 @@ pub enum Kernel {
     /// Steps of a learner: the number of a `Learning`, then samples and targets (T × (I + O)); the last
     /// step is counted. Output: outputs, all packed words.
     Learn = 4,
+    /// Steps of a reduced model on samples (T × I); the last one is counted. Output: outputs, z.
+    Reduced = 5,
+    /// Steps of the model watched by a monitor: the monitor, then samples (T × I); the last step is counted.
+    /// Output: outputs, the monitor's residual, distance and range.
+    Watched = 6,
 }
 
 const MAGIC: u32 = u32::from_le_bytes(*b"TFBN");
@@ -78,8 +85,12 @@ pub fn run(
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
     let (kernel, words) = read(request).map_err(Failure::Trial)?;
-    let number = wire::number(model).map_err(Failure::Model)?;
     let mut bench = Bench { empty: last(&[0, 0], 1, clock, |_| ()), clock, sink };
+    #[cfg(target_has_atomic = "32")]
+    if kernel == Kernel::Reduced {
+        return bench.reduced(model, words, cast_slice_mut(memory));
+    }
+    let number = wire::number(model).map_err(Failure::Model)?;
     match (kernel, number) {
         (Kernel::Step, Number::F32) => bench.step(model, words, cast_slice_mut(memory)),
         (Kernel::Step, Number::I16) => bench.fixed_step::<i16>(model, words, cast_slice_mut(memory)),
@@ -87,6 +98,8 @@ pub fn run(
         (Kernel::Activation, Number::F32) => bench.activation(model, words, cast_slice_mut(memory)),
         #[cfg(target_has_atomic = "32")]
         (Kernel::Learn, Number::F32) => bench.learn(model, words, cast_slice_mut(memory)),
+        #[cfg(target_has_atomic = "32")]
+        (Kernel::Watched, Number::F32) => bench.watched(model, words, cast_slice_mut(memory)),
         (Kernel::Product, Number::F32) => bench.product(model, words, cast_slice_mut(memory)),
         (Kernel::Product, Number::I16) => bench.fixed_product::<i16>(model, words, cast_slice_mut(memory)),
         (Kernel::Product, Number::I8) => bench.fixed_product::<i8>(model, words, cast_slice_mut(memory)),
@@ -107,7 +120,14 @@ fn read(request: &[u8]) -> Result<(Kernel, &[u32]), Error> {
     if magic != MAGIC {
         return refuse(Field::Magic, Expected::Exactly(MAGIC.into()), magic);
     }
-    let kernels = [Kernel::Step, Kernel::Activation, Kernel::Product, Kernel::Learn];
+    let kernels = [
+        Kernel::Step,
+        Kernel::Activation,
+        Kernel::Product,
+        Kernel::Learn,
+        Kernel::Reduced,
+        Kernel::Watched,
+    ];
     match (kernels.into_iter().find(|&known| known as u32 == kernel), rest.get(..length as usize)) {
         (Some(kernel), Some(words)) => Ok((kernel, words)),
         (None, _) => refuse(Field::Version, Expected::Between(1, kernels.len() as u64), kernel),

@@ -15,9 +15,10 @@ use tinyfold_core::learn::{
     Adam, Dale, Diagonal, Eprop, Follower, Groups, Guard, KfRtrl, LatentRls, LatentRtrl, Learner, Limits,
     Lms, Loss, Moment, Momentum, Online, Optimiser, Params, Rls, Rtrl, Rule, Sgd, Tape, Tbptt, Tie, Uoro,
 };
+use tinyfold_core::monitor::{self, Monitor};
 use tinyfold_core::pack::{Matrices, Weights, pack};
 use tinyfold_core::wire::{self, learned, lesson, trial};
-use tinyfold_core::{Scalar, Settings, Shape, State};
+use tinyfold_core::{Scalar, Settings, Shape, State, reduced};
 
 unsafe extern "C" {
     fn tinyfold_core_must_not_panic() -> !;
@@ -36,6 +37,10 @@ pub extern "C" fn _start() -> ! {
     every_call::<f64>();
     every_fixed_call::<i16>();
     every_fixed_call::<i8>();
+    every_reduced_model::<f32>();
+    every_reduced_model::<f64>();
+    every_monitor::<f32>();
+    every_monitor::<f64>();
     every_learner::<f32>();
     every_learner::<f64>();
     every_lesson();
@@ -77,6 +82,48 @@ fn every_call<T: Scalar>() {
     black_box(pack(&shape, &matrices, memory).is_ok());
     let phi = black_box(tinyfold_core::Activation::<T>::Tanh);
     black_box(phi.derivative(black_box(T::ONE), black_box(tinyfold_core::Variant::Libm)));
+}
+
+fn every_reduced_model<T: Scalar>() {
+    let bytes: &[u8] = lend();
+    if let Ok(model) = wire::reduced::read::<T>(bytes)
+        && let Ok(mut state) = model.view.state(lend())
+    {
+        black_box(model.view.step(&mut state, lend()));
+        model.view.reset(&mut state);
+        black_box((state.z(), state.output(), state.input(), state.held(), state.outside()));
+        black_box(model.view.interval(black_box(0)));
+        black_box(wire::reduced::write(&model.view, model.metadata, lend()).is_ok());
+    }
+    black_box(wire::reduced::read_prefix::<T>(bytes).is_ok());
+    let series: reduced::Series<'_, T> =
+        reduced::Series { interval: lend(), initial: lend(), drift: lend(), gain: lend(), output: lend() };
+    let none = reduced::Shape { dimensions: 1, inputs: 0, outputs: 1, drift: 0, gain: 0, output: 0 };
+    let (shape, words): (_, &mut [T]) = (black_box(none), lend());
+    black_box(reduced::pack(&shape, &series, words).is_ok());
+    black_box(reduced::View::from_words(shape, black_box(tinyfold_core::Arithmetic::Fused), words).is_ok());
+}
+
+fn every_monitor<T: Scalar>() {
+    let bytes: &[u8] = lend();
+    let Ok(model) = wire::read::<T>(bytes) else { return };
+    let Ok(mut state) = model.view.state(lend()) else { return };
+    black_box(model.view.step_seen(&mut state, lend(), |seen| {
+        black_box(seen);
+    }));
+    black_box(monitor::readout_checksum(&model.view));
+    if let Ok(watcher) = wire::monitor::read_prefix::<T>(bytes)
+        && let Ok(mut watch) = watcher.monitor.watch(&model.view, lend())
+    {
+        black_box(watcher.monitor.step(&model.view, &mut state, lend(), &mut watch));
+        black_box((watch.alarms(), watcher.watches(&model)));
+        black_box(wire::monitor::write(&watcher.monitor, black_box(0), lend()).is_ok());
+    }
+    black_box(wire::monitor::read::<T>(bytes).is_ok());
+    let shape = black_box(monitor::Shape { network: model.view.shape(), dimensions: 1 });
+    let plan = black_box(monitor::Plan { every: 1, scrub: 0, readout: 0 });
+    let words: &mut [T] = lend();
+    black_box(Monitor::new(shape, plan, words).is_ok());
 }
 
 fn every_fixed_call<W: Weight>() {

@@ -9,12 +9,14 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tinyfold_core::fixed::pack::Input;
 use tinyfold_core::fixed::{Accumulator, Rates, Settings};
-use tinyfold_core::{Number as Tag, Shape};
+use tinyfold_core::monitor::{self, Monitor};
+use tinyfold_core::{Number as Tag, Shape, reduced, wire};
 
 use super::learn::Learning;
 use crate::Result;
 use crate::format::fixed::{self, FixedNetwork, Layers};
 use crate::format::model::{self, ModelBytes, shape_of};
+use crate::format::reduced::Reduced;
 use crate::network::{Activation, Arithmetic, Channel, Network, Recurrence, Variant};
 use crate::verify::{Backend, Core};
 
@@ -61,6 +63,10 @@ enum Work {
     Product,
     /// A learning step.
     Learn(Learning),
+    /// One step of a reduced model with so many inputs and a gain of at most this degree.
+    Reduced { inputs: usize, gain: usize },
+    /// One step of a network under a monitor that looks at the manifold every so many steps.
+    Watched { every: u16 },
 }
 
 /// A row of the list.
@@ -77,6 +83,11 @@ const STEP: Work = Work::Step { leak: 1.0 };
 const LEAKY: Work = Work::Step { leak: 0.25 };
 const CLIPPED: Activation<f64> = Activation::Clipped { lo: 0.0, hi: 2.0 };
 const SIGMOID: Activation<f64> = Activation::Sigmoid { slope: 2.0, threshold: 0.25 };
+const TWO_INPUTS: Work = Work::Reduced { inputs: 2, gain: 31 };
+const FOUR_INPUTS: Work = Work::Reduced { inputs: 4, gain: 31 };
+const SLOW_GAIN: Work = Work::Reduced { inputs: 4, gain: 4 };
+const LOOK: Work = Work::Watched { every: 1 };
+const NO_LOOK: Work = Work::Watched { every: 8 };
 const DENSE: &[usize] = &[0];
 const RANKS: &[usize] = &[1, 2, 3, 4];
 const ALL: &[Number] =
@@ -98,6 +109,13 @@ const ROWS: &[Row] = &[
     Row { kernel: "learn-eprop-lms", work: Work::Learn(Learning::Eprop), phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "learn-snap1", work: Work::Learn(Learning::Snap1), phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "learn-lms-update", work: Work::Learn(Learning::Lms), phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
+    Row { kernel: "watched-dense-relu", work: NO_LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32, Number::F32Fused] },
+    Row { kernel: "watched-dense-relu-look", work: LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32, Number::F32Fused] },
+    Row { kernel: "watched-low-rank-relu", work: NO_LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
+    Row { kernel: "watched-low-rank-relu-look", work: LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
+    Row { kernel: "reduced-2-inputs", work: TWO_INPUTS, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
+    Row { kernel: "reduced-4-inputs", work: FOUR_INPUTS, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
+    Row { kernel: "reduced-4-inputs-gain-4", work: SLOW_GAIN, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "linear", work: Work::Activation, phi: Activation::Linear, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "relu", work: Work::Activation, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "clipped", work: Work::Activation, phi: CLIPPED, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
@@ -113,6 +131,12 @@ const ROWS: &[Row] = &[
 pub const SIZES: [usize; 4] = [16, 32, 64, 128];
 /// Elements that an activation is counted over, evenly spaced on [-8, 8].
 const ELEMENTS: usize = 128;
+/// Degrees of f and c of a reduced model, in the place of n; its D is in that of the rank.
+pub const DEGREES: [usize; 2] = [7, 11];
+/// Dimensions of the manifold of a watched dense network.
+const MANIFOLD: usize = 4;
+/// Bytes of the readout that a watched step of a dense network adds to its checksum.
+const SCRUB: u16 = 16;
 /// Inputs and outputs of a dense network; one of rank R has R of each.
 const CHANNELS: usize = 2;
 /// Steps that a step is run: the last one is counted.
@@ -155,15 +179,20 @@ pub fn cases(kernels: &[String], sizes: &[usize]) -> Result<Vec<Case>> {
         let expected = format!("kernels among {}", known().join(", "));
         return Err(crate::Error::input("--kernel", expected, unknown));
     }
-    if let Some(unknown) = sizes.iter().find(|n| !SIZES.contains(n)) {
-        return Err(crate::Error::input("-n", format!("sizes among {SIZES:?}"), unknown.to_string()));
+    if let Some(unknown) = sizes.iter().find(|n| !SIZES.contains(n) && !DEGREES.contains(n)) {
+        let expected = format!("sizes among {SIZES:?}, degrees among {DEGREES:?}");
+        return Err(crate::Error::input("-n", expected, unknown.to_string()));
     }
     let mut cases = Vec::new();
     for row in ROWS.iter().filter(|row| kernels.is_empty() || kernels.iter().any(|name| name == row.kernel)) {
         for &number in row.numbers {
             for &rank in row.ranks {
                 let wanted = |n: &&usize| sizes.is_empty() || sizes.contains(n);
-                let all = if matches!(row.work, Work::Activation) { &[ELEMENTS][..] } else { &SIZES };
+                let all = match row.work {
+                    Work::Activation => &[ELEMENTS][..],
+                    Work::Reduced { .. } => &DEGREES,
+                    _ => &SIZES,
+                };
                 for &neurons in all.iter().filter(wanted) {
                     cases.push(row.case(neurons, rank, number)?);
                 }
@@ -181,19 +210,21 @@ impl Case {
         format!("{}, n = {}{rank}, {}", self.kernel, self.neurons, self.number.name())
     }
 
-    /// What is counted per: a step is divided by its multiply-adds, an activation by its elements.
+    /// What is counted per: a step is divided by its multiply-adds, an activation by its elements, a reduced model by
+    /// its coefficients.
     #[must_use]
     pub const fn operation(&self) -> &'static str {
         match self.work {
-            Work::Step { .. } | Work::Product | Work::Learn(_) => "multiply-add",
+            Work::Step { .. } | Work::Product | Work::Learn(_) | Work::Watched { .. } => "multiply-add",
             Work::Activation => "element",
+            Work::Reduced { .. } => "coefficient",
         }
     }
 
-    /// Whether it is a learning step.
+    /// Whether the bench image of a chip with little flash leaves it out.
     #[must_use]
-    pub const fn learns(&self) -> bool {
-        matches!(self.work, Work::Learn(_))
+    pub const fn rare(&self) -> bool {
+        matches!(self.work, Work::Learn(_) | Work::Reduced { .. } | Work::Watched { .. })
     }
 
     /// Whether it needs a fused multiply-add.
@@ -210,6 +241,8 @@ impl Case {
             Work::Activation => 2,
             Work::Product => 3,
             Work::Learn(_) => 4,
+            Work::Reduced { .. } => 5,
+            Work::Watched { .. } => 6,
         };
         [u32::from_le_bytes(*b"TFBN"), kernel, self.words.len() as u32]
             .iter()
@@ -268,6 +301,38 @@ impl Row {
                 words = std::iter::once(learning as u32).chain(samples.iter().map(|x| x.to_bits())).collect();
                 (memory, operations) = (learning.memory(&shape), shape.multiply_adds());
             }
+            (Work::Reduced { inputs, gain }, _) => {
+                let reduced = self.reduced([rank, inputs, neurons, gain.min(neurons)], number, rng);
+                let samples: Vec<f32> =
+                    (0..STEPS * inputs).map(|_| rng.random_range(-1.0_f64..1.0) as f32).collect();
+                model = reduced.export::<f32>()?;
+                expected = reduced_answer(&model, &samples, self.kernel)?;
+                words = samples.iter().map(|x| x.to_bits()).collect();
+                (memory, operations) = (reduced.shape.state_len(), reduced.shape.multiply_adds());
+            }
+            (Work::Watched { every }, _) => {
+                let network = self.float(neurons, rank, number, 1.0, rng);
+                let shape = monitor::Shape {
+                    network: shape_of(&network),
+                    dimensions: if rank == 0 { MANIFOLD } else { 0 },
+                };
+                model = model::export::<f32>(&network)?;
+                let plan = monitor::Plan { every, scrub: if rank == 0 { SCRUB } else { 0 }, readout: 0 };
+                let parameters: Vec<f32> =
+                    (0..shape.parameter_len()).map(|_| rng.random_range(-0.5_f64..0.5) as f32).collect();
+                let samples: Vec<f32> = (0..STEPS * shape.network.inputs)
+                    .map(|_| rng.random_range(-1.0_f64..1.0) as f32)
+                    .collect();
+                let refused = |error| model::refused(self.kernel, error);
+                let watcher = Monitor::new(shape, plan, &parameters).map_err(refused)?;
+                let mut bytes = vec![0; wire::monitor::length(&shape, Tag::F32)];
+                wire::monitor::write(&watcher, 0, &mut bytes).map_err(refused)?;
+                expected = watched_answer(&model, &watcher, &samples, self.kernel)?;
+                let monitor = bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word));
+                words = monitor.chain(samples.iter().map(|x| x.to_bits())).collect();
+                memory = shape.network.state_len() + shape.memory_len();
+                operations = shape.network.multiply_adds();
+            }
             (Work::Step { leak }, Number::F32 | Number::F32Fused) => {
                 let network = self.float(neurons, rank, number, leak, rng);
                 let (shape, inputs) = (shape_of(&network), network.input.ncols());
@@ -296,6 +361,26 @@ impl Row {
         let Self { kernel, work, .. } = *self;
         let neurons = if matches!(work, Work::Activation) { ELEMENTS } else { neurons };
         Ok(Case { kernel, neurons, rank, number, operations, model, memory, expected, words, work })
+    }
+
+    fn reduced(&self, sizes: [usize; 4], number: Number, rng: &mut ChaCha8Rng) -> Reduced {
+        let [dimensions, inputs, degree, gain] = sizes;
+        let shape =
+            reduced::Shape { dimensions, inputs, outputs: dimensions, drift: degree, gain, output: degree };
+        let mut numbers = |series: usize, degree: usize| -> Vec<f64> {
+            (0..series * shape.terms(degree)).map(|_| rng.random_range(-0.02..0.02)).collect()
+        };
+        Reduced {
+            shape,
+            arithmetic: if number == Number::F32Fused { Arithmetic::Fused } else { Arithmetic::Separate },
+            interval: vec![[-1.0, 2.0]; dimensions],
+            initial: vec![0.25; dimensions],
+            drift: numbers(dimensions, degree),
+            gain: numbers(dimensions * inputs, gain),
+            output: numbers(dimensions, degree),
+            inputs: (0..inputs).map(|k| Channel::plain(format!("u{k}"))).collect(),
+            outputs: (0..dimensions).map(|k| Channel::plain(format!("y{k}"))).collect(),
+        }
     }
 
     /// Outputs and inputs of a network of this rank; a product alone is one of n × n.
@@ -374,6 +459,34 @@ impl Row {
             task: None,
         }
     }
+}
+
+/// Outputs and z of the last step.
+fn reduced_answer(model: &ModelBytes, samples: &[f32], place: &str) -> Result<Vec<u32>> {
+    let refused = |error| model::refused(place, error);
+    let view = wire::reduced::read::<f32>(model.bytes()).map_err(refused)?.view;
+    let mut memory = vec![0.0; view.shape().state_len()];
+    let mut state = view.state(&mut memory).map_err(refused)?;
+    for u in samples.chunks_exact(view.shape().inputs.max(1)) {
+        view.step(&mut state, u);
+    }
+    Ok(state.output().iter().chain(state.z()).map(|word| word.to_bits()).collect())
+}
+
+/// Outputs and verdict of the last step.
+fn watched_answer(
+    model: &ModelBytes,
+    monitor: &Monitor<'_, f32>,
+    samples: &[f32],
+    place: &str,
+) -> Result<Vec<u32>> {
+    let view = model::read::<f32>(model, place)?.view;
+    let mut last = Vec::new();
+    crate::dynamics::monitor::watch(&view, monitor, samples, |verdict, outputs| {
+        let found = [verdict.residual, verdict.distance, verdict.range];
+        last = outputs.iter().chain(&found).map(|word| word.to_bits()).collect();
+    })?;
+    Ok(last)
 }
 
 /// 1 of a pre-activation in fixed point, with the exponent of `Settings::new`.

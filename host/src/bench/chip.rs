@@ -96,8 +96,10 @@ impl Bench {
         if case.memory > words {
             return Some(format!("it takes {} words of RAM, the image has {words} for it", case.memory));
         }
-        if case.learns() && words < 1024 {
-            return Some("the flash of the bench image has no room for learners".into());
+        if case.rare() && words < 1024 {
+            return Some(
+                "the flash of the bench image has no room for learners, monitors and reduced models".into(),
+            );
         }
         if case.fused() && !self.traits.fused {
             return Some("no instruction for it: the same by software is never the better choice".into());

@@ -27,15 +27,15 @@ use chip::Bench;
 pub struct Row {
     /// Kernel.
     pub kernel: String,
-    /// n; elements of an activation.
+    /// n; elements of an activation; degree of a reduced model.
     pub n: usize,
-    /// R, 0 if dense.
+    /// R, 0 if dense; D of a reduced model.
     pub rank: usize,
     /// Number type.
     pub number: String,
     /// Chip.
     pub on: String,
-    /// What the work is divided by: "multiply-add" or, for an activation, "element".
+    /// What the work is divided by: "multiply-add", for an activation "element", for a reduced model "coefficient".
     pub operation: String,
     /// How many of them.
     pub operations: usize,

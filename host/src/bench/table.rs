@@ -69,7 +69,7 @@ pub fn markdown(counts: &Counts) -> String {
     for chip in chips {
         let rows: Vec<&Row> = counts.rows.iter().filter(|row| row.on == chip).collect();
         let mut sizes: Vec<usize> =
-            rows.iter().filter(|row| row.operation != "element").map(|row| row.n).collect();
+            rows.iter().filter(|row| row.operation == "multiply-add").map(|row| row.n).collect();
         sizes.sort_unstable();
         sizes.dedup();
         let cycles = counts.models.iter().find(|model| model.on == chip).map_or_else(
@@ -106,6 +106,18 @@ pub fn markdown(counts: &Counts) -> String {
         for row in activations {
             let cycles = row.cycles_per_mac.map_or("-".into(), |cycles| format!("{cycles:.1}"));
             text += &format!("| {} | {:.1} | {cycles} |\n", row.kernel, row.instructions_per_mac);
+        }
+        let reduced: Vec<&&Row> = rows.iter().filter(|row| row.operation == "coefficient").collect();
+        if !reduced.is_empty() {
+            text += "\n| reduced model | D | degree | number | coefficients | instructions a step | modelled cycles |\n";
+            text += "|---|---|---|---|---|---|---|\n";
+        }
+        for row in reduced {
+            let cycles = row.cycles.map_or("-".into(), |cycles| cycles.to_string());
+            text += &format!(
+                "| {} | {} | {} | {} | {} | {} | {cycles} |\n",
+                row.kernel, row.rank, row.n, row.number, row.operations, row.instructions
+            );
         }
     }
     let reasons = reasons(counts);
@@ -192,7 +204,7 @@ fn split<'a>(path: &Path, text: &'a str) -> Result<[&'a str; 3]> {
 
 /// The first row of every line.
 fn step_rows<'a>(rows: &[&'a Row]) -> Vec<&'a Row> {
-    let mut lines: Vec<&Row> = rows.iter().copied().filter(|row| row.operation != "element").collect();
+    let mut lines: Vec<&Row> = rows.iter().copied().filter(|row| row.operation == "multiply-add").collect();
     lines.dedup_by(|b, a| same_line(a, b));
     lines
 }

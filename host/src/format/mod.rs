@@ -12,6 +12,7 @@ pub mod model;
 pub mod foreign;
 pub mod network;
 pub mod paper;
+pub mod reduced;
 pub mod settings;
 pub mod torch;
 

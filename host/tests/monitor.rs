@@ -1,0 +1,116 @@
+//! Monitors of designed and trained networks: silent in normal activity, and quick to find a flipped bit that matters.
+
+use std::path::PathBuf;
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use tinyfold::design::exact::{Spec, paired};
+use tinyfold::dynamics::monitor::flips::flips;
+use tinyfold::dynamics::monitor::{Settings, learn, watch};
+use tinyfold::format::{model, network};
+use tinyfold::network::{Activation, Network};
+use tinyfold::task::Integration;
+use tinyfold_core::wire;
+
+/// Standard normal numbers times `size`, in f32.
+fn samples(count: usize, size: f64, seed: u64) -> Vec<f32> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut normal = || {
+        let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
+        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+    };
+    (0..count).map(|_| (size * normal()) as f32).collect()
+}
+
+fn reference(name: &str) -> Network {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name);
+    network::load(&file).expect("committed")
+}
+
+/// Name, network, standard deviation of its inputs.
+fn networks() -> Vec<(&'static str, Network, f64)> {
+    let task = Integration { decays: vec![0.9, 0.95], scales: vec![1.0; 2] };
+    let spec =
+        Spec { neurons: 64, task, activation: Activation::Relu, seed: 0, encoder: None, decoder: None };
+    let design = paired(&spec).expect("fits");
+    let torch = |activation, name: &str| {
+        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(name);
+        tinyfold::format::torch::load_torch(&file, activation).expect("committed")
+    };
+    vec![
+        ("design, low rank", design.network.clone(), 0.5),
+        ("design, dense", design.dense(), 0.5),
+        ("torch ReLU", torch(Activation::Relu, "torch_nn_rnn_relu_h64.safetensors"), 0.51),
+        ("torch tanh", torch(Activation::Tanh, "torch_nn_rnn_tanh_h64.safetensors"), 0.51),
+        ("paper ReLU", reference("paper_c_relu_D2_T3_sgd_fast_n256.safetensors"), 1.0),
+    ]
+}
+
+#[test]
+fn a_monitor_is_silent_until_a_bit_flips() {
+    let (warm, window, lowest) = (100, 50, 16);
+    let (mut material, mut found) = (0, 0);
+    for (name, network, size) in networks() {
+        let bytes = model::export::<f32>(&network).expect("plain");
+        let every = if network.rank() > 0 { 4 } else { 8 };
+        let settings = Settings { every, ..Settings::default() };
+        let (monitor, learnt) = learn(&bytes, &samples(2 * 20_000, size, 1), &settings).expect("normal");
+        let watcher = wire::monitor::read::<f32>(monitor.bytes()).expect("just written");
+        let read = model::read::<f32>(&bytes, name).expect("just written");
+        assert!(watcher.watches(&read));
+        let (mut alarms, mut most) = (0, [0.0_f32; 3]);
+        watch(&read.view, &watcher.monitor, &samples(2 * 100_000, size, 2), |verdict, _| {
+            alarms += usize::from(verdict.alarm.any());
+            for (most, of) in most.iter_mut().zip([verdict.residual, verdict.distance, verdict.range]) {
+                *most = most.max(of);
+            }
+        })
+        .expect("same sizes");
+        let count = if network.neurons() > 64 { 200 } else { 500 };
+        let run = samples(2 * (warm + window), size, 3);
+        let all = flips(&read.view, &watcher.monitor, &run, warm, (count, lowest), 4).expect("same sizes");
+        let matter: Vec<_> = all.iter().filter(|flip| flip.change > 0.05).collect();
+        let late = matter.iter().filter(|flip| flip.found.is_none()).count();
+        let slowest = matter.iter().filter_map(|flip| flip.found).max().unwrap_or(0);
+        println!(
+            "{name}: K = {}, variance outside {:.1e}, cost {:.1} % in multiply-adds; 1e5 normal steps: {alarms} alarms, \
+             residual {:.2}, distance {:.2}, range {:.2} of the threshold; {} of {} flips matter, {} found, the last \
+             after {slowest} steps",
+            learnt.dimensions,
+            learnt.outside,
+            100.0 * learnt.cost,
+            most[0],
+            most[1],
+            most[2],
+            matter.len(),
+            all.len(),
+            matter.len() - late,
+        );
+        assert_eq!(alarms, 0, "{name}");
+        assert!(learnt.cost <= 0.25, "{name}");
+        (material, found) = (material + matter.len(), found + matter.len() - late);
+        // Most flips that do not matter stay below the threshold only if their weights are never used.
+        assert!(most[0] > 0.02, "{name}: a threshold far from what it judges");
+    }
+    println!("{found} of {material} found");
+    assert!(material >= 100 && 100 * found >= 99 * material);
+}
+
+#[test]
+fn what_cannot_be_learnt_is_refused() {
+    let (_, network, size) = networks().swap_remove(0);
+    let bytes = model::export::<f32>(&network).expect("plain");
+    let normal = samples(2 * 1000, size, 1);
+    assert!(learn(&bytes, &normal, &Settings::default()).is_ok());
+    assert!(learn(&bytes, &normal[2..], &Settings::default()).is_err());
+    assert!(learn(&bytes, &normal, &Settings { factor: 1.0, ..Settings::default() }).is_err());
+    let dense = networks().swap_remove(1).1;
+    let bytes = model::export::<f32>(&dense).expect("plain");
+    for dimensions in [0, 9] {
+        let settings = Settings { dimensions: Some(dimensions), ..Settings::default() };
+        assert!(learn(&bytes, &normal, &settings).is_err());
+    }
+    let mut held = normal;
+    held[7] = f32::NAN;
+    assert!(learn(&bytes, &held, &Settings::default()).is_err());
+}
