@@ -139,8 +139,9 @@ fn the_map_is_that_of_the_network() {
     }
 }
 
-/// Lozi's saddles: points of the stable manifold go to the saddle; images of the unstable one are on it, and backwards
-/// it goes to the saddle; what the two share with the basins is the border between staying and leaving.
+/// Lozi's saddles: points of the stable manifold go to the saddle; images of the unstable one are on it, and
+/// backwards it goes to the saddle; what the two share with the basins is the border between staying and
+/// leaving.
 #[test]
 fn manifolds_of_lozi_saddles() {
     let (file, _) = reference();
@@ -248,7 +249,8 @@ fn degenerate_words_are_reported() {
     let drift = Piecewise::relu(one(1.0), vec![1.0]).unwrap();
     let found = find(&drift, &Options { period: 3, ..Options::default() }, &GO).unwrap();
     assert!(found.cycles.is_empty() && found.degenerate.iter().all(|word| word.point.is_none()));
-    // z' = 3 - z: one fixed point, 1.5, and all other points have period 2, those of (0, 3) in the region of the point.
+    // z' = 3 - z: one fixed point, 1.5, and all other points have period 2, those of (0, 3) in the region of
+    // the point.
     let flip = Piecewise::plrnn(&[-1.0], one(0.0), vec![3.0]).unwrap();
     let found = find(&flip, &Options { period: 4, ..Options::default() }, &GO).unwrap();
     assert_eq!(found.cycles.len(), 1);
@@ -278,8 +280,8 @@ fn a_cycle_on_a_border_is_found_once() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Random maps of the plane, also with regions that are squeezed to a line: the map takes stable manifolds into
-    /// themselves, and unstable ones that are whole.
+    /// Random maps of the plane, also with regions that are squeezed to a line: the map takes stable
+    /// manifolds into themselves, and unstable ones that are whole.
     #[test]
     fn manifolds_are_invariant(seed in 0_u64..1000, form in 0_usize..3) {
         use rand::{RngExt, SeedableRng};

@@ -13,8 +13,8 @@ use crate::format::arrays::ArrayFile;
 use crate::report::dynamics::cycles::Portrait;
 use crate::{Error, Result, format};
 
-/// All fixed points and cycles of a linear, ReLU or clipped-ReLU network, or of a PLRNN, as a map; Ctrl-C keeps what was
-/// found.
+/// All fixed points and cycles of a linear, ReLU or clipped-ReLU network, or of a PLRNN, as a map; Ctrl-C
+/// keeps what was found.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: tinyfold dynamics cycles network.safetensors --period 4 --figures runs/cycles"
@@ -22,8 +22,8 @@ use crate::{Error, Result, format};
 pub struct Args {
     /// Network.
     network: PathBuf,
-    /// The file holds the arrays of a piecewise-linear map, PREFIX + W, b (ReLU), A, W, h (PLRNN) or A, W1, W2, h1, h2
-    /// (shallow PLRNN), rather than a network.
+    /// The file holds the arrays of a piecewise-linear map, PREFIX + W, b (ReLU), A, W, h (PLRNN) or A, W1,
+    /// W2, h1, h2 (shallow PLRNN), rather than a network.
     #[arg(long, value_name = "PREFIX", num_args = 0..=1, default_missing_value = "")]
     arrays: Option<String>,
     /// Largest period.
@@ -64,8 +64,8 @@ const SHOWN: usize = 40;
 /// Runs the command.
 ///
 /// # Errors
-/// A file that cannot be read; a network that is not piecewise linear; inputs that do not match; a figure that cannot be
-/// drawn.
+/// A file that cannot be read; a network that is not piecewise linear; inputs that do not match; a figure
+/// that cannot be drawn.
 pub fn run(args: &Args) -> Result<()> {
     let map = load(args)?;
     let options = Options {

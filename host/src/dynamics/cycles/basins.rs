@@ -45,7 +45,8 @@ pub enum Goal {
     Attractor(usize),
     /// Beyond the bound.
     Away,
-    /// Neither within the iterations: a slow approach, or an attractor that is not in the list, such as a chaotic one.
+    /// Neither within the iterations: a slow approach, or an attractor that is not in the list, such as a
+    /// chaotic one.
     Bounded,
 }
 
@@ -61,14 +62,15 @@ pub struct Raster {
 /// Steps between two looks at the attractors.
 const BETWEEN: usize = 8;
 
-/// Iterates a map from every cell of a plane, until it is `near` a point of an attractor, beyond `bound`, or for
-/// `steps` steps.
+/// Iterates a map from every cell of a plane, until it is `near` a point of an attractor, beyond `bound`, or
+/// for `steps` steps.
 ///
-/// attractors: orbits, n numbers a point, such as those of stable cycles; near and bound: largest difference and
-/// largest |z|. Rows are computed in parallel; the result does not depend on it.
+/// attractors: orbits, n numbers a point, such as those of stable cycles; near and bound: largest difference
+/// and largest |z|. Rows are computed in parallel; the result does not depend on it.
 ///
 /// # Errors
-/// A flow; a plane without cells or of another dimension; attractors of another dimension; a bound that is not above 0.
+/// A flow; a plane without cells or of another dimension; attractors of another dimension; a bound that is
+/// not above 0.
 pub fn basins<S: System + ?Sized>(
     system: &S,
     attractors: &[Vec<Vec<f64>>],

@@ -27,8 +27,8 @@ pub struct Cycle {
     pub orbit: Vec<Vec<f64>>,
     /// The largest |f(z_t) - z_{t + 1}|.
     pub residual: f64,
-    /// The least distance of a gate from a border of its piece: at 0 the cycle is on a border, and its multipliers are
-    /// those of one side.
+    /// The least distance of a gate from a border of its piece: at 0 the cycle is on a border, and its
+    /// multipliers are those of one side.
     pub margin: f64,
     /// Eigenvalues (real, imaginary) of the product of the k Jacobians, largest first.
     pub eigenvalues: Vec<(f64, f64)>,
@@ -49,12 +49,13 @@ pub struct Degenerate {
     pub regions: Vec<Region>,
     /// Dimension of the set of solutions.
     pub dimension: usize,
-    /// A point of an orbit that solves the system in the regions of the word; `None` if there is none, and no cycle.
+    /// A point of an orbit that solves the system in the regions of the word; `None` if there is none, and no
+    /// cycle.
     pub point: Option<Vec<f64>>,
 }
 
-/// The system of all k points at once, z_{t + 1} - A_t z_t = b_t: well conditioned where the product of many Jacobians
-/// is not.
+/// The system of all k points at once, z_{t + 1} - A_t z_t = b_t: well conditioned where the product of many
+/// Jacobians is not.
 fn whole_orbit(map: &Piecewise, word: &[Region]) -> (Mat<f64>, Mat<f64>) {
     let (n, k) = (map.n(), word.len());
     let mut system = Mat::zeros(n * k, n * k);
@@ -99,8 +100,8 @@ fn product_of(n: usize, maps: &[Vec<f64>]) -> Mat<f64> {
     Mat::from_fn(n, n, |i, j| whole[i * (n + 1) + j])
 }
 
-/// The orbit of a word by the product of its maps and one correction of all points; `None` where the product is too
-/// rounded for that.
+/// The orbit of a word by the product of its maps and one correction of all points; `None` where the product
+/// is too rounded for that.
 fn short_orbit(n: usize, maps: &[Vec<f64>]) -> Option<Vec<Vec<f64>>> {
     let k = maps.len();
     let mut product = whole(n, maps);
@@ -204,7 +205,8 @@ pub(super) fn distance(a: &[f64], b: &[f64]) -> f64 {
 }
 
 impl Cycle {
-    /// Whether two cycles are one, up to rounding: asked for those on borders, which more than one word gives.
+    /// Whether two cycles are one, up to rounding: asked for those on borders, which more than one word
+    /// gives.
     pub(super) fn same(&self, other: &Self) -> bool {
         let size = 1.0 + self.orbit.iter().map(|z| largest(z)).fold(0.0, f64::max);
         let rotated = |turn: usize| {
@@ -278,11 +280,11 @@ pub(super) fn degenerate(map: &Piecewise, word: &[Region]) -> Result<Option<Dege
     Ok(Some(Degenerate { period: k, regions: word.to_vec(), dimension, point }))
 }
 
-/// The powers m of the word of a cycle, m k <= most, for which 1 may be an eigenvalue of the product though it is none
-/// of the word's own: repeated, the word may hold a continuum of longer cycles.
+/// The powers m of the word of a cycle, m k <= most, for which 1 may be an eigenvalue of the product though
+/// it is none of the word's own: repeated, the word may hold a continuum of longer cycles.
 ///
-/// Only words of cycles can: the mean over the visits to a region of a longer cycle is, regions being convex, an orbit of
-/// the word itself.
+/// Only words of cycles can: the mean over the visits to a region of a longer cycle is, regions being convex,
+/// an orbit of the word itself.
 pub(super) fn singular_powers(cycle: &Cycle, most: usize) -> Vec<usize> {
     let from_one = |(re, im): (f64, f64)| (re - 1.0).hypot(im);
     let root = |&value: &(f64, f64), m: usize| {

@@ -120,8 +120,8 @@ impl Found {
 /// Singular words of one period that are looked at.
 const LOOKED_AT: usize = 1000;
 
-/// Finds the fixed points and cycles of all periods up to K; a period whose words are too many is searched from starts,
-/// and its coverage says so. Once `stop` is true it ends with what it has.
+/// Finds the fixed points and cycles of all periods up to K; a period whose words are too many is searched
+/// from starts, and its coverage says so. Once `stop` is true it ends with what it has.
 ///
 /// # Errors
 /// A period of 0; eigenvalues that do not converge.

@@ -1,8 +1,8 @@
-//! Words of cycles where regions are too many to try all: solve for the word of a start, take the regions of the
-//! solution as the next word, until they are the word.
+//! Words of cycles where regions are too many to try all: solve for the word of a start, take the regions of
+//! the solution as the next word, until they are the word.
 //!
-//! Source: Eisenmann, Monfared, Göring & Durstewitz 2023 (SCYFI); starts from trajectories and the end of a start that
-//! comes back to a word are our own.
+//! Source: Eisenmann, Monfared, Göring & Durstewitz 2023 (SCYFI); starts from trajectories and the end of a
+//! start that comes back to a word are our own.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,7 +16,8 @@ use rayon::prelude::*;
 
 use super::{Options, Piecewise, Region, System, largest};
 
-/// Words whose solution is in their regions, each once as its least rotation, and how many systems were solved.
+/// Words whose solution is in their regions, each once as its least rotation, and how many systems were
+/// solved.
 pub(super) fn words(
     map: &Piecewise,
     k: usize,

@@ -1,9 +1,9 @@
 //! One-dimensional stable and unstable manifolds of saddles, as line segments.
 //!
-//! In its regions a cycle's manifold is a line along an eigenvector. Images of a segment of it, cut where a gate changes
-//! its piece, are segments again: so the whole unstable manifold comes, exactly to rounding, from one piece of the line
-//! that the map carries just beyond itself. The stable manifold comes by preimages, region by region: all of them,
-//! where the map has several.
+//! In its regions a cycle's manifold is a line along an eigenvector. Images of a segment of it, cut where a
+//! gate changes its piece, are segments again: so the whole unstable manifold comes, exactly to rounding,
+//! from one piece of the line that the map carries just beyond itself. The stable manifold comes by
+//! preimages, region by region: all of them, where the map has several.
 
 use std::iter::zip;
 
@@ -38,8 +38,8 @@ pub struct Manifold {
     pub eigenvalue: f64,
     /// The manifolds of all points of the cycle.
     pub segments: Vec<Segment>,
-    /// Normal (left eigenvector) of the other manifold, which has dimension n - 1: within the regions of the cycle it is
-    /// the plane normal · (z - z_0) = 0.
+    /// Normal (left eigenvector) of the other manifold, which has dimension n - 1: within the regions of the
+    /// cycle it is the plane normal · (z - z_0) = 0.
     pub normal: Vec<f64>,
     /// False if segments ran out, or a preimage is more than a line.
     pub complete: bool,
@@ -97,8 +97,8 @@ fn image(map: &Piecewise, z: &[f64]) -> Vec<f64> {
     out
 }
 
-/// How far one may go from the first point of a cycle along `d` so that `steps` steps stay in its regions and |z| within
-/// the radius.
+/// How far one may go from the first point of a cycle along `d` so that `steps` steps stay in its regions and
+/// |z| within the radius.
 fn straight(map: &Piecewise, cycle: &Cycle, d: &[f64], steps: usize, radius: f64) -> f64 {
     let mut far = zip(&cycle.orbit[0], d)
         .filter(|(_, d)| **d != 0.0)
@@ -121,7 +121,8 @@ fn straight(map: &Piecewise, cycle: &Cycle, d: &[f64], steps: usize, radius: f64
     far.max(0.0)
 }
 
-/// The part of a segment where all of (value at its start, value at its end, least, greatest) hold; `None` if none.
+/// The part of a segment where all of (value at its start, value at its end, least, greatest) hold; `None` if
+/// none.
 fn clip(segment: &Segment, bounds: impl Iterator<Item = (f64, f64, f64, f64)>) -> Option<Segment> {
     let (mut from, mut to) = (0.0_f64, 1.0_f64);
     for (start, end, least, greatest) in bounds {
@@ -259,7 +260,8 @@ impl Inverse {
         Ok(Self { region, affine, kind })
     }
 
-    /// The part of the preimage of a segment that is in the region, and whether that is all: it may be more than a line.
+    /// The part of the preimage of a segment that is in the region, and whether that is all: it may be more
+    /// than a line.
     fn of(&self, map: &Piecewise, [a, b]: &Segment, radius: f64) -> (Option<Segment>, bool) {
         let n = a.len();
         let from_offset = |x: &[f64]| -> Vec<f64> { (0..n).map(|i| x[i] - self.affine[(i, n)]).collect() };
@@ -270,7 +272,8 @@ impl Inverse {
                 [back(&a), back(&b)]
             }
             Preimage::Line(sigma, u, w) => {
-                // The image of the region is on the line along u: the preimage of where the segment crosses it.
+                // The image of the region is on the line along u: the preimage of where the segment crosses
+                // it.
                 let off = |x: &[f64]| u[0] * x[1] - u[1] * x[0];
                 let (p, q) = (off(&a), off(&b));
                 if p.abs().max(q.abs()) < 1e-12 {

@@ -1,13 +1,14 @@
 //! Piecewise-linear maps, exactly: every fixed point and cycle, manifolds of saddles, basins.
 //!
-//! z' = A z + P sigma(Q z + r) + s is linear wherever no gate p = Q z + r changes its piece of sigma: the state space is
-//! cut into *regions*, one a choice of pieces, and z' = A_R z + b_R in region R. A cycle of period k goes through a word
-//! of k regions, and the word gives it by one linear system, (I - A_Rk ⋯ A_R1) z = b. So all cycles are found by
-//! solving for all words; a cycle is found once by the Lyndon words, the least rotations of what repeats only as a
-//! whole. [`find`] does this and states what it covered.
+//! z' = A z + P sigma(Q z + r) + s is linear wherever no gate p = Q z + r changes its piece of sigma: the
+//! state space is cut into *regions*, one a choice of pieces, and z' = A_R z + b_R in region R. A cycle of
+//! period k goes through a word of k regions, and the word gives it by one linear system, (I - A_Rk ⋯ A_R1) z
+//! = b. So all cycles are found by solving for all words; a cycle is found once by the Lyndon words, the
+//! least rotations of what repeats only as a whole. [`find`] does this and states what it covered.
 //!
-//! Source: Eisenmann, Monfared, Göring & Durstewitz 2023, Bifurcations and loss jumps in RNN training (SCYFI), for the
-//! search where words are too many; the complete search, its pruning and the manifolds are our own.
+//! Source: Eisenmann, Monfared, Göring & Durstewitz 2023, Bifurcations and loss jumps in RNN training
+//! (SCYFI), for the search where words are too many; the complete search, its pruning and the manifolds are
+//! our own.
 
 mod basins;
 mod cycle;
@@ -208,8 +209,8 @@ impl Piecewise {
         }
     }
 
-    /// The map whose arrays are `prefix` + W, b (ReLU), A, W, h (PLRNN) or A, W1, W2, h1, h2 (shallow PLRNN; A may be
-    /// its diagonal alone).
+    /// The map whose arrays are `prefix` + W, b (ReLU), A, W, h (PLRNN) or A, W1, W2, h1, h2 (shallow PLRNN;
+    /// A may be its diagonal alone).
     ///
     /// # Errors
     /// Arrays missing or of shapes that do not fit.

@@ -1,9 +1,9 @@
 //! Which regions there are, and which can follow which.
 //!
-//! A region, or a region whose image meets another, is a set of inequalities G z >= h. The point of it that is nearest
-//! to the origin comes from non-negative least squares, and so does the proof that there is none: weights u >= 0 with
-//! Gᵀ u = 0 and h · u = 1. In rounded arithmetic Gᵀ u is small instead of 0, and the proof holds for |z| < h · u / |Gᵀ u|.
-//! Only what is proved up to [`RADIUS`] is left out.
+//! A region, or a region whose image meets another, is a set of inequalities G z >= h. The point of it that
+//! is nearest to the origin comes from non-negative least squares, and so does the proof that there is none:
+//! weights u >= 0 with Gᵀ u = 0 and h · u = 1. In rounded arithmetic Gᵀ u is small instead of 0, and the
+//! proof holds for |z| < h · u / |Gᵀ u|. Only what is proved up to [`RADIUS`] is left out.
 //!
 //! Source: Lawson & Hanson 1974, Solving Least Squares Problems, chapter 23 (least distance programming).
 
@@ -15,7 +15,8 @@ use rayon::prelude::*;
 
 use super::{Piece, Piecewise, Region};
 
-/// Cycles are sought within this distance of the origin: what is pruned is pruned by a proof that holds there.
+/// Cycles are sought within this distance of the origin: what is pruned is pruned by a proof that holds
+/// there.
 pub const RADIUS: f64 = 1e6;
 /// Regions that are listed at most.
 const LISTED: usize = 4096;
@@ -211,8 +212,8 @@ fn walls(map: &Piecewise) -> Vec<Row> {
     rows
 }
 
-/// The choices of pieces for all `gates`, linear functions of z, that some z with rows · (z, 1) >= 0 makes, each with
-/// such a z; `None` if they are too many, or need more than `tests` tests.
+/// The choices of pieces for all `gates`, linear functions of z, that some z with rows · (z, 1) >= 0 makes,
+/// each with such a z; `None` if they are too many, or need more than `tests` tests.
 fn split(
     map: &Piecewise,
     rows: Vec<Row>,
@@ -249,8 +250,8 @@ fn split(
     Some(parts)
 }
 
-/// About the point nearest to the origin with row · (z, 1) >= 0 for all rows; `None` if it is proved that none is
-/// within [`RADIUS`].
+/// About the point nearest to the origin with row · (z, 1) >= 0 for all rows; `None` if it is proved that
+/// none is within [`RADIUS`].
 pub(super) fn nearest(n: usize, rows: &[Row]) -> Option<Vec<f64>> {
     // Columns (g, h) of length-1 g, for g · z >= h.
     let mut columns: Vec<Row> = Vec::with_capacity(rows.len());
@@ -310,8 +311,8 @@ pub(super) fn nearest(n: usize, rows: &[Row]) -> Option<Vec<f64>> {
     Some(residual[..n].iter().map(|x| -x / residual[n]).collect())
 }
 
-/// Weights of the active columns that bring their sum nearest to (0, ..., 0, 1), by orthogonalisation; `None` if the
-/// columns depend on each other.
+/// Weights of the active columns that bring their sum nearest to (0, ..., 0, 1), by orthogonalisation; `None`
+/// if the columns depend on each other.
 fn least_squares(n: usize, columns: &[Row], active: &[usize]) -> Option<Vec<f64>> {
     let count = active.len();
     let mut basis: Vec<Row> = active.iter().map(|&i| columns[i].clone()).collect();

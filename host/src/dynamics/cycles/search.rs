@@ -75,8 +75,8 @@ pub(super) fn by_rows(m: &faer::Mat<f64>) -> Vec<f64> {
 
 /// Solves for every Lyndon word of `k` regions of `graph` that its transitions allow.
 ///
-/// The words are the leaves of the tree of prenecklaces (Ruskey, Savage & Wang 1992); a node shares the product of its
-/// prefix with all words below it.
+/// The words are the leaves of the tree of prenecklaces (Ruskey, Savage & Wang 1992); a node shares the
+/// product of its prefix with all words below it.
 pub(super) fn search_words(map: &Piecewise, graph: &Graph, k: usize, stop: &AtomicBool) -> Words {
     let n = map.n();
     let q = |i: usize, j: usize| if j < n { map.q[(i, j)] } else { map.r[i] };
@@ -120,7 +120,8 @@ pub(super) fn compose(n: usize, map: &[f64], first: &[f64], out: &mut [f64]) {
     }
 }
 
-/// Solves (I - M) z = c by elimination with pivots; `work` is n × (n + 1). False if it is singular to rounding.
+/// Solves (I - M) z = c by elimination with pivots; `work` is n × (n + 1). False if it is singular to
+/// rounding.
 #[inline(always)]
 pub(super) fn solve(n: usize, map: &[f64], work: &mut [f64], z: &mut [f64]) -> bool {
     let m = n + 1;

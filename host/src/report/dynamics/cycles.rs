@@ -1,4 +1,5 @@
-//! The figure of a piecewise-linear map: cycles, manifolds of saddles and basins on a plane of its state space.
+//! The figure of a piecewise-linear map: cycles, manifolds of saddles and basins on a plane of its state
+//! space.
 
 use std::path::Path;
 
@@ -49,8 +50,8 @@ pub struct Portrait {
 }
 
 impl Portrait {
-    /// Computes basins and manifolds on the plane of the two coordinates, or for n > 2 of the first two principal
-    /// components of the points of the cycles.
+    /// Computes basins and manifolds on the plane of the two coordinates, or for n > 2 of the first two
+    /// principal components of the points of the cycles.
     ///
     /// # Errors
     /// Fewer than two dimensions; no cycle.
@@ -271,7 +272,8 @@ fn clipped(a: (f64, f64), b: (f64, f64), x: (f64, f64), y: (f64, f64)) -> ((f64,
     }
 }
 
-/// The mean of the points and their first two principal directions; directions that the points leave open are any.
+/// The mean of the points and their first two principal directions; directions that the points leave open are
+/// any.
 fn principal_plane(points: &[&Vec<f64>]) -> Result<(Vec<f64>, [Vec<f64>; 2])> {
     let n = points[0].len();
     let mean = |i: usize| points.iter().map(|z| z[i]).sum::<f64>() / points.len() as f64;
