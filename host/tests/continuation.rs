@@ -879,3 +879,46 @@ fn cubic_coefficients_give_the_size_of_cycles() {
     println!("Hopf: {cubic}, size {sum:.4e} of {:.4e}", by / -cubic);
     assert!((sum * -cubic / by - 1.0).abs() < 0.03);
 }
+
+/// Whatever the range, and so the metric and the steps: folds 0.001 apart in mu do not hide between two points.
+#[test]
+fn close_folds_are_found_in_every_range() {
+    let (_, path) = mante([0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 1.0, 0.0]);
+    let points = starts(&path, &[0.0], 4, 0);
+    for width in [0.05, 0.2, 1.0, 4.0] {
+        for start in &points {
+            let settings = Settings::new(-width, width);
+            let start = std::slice::from_ref(start);
+            let diagram = continuation(&path, start, &settings, &AtomicBool::new(false)).unwrap();
+            assert_eq!(diagram.folds().count(), 6, "range {width}");
+        }
+    }
+}
+
+/// mu = 1e-4 (x + 0.2 sin 25 x): nearly vertical, so the turn of the tangent does not see its folds, 1 + 5 cos 25 x = 0.
+#[test]
+fn folds_of_a_nearly_vertical_branch_are_resolved() {
+    let wave = family(
+        Kind::Flow,
+        1,
+        |x, m| vec![m - 1e-4 * (x[0] + 0.2 * (25.0 * x[0]).sin())],
+        |x, _| vec![-1e-4 * (1.0 + 5.0 * (25.0 * x[0]).cos())],
+        |_, _| vec![1.0],
+    );
+    let settings = Settings { bound: 3.0, ..Settings::new(-1.0, 1.0) };
+    let starts = [Start { mu: 0.0, x: vec![0.0] }];
+    let diagram = continuation(&wave, &starts, &settings, &AtomicBool::new(false)).unwrap();
+    let first = (-0.2_f64).acos() / 25.0;
+    let period = 2.0 * std::f64::consts::PI / 25.0;
+    let mut expected: Vec<f64> = (-20..20)
+        .flat_map(|k| [f64::from(k) * period + first, f64::from(k) * period - first])
+        .filter(|x| x.abs() < 3.0)
+        .collect();
+    let mut found: Vec<f64> = diagram.folds().map(|fold| fold.x[0]).filter(|x| x.abs() < 3.0).collect();
+    expected.sort_by(f64::total_cmp);
+    found.sort_by(f64::total_cmp);
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(&expected) {
+        near(*found, *expected);
+    }
+}
