@@ -20,6 +20,8 @@ pub mod train;
 pub mod verify;
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// `println!` that does not panic when nobody reads any more (`tinyfold ... | head`).
 macro_rules! say {
@@ -134,4 +136,18 @@ fn trials_of(network: &Network, steps: usize, seed: u64) -> Option<Vec<f64>> {
     let width = task.inputs().len();
     let trials = held_out(task, task.steps(), steps.div_ceil(task.steps()), seed).into_iter();
     (width == network.input.ncols()).then(|| trials.flat_map(|trial| trial.x).take(steps * width).collect())
+}
+
+/// Becomes true at Ctrl-C.
+///
+/// # Errors
+/// The signal cannot be caught.
+pub fn interrupted() -> Result<Arc<AtomicBool>> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let seen = interrupted.clone();
+    ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed)).map_err(|error| Error::Numeric {
+        what: "Ctrl-C".into(),
+        reason: format!("cannot be caught: {error}"),
+    })?;
+    Ok(interrupted)
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use super::say;
-use super::train::interrupted;
+use super::interrupted;
 use crate::report;
 use crate::sweep::plan::Plan;
 use crate::sweep::table::Table;

@@ -1,14 +1,13 @@
 //! `tinyfold train`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::design::chosen;
-use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, say};
+use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, interrupted, say};
 use crate::format::network;
 use crate::report::rules::{self, Comparison};
 use crate::report::{curves, trials};
@@ -22,7 +21,7 @@ use crate::train::settings::{Loss, Supports};
 use crate::train::{
     Control, End, HELD_OUT, Metrics, Precision, Progress, Settings, Snapshot, Trained, remedies,
 };
-use crate::{Error, Result};
+use crate::Result;
 
 /// Trains a recurrent network to integrate, or for another task, by backpropagation through time.
 ///
@@ -281,20 +280,6 @@ fn of_trials(best: &Metrics) -> String {
     let error = format!("relative RMSE over {HELD_OUT} held-out trials: {:.2e}", best.rollout);
     let share = |correct| format!("; {:.1} % of the judged outputs have the right sign", 100.0 * correct);
     error + &best.correct.map_or(String::new(), share)
-}
-
-/// Becomes true at Ctrl-C.
-///
-/// # Errors
-/// The signal cannot be caught.
-pub fn interrupted() -> Result<Arc<AtomicBool>> {
-    let interrupted = Arc::new(AtomicBool::new(false));
-    let seen = interrupted.clone();
-    ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed)).map_err(|error| Error::Numeric {
-        what: "Ctrl-C".into(),
-        reason: format!("cannot be caught: {error}"),
-    })?;
-    Ok(interrupted)
 }
 
 /// Learns by every rule asked for, into the run folder.

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::slow_manifold::{SystemArgs, find, unit};
+use super::slow_manifold::{find, unit};
+use super::{Held, states};
 use crate::command::say;
 use crate::dynamics::slow_manifold::{
     Attractor, Bounds, Options, Ring, RingOptions, Shape, SlowManifold, polish, spectrum,
@@ -15,11 +16,14 @@ use crate::{Error, Result};
 /// Is there a line or ring attractor? By the reduced speed on the slow curve, with stated bounds.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: tinyfold dynamics attractor net.safetensors --points points.json\n         tinyfold dynamics attractor ring.safetensors --shape ring --figures runs/ring"
+    after_help = "Example: tinyfold dynamics attractor net.safetensors --input 0,0,0,1\n         tinyfold dynamics attractor ring.safetensors --shape ring --figures runs/ring"
 )]
 pub struct Args {
     #[command(flatten)]
-    system: SystemArgs,
+    held: Held,
+    /// Its fixed points: what `tinyfold dynamics fixed-points --json` prints; default: a search.
+    #[arg(long, value_name = "FILE.json")]
+    points: Option<PathBuf>,
     /// A line between fixed points, or a ring around one.
     #[arg(long, value_enum, default_value = "line")]
     shape: ShapeArg,
@@ -85,19 +89,20 @@ pub fn run(args: &Args) -> Result<()> {
     if !(bounds.horizon >= 1.0 && bounds.horizon <= 1e5) {
         return Err(Error::input("--horizon", "1 to 100000", bounds.horizon.to_string()));
     }
-    let (network, _, rnn) = args.system.load()?;
+    let (network, held, rnn) = args.held.load()?;
     let n = network.bias.len();
     let (mut line, mut ring) = (None, None);
     let verdict = if args.shape == ShapeArg::Line {
-        let found = find(&rnn, args.system.states(n)?, None, &Options::of(rnn.kind, rnn.alpha))?;
+        let points = states(args.points.as_deref(), &network, &held, rnn.kind)?;
+        let found = find(&rnn, points, None, &Options::of(rnn.kind, rnn.alpha))?;
         let verdict = Attractor::of_line(&rnn, &found, &bounds)?;
         line = Some(found);
         verdict
     } else {
-        let center = if args.system.points.is_some() {
+        let center = if args.points.is_some() {
             // The fixed point that grows in most directions.
             let mut best = (0, None);
-            for x in args.system.states(n)? {
+            for x in states(args.points.as_deref(), &network, &held, rnn.kind)? {
                 let index = spectrum::index(rnn.kind, &spectrum::eigenvalues(&rnn, &x)?);
                 if index > best.0 {
                     best = (index, Some(x));

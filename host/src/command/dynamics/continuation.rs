@@ -4,10 +4,10 @@ use std::path::{Path as FilePath, PathBuf};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::command::say;
-use crate::command::train::interrupted;
+use super::{Given, given};
+use crate::command::{interrupted, say};
 use crate::dynamics::continuation::{
     Diagram, FoldCurve, Iterate, Plane, Settings, Special, Start, continuation, fold_curves, newton, starts,
 };
@@ -124,7 +124,7 @@ pub fn run(args: &Args) -> Result<()> {
     let settings = Settings::new(range.0, range.1);
     let follow = |family: &dyn Family| -> Result<Diagram> {
         let starts = if let Some(file) = &args.points {
-            given(file, args.at.unwrap_or(at), family)?
+            from_file(file, args.at.unwrap_or(at), family)?
         } else {
             let values = args.values.max(1);
             let at = |k: usize| range.0 + (range.1 - range.0) * (k as f64 + 0.5) / values as f64;
@@ -233,29 +233,14 @@ fn parameter(args: &Args, network: &Network, base: &[f64], kind: Kind) -> Result
     Ok(("weight scale".into(), Path { rnn, direction, weight_scale }, 0.0))
 }
 
-/// Starts from a file with `points: [{x: [...]}]`, each with its own `mu` if it has one.
-fn given(file: &FilePath, at: f64, family: &dyn Family) -> Result<Vec<Start>> {
-    #[derive(Deserialize)]
-    struct File {
-        points: Vec<Given>,
-    }
-    #[derive(Deserialize)]
-    struct Given {
-        x: Vec<f64>,
-        mu: Option<f64>,
-    }
-    let place = file.display().to_string();
-    let text = std::fs::read(file).map_err(Error::file(file, "read"))?;
-    let found: File = serde_json::from_slice(&text)
-        .map_err(|error| Error::input(&place, "JSON with points: [{x: [...]}]", error.to_string()))?;
-    let n = family.dimension();
-    let starts = found.points.into_iter().map(|point| {
-        require(point.x.len() == n, &place, format!("points of {n} numbers"), point.x.len())?;
+/// Starts from a file of fixed points, each with its own `mu` if it has one.
+fn from_file(file: &FilePath, at: f64, family: &dyn Family) -> Result<Vec<Start>> {
+    let start = |point: Given| {
         let mu = point.mu.unwrap_or(at);
         // Files may hold fewer digits than Newton wants.
-        Ok(Start { mu, x: newton(family, &point.x, mu).unwrap_or(point.x) })
-    });
-    starts.collect()
+        Start { mu, x: newton(family, &point.x, mu).unwrap_or(point.x) }
+    };
+    Ok(given(file, family.dimension())?.into_iter().map(start).collect())
 }
 
 #[allow(clippy::too_many_arguments)]

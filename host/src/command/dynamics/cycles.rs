@@ -1,16 +1,16 @@
 //! `tinyfold dynamics cycles`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::command::interrupted;
 use crate::dynamics::cycles::{Found, Options, Piecewise, find};
 use crate::dynamics::{Kind, Rnn};
 use crate::format::arrays::ArrayFile;
 use crate::report::dynamics::cycles::Portrait;
+use crate::report::figures;
 use crate::{Error, Result, format};
 
 /// All fixed points and cycles of a linear, ReLU or clipped-ReLU network, or of a PLRNN, as a map; Ctrl-C
@@ -75,10 +75,7 @@ pub fn run(args: &Args) -> Result<()> {
         seed: args.seed,
         ..Options::default()
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let seen = stop.clone();
-    // Without a handler Ctrl-C ends the command at once, which is no reason not to begin.
-    let _ = ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed));
+    let stop = interrupted()?;
     let bar = ProgressBar::new_spinner()
         .with_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a valid template"));
     bar.set_message("searching words of regions");
@@ -86,7 +83,7 @@ pub fn run(args: &Args) -> Result<()> {
     let found = find(&map, &options, &stop);
     bar.set_message("basins and manifolds");
     let drawn = found.and_then(|found| {
-        let drawn = args.figures.as_ref().map(|folder| Portrait::new(&map, &found)?.write(folder));
+        let drawn = args.figures.as_ref().map(|folder| figures::write(folder, &[Portrait::new(&map, &found)?.figure()]));
         drawn.transpose().map(|_| found)
     });
     bar.finish_and_clear();

@@ -1,17 +1,15 @@
 //! `tinyfold dynamics fixed-points`.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use crate::command::say;
+use super::Held;
+use crate::command::{interrupted, say};
 use crate::dynamics::fixed_points::{self, FixedPoints, Options};
-use crate::dynamics::{Kind, Rnn};
-use crate::format::network;
+use crate::dynamics::Kind;
 use crate::network::Network;
 use crate::report::{self, figures};
 use crate::{Error, Result};
@@ -22,14 +20,8 @@ use crate::{Error, Result};
     after_help = "Example: tinyfold dynamics fixed-points network.safetensors --input 0,0,1,0 --figures runs/points"
 )]
 pub struct Args {
-    /// The network: .safetensors or .npz.
-    network: PathBuf,
-    /// Held input, one number a channel in network units; default: all 0.
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
-    input: Vec<f64>,
-    /// Steps (map) or continuous time (flow); default: flow if alpha < 1, else map.
-    #[arg(long = "as", value_name = "KIND")]
-    kind: Option<Kind>,
+    #[command(flatten)]
+    held: Held,
     /// Seed of the search.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -55,24 +47,18 @@ pub struct Args {
 /// # Errors
 /// A network that cannot be read, another number of inputs than it has, a file that cannot be written.
 pub fn run(args: &Args) -> Result<()> {
-    let network = network::load(&args.network)?;
-    let u = if args.input.is_empty() { vec![0.0; network.input.ncols()] } else { args.input.clone() };
+    let (network, u, rnn) = args.held.load()?;
     crate::error::require(args.spread > 0.0 && args.spread.is_finite(), "--spread", "above 0", args.spread)?;
     crate::error::require(args.rounds > 0, "--rounds", "at least 1", args.rounds)?;
-    let kind = args.kind.unwrap_or(if network.alpha < 1.0 { Kind::Flow } else { Kind::Map });
     let options =
         Options { seed: args.seed, spread: args.spread, quiet_rounds: args.rounds, ..Options::default() };
-    let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
-    // A handler that is set already ends the process, which is right too.
-    let _ = ctrlc::set_handler(move || told.store(true, Ordering::Relaxed));
+    let stop = interrupted()?;
     let bar = ProgressBar::new_spinner().with_message("searching for fixed points");
     bar.enable_steady_tick(Duration::from_millis(500));
-    let found = fixed_points::of_network(&network, &u, kind, &options, &stop);
+    let found = fixed_points::of_network(&network, &u, rnn.kind, &options, &stop);
     bar.finish_and_clear();
     let found = found?;
     if let Some(folder) = &args.figures {
-        let rnn = Rnn::new(&network, &u, kind)?;
         let figures = report::dynamics::fixed_points::figures(&rnn, &found, args.seed);
         crate::error::require(!figures.is_empty(), "--figures", "a fixed or slow point to draw", "none")?;
         figures::write(folder, &figures)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use faer::Mat;
 use serde_json::json;
 
-use super::lyapunov::{Held, unit, watch};
+use super::lyapunov::{Started, unit, watch};
 use crate::command::say;
 use crate::dynamics::lyapunov::{Plane, basins, field, settled, visited};
 use crate::format::arrays::ArrayFile;
@@ -25,9 +25,8 @@ const NEAR: f64 = 0.2;
 #[derive(clap::Args)]
 #[command(after_help = "Example: tinyfold dynamics ftle runs/net.safetensors --steps 20 --figures runs/ftle")]
 pub struct Args {
-    /// The network and its input.
     #[command(flatten)]
-    held: Held,
+    started: Started,
     /// Steps whose growth is measured.
     #[arg(long, default_value_t = 100)]
     steps: usize,
@@ -55,10 +54,10 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// As [`Held::load`] and [`field()`]; a file without a plane, or that cannot be written.
+/// As [`Started::load`] and [`field()`]; a file without a plane, or that cannot be written.
 pub fn run(args: &Args) -> Result<()> {
-    let (network, rnn, dt) = args.held.load()?;
-    let states = visited(&rnn, &args.held.starts(&network, SEEN.0), SEEN.1, SEEN.2, dt)?;
+    let (network, rnn, dt) = args.started.load()?;
+    let states = visited(&rnn, &args.started.starts(&network, SEEN.0), SEEN.1, SEEN.2, dt)?;
     let plane = laid(args, &states)?;
     let watch = watch(plane.count() as u64, "points")?;
     let found = field(&rnn, &plane, args.steps, dt, &watch)?;
@@ -66,7 +65,7 @@ pub fn run(args: &Args) -> Result<()> {
     let mut reached = None;
     if args.basin_steps > 0 {
         let coarse = Plane { size: [SEARCHED.1; 2], ..plane.clone() };
-        let random = args.held.starts(&network, SEARCHED.0);
+        let random = args.started.starts(&network, SEARCHED.0);
         let starts = Mat::from_fn(plane.origin.len(), SEARCHED.0 + coarse.count(), |_, _| 0.0);
         let starts = filled(starts, &random, &coarse);
         watch.bar.reset();

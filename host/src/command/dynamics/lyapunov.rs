@@ -6,10 +6,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::Result;
-use crate::command::{say, train};
+use super::Held;
+use crate::command::{interrupted, say};
 use crate::dynamics::lyapunov::{Intrinsic, Settings, Spectrum, Watch, intrinsic, spectrum, spread, visited};
 use crate::dynamics::{Kind, Rnn};
-use crate::format::network::load;
 use crate::network::Network;
 use crate::report::{dynamics, figures};
 
@@ -20,15 +20,9 @@ const SEEN: usize = 100;
 
 /// A network under a held input, and where its trajectories start.
 #[derive(clap::Args)]
-pub struct Held {
-    /// The network.
-    network: PathBuf,
-    /// Held input in network units, one number an input [default: all 0].
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
-    input: Option<Vec<f64>>,
-    /// As a map or as a flow [default: flow with leak, alpha < 1, else map].
-    #[arg(long = "as", value_enum)]
-    kind: Option<Kind>,
+pub struct Started {
+    #[command(flatten)]
+    held: Held,
     /// RK4 step of a flow, in time constants.
     #[arg(long, default_value_t = 0.1)]
     dt: f64,
@@ -40,17 +34,14 @@ pub struct Held {
     pub seed: u64,
 }
 
-impl Held {
+impl Started {
     /// The network, as a system, and the time of a step in time constants.
     ///
     /// # Errors
-    /// The file cannot be read; another number of inputs.
+    /// As [`Held::load`].
     pub fn load(&self) -> Result<(Network, Rnn, f64)> {
-        let network = load(&self.network)?;
-        let kind = self.kind.unwrap_or(if network.alpha < 1.0 { Kind::Flow } else { Kind::Map });
-        let none = vec![0.0; network.input.ncols()];
-        let rnn = Rnn::new(&network, self.input.as_ref().unwrap_or(&none), kind)?;
-        let dt = if kind == Kind::Flow { self.dt } else { network.alpha };
+        let (network, _, rnn) = self.held.load()?;
+        let dt = if rnn.kind == Kind::Flow { self.dt } else { network.alpha };
         Ok((network, rnn, dt))
     }
 
@@ -74,7 +65,7 @@ pub fn unit(rnn: &Rnn) -> &'static str {
 pub fn watch(length: u64, of: &str) -> Result<Watch> {
     let template = format!("{{bar:40}} {{pos}}/{{len}} {of} {{elapsed}}");
     let style = ProgressStyle::with_template(&template).expect("a valid template");
-    Ok(Watch { bar: ProgressBar::new(length).with_style(style), stop: train::interrupted()? })
+    Ok(Watch { bar: ProgressBar::new(length).with_style(style), stop: interrupted()? })
 }
 
 /// Lyapunov exponents with their errors, Kaplan-Yorke and intrinsic dimension.
@@ -83,9 +74,8 @@ pub fn watch(length: u64, of: &str) -> Result<Watch> {
     after_help = "Example: tinyfold dynamics lyapunov runs/net.safetensors --input 0,0,1,0 --exponents 20"
 )]
 pub struct Args {
-    /// The network and its input.
     #[command(flatten)]
-    held: Held,
+    started: Started,
     /// Steps that count.
     #[arg(long, default_value_t = 20_000)]
     steps: usize,
@@ -106,18 +96,18 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// As [`Held::load`] and [`spectrum`]; a file that cannot be written.
+/// As [`Started::load`] and [`spectrum`]; a file that cannot be written.
 pub fn run(args: &Args) -> Result<()> {
-    let (network, rnn, dt) = args.held.load()?;
+    let (network, rnn, dt) = args.started.load()?;
     let settings = Settings {
         exponents: Some(args.exponents.min(rnn.drive.len())),
         transient: args.transient,
         steps: args.steps,
         dt,
-        seed: args.held.seed,
+        seed: args.started.seed,
         ..Settings::default()
     };
-    let starts = args.held.starts(&network, STARTS);
+    let starts = args.started.starts(&network, STARTS);
     let watch = watch((args.transient + args.steps) as u64, "steps")?;
     let found = spectrum(&rnn, starts.col_as_slice(0), &settings, &watch)?;
     watch.bar.finish_and_clear();

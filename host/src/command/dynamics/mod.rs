@@ -1,6 +1,12 @@
 //! `tinyfold dynamics`: a command for every question about a network as a dynamical system.
 
-use crate::Result;
+use std::path::{Path, PathBuf};
+
+use crate::dynamics::fixed_points::{Options, of_network};
+use crate::dynamics::{Kind, Rnn};
+use crate::error::require;
+use crate::network::Network;
+use crate::{Error, Result, format};
 
 pub mod attractor;
 pub mod continuation;
@@ -48,4 +54,64 @@ pub fn run(args: &Args) -> Result<()> {
         What::Ftle(args) => ftle::run(args),
         What::Attractor(args) => attractor::run(args),
     }
+}
+
+/// A network under a held input.
+#[derive(clap::Args)]
+pub struct Held {
+    /// The network: .safetensors or .npz.
+    pub network: PathBuf,
+    /// Held input in network units, one number an input [default: all 0].
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "U")]
+    pub input: Option<Vec<f64>>,
+    /// As a map or as a flow [default: flow with leak, alpha < 1, else map].
+    #[arg(long = "as", value_enum)]
+    pub kind: Option<Kind>,
+}
+
+impl Held {
+    /// The network, the held input, and the network as a system.
+    ///
+    /// # Errors
+    /// The file cannot be read; another number of inputs.
+    pub fn load(&self) -> Result<(Network, Vec<f64>, Rnn)> {
+        let network = format::network::load(&self.network)?;
+        let input = self.input.clone().unwrap_or_else(|| vec![0.0; network.input.ncols()]);
+        let kind = self.kind.unwrap_or(if network.alpha < 1.0 { Kind::Flow } else { Kind::Map });
+        let rnn = Rnn::new(&network, &input, kind)?;
+        Ok((network, input, rnn))
+    }
+}
+
+/// A fixed point of a file, with the parameter it belongs to if the file says so.
+#[derive(serde::Deserialize)]
+struct Given {
+    x: Vec<f64>,
+    mu: Option<f64>,
+}
+
+/// The fixed points in what `tinyfold dynamics fixed-points --json` prints, n numbers each.
+fn given(path: &Path, n: usize) -> Result<Vec<Given>> {
+    #[derive(serde::Deserialize)]
+    struct File {
+        points: Vec<Given>,
+    }
+    let place = path.display().to_string();
+    let text = std::fs::read(path).map_err(Error::file(path, "read"))?;
+    let file: File = serde_json::from_slice(&text)
+        .map_err(|error| Error::input(&place, "JSON with points: [{x: [...]}]", error.to_string()))?;
+    for point in &file.points {
+        require(point.x.len() == n, &format!("{place}: points"), format!("{n} numbers each"), point.x.len())?;
+    }
+    Ok(file.points)
+}
+
+/// States of fixed points: those of a file, else all that a search finds.
+fn states(path: Option<&Path>, network: &Network, input: &[f64], kind: Kind) -> Result<Vec<Vec<f64>>> {
+    if let Some(path) = path {
+        return Ok(given(path, network.neurons())?.into_iter().map(|point| point.x).collect());
+    }
+    let options = Options { vectors: false, ..Options::default() };
+    let found = of_network(network, input, kind, &options, &false.into())?;
+    Ok(found.points.into_iter().map(|point| point.state).collect())
 }

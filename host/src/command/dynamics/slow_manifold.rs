@@ -1,27 +1,30 @@
 //! `tinyfold dynamics slow-manifold`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::{Held, states};
 use crate::command::say;
 use crate::dynamics::slow_manifold::{
     Attractor, Bounds, Driven, Frame, Options, Psychometric, SlowManifold, Trials, psychometric, spectrum,
 };
 use crate::dynamics::{Kind, Rnn};
-use crate::error::require;
 use crate::network::Network;
 use crate::report::{self, figures};
-use crate::{Error, Result, format};
+use crate::{Error, Result};
 
 /// The curve that everything falls on: its states, the slow speed along it, how inputs move it.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: tinyfold dynamics fixed-points net.safetensors --json > points.json\n         tinyfold dynamics slow-manifold net.safetensors --points points.json --figures runs/slow"
+    after_help = "Example: tinyfold dynamics slow-manifold net.safetensors --input 0,0,0,1 --figures runs/slow"
 )]
 pub struct Args {
     #[command(flatten)]
-    pub(super) system: SystemArgs,
+    held: Held,
+    /// Its fixed points: what `tinyfold dynamics fixed-points --json` prints; default: a search.
+    #[arg(long, value_name = "FILE.json")]
+    points: Option<PathBuf>,
     /// Degree of the Chebyshev series, at least 8.
     #[arg(long, default_value_t = 64)]
     degree: usize,
@@ -60,72 +63,6 @@ pub struct Args {
     json: bool,
 }
 
-/// A network under a held input.
-#[derive(clap::Args)]
-pub(super) struct SystemArgs {
-    /// The network.
-    pub(super) network: PathBuf,
-    /// Its fixed points: what `tinyfold dynamics fixed-points --json` prints.
-    #[arg(long, value_name = "FILE.json")]
-    pub(super) points: Option<PathBuf>,
-    /// Held input in network units; default: all 0.
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
-    pub(super) input: Vec<f64>,
-    /// Map or flow; default: a flow if alpha is below 1.
-    #[arg(long = "as", value_enum)]
-    pub(super) kind: Option<Kind>,
-}
-
-impl SystemArgs {
-    /// The network, the held input, the system.
-    pub(super) fn load(&self) -> Result<(Network, Vec<f64>, Rnn)> {
-        let network = format::network::load(&self.network)?;
-        let held = if self.input.is_empty() { vec![0.0; network.input.ncols()] } else { self.input.clone() };
-        let kind = self.kind.unwrap_or(if network.alpha < 1.0 { Kind::Flow } else { Kind::Map });
-        let rnn = Rnn::new(&network, &held, kind)?;
-        Ok((network, held, rnn))
-    }
-
-    /// The states of the file of fixed points, n numbers each.
-    pub(super) fn states(&self, n: usize) -> Result<Vec<Vec<f64>>> {
-        let path = self.points.as_deref().ok_or_else(|| {
-            Error::input(
-                "--points",
-                "a file of fixed points (`tinyfold dynamics fixed-points --json`)",
-                "none",
-            )
-        })?;
-        states(path, n)
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct PointsFile {
-    points: Vec<State>,
-}
-
-#[derive(serde::Deserialize)]
-struct State {
-    x: Vec<f64>,
-}
-
-fn states(path: &Path, n: usize) -> Result<Vec<Vec<f64>>> {
-    let text = std::fs::read_to_string(path).map_err(Error::file(path, "read"))?;
-    let file: PointsFile = serde_json::from_str(&text).map_err(|error| {
-        Error::input(path.display().to_string(), "{\"points\": [{\"x\": [...]}, ...]}", error.to_string())
-    })?;
-    let states: Vec<Vec<f64>> = file.points.into_iter().map(|point| point.x).collect();
-    let other = states.iter().find(|x| x.len() != n).map(Vec::len);
-    let place = format!("{}, field points", path.display());
-    require(
-        other.is_none(),
-        &place,
-        format!("states of {n} numbers, as the network has neurons"),
-        other.unwrap_or(n),
-    )?;
-    Ok(states)
-}
-
 /// The slow manifold through those of the fixed points that grow in at most one direction.
 pub(super) fn find(
     rnn: &Rnn,
@@ -149,8 +86,8 @@ pub(super) fn find(
     }
     if points.len() < 2 {
         return Err(Error::input(
-            "--points",
-            "at least 2 fixed points with at most one growing direction: ends of a line",
+            "fixed points",
+            "at least 2 with at most one growing direction: ends of a line",
             format!("{} of {given}", points.len()),
         ));
     }
@@ -176,8 +113,8 @@ struct Output<'a> {
 /// # Errors
 /// Files that cannot be read or written, fixed points of another network, no line between them.
 pub fn run(args: &Args) -> Result<()> {
-    let (network, held, rnn) = args.system.load()?;
-    let states = args.system.states(network.bias.len())?;
+    let (network, held, rnn) = args.held.load()?;
+    let states = states(args.points.as_deref(), &network, &held, rnn.kind)?;
     let plain = Options::of(rnn.kind, rnn.alpha);
     let options = Options { degree: args.degree, time: args.time.unwrap_or(plain.time), ..plain };
     let line = find(&rnn, states, args.anchor, &options)?;

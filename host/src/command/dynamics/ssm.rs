@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::Held;
 use crate::command::say;
 use crate::dynamics::ssm::{Anchor, Choice, NormalForm, Spectrum, Study, anchors, held};
 use crate::dynamics::{Kind, Path as Line, Rnn};
 use crate::error::require;
 use crate::network::Network;
 use crate::report::{dynamics::ssm as figures_of, figures};
-use crate::{Error, Result, format};
+use crate::{Error, Result};
 
 /// The spectral submanifold of a fixed point: reduced dynamics, domain, predicted fixed points and folds.
 #[derive(clap::Args)]
@@ -18,14 +19,8 @@ use crate::{Error, Result, format};
     after_help = "Example: tinyfold dynamics ssm decision.safetensors --input 0,0,0,1 --parameter colour --figures runs/ssm"
 )]
 pub struct Args {
-    /// A network: safetensors or npz.
-    network: PathBuf,
-    /// The held input, one number an input; default: 0.
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
-    input: Vec<f64>,
-    /// Map or flow; default: flow if alpha < 1.
-    #[arg(long = "as", value_enum)]
-    kind: Option<Kind>,
+    #[command(flatten)]
+    held: Held,
     /// The fixed point: its number in the list that this command finds (saddles of index 1 first), or a JSON file with
     /// a field x.
     #[arg(long, default_value = "0", value_name = "K|FILE")]
@@ -74,13 +69,8 @@ struct Output<'a> {
 /// # Errors
 /// A network that cannot be read, inputs that it does not have, a fixed point that is not one, a resonance.
 pub fn run(args: &Args) -> Result<()> {
-    let network = format::network::load(&args.network)?;
-    let mut input = args.input.clone();
-    if input.is_empty() {
-        input = vec![0.0; network.inputs.len()];
-    }
-    let kind = args.kind.unwrap_or(if network.alpha < 1.0 { Kind::Flow } else { Kind::Map });
-    let family = family(&network, &input, args.parameter.as_deref(), kind)?;
+    let (network, input, rnn) = args.held.load()?;
+    let family = family(&network, &input, args.parameter.as_deref(), rnn.kind)?;
     let (points, at) = anchor(&family, &args.at, args.seed)?;
     let spectrum = Spectrum::new(&family, &points[at].x, 0.0)?;
     let moving = args.parameter.is_some();
@@ -98,7 +88,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         let output = Output {
             schema: 1,
-            network: args.network.display().to_string(),
+            network: args.held.network.display().to_string(),
             input: &input,
             parameter: args.parameter.as_deref(),
             fixed_points: &points,

@@ -87,6 +87,7 @@ impl Default for Options {
 #[derive(Clone, Debug, Serialize)]
 pub struct FixedPoint {
     /// x, n.
+    #[serde(rename = "x")]
     pub state: Vec<f64>,
     /// Largest entry of |r(x)|.
     pub residual: f64,

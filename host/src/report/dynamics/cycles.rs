@@ -1,24 +1,17 @@
 //! The figure of a piecewise-linear map: cycles, manifolds of saddles and basins on a plane of its state
 //! space.
 
-use std::path::Path;
-
 use faer::Mat;
-use kuva::backend::raster::RasterBackend;
-use kuva::backend::svg::SvgBackend;
 use kuva::plot::scatter::MarkerShape;
-use kuva::plot::{LegendPosition, LinePlot, ScatterPlot};
-use kuva::render::figure::Figure as Grid;
-use kuva::render::layout::Layout;
+use kuva::plot::{LegendPosition, ScatterPlot};
 use kuva::render::plots::Plot;
-use kuva::render::render::Scene;
 
 use crate::dynamics::cycles::{
     Cycle, Found, Goal, Manifold, Piecewise, Plane, Raster, Reach, basins, manifolds,
 };
 use crate::error::require;
-use crate::report::figures::COLOURS;
-use crate::{Error, Result, format};
+use crate::report::figures::{COLOURS, Figure, grid, layout, line};
+use crate::{Error, Result};
 
 /// Basins of the attractors, each the light of its colour; those beyond the last share it.
 const LIGHTS: [&str; 4] = ["#b9d8ec", "#f6cdb0", "#b4e2d2", "#ecd0e0"];
@@ -98,9 +91,7 @@ impl Portrait {
         })
     }
 
-    /// What is seen.
-    #[must_use]
-    pub fn caption(&self) -> String {
+    fn caption(&self) -> String {
         let stable = self.cycles.iter().filter(|cycle| cycle.0.stable).count();
         let plane = if self.dimension == 2 { "The state space" } else { "A plane of the state space" };
         format!(
@@ -110,43 +101,21 @@ impl Portrait {
         )
     }
 
-    /// Writes cycles.svg, cycles.png and the caption into a folder.
-    ///
-    /// # Errors
-    /// A file that cannot be written, an image that cannot be drawn.
-    pub fn write(&self, folder: &Path) -> Result<()> {
-        let scene = self.scene();
-        let svg = SvgBackend::default().render_scene(&scene);
-        format::write_atomic(&folder.join("cycles.svg"), svg.as_bytes())?;
-        let png = RasterBackend::new().with_scale(2.0).render_scene(&scene);
-        let png = png.map_err(|reason| Error::Numeric { what: "figure cycles".into(), reason })?;
-        format::write_atomic(&folder.join("cycles.png"), &png)?;
-        format::write_atomic(&folder.join("cycles.txt"), self.caption().as_bytes())
-    }
-
-    fn scene(&self) -> Scene {
+    /// The figure.
+    #[must_use]
+    pub fn figure(&self) -> Figure {
         let mut plots = self.basins();
         plots.extend(self.lines(true));
         plots.extend(self.lines(false));
         plots.extend(self.points());
         let (x, y) = (self.plane.x, self.plane.y);
-        let layout = Layout::auto_from_plots(&plots)
-            .with_x_label(&self.axes[0])
-            .with_y_label(&self.axes[1])
+        let layout = layout(&plots, &self.axes[0], &self.axes[1])
             .with_x_axis_min(x.0)
             .with_x_axis_max(x.1)
             .with_y_axis_min(y.0)
             .with_y_axis_max(y.1)
-            .with_label_size(13)
-            .with_tick_size(11)
-            .with_body_size(12)
             .with_legend_position(LegendPosition::OutsideRightTop);
-        Grid::new(1, 1)
-            .with_plots(vec![plots])
-            .with_layouts(vec![layout])
-            .with_cell_size(880.0, HEIGHT)
-            .with_padding(4.0)
-            .render()
+        Figure { name: "cycles", caption: self.caption(), scene: grid(vec![(plots, layout)], HEIGHT) }
     }
 
     /// Runs of cells of one goal, as lines.
@@ -237,10 +206,6 @@ impl Portrait {
         }
         plots
     }
-}
-
-fn line(points: Vec<(f64, f64)>, colour: &str, width: f64) -> LinePlot {
-    LinePlot::new().with_data(points).with_color(colour).with_stroke_width(width)
 }
 
 /// Coordinates of a state on the plane.

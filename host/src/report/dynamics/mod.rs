@@ -22,7 +22,8 @@ use crate::simulate::activate;
 pub fn write(folder: &Path, network: &Network, found: &Findings) -> Result<()> {
     let names: Vec<String> = network.inputs.iter().map(|input| input.name.clone()).collect();
     let output = |x: &[f64]| {
-        let rates = x.iter().map(|&a| activate(network.activation, a));
+        // What follows the n states is mu.
+        let rates = x.iter().take(network.neurons()).map(|&a| activate(network.activation, a));
         let terms = rates.enumerate().map(|(i, rate)| network.readout[(0, i)] * rate);
         vec![network.output_bias[0] + terms.sum::<f64>()]
     };
