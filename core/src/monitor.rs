@@ -202,7 +202,8 @@ impl<T: Scalar> Worst<T> {
             self.most = size;
         }
         // Infinity times 0 is NaN, which is not at most 1.
-        self.over |= !(size <= T::ONE);
+        let within = size <= T::ONE;
+        self.over |= !within;
     }
 
     #[inline(always)]
@@ -224,7 +225,9 @@ fn scrubbed<'a, T: Scalar>(view: &View<'a, T>) -> [&'a [u8]; 3] {
 #[must_use]
 pub fn readout_checksum<T: Scalar>(view: &View<'_, T>) -> u32 {
     let mut digest = CHECKSUM.digest();
-    scrubbed(view).into_iter().for_each(|part| digest.update(part));
+    for part in scrubbed(view) {
+        digest.update(part);
+    }
     digest.finalize()
 }
 

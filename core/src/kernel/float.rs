@@ -245,13 +245,7 @@ impl Kernels for f32 {
     }
 
     #[inline(always)]
-    fn line(
-        arithmetic: Arithmetic,
-        words: &[f32],
-        rows: [u8; 2],
-        u: &[f32],
-        s: f32,
-    ) -> Option<f32> {
+    fn line(arithmetic: Arithmetic, words: &[f32], rows: [u8; 2], u: &[f32], s: f32) -> Option<f32> {
         let [alone, rows] = rows.map(usize::from);
         let kernel: Line = match (arithmetic, u.len()) {
             (Arithmetic::Separate, 0) => tinyfold_line_0_separate,

@@ -67,7 +67,9 @@ pub fn write<T: Scalar>(monitor: &Monitor<'_, T>, model: u32, out: &mut [u8]) ->
     put(&MAGIC.to_le_bytes());
     put(&VERSION.to_le_bytes());
     put(&[T::NUMBER as u8, shape.dimensions as u8]);
-    [neurons, rank, inputs, outputs].into_iter().for_each(|size| put(&(size as u16).to_le_bytes()));
+    for size in [neurons, rank, inputs, outputs] {
+        put(&(size as u16).to_le_bytes());
+    }
     put(&model.to_le_bytes());
     put(&plan.every.to_le_bytes());
     put(&plan.scrub.to_le_bytes());

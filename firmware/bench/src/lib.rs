@@ -120,14 +120,8 @@ fn read(request: &[u8]) -> Result<(Kernel, &[u32]), Error> {
     if magic != MAGIC {
         return refuse(Field::Magic, Expected::Exactly(MAGIC.into()), magic);
     }
-    let kernels = [
-        Kernel::Step,
-        Kernel::Activation,
-        Kernel::Product,
-        Kernel::Learn,
-        Kernel::Reduced,
-        Kernel::Watched,
-    ];
+    let kernels =
+        [Kernel::Step, Kernel::Activation, Kernel::Product, Kernel::Learn, Kernel::Reduced, Kernel::Watched];
     match (kernels.into_iter().find(|&known| known as u32 == kernel), rest.get(..length as usize)) {
         (Some(kernel), Some(words)) => Ok((kernel, words)),
         (None, _) => refuse(Field::Version, Expected::Between(1, kernels.len() as u64), kernel),

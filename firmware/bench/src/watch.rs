@@ -8,12 +8,7 @@ use tinyfold_core::{State, View, reduced, wire};
 use super::{Bench, Clock, last, too_small};
 
 impl<C: Clock> Bench<'_, C> {
-    pub(super) fn reduced(
-        &mut self,
-        model: &[u8],
-        words: &[u32],
-        memory: &mut [f32],
-    ) -> Result<(), Failure> {
+    pub(super) fn reduced(&mut self, model: &[u8], words: &[u32], memory: &mut [f32]) -> Result<(), Failure> {
         #[inline(never)]
         fn step(view: &reduced::View<'_, f32>, state: &mut reduced::State<'_, f32>, sample: &[f32]) {
             view.step(state, sample);
@@ -26,12 +21,7 @@ impl<C: Clock> Bench<'_, C> {
         self.finish(counted, [cast_slice(state.output()), cast_slice(state.z())])
     }
 
-    pub(super) fn watched(
-        &mut self,
-        model: &[u8],
-        words: &[u32],
-        memory: &mut [f32],
-    ) -> Result<(), Failure> {
+    pub(super) fn watched(&mut self, model: &[u8], words: &[u32], memory: &mut [f32]) -> Result<(), Failure> {
         #[inline(never)]
         fn step(
             (monitor, view): (&Monitor<'_, f32>, &View<'_, f32>),
