@@ -112,13 +112,21 @@ pub struct Context {
     pub nmte: f64,
     /// Branches of fixed points over the evidence that counts in this context.
     pub diagram: Diagram,
-    /// Along the branches: the least gap of the growth rates, next / leading, where the leading one is slow; and the
-    /// number of points where the leading eigenvalue is not real or more than one grows.
-    pub gap: (f64, usize),
+    /// Where along the branches there is a slow direction.
+    pub persistence: Persistence,
     /// Folds that a reduced model over (p, mu) predicts from a saddle: (predicted, of the network).
     pub folds: Vec<(f64, f64)>,
     /// The reduced model's choices beside the network's.
     pub choices: Psychometric,
+}
+
+/// Where fixed points have one slow direction: a real eigenvalue that leads, all others decaying.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Persistence {
+    /// The evidence around 0 over which all have.
+    pub range: (f64, f64),
+    /// The least ratio of the next growth rate to the leading one there, in size.
+    pub ratio: f64,
 }
 
 /// What was found on the plane.
@@ -163,6 +171,9 @@ const NOISE: f64 = 0.5;
 /// Steps of a trial.
 const STEPS: usize = 250;
 
+/// Time constants over which neighbours part: as long as states drift along the slow line.
+const TIME: f64 = 200.0;
+
 /// Trajectories without evidence from states of noisy trials: every fourth of 800 steps, n × 201.
 fn relaxing(network: &Network, held: &[f64], count: usize, seed: u64) -> Result<Vec<Mat<f64>>> {
     let rnn = Rnn::new(network, held, Kind::Map)?;
@@ -205,19 +216,23 @@ fn learnt(network: &Network, trajectories: &[Mat<f64>], frame: &Frame) -> Result
     Ok(nmte(&model.predict(test, cut), test, cut, &projection.origin))
 }
 
-/// The least gap along branches, and how many of their points have no slow line.
-fn gap(path: &Path, branches: &[Branch]) -> Result<(f64, usize)> {
-    let (mut least, mut without) = (f64::MAX, 0);
+/// The evidence around 0 over which one real eigenvalue leads at every fixed point and the others decay, and the least
+/// ratio of the next growth rate to the leading one there, in size.
+fn persistence(path: &Path, branches: &[Branch]) -> Result<Persistence> {
+    let mut points = Vec::new();
     for point in branches.iter().flat_map(|branch| &branch.points) {
         let values = spectrum::eigenvalues(&path.at(point.mu), &point.x)?;
         let [first, second] = [values[0], values[1]];
         let slow = first.im == 0.0 && second.re < 0.0 && first.re > second.re;
-        without += usize::from(!slow);
-        if slow {
-            least = least.min(second.re / first.re.min(-1e-12)).min(second.re.abs() / first.re.abs().max(1e-12));
-        }
+        points.push((point.mu, slow, second.re.abs() / first.re.abs().max(1e-12)));
     }
-    Ok((least, without))
+    let without = || points.iter().filter(|point| !point.1).map(|point| point.0);
+    let low = without().filter(|mu| *mu < 0.0).fold(f64::NEG_INFINITY, f64::max);
+    let high = without().filter(|mu| *mu >= 0.0).fold(f64::INFINITY, f64::min);
+    let ends = points.iter().map(|point| point.0).filter(|mu| low < *mu && *mu < high);
+    let range = ends.clone().fold((0.0, 0.0), |(low, high): (f64, f64), mu| (low.min(mu), high.max(mu)));
+    let inside = points.iter().filter(|point| (range.0..=range.1).contains(&point.0));
+    Ok(Persistence { range, ratio: inside.map(|point| point.2).fold(f64::MAX, f64::min) })
 }
 
 /// The folds nearest to saddles without evidence, as reduced models over (p, mu) tell them, beside those of the network.
@@ -258,7 +273,7 @@ fn context(network: &Network, name: &'static str, size: &Size, stop: &AtomicBool
     let path = Path::between(network, &held, &evidence, Kind::Flow)?;
     let starts: Vec<Start> = points.points.iter().map(|point| Start { mu: 0.0, x: point.state.clone() }).collect();
     let diagram = continuation(&path, &starts, &Settings::new(-0.4, 0.4), stop)?;
-    let gap = gap(&path, &diagram.branches)?;
+    let persistence = persistence(&path, &diagram.branches)?;
     let folds = folds(&path, &points, &diagram)?;
     let driven = Driven::new(network, &line, &held)?;
     let trials = Trials {
@@ -271,20 +286,21 @@ fn context(network: &Network, name: &'static str, size: &Size, stop: &AtomicBool
         seed: 1,
     };
     let choices = psychometric(network, &driven, &trials, &network.initial)?;
-    Ok(Context { name, points, driven, verdict, nmte, diagram, gap, folds, choices })
+    Ok(Context { name, points, driven, verdict, nmte, diagram, persistence, folds, choices })
 }
 
 fn ridges(network: &Network, points: &FixedPoints, size: &Size, watch: &Watch) -> Result<Ridges> {
     let held = [0.0, 0.0, 0.0, 1.0];
-    let rnn = Rnn::new(network, &held, Kind::Flow)?;
+    let rnn = Rnn::new(network, &held, Kind::Map)?;
     let trajectories = relaxing(network, &held, 20, 2)?;
     let n = rnn.dimension();
     let states = Mat::from_fn(n, 20 * 40, |i, k| trajectories[k / 40][(i, k % 40)]);
     let plane = Plane::through(&states, [size.grid; 2])?;
     let stable: Vec<Vec<f64>> =
         points.points.iter().filter(|point| point.stable).map(|point| point.state.clone()).collect();
-    let field = field(&rnn, &plane, 100, 0.2, watch)?;
-    let basins = basins(&rnn, &plane, &stable, 20_000, 0.2, 1e-2, watch)?;
+    let steps = (TIME / network.alpha).round() as usize;
+    let field = field(&rnn, &plane, steps, network.alpha, watch)?;
+    let basins = basins(&rnn, &plane, &stable, 20_000, network.alpha, 1e-2, watch)?;
     let on_ridges = basins.boundary_in_top(&field, 0.05);
     Ok(Ridges { plane, field, basins, on_ridges })
 }
@@ -323,9 +339,9 @@ pub fn claims(found: &Findings) -> Vec<Claim> {
     };
     let all = |test: &dyn Fn(&Context) -> bool| found.contexts.iter().all(test);
     let n = found.contexts[0].driven.line.frame.anchor.len();
-    let folds = |context: &Context| {
+    let folds = |context: &Context| -> Vec<f64> {
         let special = context.diagram.branches.iter().flat_map(|branch| &branch.special);
-        special.filter(|special| special.kind == Bifurcation::Fold).count()
+        special.filter(|special| special.kind == Bifurcation::Fold).map(|special| special.mu).collect()
     };
     let nearest = |context: &Context| {
         context.folds.iter().map(|(mu, truth)| (mu - truth).abs()).fold(f64::INFINITY, f64::min)
@@ -349,16 +365,20 @@ pub fn claims(found: &Findings) -> Vec<Claim> {
         Claim {
             claim: "evidence moves the network through a cascade of saddle-nodes",
             criterion: "at least four folds in each context".into(),
-            found: each(&|context| format!("{} folds", folds(context))),
-            holds: all(&|context| folds(context) >= 4),
+            found: each(&|context| format!("{} folds", folds(context).len())),
+            holds: all(&|context| folds(context).len() >= 4),
         },
         Claim {
-            claim: "the slow manifold persists over the whole range of evidence",
-            criterion: "at every fixed point, from evidence -0.4 to 0.4, one real eigenvalue leads and the others decay".into(),
+            claim: "the slow manifold persists over the whole cascade",
+            criterion: "from the first fold to the last every fixed point has one real eigenvalue that leads, all others decay".into(),
             found: each(&|context| {
-                format!("{} points without; least ratio of rates {:.1}", context.gap.1, context.gap.0)
+                let Persistence { range: (low, high), ratio } = context.persistence;
+                format!("evidence {low:.3} to {high:.3}, next rate at least {ratio:.1} times the leading one")
             }),
-            holds: all(&|context| context.gap.1 == 0),
+            holds: all(&|context| {
+                let (low, high) = context.persistence.range;
+                folds(context).iter().all(|mu| (low..=high).contains(mu))
+            }),
         },
         Claim {
             claim: "a reduced model over state and evidence, from one saddle, predicts folds of the whole network",
@@ -368,7 +388,7 @@ pub fn claims(found: &Findings) -> Vec<Claim> {
         },
         Claim {
             claim: "finite-time Lyapunov exponents have ridges on the boundaries of basins",
-            criterion: "at least half of the boundary among the top 5 % of the plane".into(),
+            criterion: "at least half of the boundary among the top 5 % of the plane, over 200 time constants".into(),
             found: found.ridges.on_ridges.map_or("no boundary".into(), percent),
             holds: found.ridges.on_ridges.is_some_and(|part| part >= 0.5),
         },
