@@ -95,11 +95,6 @@ impl Error {
 }
 
 /// Refuses what does not hold; `field` is what is wrong, `expected` what would be right.
-pub fn require(
-    holds: bool,
-    field: &str,
-    expected: impl Into<String>,
-    found: impl ToString,
-) -> Result<()> {
+pub fn require(holds: bool, field: &str, expected: impl Into<String>, found: impl ToString) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::input(field, expected, found.to_string())) }
 }

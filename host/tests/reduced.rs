@@ -1,67 +1,94 @@
-//! Reduced models: what the host exports, and core runs, is what the host computes in f64.
+//! The reduced model of the context network against the network, in the arithmetic of a chip.
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use tinyfold::dynamics::continuation::{Settings, Start, continuation};
+use tinyfold::dynamics::slow_manifold::{Beyond, Degrees, Driven, Frame, Options, SlowManifold, fit_output};
+use tinyfold::dynamics::{Kind, Path, Rnn, fixed_points};
 use tinyfold::format::reduced::Reduced;
-use tinyfold::network::{Arithmetic, Channel};
-use tinyfold_core::reduced::Shape;
-use tinyfold_core::wire::reduced::read;
+use tinyfold::network::Network;
+use tinyfold::{reproduce::marraffa2025, simulate};
+use tinyfold_core::wire::reduced as wire;
 
-/// Two coordinates on an attracting ring, turned by one input: z' = z + (z (1 - r²) + u J z) / 8 on [-2, 2]².
-fn ring(arithmetic: Arithmetic) -> Reduced {
-    // s = z / 2; with T_1 = s and T_3 = 4 s³ - 3 s: z³ = 2 T_3 + 6 T_1; z_1 z_2² = 4 T_1 + 4 T_1 T_2.
-    // z_1 - z_1³ - z_1 z_2² = 2 T_1 - 2 T_3 - 6 T_1 - 4 T_1 - 4 T_1 T_2 = -8 T_1 - 2 T_3 - 4 T_1 T_2.
-    // Terms 00 01 02 03 10 11 12 20 21 30.
-    let mut drift = vec![0.0; 20];
-    (drift[4], drift[9], drift[6]) = (-1.0, -0.25, -0.5);
-    (drift[11], drift[13], drift[18]) = (-1.0, -0.25, -0.5);
-    // -z_2 / 8 and z_1 / 8, terms 00 01 10.
-    let gain = vec![0.0, -0.25, 0.0, 0.0, 0.0, 0.25];
-    Reduced {
-        shape: Shape { dimensions: 2, inputs: 1, outputs: 1, drift: 3, gain: 1, output: 2 },
-        arithmetic,
-        interval: vec![[-2.0, 2.0]; 2],
-        initial: vec![0.1, 0.0],
-        drift,
-        gain,
-        // r² = 4 (s_1² + s_2²) = 4 + 2 T_2(s_1) + 2 T_2(s_2), terms 00 01 02 10 11 20.
-        output: vec![4.0, 0.0, 2.0, 0.0, 0.0, 2.0],
-        inputs: vec![Channel::plain("turn")],
-        outputs: vec![Channel::plain("r²")],
-    }
+/// The model of a context over its evidence and the distractor, motion first.
+fn model(network: &Network, context: usize, degrees: &Degrees) -> Reduced {
+    let held: Vec<f64> = (0..4).map(|k| f64::from(u8::from(k == 2 + context))).collect();
+    let rnn = Rnn::new(network, &held, Kind::Flow).unwrap();
+    let stop = false.into();
+    let found =
+        fixed_points::of_network(network, &held, Kind::Flow, &fixed_points::Options::default(), &stop)
+            .unwrap();
+    let points: Vec<Vec<f64>> =
+        found.points.into_iter().filter(|point| point.index <= 1).map(|point| point.state).collect();
+    let frame = Frame::choose(&rnn, &points).unwrap();
+    let line =
+        SlowManifold::find(&rnn, &points, frame, &Options::of(Kind::Flow, network.alpha), &stop).unwrap();
+    let driven = Driven::new(network, &line, &held).unwrap();
+    let mut end = held.clone();
+    end[context] += 1.0;
+    let path = Path::between(network, &held, &end, Kind::Flow).unwrap();
+    let starts: Vec<Start> = points.iter().map(|x| Start { mu: 0.0, x: x.clone() }).collect();
+    let settings = Settings { largest_step: 0.05, ..Settings::new(-0.4, 0.4) };
+    let diagram = continuation(&path, &starts, &settings, &stop).unwrap();
+    let beyond: Vec<Beyond> = diagram
+        .branches
+        .into_iter()
+        .flat_map(|branch| branch.points)
+        .map(|point| Beyond { mu: point.mu, x: point.x })
+        .collect();
+    let start = driven.phase(&rnn, &network.initial, 30.0);
+    driven.reduce(network, &[0, 1], context, &beyond, start, degrees).unwrap()
+}
+
+/// Inputs of a trial: motion and colour, each a strength and noise.
+fn trial(random: &mut ChaCha8Rng) -> Vec<f64> {
+    let strengths = [-0.2, -0.06, -0.02, 0.02, 0.06, 0.2];
+    let evidence = [0, 1].map(|_| strengths[random.random_range(0..6)]);
+    (0..500).map(|k| evidence[k % 2] + 0.5 * random.sample::<f64, _>(StandardNormal)).collect()
+}
+
+/// With the inputs of the context.
+fn whole(u: &[f64], context: usize) -> Vec<f64> {
+    let held = [0, 1].map(|k| f64::from(u8::from(k == context)));
+    u.chunks(2).flat_map(|u| [u[0], u[1], held[0], held[1]]).collect()
+}
+
+/// What core computes from the exported bytes, as a chip does.
+fn run_core(model: &Reduced, u: &[f64]) -> Vec<f64> {
+    let bytes = model.export::<f32>().unwrap();
+    let read = wire::read::<f32>(bytes.bytes()).unwrap();
+    let mut memory = vec![0.0; read.view.shape().state_len()];
+    let mut state = read.view.state(&mut memory).unwrap();
+    let step = |u: &[f64]| {
+        read.view.step(&mut state, &[u[0] as f32, u[1] as f32]);
+        f64::from(state.output()[0])
+    };
+    u.chunks(2).map(step).collect()
 }
 
 #[test]
-fn core_is_the_truth_within_rounding() {
-    for arithmetic in [Arithmetic::Separate, Arithmetic::Fused] {
-        let ring = ring(arithmetic);
-        let steps = 2000;
-        let u: Vec<f64> = (0..steps).map(|t| (0.1 * (f64::from(t) * 0.01).sin()) as f32 as f64).collect();
-        let truth = ring.rounded::<f32>().run(&u, steps as usize).expect("whole steps");
-        let bytes = ring.export::<f32>().expect("valid");
-        let view = read::<f32>(bytes.bytes()).expect("just written").view;
-        let mut memory = vec![0.0; view.shape().state_len()];
-        let mut state = view.state(&mut memory).expect("long enough");
-        let mut worst = 0.0_f64;
-        for (t, &u) in u.iter().enumerate() {
-            assert!(!view.step(&mut state, &[u as f32]).outside);
-            for (d, &z) in state.z().iter().enumerate() {
-                worst = worst.max((f64::from(z) - truth.z[2 * t + d]).abs());
-            }
-            worst = worst.max((f64::from(state.output()[0]) - truth.outputs[t]).abs());
+fn the_reduced_model_on_a_chip_chooses_as_the_network() {
+    let network = marraffa2025::bundled().unwrap();
+    let outputs = |u: &[f64], context| simulate::run(&network, &whole(u, context), false).outputs;
+    for context in 0..2 {
+        let mut model = model(&network, context, &Degrees::default());
+        let mut random = ChaCha8Rng::seed_from_u64(7);
+        let training: Vec<Vec<f64>> = (0..100).map(|_| trial(&mut random)).collect();
+        let training: Vec<_> = training.into_iter().map(|u| (u.clone(), outputs(&u, context))).collect();
+        fit_output(&mut model, &training).unwrap();
+        let mut random = ChaCha8Rng::seed_from_u64(99);
+        let (mut same, mut nmte, trials) = (0, 0.0, 300);
+        for _ in 0..trials {
+            let u = trial(&mut random);
+            let (truth, found) = (outputs(&u, context), run_core(&model, &u));
+            same += usize::from((truth[249] > 0.0) == (found[249] > 0.0));
+            let largest = truth.iter().fold(0.0_f64, |most, y| most.max(y.abs()));
+            let error: f64 = truth.iter().zip(&found).map(|(a, b)| (a - b).abs()).sum();
+            nmte += error / truth.len() as f64 / largest / f64::from(trials);
         }
-        println!("{arithmetic:?}: {worst:.1e}");
-        assert!(worst < 2e-5);
-        // It is a ring: the last radius is 1, up to the step's own error of second order in the turn.
-        assert!((truth.outputs[steps as usize - 1] - 1.0).abs() < 1e-2 && truth.outside == 0);
+        println!("context {context}: the same choice in {same} of {trials} held-out trials, NMTE {nmte:.4}");
+        assert!(same * 100 >= 95 * trials as usize, "{same}");
+        assert!(nmte <= 0.05, "{nmte}");
     }
-}
-
-#[test]
-fn what_is_no_model_is_refused() {
-    let right = ring(Arithmetic::Separate);
-    assert!(right.export::<f64>().is_ok());
-    assert!(Reduced { initial: vec![3.0, 0.0], ..right.clone() }.export::<f32>().is_err());
-    assert!(Reduced { drift: vec![1e300; 20], ..right.clone() }.export::<f32>().is_err());
-    assert!(Reduced { interval: vec![[1.0, 1.0 + 1e-9]; 2], ..right.clone() }.export::<f32>().is_err());
-    assert!(Reduced { gain: vec![0.0; 5], ..right.clone() }.export::<f32>().is_err());
-    assert!(right.run(&[0.0; 3], 2).is_err());
 }

@@ -6,8 +6,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::say;
 use crate::dynamics::lyapunov::Watch;
-use crate::report::text::{percent, scientific};
 use crate::report;
+use crate::report::text::{percent, scientific};
 use crate::reproduce::claims::{Claim, claims};
 use crate::reproduce::fanthomme2021::{Found, experiments, run_all};
 use crate::reproduce::marraffa2025;

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use super::say;
 use super::interrupted;
+use super::say;
 use crate::report;
 use crate::sweep::plan::Plan;
 use crate::sweep::table::Table;

@@ -353,7 +353,10 @@ mod tests {
                     };
                     let near = |found: f64, high: f64, low: f64| {
                         let expected = (high - low) / 2e-6;
-                        assert!((found - expected).abs() < 1e-8, "{form:?} {kind:?} {activation:?}: {found} {expected}");
+                        assert!(
+                            (found - expected).abs() < 1e-8,
+                            "{form:?} {kind:?} {activation:?}: {found} {expected}"
+                        );
                     };
                     let mut jacobian = Mat::zeros(n, n);
                     Family::jacobian(&path, &x, mu, jacobian.as_mut());

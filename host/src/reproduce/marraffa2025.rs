@@ -20,8 +20,8 @@ use crate::dynamics::continuation::{Bifurcation, Branch, Diagram, Settings, Star
 use crate::dynamics::fixed_points::{self, FixedPoints};
 use crate::dynamics::lyapunov::{Basins, Field, Plane, Watch, basins, field};
 use crate::dynamics::slow_manifold::{
-    Attractor, Bounds, DataManifold, Driven, Fit, Frame, Options, Projection, Psychometric, Ring, RingOptions,
-    SlowManifold, Target, Trials, Verdict, nmte, psychometric, spectrum,
+    Attractor, Bounds, DataManifold, Driven, Fit, Frame, Options, Projection, Psychometric, Ring,
+    RingOptions, SlowManifold, Target, Trials, Verdict, nmte, psychometric, spectrum,
 };
 use crate::dynamics::{Kind, Path, Rnn, System, ssm};
 use crate::network::{Activation, Channel, Network, Recurrence};
@@ -249,7 +249,8 @@ fn folds(path: &Path, points: &FixedPoints, diagram: &Diagram) -> Result<Vec<(f6
         let spectrum = ssm::Spectrum::new(path, &saddle.state, 0.0)?;
         let model = ssm::with_parameter(path, &spectrum, 0, 13)?;
         for fold in model.folds(path, 2.0 * model.radius())?.into_iter().filter(|fold| fold.change < 1e-5) {
-            let near = known.iter().copied().min_by(|a, b| (a - fold.mu).abs().total_cmp(&(b - fold.mu).abs()));
+            let near =
+                known.iter().copied().min_by(|a, b| (a - fold.mu).abs().total_cmp(&(b - fold.mu).abs()));
             found.extend(near.map(|near| (fold.mu, near)));
         }
     }
@@ -261,7 +262,8 @@ fn context(network: &Network, name: &'static str, size: &Size, stop: &AtomicBool
     let unit = |k: usize| -> Vec<f64> { (0..4).map(|i| f64::from(u8::from(i == k))).collect() };
     let held = unit(2 + counts);
     let rnn = Rnn::new(network, &held, Kind::Flow)?;
-    let points = fixed_points::of_network(network, &held, Kind::Flow, &fixed_points::Options::default(), stop)?;
+    let points =
+        fixed_points::of_network(network, &held, Kind::Flow, &fixed_points::Options::default(), stop)?;
     let on_line: Vec<Vec<f64>> =
         points.points.iter().filter(|point| point.index <= 1).map(|point| point.state.clone()).collect();
     let frame = Frame::choose(&rnn, &on_line)?;
@@ -271,7 +273,8 @@ fn context(network: &Network, name: &'static str, size: &Size, stop: &AtomicBool
     let verdict = Attractor::of_line(&rnn, &line, &Bounds::default())?;
     let evidence = zip(&held, unit(counts)).map(|(held, one)| held + one).collect::<Vec<f64>>();
     let path = Path::between(network, &held, &evidence, Kind::Flow)?;
-    let starts: Vec<Start> = points.points.iter().map(|point| Start { mu: 0.0, x: point.state.clone() }).collect();
+    let starts: Vec<Start> =
+        points.points.iter().map(|point| Start { mu: 0.0, x: point.state.clone() }).collect();
     let diagram = continuation(&path, &starts, &Settings::new(-0.4, 0.4), stop)?;
     let persistence = persistence(&path, &diagram.branches)?;
     let folds = folds(&path, &points, &diagram)?;
@@ -308,7 +311,8 @@ fn ridges(network: &Network, points: &FixedPoints, size: &Size, watch: &Watch) -
 fn ringed(size: f64, stop: &AtomicBool) -> Result<Ringed> {
     let network = ring(64, 1.8, size, 3);
     let rnn = Rnn::new(&network, &[], Kind::Flow)?;
-    let points = fixed_points::of_network(&network, &[], Kind::Flow, &fixed_points::Options::default(), stop)?;
+    let points =
+        fixed_points::of_network(&network, &[], Kind::Flow, &fixed_points::Options::default(), stop)?;
     // The point in the middle; the origin where the whole ring is fixed and no point of it is listed.
     let centre = points.points.iter().max_by_key(|point| point.index).map(|point| point.state.clone());
     let centre = centre.unwrap_or_else(|| vec![0.0; rnn.dimension()]);
@@ -335,7 +339,12 @@ pub fn findings(network: &Network, size: &Size, watch: &Watch) -> Result<Finding
 #[must_use]
 pub fn claims(found: &Findings) -> Vec<Claim> {
     let each = |what: &dyn Fn(&Context) -> String| -> String {
-        found.contexts.iter().map(|context| format!("{}: {}", context.name, what(context))).collect::<Vec<_>>().join("; ")
+        found
+            .contexts
+            .iter()
+            .map(|context| format!("{}: {}", context.name, what(context)))
+            .collect::<Vec<_>>()
+            .join("; ")
     };
     let all = |test: &dyn Fn(&Context) -> bool| found.contexts.iter().all(test);
     let n = found.contexts[0].driven.line.frame.anchor.len();
@@ -348,7 +357,8 @@ pub fn claims(found: &Findings) -> Vec<Claim> {
     };
     let ring = &found.rings[0];
     let perturbed = &found.rings[1];
-    let ends = |ring: &Ringed, name: &str| ring.verdict.points.iter().filter(|point| point.name == name).count();
+    let ends =
+        |ring: &Ringed, name: &str| ring.verdict.points.iter().filter(|point| point.name == name).count();
     vec![
         Claim {
             claim: "the dynamics of a context network reduces to one dimension",

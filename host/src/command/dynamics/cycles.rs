@@ -83,7 +83,10 @@ pub fn run(args: &Args) -> Result<()> {
     let found = find(&map, &options, &stop);
     bar.set_message("basins and manifolds");
     let drawn = found.and_then(|found| {
-        let drawn = args.figures.as_ref().map(|folder| figures::write(folder, &[Portrait::new(&map, &found)?.figure()]));
+        let drawn = args
+            .figures
+            .as_ref()
+            .map(|folder| figures::write(folder, &[Portrait::new(&map, &found)?.figure()]));
         drawn.transpose().map(|_| found)
     });
     bar.finish_and_clear();

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::Held;
 use crate::command::{interrupted, say};
-use crate::dynamics::fixed_points::{self, FixedPoints, Options};
 use crate::dynamics::Kind;
+use crate::dynamics::fixed_points::{self, FixedPoints, Options};
 use crate::network::Network;
 use crate::report::{self, figures};
 use crate::{Error, Result};

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use crate::Result;
 use super::Held;
+use crate::Result;
 use crate::command::{interrupted, say};
 use crate::dynamics::lyapunov::{Intrinsic, Settings, Spectrum, Watch, intrinsic, spectrum, spread, visited};
 use crate::dynamics::{Kind, Rnn};

@@ -7,6 +7,7 @@
 mod attractor;
 mod batch;
 pub mod chebyshev;
+mod chip;
 mod curve;
 mod data;
 mod decision;
@@ -17,6 +18,7 @@ pub mod spectrum;
 
 pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict, polish};
 pub use batch::{Batch, advance};
+pub use chip::{Beyond, Degrees, fit_output};
 pub use curve::{Frame, Options, SlowManifold};
 pub use data::{DataManifold, Domain, Fit, Target};
 pub use decision::{Choices, Driven, Psychometric, Trials, psychometric};

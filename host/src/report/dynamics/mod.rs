@@ -42,7 +42,8 @@ pub fn write(folder: &Path, network: &Network, found: &Findings) -> Result<()> {
         .filter(|point| point.stable)
         .map(|point| point.state.clone())
         .collect();
-    let field = lyapunov::field(&ridges.plane, &ridges.field, Some((&ridges.basins, &stable)), "time constant");
+    let field =
+        lyapunov::field(&ridges.plane, &ridges.field, Some((&ridges.basins, &stable)), "time constant");
     draw(&folder.join("colour"), &[field])?;
     for (name, ringed) in ["ring", "ring-perturbed"].iter().zip(&found.rings) {
         let figure = slow_manifold::of_ring(&ringed.ring, &ringed.verdict, "time constants");
