@@ -95,6 +95,9 @@ impl Error {
 }
 
 /// Refuses what does not hold; `field` is what is wrong, `expected` what would be right.
+///
+/// # Errors
+/// [`Error::Input`] unless it holds.
 pub fn require(holds: bool, field: &str, expected: impl Into<String>, found: impl ToString) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::input(field, expected, found.to_string())) }
 }

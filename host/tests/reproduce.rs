@@ -71,3 +71,23 @@ fn networks_of_the_paper_are_compared_with_those_of_the_authors() {
     assert_eq!(all.len(), 11);
     assert!(experiments(true).expect("well-formed").iter().all(|experiment| experiment.reference.is_none()));
 }
+
+/// The second paper: every claim holds for the bundled context network and for ring networks.
+#[test]
+fn the_claims_about_dynamics_hold() {
+    let out = folder("marraffa");
+    let ran = Command::new(env!("CARGO_BIN_EXE_tinyfold"))
+        .args(["reproduce", "marraffa2025", "--quick", "--out"])
+        .arg(&out)
+        .output()
+        .expect("runs");
+    let printed = String::from_utf8_lossy(&ran.stdout);
+    println!("{printed}");
+    assert!(ran.status.success(), "{printed}{}", String::from_utf8_lossy(&ran.stderr));
+    let results: Value =
+        serde_json::from_slice(&std::fs::read(out.join("results.json")).expect("written")).expect("JSON");
+    assert_eq!(results["claims"].as_array().expect("a list").len(), 9);
+    for figure in ["colour/bifurcations", "colour/ftle", "motion/slow-manifold-inputs", "ring-perturbed/ring"] {
+        assert!(out.join(format!("figures/{figure}.svg")).exists(), "{figure}");
+    }
+}

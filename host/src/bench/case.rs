@@ -302,7 +302,7 @@ impl Row {
                 (memory, operations) = (learning.memory(&shape), shape.multiply_adds());
             }
             (Work::Reduced { inputs, gain }, _) => {
-                let reduced = self.reduced([rank, inputs, neurons, gain.min(neurons)], number, rng);
+                let reduced = Self::reduced([rank, inputs, neurons, gain.min(neurons)], number, rng);
                 let samples: Vec<f32> =
                     (0..STEPS * inputs).map(|_| rng.random_range(-1.0_f64..1.0) as f32).collect();
                 model = reduced.export::<f32>()?;
@@ -363,7 +363,7 @@ impl Row {
         Ok(Case { kernel, neurons, rank, number, operations, model, memory, expected, words, work })
     }
 
-    fn reduced(&self, sizes: [usize; 4], number: Number, rng: &mut ChaCha8Rng) -> Reduced {
+    fn reduced(sizes: [usize; 4], number: Number, rng: &mut ChaCha8Rng) -> Reduced {
         let [dimensions, inputs, degree, gain] = sizes;
         let shape =
             reduced::Shape { dimensions, inputs, outputs: dimensions, drift: degree, gain, output: degree };

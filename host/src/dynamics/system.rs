@@ -207,7 +207,9 @@ impl System for Rnn {
         match self.form {
             Form::Rate => {
                 add_product(out, &self.w, x);
-                out.iter_mut().for_each(|p| *p = activate(self.activation, *p));
+                for p in out.iter_mut() {
+                    *p = activate(self.activation, *p);
+                }
             }
             Form::Current => add_product(out, &self.w, &self.rates(x)),
         }

@@ -33,11 +33,11 @@ pub struct Args {
     /// Grid points along both axes.
     #[arg(long, default_value_t = 200)]
     size: usize,
-    /// The plane: .safetensors or .npz with origin, e1, e2, n numbers each [default: the first two principal components
-    /// of simulated trajectories].
+    /// The plane: .safetensors or .npz with origin, e1, e2, n numbers each; default: the first two principal components
+    /// of simulated trajectories.
     #[arg(long, value_name = "FILE")]
     plane: Option<PathBuf>,
-    /// First and last coordinate along e1, then e2; two numbers hold for both [default: around the trajectories].
+    /// First and last coordinate along e1, then e2; two numbers hold for both; default: around the trajectories.
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
     range: Option<Vec<f64>>,
     /// Steps within which attractors are found, and reached; 0: no basins.

@@ -61,10 +61,10 @@ pub fn run(args: &Args) -> Result<()> {
 pub struct Held {
     /// The network: .safetensors or .npz.
     pub network: PathBuf,
-    /// Held input in network units, one number an input [default: all 0].
+    /// Held input in network units, one number an input; default: all 0.
     #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "U")]
     pub input: Option<Vec<f64>>,
-    /// As a map or as a flow [default: flow with leak, alpha < 1, else map].
+    /// As a map or as a flow; default: flow with leak, alpha < 1, else map.
     #[arg(long = "as", value_enum)]
     pub kind: Option<Kind>,
 }

@@ -6,7 +6,7 @@
 //!
 //! W (p to n numbers) is the manifold, R the reduced dynamics in its coordinates p = l · (x - x0). Order k of both
 //! sides gives (A - s) w - v r = (known), a bordered system with l · w = 0: also where s is 0 or an eigenvalue.
-//! [`line`] is over one real eigenvalue, [`plane`] over two, [`pair`] over a complex one and its conjugate, and
+//! [`line()`] is over one real eigenvalue, [`plane`] over two, [`pair`] over a complex one and its conjugate, and
 //! [`with_parameter`] over one and the parameter, which predicts folds ([`Ssm::folds`]).
 //!
 //! A power series ends at its radius of convergence; [`Pade`] goes on behind it. Nodes of a line attractor have a
@@ -122,7 +122,7 @@ pub fn line(family: &impl Analytic, spectrum: &Spectrum, index: usize, order: us
 /// The SSM over two real eigenvalues.
 ///
 /// # Errors
-/// As [`line`]; the same eigenvalue twice.
+/// As [`line()`]; the same eigenvalue twice.
 pub fn plane(
     family: &impl Analytic,
     spectrum: &Spectrum,
@@ -139,7 +139,7 @@ pub fn plane(
 /// The largest number of v is real and positive.
 ///
 /// # Errors
-/// As [`line`]; a real eigenvalue.
+/// As [`line()`]; a real eigenvalue.
 pub fn pair(
     family: &impl Analytic,
     spectrum: &Spectrum,
@@ -155,7 +155,7 @@ pub fn pair(
 /// The SSM over a real eigenvalue and the parameter: coordinates p and mu - `spectrum.mu`.
 ///
 /// # Errors
-/// As [`line`]; a family that the parameter does not move.
+/// As [`line()`]; a family that the parameter does not move.
 pub fn with_parameter(
     family: &impl Analytic,
     spectrum: &Spectrum,

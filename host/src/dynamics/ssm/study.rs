@@ -169,7 +169,7 @@ impl Study {
     /// Computes it.
     ///
     /// # Errors
-    /// As [`line`], [`plane`], [`pair`] and [`with_parameter`]; a dimension that is not 1 or 2.
+    /// As [`line()`], [`plane`], [`pair`] and [`with_parameter`]; a dimension that is not 1 or 2.
     pub fn new(family: &impl Analytic, spectrum: &Spectrum, choice: &Choice) -> Result<Self> {
         let Choice { dimension, eigenvalue, order, moving, tolerance } = *choice;
         require((1..=2).contains(&dimension), "dimension", "1 or 2", dimension)?;
