@@ -12,5 +12,6 @@ pub mod monitor;
 pub mod slow_manifold;
 pub mod ssm;
 pub mod system;
+pub mod wide;
 
 pub use system::{Family, Kind, Path, Rnn, System};

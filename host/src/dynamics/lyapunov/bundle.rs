@@ -6,8 +6,7 @@ use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, Par};
 use tinyfold_core::Form;
 
-use super::wide;
-use crate::dynamics::{Rnn, System};
+use crate::dynamics::{Rnn, System, wide};
 
 /// A [`System`] that moves many states and their tangent vectors at once; `impl Bundle for MySystem {}` is enough.
 ///

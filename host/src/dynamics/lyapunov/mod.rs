@@ -18,7 +18,6 @@ mod large;
 mod plane;
 mod small;
 mod spectrum;
-pub mod wide;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

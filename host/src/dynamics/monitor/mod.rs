@@ -61,7 +61,9 @@ const ROUNDINGS: f64 = 16.0;
 
 /// Learns the monitor of a model from normal raw samples, row-major T × I, from reset on.
 ///
-/// Source: issue 6; thresholds are the largest values seen, times a factor.
+/// Thresholds are the largest values seen, times a factor.
+///
+/// Source: the algebraic check is the checksum row of Huang & Abraham 1984; the rest is our own.
 ///
 /// # Errors
 /// A model that is not f32, fewer than 1000 steps, a network of low rank in current form, samples in which a

@@ -14,9 +14,37 @@ pub fn activate(activation: Activation<f64>, p: &mut [f64], slopes: &mut [f64]) 
 }
 
 /// out = keep · z + gain · slopes · out.
-pub(super) fn finish(out: &mut [f64], keep: f64, z: &[f64], gain: f64, slopes: &[f64]) {
+pub(crate) fn finish(out: &mut [f64], keep: f64, z: &[f64], gain: f64, slopes: &[f64]) {
     for (out, (z, slope)) in zip(out, zip(z, slopes)) {
         *out = keep * z + gain * (slope * *out);
+    }
+}
+
+/// x becomes phi(x), as [`activate`] does it, without slopes.
+pub fn values(activation: Activation<f64>, x: &mut [f64]) {
+    Arch::new().dispatch(Values { activation, x });
+}
+
+struct Values<'a> {
+    activation: Activation<f64>,
+    x: &'a mut [f64],
+}
+
+impl NullaryFnOnce for Values<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { activation, x } = self;
+        match activation {
+            Activation::Linear => {}
+            Activation::Relu => x.iter_mut().for_each(|x| *x = if *x <= 0.0 { 0.0 } else { *x }),
+            Activation::Clipped { lo, hi } => x.iter_mut().for_each(|x| *x = x.clamp(lo, hi)),
+            Activation::Tanh => x.iter_mut().for_each(|x| *x = tanh(*x)),
+            Activation::Sigmoid { slope, threshold } => {
+                x.iter_mut().for_each(|x| *x = 0.5 + 0.5 * tanh(0.5 * slope * (*x - threshold)));
+            }
+        }
     }
 }
 
@@ -117,6 +145,9 @@ mod tests {
         for kind in kinds {
             let (mut values, mut slopes) = (p.clone(), vec![f64::NAN; p.len()]);
             activate(kind, &mut values, &mut slopes);
+            let mut alone = p.clone();
+            super::values(kind, &mut alone);
+            assert_eq!(alone, values, "{kind:?}");
             for ((&p, &value), &found) in p.iter().zip(&values).zip(&slopes) {
                 let expected = simulate::activate(kind, p);
                 let digits = if kind == Activation::Tanh { expected.abs() } else { 1.0 };
