@@ -32,7 +32,7 @@
 //! and both are compared every few steps; as they hold only if U, V, B and C are right, no scrub is needed. NaN and infinity anywhere raise the alarm of what they are compared in.
 //!
 //! Residuals are computed in separate arithmetic whatever the network's is. Cost: 2 n + n (2 K + 2) / every
-//! multiply-adds beside n (n + I + O) of the step; `docs/benchmarks.md` counts it. Source: issue 6 of tinyfold; K. Huang, J. Abraham, IEEE Trans. Comput. C-33 (1984) 518.
+//! multiply-adds beside n (n + I + O) of the step; `docs/benchmarks.md` counts it. Source: K. Huang, J. Abraham, IEEE Trans. Comput. C-33 (1984) 518.
 
 use bytemuck::cast_slice;
 use crc::Digest;
