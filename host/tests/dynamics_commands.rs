@@ -56,7 +56,8 @@ fn a_decision_network_from_its_file_to_its_folds() {
     // From one saddle, without the branch.
     let reduced = ask(&[&["ssm"], &held[..], &["--parameter", "colour"]].concat());
     let predicted = reduced["folds"].as_array().expect("folds").iter().filter_map(|fold| fold["mu"].as_f64());
-    let nearest = predicted.flat_map(|mu| folds.iter().map(move |fold| (mu - fold).abs())).fold(1.0, f64::min);
+    let nearest =
+        predicted.flat_map(|mu| folds.iter().map(move |fold| (mu - fold).abs())).fold(1.0, f64::min);
     assert!(nearest < 1e-7, "{nearest:.1e}");
 }
 

@@ -87,7 +87,8 @@ fn the_claims_about_dynamics_hold() {
     let results: Value =
         serde_json::from_slice(&std::fs::read(out.join("results.json")).expect("written")).expect("JSON");
     assert_eq!(results["claims"].as_array().expect("a list").len(), 9);
-    for figure in ["colour/bifurcations", "colour/ftle", "motion/slow-manifold-inputs", "ring-perturbed/ring"] {
+    for figure in ["colour/bifurcations", "colour/ftle", "motion/slow-manifold-inputs", "ring-perturbed/ring"]
+    {
         assert!(out.join(format!("figures/{figure}.svg")).exists(), "{figure}");
     }
 }

@@ -639,7 +639,8 @@ fn the_commands_draw_and_refuse() {
         let text = run(arguments).unwrap_err().to_string();
         assert!(text.contains(words), "{text}");
     };
-    refused(&line[..2], "--points");
+    // Without a file of points they are searched.
+    run(&["attractor", &net, "--input", "0,0,0,1"]).unwrap();
     refused(&["slow-manifold", &net, "--points", &points_file, "--input", "0,0,1,0"], "under this input");
     refused(&["slow-manifold", &net, "--points", &net], "mante.safetensors");
     refused(&[&line[..], &["--degree", "4"]].concat(), "degree");

@@ -20,8 +20,8 @@ pub mod train;
 pub mod verify;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// `println!` that does not panic when nobody reads any more (`tinyfold ... | head`).
 macro_rules! say {
@@ -143,11 +143,18 @@ fn trials_of(network: &Network, steps: usize, seed: u64) -> Option<Vec<f64>> {
 /// # Errors
 /// The signal cannot be caught.
 pub fn interrupted() -> Result<Arc<AtomicBool>> {
+    // A process has one handler.
+    static FLAG: Mutex<Option<Arc<AtomicBool>>> = Mutex::new(None);
+    let mut flag = FLAG.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(flag) = &*flag {
+        return Ok(flag.clone());
+    }
     let interrupted = Arc::new(AtomicBool::new(false));
     let seen = interrupted.clone();
     ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed)).map_err(|error| Error::Numeric {
         what: "Ctrl-C".into(),
         reason: format!("cannot be caught: {error}"),
     })?;
+    *flag = Some(interrupted.clone());
     Ok(interrupted)
 }
