@@ -42,7 +42,9 @@ impl NullaryFnOnce for Values<'_> {
             Activation::Clipped { lo, hi } => x.iter_mut().for_each(|x| *x = x.clamp(lo, hi)),
             Activation::Tanh => x.iter_mut().for_each(|x| *x = tanh(*x)),
             Activation::Sigmoid { slope, threshold } => {
-                x.iter_mut().for_each(|x| *x = 0.5 + 0.5 * tanh(0.5 * slope * (*x - threshold)));
+                for x in x.iter_mut() {
+                    *x = 0.5 + 0.5 * tanh(0.5 * slope * (*x - threshold));
+                }
             }
         }
     }
