@@ -14,20 +14,24 @@ fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// The whole command on small networks: it ends with 0 only if every claim holds.
-#[test]
-fn the_claims_hold_for_small_networks() {
-    let out = folder("quick");
+/// What `reproduce --quick` writes of a paper, all of whose claims hold: else the command fails.
+fn reproduced(paper: &str, out: &Path) -> Value {
     let ran = Command::new(env!("CARGO_BIN_EXE_tinyfold"))
-        .args(["reproduce", "fanthomme2021", "--quick", "--out"])
-        .arg(&out)
+        .args(["reproduce", paper, "--quick", "--out"])
+        .arg(out)
         .output()
         .expect("runs");
     let printed = String::from_utf8_lossy(&ran.stdout);
     println!("{printed}");
     assert!(ran.status.success(), "{printed}{}", String::from_utf8_lossy(&ran.stderr));
-    let results: Value =
-        serde_json::from_slice(&std::fs::read(out.join("results.json")).expect("written")).expect("JSON");
+    serde_json::from_slice(&std::fs::read(out.join("results.json")).expect("written")).expect("JSON")
+}
+
+/// The whole command on small networks: it ends with 0 only if every claim holds.
+#[test]
+fn the_claims_hold_for_small_networks() {
+    let out = folder("quick");
+    let results = reproduced("fanthomme2021", &out);
     let listed = |key: &str| results[key].as_array().expect("a list").clone();
     assert_eq!(listed("claims").len(), 10, "{results:#}");
     assert!(listed("claims").iter().all(|claim| claim["holds"] == true), "{results:#}");
@@ -76,16 +80,7 @@ fn networks_of_the_paper_are_compared_with_those_of_the_authors() {
 #[test]
 fn the_claims_about_dynamics_hold() {
     let out = folder("marraffa");
-    let ran = Command::new(env!("CARGO_BIN_EXE_tinyfold"))
-        .args(["reproduce", "marraffa2025", "--quick", "--out"])
-        .arg(&out)
-        .output()
-        .expect("runs");
-    let printed = String::from_utf8_lossy(&ran.stdout);
-    println!("{printed}");
-    assert!(ran.status.success(), "{printed}{}", String::from_utf8_lossy(&ran.stderr));
-    let results: Value =
-        serde_json::from_slice(&std::fs::read(out.join("results.json")).expect("written")).expect("JSON");
+    let results = reproduced("marraffa2025", &out);
     assert_eq!(results["claims"].as_array().expect("a list").len(), 9);
     for figure in ["colour/bifurcations", "colour/ftle", "motion/slow-manifold-inputs", "ring-perturbed/ring"]
     {
