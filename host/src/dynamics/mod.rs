@@ -7,11 +7,19 @@
 pub mod continuation;
 pub mod cycles;
 pub mod fixed_points;
+mod linear;
 pub mod lyapunov;
 pub mod monitor;
+mod path;
+mod rnn;
 pub mod slow_manifold;
+pub mod spectrum;
 pub mod ssm;
+mod stepper;
 pub mod system;
+mod vector;
 pub mod wide;
 
-pub use system::{Family, Kind, Path, Rnn, System};
+pub use path::Path;
+pub use rnn::Rnn;
+pub use system::{At, Family, Kind, System};

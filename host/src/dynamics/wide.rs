@@ -129,7 +129,7 @@ fn tanh(x: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dynamics::system::slope;
+    use crate::dynamics::rnn::slope;
     use crate::simulate;
 
     #[test]

@@ -21,9 +21,9 @@ use crate::dynamics::fixed_points::{self, FixedPoints};
 use crate::dynamics::lyapunov::{Basins, Field, Plane, Watch, basins, field};
 use crate::dynamics::slow_manifold::{
     Attractor, Bounds, DataManifold, Driven, Fit, Frame, Options, Projection, Psychometric, Ring,
-    RingOptions, SlowManifold, Target, Trials, Verdict, nmte, psychometric, spectrum,
+    RingOptions, SlowManifold, Target, Trials, Verdict, nmte, psychometric,
 };
-use crate::dynamics::{Kind, Path, Rnn, System, ssm};
+use crate::dynamics::{Kind, Path, Rnn, System, spectrum, ssm};
 use crate::network::{Activation, Channel, Network, Recurrence};
 use crate::report::text::{percent, scientific};
 use crate::{Error, Result, format};

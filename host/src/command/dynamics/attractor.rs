@@ -7,9 +7,8 @@ use serde::Serialize;
 use super::slow_manifold::{find, unit};
 use super::{Held, states};
 use crate::command::say;
-use crate::dynamics::slow_manifold::{
-    Attractor, Bounds, Options, Ring, RingOptions, Shape, SlowManifold, polish, spectrum,
-};
+use crate::dynamics::slow_manifold::{Attractor, Bounds, Options, Ring, RingOptions, Shape, SlowManifold};
+use crate::dynamics::{fixed_points, spectrum};
 use crate::report::{self, figures};
 use crate::{Error, Result};
 
@@ -110,7 +109,7 @@ pub fn run(args: &Args) -> Result<()> {
             }
             best.1.ok_or_else(|| Error::input("--points", "one that grows in 2 directions", "none"))?
         } else {
-            let found = polish(&rnn, &vec![0.0; n]).ok_or_else(|| Error::Numeric {
+            let found = fixed_points::nearest(&rnn, &vec![0.0; n]).ok_or_else(|| Error::Numeric {
                 what: "centre of the ring".into(),
                 reason: "no fixed point near the zero state; give --points".into(),
             })?;

@@ -9,9 +9,10 @@ use serde::Serialize;
 use super::{Given, given};
 use crate::command::{interrupted, say};
 use crate::dynamics::continuation::{
-    Diagram, FoldCurve, Iterate, Plane, Settings, Special, Start, continuation, fold_curves, newton, starts,
+    Diagram, FoldCurve, Iterate, Plane, Settings, Special, Start, continuation, fold_curves, starts,
 };
-use crate::dynamics::{Family, Kind, Path, Rnn};
+use crate::dynamics::fixed_points::nearest;
+use crate::dynamics::{At, Family, Kind, Path, Rnn};
 use crate::error::require;
 use crate::network::Network;
 use crate::report::{self, figures};
@@ -50,7 +51,7 @@ pub struct Args {
         default_value = "-1,1"
     )]
     range: Vec<f64>,
-    /// Fixed points to start from: JSON of `tinyfold dynamics fixed-points --json`; default: a short search.
+    /// Fixed points to start from: JSON of `tinyfold dynamics fixed-points --json`; default: a search.
     #[arg(long, value_name = "FILE")]
     points: Option<PathBuf>,
     /// The parameter at which those of --points are fixed points; default: what --input makes it, else 0.
@@ -75,13 +76,10 @@ pub struct Args {
     /// As a map or as a flow; default: flow if alpha < 1.
     #[arg(long = "as", value_enum)]
     kind: Option<Kind>,
-    /// Values of the parameter at which the short search looks for fixed points.
+    /// Values of the parameter at which the search looks for fixed points.
     #[arg(long, default_value_t = 9)]
     values: usize,
-    /// Trajectories of the short search at each of them.
-    #[arg(long, default_value_t = 8)]
-    trajectories: usize,
-    /// Seed of the short search.
+    /// Seed of the search.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Draw figures into this folder, as SVG and PNG: bifurcations, fold-curves.
@@ -129,9 +127,9 @@ pub fn run(args: &Args) -> Result<()> {
             let values = args.values.max(1);
             let at = |k: usize| range.0 + (range.1 - range.0) * (k as f64 + 0.5) / values as f64;
             let mus: Vec<f64> = (0..values).map(at).collect();
-            starts(family, &mus, args.trajectories, args.seed)
+            starts(family, &mus, args.seed, &stop)?
         };
-        let expected = "a fixed point at some parameter in the range; more --trajectories?";
+        let expected = "a fixed point at some parameter in the range; more --values?";
         require(!starts.is_empty(), "starts", expected, "none")?;
         continuation(family, &starts, &settings, &stop)
     };
@@ -238,7 +236,7 @@ fn from_file(file: &FilePath, at: f64, family: &dyn Family) -> Result<Vec<Start>
     let start = |point: Given| {
         let mu = point.mu.unwrap_or(at);
         // Files may hold fewer digits than Newton wants.
-        Start { mu, x: newton(family, &point.x, mu).unwrap_or(point.x) }
+        Start { mu, x: nearest(&At { family, mu }, &point.x).map_or(point.x, |found| found.0) }
     };
     Ok(given(file, family.dimension())?.into_iter().map(start).collect())
 }

@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::{Held, states};
 use crate::command::say;
 use crate::dynamics::slow_manifold::{
-    Attractor, Bounds, Driven, Frame, Options, Psychometric, SlowManifold, Trials, psychometric, spectrum,
+    Attractor, Bounds, Driven, Frame, Options, Psychometric, SlowManifold, Trials, psychometric,
 };
-use crate::dynamics::{Kind, Rnn};
+use crate::dynamics::{Kind, Rnn, spectrum};
 use crate::network::Network;
 use crate::report::{self, figures};
 use crate::{Error, Result};

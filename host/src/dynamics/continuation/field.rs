@@ -2,7 +2,7 @@
 
 use faer::{Mat, MatMut};
 
-use super::linear::{largest, moved};
+use crate::dynamics::vector::{largest, moved};
 use crate::dynamics::{Family, Kind};
 
 /// R(y) = F(x, mu) of a flow, f(x, mu) - x of a map, y = (x, mu) or (x, mu_1, mu_2).

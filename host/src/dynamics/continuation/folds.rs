@@ -7,11 +7,11 @@ use faer::{Mat, c64};
 use serde::Serialize;
 
 use super::field::{Field, One, derivative};
-use super::linear::{dot, largest, moved};
 use super::locate::{Null, Wanted, singular};
 use super::plane::{Slice, Two, TwoParameter};
 use super::trace::{self, Curve, Node, inner, turned, walk};
 use super::{End, Settings, Special};
+use crate::dynamics::vector::{dot, largest, moved};
 use crate::error::require;
 use crate::{Error, Result};
 

@@ -9,8 +9,9 @@ use faer::traits::ComplexField;
 use faer::{Mat, c64};
 
 use super::field::{Field, derivative, second};
-use super::linear::{Lu, column, dot, largest, moved, singular_vectors};
 use crate::dynamics::Kind;
+use crate::dynamics::linear::{Lu, column, singular_vectors};
+use crate::dynamics::vector::{dot, largest, moved};
 
 const STEPS: usize = 15;
 /// Newton ends at this residual, or at one below the second that does not fall any more.

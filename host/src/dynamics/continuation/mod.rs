@@ -20,7 +20,6 @@
 mod cycle;
 mod field;
 mod folds;
-mod linear;
 mod locate;
 mod normal;
 mod plane;
@@ -36,12 +35,12 @@ use serde::Serialize;
 pub use cycle::Iterate;
 pub use folds::{Codimension, FoldCurve, FoldPoint, fold_curves};
 pub use plane::{Plane, Slice, TwoParameter};
-pub use starts::{newton, starts};
+pub use starts::starts;
 
 use self::field::One;
 use self::search::Search;
 use self::trace::{Node, turned};
-use super::{Family, Kind};
+use super::Family;
 use crate::error::require;
 use crate::{Error, Result};
 
@@ -349,12 +348,4 @@ pub fn continuation<F: Family + ?Sized>(
         next += 1;
     }
     Ok(Diagram { branches: search.branches, failed })
-}
-
-/// How far an eigenvalue of the value's derivative is beyond the boundary of stability.
-fn beyond(kind: Kind, eigenvalue: faer::c64) -> f64 {
-    match kind {
-        Kind::Flow => eigenvalue.re,
-        Kind::Map => eigenvalue.norm() - 1.0,
-    }
 }

@@ -17,18 +17,17 @@ use std::iter::zip;
 use faer::{Mat, c64};
 
 use super::field::{Field, derivative, second};
-use super::linear::{Lu, dot, largest, moved};
 use super::locate::Wanted;
 use crate::dynamics::Kind;
+use crate::dynamics::linear::{Lu, add_product};
+use crate::dynamics::vector::{dot, largest, moved};
 
 type Complex = [Vec<f64>; 2];
 
 /// M (a + i b).
 fn times(m: &Mat<f64>, x: &[f64]) -> Vec<f64> {
     let mut out = vec![0.0; m.nrows()];
-    for (j, x) in x.iter().enumerate() {
-        zip(&mut out, m.col_as_slice(j)).for_each(|(out, m)| *out += m * x);
-    }
+    add_product(&mut out, m, x);
     out
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use faer::MatMut;
 
 use super::field::Field;
-use super::linear::{dot, moved};
+use crate::dynamics::vector::{dot, moved};
 use crate::dynamics::{Family, Kind, Path, Rnn};
 
 /// A system with two real parameters.

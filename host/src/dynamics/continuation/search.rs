@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::field::{One, derivative};
-use super::linear::{largest, moved, singular_vectors};
 use super::trace::{Curve, FixedPoints, Node, across, at_value, passes, product, resolve, turned, walk};
 use super::{Branch, End, Settings, special};
 use crate::dynamics::Family;
+use crate::dynamics::linear::singular_vectors;
+use crate::dynamics::vector::{largest, moved};
 
 /// Branches as they are found.
 pub(super) struct Search<'a, F: Family + ?Sized> {

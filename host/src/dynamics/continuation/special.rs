@@ -3,12 +3,14 @@
 use faer::{Mat, c64};
 
 use super::field::{Field, derivative, second};
-use super::linear::{Lu, dot, eigenvalues, largest, moved};
 use super::locate::{Crossing, Located, Null, Wanted, crossing, fold_coefficients, left, singular};
 use super::normal::cubic;
 use super::trace::{Curve, FixedPoints, Node, between, inner, product};
-use super::{Bifurcation, Branch, End, Point, Settings, Special, beyond};
+use super::{Bifurcation, Branch, End, Point, Settings, Special};
 use crate::dynamics::Kind;
+use crate::dynamics::linear::Lu;
+use crate::dynamics::spectrum::{beyond, index, of_matrix};
+use crate::dynamics::vector::{dot, largest, moved};
 
 /// Most halvings of an interval before Newton is given up.
 const HALVINGS: usize = 12;
@@ -117,9 +119,7 @@ impl<F: Field> Along<'_, F> {
         if kind == Kind::Map {
             (0..self.n).for_each(|i| a[(i, i)] += 1.0);
         }
-        let mut values = eigenvalues(a.as_ref())?;
-        values.sort_by(|a, b| beyond(kind, *b).total_cmp(&beyond(kind, *a)).then(b.im.total_cmp(&a.im)));
-        Some(values)
+        of_matrix(kind, a.as_ref()).ok()
     }
 
     /// Whether `y` lies on the piece from p to q.
@@ -432,7 +432,7 @@ fn forward(t: &[f64], p: &Node, weights: &[f64]) -> Vec<f64> {
 
 /// How many eigenvalues are unstable.
 fn count(kind: Kind, values: &[c64]) -> i32 {
-    values.iter().filter(|value| beyond(kind, **value) > 0.0).count() as i32
+    index(kind, values) as i32
 }
 
 /// After how many times their last move eigenvalues may reach the boundary of stability, but for those that determinants

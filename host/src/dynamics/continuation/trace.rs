@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use faer::Mat;
 
 use super::field::Field;
-use super::linear::{Lu, dot, largest, moved};
 use super::{End, Settings};
+use crate::dynamics::linear::Lu;
+use crate::dynamics::vector::{dot, largest, moved};
 
 /// N - 1 equations for N unknowns y; the last unknowns are parameters.
 pub(super) trait Curve {

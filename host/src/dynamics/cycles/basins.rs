@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::cycle::distance;
-use super::{System, largest};
+use super::System;
 use crate::Result;
 use crate::dynamics::Kind;
+use crate::dynamics::vector::{distance, largest};
 use crate::error::require;
 
 /// A rectangle of a plane in state space, cut into cells.

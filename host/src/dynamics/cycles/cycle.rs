@@ -8,7 +8,9 @@ use serde::Serialize;
 
 use super::regions::nearest;
 use super::search::{by_rows, compose, solve};
-use super::{Piecewise, Region, System, largest};
+use super::{Piecewise, Region, System};
+use crate::dynamics::vector::{distance, largest};
+use crate::dynamics::{Kind, spectrum};
 use crate::{Error, Result};
 
 /// Residual of a cycle, relative to its size.
@@ -172,7 +174,8 @@ pub(super) fn cycle(map: &Piecewise, word: &[Region]) -> Result<Option<Cycle>> {
     let margin = orbit.iter().map(|z| map.margin(z)).fold(f64::INFINITY, f64::min);
     // The multipliers do not depend on where the word begins; on a border rounding chooses the side.
     let product = if regions == word { product_of(n, &linear) } else { product(map, &regions) };
-    let eigenvalues = eigenvalues(&product)?;
+    let eigenvalues = spectrum::of_matrix(Kind::Map, product.as_ref())?;
+    let eigenvalues: Vec<(f64, f64)> = eigenvalues.into_iter().map(|value| (value.re, value.im)).collect();
     // The least rotation first: on a border it need not be that of the word.
     let key: Vec<Vec<u8>> = regions.iter().map(digits).collect();
     let from = |turn: usize| key.iter().cycle().skip(turn).take(k);
@@ -199,11 +202,6 @@ pub(super) fn digits(region: &Region) -> Vec<u8> {
     region.0.iter().rev().copied().collect()
 }
 
-/// The largest difference.
-pub(super) fn distance(a: &[f64], b: &[f64]) -> f64 {
-    zip(a, b).fold(0.0, |most, (a, b)| most.max((a - b).abs()))
-}
-
 impl Cycle {
     /// Whether two cycles are one, up to rounding: asked for those on borders, which more than one word
     /// gives.
@@ -215,25 +213,6 @@ impl Cycle {
         };
         self.period == other.period && (0..self.period).any(rotated)
     }
-}
-
-/// Eigenvalues as (real, imaginary), largest first, of a pair the one with positive imaginary part first.
-fn eigenvalues(m: &Mat<f64>) -> Result<Vec<(f64, f64)>> {
-    let mut values: Vec<(f64, f64)> = match m.nrows() {
-        1 => vec![(m[(0, 0)], 0.0)],
-        _ => m
-            .eigenvalues()
-            .map_err(|_| Error::Numeric {
-                what: "eigenvalues of a cycle".into(),
-                reason: "no convergence; are the weights of reasonable size?".into(),
-            })?
-            .into_iter()
-            .map(|value| (value.re, value.im))
-            .collect(),
-    };
-    let length = |&(re, im): &(f64, f64)| re.hypot(im);
-    values.sort_by(|a, b| length(b).total_cmp(&length(a)).then(b.1.total_cmp(&a.1)));
-    Ok(values)
 }
 
 /// What a word with a singular system holds; `None` if it is not singular after all.

@@ -10,8 +10,9 @@ use serde::Serialize;
 use super::cycle::{BORDER, Cycle, Degenerate, cycle, degenerate, digits, singular_powers};
 use super::regions::{Graph, RADIUS};
 use super::search::{Words, count_lyndon, search_words};
-use super::{Piecewise, Region, guess, largest};
+use super::{Piecewise, Region, guess};
 use crate::Result;
+use crate::dynamics::vector::largest;
 use crate::error::require;
 
 /// How to search.

@@ -14,7 +14,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-use super::{Options, Piecewise, Region, System, largest};
+use super::{Options, Piecewise, Region, System};
+use crate::dynamics::vector::largest;
 
 /// Words whose solution is in their regions, each once as its least rotation, and how many systems were
 /// solved.

@@ -14,6 +14,7 @@ use serde::Serialize;
 use super::cycle::{Cycle, product};
 use super::regions::Graph;
 use super::{Piecewise, Region, System};
+use crate::dynamics::vector::{distance, moved};
 use crate::error::require;
 use crate::{Error, Result};
 
@@ -86,11 +87,6 @@ fn null_vector(m: &Mat<f64>) -> Result<Vec<f64>> {
     Ok((0..n).map(|i| svd.V()[(i, n - 1)]).collect())
 }
 
-/// a + s d.
-fn moved(a: &[f64], s: f64, d: &[f64]) -> Vec<f64> {
-    zip(a, d).map(|(a, d)| a + s * d).collect()
-}
-
 fn image(map: &Piecewise, z: &[f64]) -> Vec<f64> {
     let mut out = vec![0.0; z.len()];
     map.value(z, &mut out);
@@ -144,7 +140,7 @@ fn clip(segment: &Segment, bounds: impl Iterator<Item = (f64, f64, f64, f64)>) -
 fn within(segment: &Segment, radius: f64) -> Option<Segment> {
     let [a, b] = segment;
     let part = clip(segment, zip(a, b).map(|(&a, &b)| (a, b, -radius, radius)))?;
-    (super::cycle::distance(&part[0], &part[1]) > 1e-10 * radius).then_some(part)
+    (distance(&part[0], &part[1]) > 1e-10 * radius).then_some(part)
 }
 
 /// A segment cut where a gate changes its piece.

@@ -30,6 +30,7 @@ pub use manifolds::{Manifold, Reach, manifolds};
 pub use regions::RADIUS;
 pub use search::count_lyndon;
 
+use super::linear::add_product;
 use super::{Kind, Rnn, System};
 use crate::error::require;
 use crate::format::arrays::ArrayFile;
@@ -286,18 +287,6 @@ impl Piecewise {
 /// A matrix of its diagonal.
 fn diagonal(values: &[f64]) -> Mat<f64> {
     Mat::from_fn(values.len(), values.len(), |i, j| if i == j { values[i] } else { 0.0 })
-}
-
-/// sums += M x.
-fn add_product(sums: &mut [f64], m: &Mat<f64>, x: &[f64]) {
-    for (j, &x) in x.iter().enumerate() {
-        zip(&mut *sums, m.col_as_slice(j)).for_each(|(sum, m)| *sum += m * x);
-    }
-}
-
-/// The largest |x|.
-fn largest(x: &[f64]) -> f64 {
-    x.iter().fold(0.0, |most, x| most.max(x.abs()))
 }
 
 impl System for Piecewise {

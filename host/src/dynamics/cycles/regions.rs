@@ -14,6 +14,7 @@ use faer::Mat;
 use rayon::prelude::*;
 
 use super::{Piece, Piecewise, Region};
+use crate::dynamics::vector::{dot, norm};
 
 /// Cycles are sought within this distance of the origin: what is pruned is pruned by a proof that holds
 /// there.
@@ -256,7 +257,7 @@ pub(super) fn nearest(n: usize, rows: &[Row]) -> Option<Vec<f64>> {
     // Columns (g, h) of length-1 g, for g · z >= h.
     let mut columns: Vec<Row> = Vec::with_capacity(rows.len());
     for row in rows {
-        let length = row[..n].iter().map(|x| x * x).sum::<f64>().sqrt();
+        let length = norm(&row[..n]);
         if length > 1e-14 * (1.0 + row[n].abs()) {
             columns.push(zip(row, 0..).map(|(x, j)| if j < n { x / length } else { -x / length }).collect());
         } else if row[n] < -1e-9 {
@@ -275,7 +276,7 @@ pub(super) fn nearest(n: usize, rows: &[Row]) -> Option<Vec<f64>> {
     };
     let mut residual = rest(&weights);
     for _ in 0..4 * (columns.len() + n) {
-        let gain = |i: &usize| zip(&columns[*i], &residual).map(|(x, r)| x * r).sum::<f64>();
+        let gain = |i: &usize| dot(&columns[*i], &residual);
         let best = (0..columns.len())
             .filter(|i| !active.contains(i))
             .map(|i| (i, gain(&i)))
@@ -301,7 +302,7 @@ pub(super) fn nearest(n: usize, rows: &[Row]) -> Option<Vec<f64>> {
         }
         residual = rest(&weights);
     }
-    let length = residual[..n].iter().map(|x| x * x).sum::<f64>().sqrt();
+    let length = norm(&residual[..n]);
     let rounding: f64 =
         zip(&columns, &weights).map(|(column, weight)| weight * (1.0 + column[n].abs())).sum();
     let rounding = 1e-14 * rounding;
@@ -320,16 +321,15 @@ fn least_squares(n: usize, columns: &[Row], active: &[usize]) -> Option<Vec<f64>
     target[n] = 1.0;
     let mut triangle = vec![vec![0.0; count]; count];
     let mut weights = vec![0.0; count];
-    let dot = |a: &[f64], b: &[f64]| zip(a, b).map(|(a, b)| a * b).sum::<f64>();
     for k in 0..count {
-        let before = dot(&basis[k], &basis[k]).sqrt();
+        let before = norm(&basis[k]);
         let (done, rest) = basis.split_at_mut(k);
         for (j, known) in done.iter().enumerate() {
             let along = dot(known, &rest[0]);
             triangle[j][k] = along;
             zip(&mut rest[0], known).for_each(|(x, known)| *x -= along * known);
         }
-        let length = dot(&rest[0], &rest[0]).sqrt();
+        let length = norm(&rest[0]);
         if length <= 1e-13 * before {
             return None;
         }

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::regions::Graph;
 use super::{Piecewise, Region};
+use crate::dynamics::vector::largest;
 
 /// Words a search keeps of one kind; beyond it they are counted alone.
 const KEPT: usize = 20_000;
@@ -339,7 +340,7 @@ impl<'a, const N: usize> Walk<'a, N> {
 
     fn slack(&self) -> f64 {
         let size = self.n() * (self.n() + 1);
-        let most = super::largest(&self.products[(self.table.k - 1) * size..][..size]);
-        (1e-10 + 1e-14 * most) * (1.0 + super::largest(&self.z))
+        let most = largest(&self.products[(self.table.k - 1) * size..][..size]);
+        (1e-10 + 1e-14 * most) * (1.0 + largest(&self.z))
     }
 }

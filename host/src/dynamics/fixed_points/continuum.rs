@@ -1,12 +1,10 @@
 //! Lines and surfaces of fixed points, as of a ring attractor: each of their points is singular.
 
-use std::iter::zip;
-
 use serde::Serialize;
 
-use super::lu::{largest, residual_jacobian, square};
-use super::newton::{ACCEPTED, Iterate, Known, SINGULAR};
+use super::newton::{ACCEPTED, Iterate, Known, SINGULAR, residual_jacobian};
 use crate::dynamics::System;
+use crate::dynamics::vector::{dot, largest, moved, norm, square_distance};
 
 /// Steps along the continuum that prove it.
 const STEPS: usize = 5;
@@ -34,21 +32,19 @@ impl Continuum {
         let mut direction = known.null.clone();
         let mut from = known.state.clone();
         for _ in 0..STEPS {
-            let h = STEP * (1.0 + square(&from).sqrt());
-            let start = zip(&from, &direction).map(|(x, v)| x + h * v).collect();
-            let mut at = Iterate::new(system, start);
+            let h = STEP * (1.0 + norm(&from));
+            let mut at = Iterate::new(system, moved(&from, h, &direction));
             for _ in 0..20 {
                 if largest(&at.r) <= ACCEPTED || !at.advance(&at.damped_step(), h) {
                     break;
                 }
             }
             let next = at.accepted().filter(|next| next.degenerate)?;
-            let moved = zip(&next.state, &from).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
-            if !(0.5 * h..2.0 * h).contains(&moved) {
+            if !(0.5 * h..2.0 * h).contains(&square_distance(&next.state, &from).sqrt()) {
                 return None;
             }
             let mut along = next.null;
-            if zip(&along, &direction).map(|(a, b)| a * b).sum::<f64>() < 0.0 {
+            if dot(&along, &direction) < 0.0 {
                 for x in &mut along {
                     *x = -*x;
                 }

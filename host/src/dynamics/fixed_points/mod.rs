@@ -14,10 +14,8 @@
 //! Sources: Sussillo & Barak 2013, Opening the black box, for q and slow points; the enrichment by mixtures is our own.
 
 mod continuum;
-mod lu;
 mod newton;
 mod slow;
-mod spectrum;
 pub mod starts;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,14 +25,14 @@ use rayon::prelude::*;
 use serde::Serialize;
 use tinyfold_core::Activation;
 
+pub use super::spectrum::Spectrum;
 pub use continuum::Continuum;
 pub use slow::SlowPoint;
-pub use spectrum::Spectrum;
 
 use crate::Result;
+use crate::dynamics::vector::distance;
 use crate::dynamics::{Kind, Rnn, System};
 use crate::network::Network;
-use lu::distance;
 use newton::{End, Known};
 use slow::{Minimum, Trough};
 
@@ -246,6 +244,16 @@ pub fn find(
     })
 }
 
+/// The fixed point that Newton's method finds from one start, and the largest entry of its residual; `None` where it is
+/// stuck or leaves the finite numbers.
+#[must_use]
+pub fn nearest(system: &dyn System, start: &[f64]) -> Option<(Vec<f64>, f64)> {
+    match newton::run(system, start, Options::default().clip, &[], &[]) {
+        End::Fixed(found) => Some((found.state, found.residual)),
+        _ => None,
+    }
+}
+
 fn described(system: &dyn System, known: Known, vectors: bool) -> Result<FixedPoint> {
     let spectrum = if vectors {
         Spectrum::new(system, &known.state)?
@@ -273,7 +281,7 @@ fn described(system: &dyn System, known: Known, vectors: bool) -> Result<FixedPo
 fn is_corner(system: &dyn System, x: &[f64]) -> bool {
     let side = |by: f64| {
         let jump = |(i, x): (usize, &f64)| x + by * (1.0 + x.abs()) * (1.0 + i as f64).sin();
-        lu::residual_jacobian(system, &x.iter().enumerate().map(jump).collect::<Vec<f64>>())
+        newton::residual_jacobian(system, &x.iter().enumerate().map(jump).collect::<Vec<f64>>())
     };
     let (one, other) = (side(1e-8), side(-1e-8));
     (&one - &other).norm_max() > 1e-4 * one.norm_max().max(other.norm_max())

@@ -4,9 +4,10 @@ use std::iter::zip;
 
 use faer::Mat;
 
-use super::lu::{Lu, distance, gram, largest, residual_jacobian, square, square_distance, transposed_times};
 use super::slow::Trough;
 use crate::dynamics::System;
+use crate::dynamics::linear::{Lu, gram, transposed_times};
+use crate::dynamics::vector::{distance, largest, moved, norm, square, square_distance};
 
 /// Largest residual entry of an accepted point.
 pub(super) const ACCEPTED: f64 = 1e-12;
@@ -24,6 +25,14 @@ const PATIENCE: usize = 7;
 const DAMPED: usize = 20;
 /// Factorisations of one run.
 const FACTORISATIONS: usize = 60;
+
+/// The derivative of the residual at x.
+pub(super) fn residual_jacobian(system: &dyn System, x: &[f64]) -> Mat<f64> {
+    let n = x.len();
+    let mut jacobian = Mat::zeros(n, n);
+    system.residual_jacobian(x, jacobian.as_mut());
+    jacobian
+}
 
 /// A fixed point that was found.
 pub(super) struct Known {
@@ -87,12 +96,12 @@ impl<'a> Iterate<'a> {
     }
 
     fn moved(&self, step: &[f64], part: f64) -> Self {
-        Self::new(self.system, zip(&self.x, step).map(|(x, d)| x + part * d).collect())
+        Self::new(self.system, moved(&self.x, part, step))
     }
 
     /// Goes along `step`, cut to length `clip` and halved until q = |r|² / 2 falls; false if it does not.
     pub(super) fn advance(&mut self, step: &[f64], clip: f64) -> bool {
-        let length = square(step).sqrt();
+        let length = norm(step);
         if !length.is_finite() {
             return false;
         }

@@ -3,9 +3,10 @@
 use faer::{Mat, Side};
 use serde::Serialize;
 
-use super::lu::{Lu, gram, largest, residual_jacobian, square, transposed_times};
-use super::newton::{ACCEPTED, Iterate, Known, in_trough};
+use super::newton::{ACCEPTED, Iterate, Known, in_trough, residual_jacobian};
 use crate::dynamics::System;
+use crate::dynamics::linear::{Lu, gram, transposed_times};
+use crate::dynamics::vector::{largest, norm, square};
 
 /// Steps of one minimisation.
 const STEPS: usize = 60;
@@ -99,7 +100,7 @@ fn downhill(at: &mut Iterate<'_>, curvature: &Mat<f64>, gradient: &[f64], dampin
 
 /// |Jᵀ r| / (|J| |r|).
 fn flatness(jacobian: &Mat<f64>, gradient: &[f64], r: &[f64]) -> f64 {
-    square(gradient).sqrt() / (jacobian.norm_l2() * square(r).sqrt()).max(f64::MIN_POSITIVE)
+    norm(gradient) / (jacobian.norm_l2() * norm(r)).max(f64::MIN_POSITIVE)
 }
 
 /// Jᵀ J + sum_i r_i d²r_i / dx², the second by differences of the Jacobian.

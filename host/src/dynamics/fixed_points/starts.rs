@@ -8,6 +8,7 @@ use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution, Exp1, StandardNormal};
 use rayon::prelude::*;
 
+use crate::dynamics::stepper::advanced;
 use crate::dynamics::{Kind, Rnn, System};
 use crate::network::Network;
 use crate::{Error, Result};
@@ -106,25 +107,14 @@ fn advance(system: &dyn System, x: &mut Vec<f64>) {
     (0..STEPS).for_each(|_| advance_once(system, x));
 }
 
-/// A step of a map, or of Runge and Kutta's method of order 4 of a flow.
+/// A step of a map, or of RK4 of a flow.
 fn advance_once(system: &dyn System, x: &mut Vec<f64>) {
     let value = |x: &[f64]| {
         let mut out = vec![0.0; x.len()];
         system.value(x, &mut out);
         out
     };
-    let moved = |x: &[f64], k: &[f64], by: f64| -> Vec<f64> { zip(x, k).map(|(x, k)| x + by * k).collect() };
-    *x = match system.kind() {
-        Kind::Map => value(x),
-        Kind::Flow => {
-            let h = TIME_STEP;
-            let a = value(x);
-            let b = value(&moved(x, &a, h / 2.0));
-            let c = value(&moved(x, &b, h / 2.0));
-            let d = value(&moved(x, &c, h));
-            (0..x.len()).map(|i| x[i] + h / 6.0 * (a[i] + 2.0 * (b[i] + c[i]) + d[i])).collect()
-        }
-    };
+    *x = advanced(system.kind(), value, x, TIME_STEP);
 }
 
 /// Convex combinations of 2 to 6 random states (of 1 if there is no other) with Dirichlet weights, plus Gaussian noise of random size.

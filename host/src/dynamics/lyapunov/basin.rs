@@ -9,9 +9,9 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::bundle::Stepper;
-use super::{Bundle, Field, Plane, Watch};
-use crate::dynamics::Kind;
+use super::{Field, Plane, Watch};
+use crate::dynamics::stepper::Stepper;
+use crate::dynamics::{Kind, System};
 use crate::error::require;
 use crate::{Error, Result};
 
@@ -75,7 +75,7 @@ pub fn spread(centre: &[f64], deviation: f64, count: usize, seed: u64) -> Mat<f6
 ///
 /// # Errors
 /// A plane or attractors of another n, no attractors, a tolerance or dt that is not above 0; ended early.
-pub fn basins<S: Bundle + ?Sized>(
+pub fn basins<S: System + ?Sized>(
     system: &S,
     plane: &Plane,
     attractors: &[Vec<f64>],
@@ -104,7 +104,7 @@ pub fn basins<S: Bundle + ?Sized>(
 ///
 /// # Errors
 /// Starts of another n, a tolerance or dt that is not above 0; ended early.
-pub fn settled<S: Bundle + ?Sized>(
+pub fn settled<S: System + ?Sized>(
     system: &S,
     starts: &Mat<f64>,
     steps: usize,
@@ -140,7 +140,7 @@ fn check(dt: f64, tolerance: f64) -> Result<()> {
 ///
 /// # Errors
 /// Starts of another n; a dt that is not above 0.
-pub fn visited<S: Bundle + ?Sized>(
+pub fn visited<S: System + ?Sized>(
     system: &S,
     starts: &Mat<f64>,
     steps: usize,
@@ -166,7 +166,7 @@ pub fn visited<S: Bundle + ?Sized>(
 
 /// Runs all starts until `done` of the state and the one before says so: what it said, `None` at the last step, and
 /// the state then.
-fn run<S: Bundle + ?Sized>(
+fn run<S: System + ?Sized>(
     system: &S,
     count: usize,
     start: impl Fn(usize) -> Vec<f64> + Sync,

@@ -1,14 +1,13 @@
 //! Finite-time Lyapunov exponents on a plane.
 
-use std::iter::zip;
-
 use faer::Mat;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::bundle::Stepper;
-use super::{Bundle, Plane, Watch};
-use crate::dynamics::Kind;
+use super::{Plane, Watch};
+use crate::dynamics::stepper::Stepper;
+use crate::dynamics::vector::dot;
+use crate::dynamics::{Kind, System};
 use crate::error::require;
 use crate::{Error, Result};
 
@@ -58,7 +57,7 @@ impl Field {
 ///
 /// ```
 /// use faer::{Mat, MatMut};
-/// use tinyfold::dynamics::lyapunov::{Bundle, Plane, Watch, field};
+/// use tinyfold::dynamics::lyapunov::{Plane, Watch, field};
 /// use tinyfold::dynamics::{Kind, System};
 ///
 /// /// dx/dt = x - x³, dy/dt = -y: points part at x = 0.
@@ -77,7 +76,6 @@ impl Field {
 ///         (out[(0, 0)], out[(0, 1)], out[(1, 0)], out[(1, 1)]) = (1.0 - 3.0 * x[0] * x[0], 0.0, 0.0, -1.0);
 ///     }
 /// }
-/// impl Bundle for Wells {}
 ///
 /// let plane = Plane::new(vec![0.0; 2], [vec![1.0, 0.0], vec![0.0, 1.0]], [(-2.0, 2.0); 2], [5, 3])?;
 /// let found = field(&Wells, &plane, 100, 0.05, &Watch::default())?;
@@ -85,7 +83,7 @@ impl Field {
 /// assert!((found.values[2] - 1.0).abs() < 1e-6 && (found.values[1] + 1.0).abs() < 1e-6);
 /// # Ok::<(), tinyfold::Error>(())
 /// ```
-pub fn field<S: Bundle + ?Sized>(
+pub fn field<S: System + ?Sized>(
     system: &S,
     plane: &Plane,
     steps: usize,
@@ -113,7 +111,7 @@ pub fn field<S: Bundle + ?Sized>(
 }
 
 /// ln sigma of points first .. first + points; `None`: ended early.
-fn block<S: Bundle + ?Sized>(
+fn block<S: System + ?Sized>(
     system: &S,
     plane: &Plane,
     first: usize,
@@ -150,7 +148,6 @@ fn block<S: Bundle + ?Sized>(
     let sigma = |j: usize| {
         let (first, second) =
             (stepper.z.col_as_slice(points + 2 * j), stepper.z.col_as_slice(points + 2 * j + 1));
-        let dot = |a: &[f64], b: &[f64]| zip(a, b).map(|(a, b)| a * b).sum::<f64>();
         let (a, b, c) = (dot(first, first), dot(first, second), dot(second, second));
         (f64::midpoint(a, c) + ((a - c) / 2.0).hypot(b)).sqrt()
     };

@@ -11,7 +11,6 @@
 //! any unit, 1 for exponents per step, alpha of a network for exponents per time constant.
 
 mod basin;
-mod bundle;
 mod dimension;
 mod ftle;
 mod large;
@@ -25,7 +24,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use indicatif::ProgressBar;
 
 pub use basin::{Basins, basins, settled, spread, visited};
-pub use bundle::Bundle;
 pub use dimension::{Intrinsic, intrinsic};
 pub use ftle::{Field, field};
 pub use plane::Plane;

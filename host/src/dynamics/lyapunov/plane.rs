@@ -6,6 +6,7 @@ use faer::Mat;
 use serde::Serialize;
 
 use crate::Result;
+use crate::dynamics::vector::{dot, norm, normalise};
 use crate::error::require;
 use crate::manifold::spectrum::principal_axes;
 
@@ -25,10 +26,6 @@ pub struct Plane {
     pub ranges: [(f64, f64); 2],
     /// Points along e_1 and e_2.
     pub size: [usize; 2],
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    zip(a, b).map(|(a, b)| a * b).sum()
 }
 
 impl Plane {
@@ -72,23 +69,17 @@ impl Plane {
         }
         require(size.iter().all(|&size| size > 1), "size of the grid", "at least 2", format!("{size:?}"))?;
         let [mut first, mut second] = along;
-        let length = dot(&second, &second).sqrt();
-        let unit = |v: &mut Vec<f64>| {
-            let length = dot(v, v).sqrt();
-            for v in v.iter_mut() {
-                *v /= length;
-            }
-        };
-        unit(&mut first);
+        let length = norm(&second);
+        normalise(&mut first);
         for _ in 0..2 {
             let part = dot(&first, &second);
             zip(&mut second, &first).for_each(|(second, first)| *second -= part * first);
         }
-        let left = dot(&second, &second).sqrt();
+        let left = norm(&second);
         // Written so that not-a-number fails.
         let apart = left > 1e-10 * length && left.is_finite();
         require(apart, "vectors of the plane", "two that are not along each other", "a line")?;
-        unit(&mut second);
+        normalise(&mut second);
         Ok(Self { origin, axes: [first, second], ranges, size })
     }
 

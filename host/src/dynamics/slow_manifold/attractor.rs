@@ -8,16 +8,15 @@
 use std::f64::consts::TAU;
 use std::iter::zip;
 
-use faer::Mat;
-use faer::linalg::solvers::Solve;
 use serde::Serialize;
 
-use super::batch::Batch;
 use super::chebyshev::Interval;
 use super::curve::{SlowManifold, follow};
 use super::ring::Ring;
-use super::spectrum::{eigenvalues, index, norm, normal_rate};
 use crate::Result;
+use crate::dynamics::fixed_points::nearest;
+use crate::dynamics::spectrum::{eigenvalues, index, normal_rate};
+use crate::dynamics::vector::{distance, norm};
 use crate::dynamics::{Kind, System};
 
 /// A curve with two ends or closed.
@@ -153,7 +152,7 @@ impl Attractor {
     ///
     /// # Errors
     /// Eigenvalues that do not converge.
-    pub fn of_line<B: Batch + ?Sized>(system: &B, line: &SlowManifold, bounds: &Bounds) -> Result<Self> {
+    pub fn of_line(system: &dyn System, line: &SlowManifold, bounds: &Bounds) -> Result<Self> {
         Self::of_curve(
             system,
             &Curve {
@@ -175,7 +174,7 @@ impl Attractor {
     ///
     /// # Errors
     /// Eigenvalues that do not converge.
-    pub fn of_ring<B: Batch + ?Sized>(system: &B, ring: &Ring, bounds: &Bounds) -> Result<Self> {
+    pub fn of_ring(system: &dyn System, ring: &Ring, bounds: &Bounds) -> Result<Self> {
         Self::of_curve(
             system,
             &Curve {
@@ -193,7 +192,7 @@ impl Attractor {
         )
     }
 
-    fn of_curve<B: Batch + ?Sized>(system: &B, curve: &Curve<'_>, bounds: &Bounds) -> Result<Self> {
+    fn of_curve(system: &dyn System, curve: &Curve<'_>, bounds: &Bounds) -> Result<Self> {
         let places: Vec<f64> = curve.range.even(SAMPLES + 1).collect();
         let stretch: Vec<f64> = places.iter().map(|&p| norm(&(curve.tangent)(p))).collect();
         let profile: Vec<(f64, f64)> =
@@ -340,42 +339,19 @@ fn kept(curve: &Curve<'_>, pieces: &[f64], bounds: &Bounds) -> (Drift, Vec<(f64,
 }
 
 /// The true fixed point at a root of the reduced speed, by Newton's method in the whole system; none if there is none.
-fn point<S: System + ?Sized>(system: &S, curve: &Curve<'_>, root: f64) -> Result<Option<Point>> {
+fn point(system: &dyn System, curve: &Curve<'_>, root: f64) -> Result<Option<Point>> {
     let start = (curve.state)(root);
-    let Some((x, residual)) = polish(system, &start) else { return Ok(None) };
+    let Some((x, residual)) = nearest(system, &start) else { return Ok(None) };
     let values = eigenvalues(system, &x)?;
     let index = index(curve.kind, &values);
     let place = (curve.place)(&x);
-    let difference = zip(&x, (curve.state)(place)).map(|(a, b)| (a - b).abs());
     Ok(Some(Point {
         place,
         name: if index == 0 { "node" } else { "saddle" },
         index,
         eigenvalues: values.iter().take(2).map(|value| (value.re, value.im)).collect(),
         residual,
-        distance: difference.fold(0.0, f64::max),
+        distance: distance(&x, &(curve.state)(place)),
         x,
     }))
-}
-
-/// The fixed point that Newton's method finds from `start` in at most 20 steps, and its residual; `None` if that stays
-/// above 1e-11.
-#[must_use]
-pub fn polish<S: System + ?Sized>(system: &S, start: &[f64]) -> Option<(Vec<f64>, f64)> {
-    let n = start.len();
-    let (mut x, mut best) = (start.to_vec(), (start.to_vec(), f64::INFINITY));
-    for _ in 0..20 {
-        let mut residual = Mat::zeros(n, 1);
-        system.residual(&x, residual.col_as_slice_mut(0));
-        let size = residual.norm_max();
-        if !size.is_finite() || size >= best.1 {
-            break;
-        }
-        best = (x.clone(), size);
-        let mut jacobian = Mat::zeros(n, n);
-        system.residual_jacobian(&x, jacobian.as_mut());
-        jacobian.partial_piv_lu().solve_in_place(residual.as_mut());
-        zip(&mut x, residual.col_as_slice(0)).for_each(|(x, change)| *x -= change);
-    }
-    (best.1 < 1e-11).then_some(best)
 }

@@ -9,7 +9,8 @@ use tinyfold_core::{Arithmetic, Form};
 
 use super::chebyshev::{self, Interval};
 use super::decision::Driven;
-use super::spectrum::{dot, jacobian};
+use crate::dynamics::spectrum::jacobian;
+use crate::dynamics::vector::dot;
 use crate::dynamics::{Kind, Rnn};
 use crate::error::require;
 use crate::format::reduced::Reduced;

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use faer::Mat;
 use serde::Serialize;
 
-use super::batch::{Batch, advance};
 use super::chebyshev::{self, Interval};
-use super::spectrum::{dot, eigenvalues, growth, jacobian, left_eigenvector, right_eigenvector};
-use crate::dynamics::Kind;
+use crate::dynamics::spectrum::{eigenvalues, eigenvector, growth, jacobian, of_matrix};
+use crate::dynamics::stepper::advance;
+use crate::dynamics::vector::{dot, largest};
+use crate::dynamics::{Kind, System};
 use crate::error::require;
 use crate::{Error, Result};
 
@@ -29,9 +30,9 @@ impl Frame {
     ///
     /// # Errors
     /// The slowest eigenvalue is not real; no convergence.
-    pub fn at<B: Batch + ?Sized>(system: &B, x: &[f64]) -> Result<Self> {
+    pub fn at(system: &dyn System, x: &[f64]) -> Result<Self> {
         let jacobian = jacobian(system, x);
-        let values = super::spectrum::sorted(system.kind(), &jacobian)?;
+        let values = of_matrix(system.kind(), jacobian.as_ref())?;
         let slow = values.first().filter(|value| value.im == 0.0).ok_or_else(|| Error::Numeric {
             what: "slow direction".into(),
             reason:
@@ -39,12 +40,12 @@ impl Frame {
                     .into(),
         })?;
         let start = vec![1.0 / (x.len() as f64).sqrt(); x.len()];
-        let mut right = right_eigenvector(&jacobian, slow.re, &start)?;
+        let mut right = eigenvector(&jacobian, slow.re, &start, false)?;
         let largest = right.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())).unwrap_or(1.0);
         for v in &mut right {
             *v *= largest.signum();
         }
-        let mut left = left_eigenvector(&jacobian, slow.re, &right)?;
+        let mut left = eigenvector(&jacobian, slow.re, &right, true)?;
         let overlap = dot(&left, &right);
         for l in &mut left {
             *l /= overlap;
@@ -57,7 +58,7 @@ impl Frame {
     ///
     /// # Errors
     /// No point has a real slowest eigenvalue; no convergence.
-    pub fn choose<B: Batch + ?Sized>(system: &B, points: &[Vec<f64>]) -> Result<Self> {
+    pub fn choose(system: &dyn System, points: &[Vec<f64>]) -> Result<Self> {
         let mut best: Option<(f64, &Vec<f64>)> = None;
         for x in points {
             let values = eigenvalues(system, x)?;
@@ -157,7 +158,7 @@ impl SlowManifold {
     /// Source: the graph transform of Hadamard (1901) with a polynomial graph.
     ///
     /// ```
-    /// use tinyfold::dynamics::slow_manifold::{Batch, Frame, Options, SlowManifold};
+    /// use tinyfold::dynamics::slow_manifold::{Frame, Options, SlowManifold};
     /// use tinyfold::dynamics::{Kind, System};
     /// /// Everything falls on y = x², where dx/dt = (x - x³) / 10.
     /// struct Bent;
@@ -176,7 +177,6 @@ impl SlowManifold {
     ///         out[(1, 1)] = -1.0;
     ///     }
     /// }
-    /// impl Batch for Bent {}
     /// let points = [vec![-1.0, 1.0], vec![0.0, 0.0], vec![1.0, 1.0]];
     /// let frame = Frame::at(&Bent, &points[1])?;
     /// let options = Options { degree: 16, step: 0.05, ..Options::default() };
@@ -185,8 +185,8 @@ impl SlowManifold {
     /// assert!((x[1] - x[0] * x[0]).abs() < 1e-8 && (found.speed(0.5) - 0.0375).abs() < 1e-9);
     /// # Ok::<(), tinyfold::Error>(())
     /// ```
-    pub fn find<B: Batch + ?Sized>(
-        system: &B,
+    pub fn find(
+        system: &dyn System,
         points: &[Vec<f64>],
         frame: Frame,
         options: &Options,
@@ -202,7 +202,7 @@ impl SlowManifold {
             system.residual(x, &mut rest);
             // A NaN does not stay either.
             if !rest.iter().all(|r| r.abs() <= STAYS) {
-                let size = rest.iter().fold(0.0_f64, |most, r| most.max(r.abs()));
+                let size = largest(&rest);
                 return Err(Error::input(
                     "fixed points",
                     format!("states that stay, to {STAYS:.0e}: those of this network under this input"),
@@ -296,8 +296,8 @@ impl SlowManifold {
         Ok(Self::of_curve(system, frame, range, &curve, transforms, change))
     }
 
-    fn of_curve<B: Batch + ?Sized>(
-        system: &B,
+    fn of_curve(
+        system: &dyn System,
         frame: Frame,
         range: Interval,
         curve: &Mat<f64>,
@@ -308,7 +308,7 @@ impl SlowManifold {
         let speeds = |places: &[f64]| {
             let x = curve * range.basis(degree, places);
             let mut moved = x.clone();
-            system.values(&x, &mut moved);
+            system.lift(x.ncols(), &x, &mut moved, &mut x.clone());
             if system.kind() == Kind::Map {
                 moved -= &x;
             }

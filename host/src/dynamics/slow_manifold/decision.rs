@@ -10,11 +10,12 @@ use rand_distr::StandardNormal;
 use serde::Serialize;
 use tinyfold_core::Form;
 
-use super::batch::{activate_all, advance};
 use super::chebyshev;
 use super::curve::SlowManifold;
-use super::spectrum::{dot, jacobian, left_eigenvector, norm};
-use crate::dynamics::{Kind, Rnn};
+use crate::dynamics::spectrum::{eigenvector, jacobian};
+use crate::dynamics::stepper::advance;
+use crate::dynamics::vector::{dot, norm};
+use crate::dynamics::{Kind, Rnn, wide};
 use crate::error::require;
 use crate::network::Network;
 use crate::{Error, Result};
@@ -69,7 +70,7 @@ impl Driven {
             // r'(p) is the eigenvalue along the curve at fixed points, and near it elsewhere.
             let (low, high) = ((p - step).max(line.range.low), (p + step).min(line.range.high));
             let slope = (line.speed(high) - line.speed(low)) / (high - low);
-            let mut w = left_eigenvector(&jacobian(&rnn, &x), slope, &line.frame.left)?;
+            let mut w = eigenvector(&jacobian(&rnn, &x), slope, &line.frame.left, true)?;
             let overlap = dot(&w, &tangent);
             if overlap.abs() < 1e-9 * norm(&tangent) {
                 return Err(Error::Numeric {
@@ -254,18 +255,23 @@ pub fn psychometric(network: &Network, driven: &Driven, trials: &Trials, x0: &[f
     Ok(Psychometric { rows, agreement: part(&ends, same), output_error: (square / count as f64).sqrt() })
 }
 
+/// x = phi(x), column by column.
+fn activate_all(rnn: &Rnn, x: &mut Mat<f64>) {
+    (0..x.ncols()).for_each(|k| wide::values(rnn.activation, x.col_as_slice_mut(k)));
+}
+
 /// A step of the network for every column of x under inputs u0 + change.
 fn step(rnn: &Rnn, network: &Network, mut x: Mat<f64>, change: &Mat<f64>) -> Mat<f64> {
     let (keep, gain) = rnn.factors();
     let mut rates = x.clone();
     if rnn.form == Form::Current {
-        activate_all(rnn.activation, &mut rates);
+        activate_all(rnn, &mut rates);
     }
     let mut p = Mat::from_fn(x.nrows(), x.ncols(), |i, _| rnn.drive[i]);
     matmul(p.as_mut(), Accum::Add, rnn.w.as_ref(), rates.as_ref(), 1.0, Par::Seq);
     matmul(p.as_mut(), Accum::Add, network.input.as_ref(), change.as_ref(), 1.0, Par::Seq);
     if rnn.form == Form::Rate {
-        activate_all(rnn.activation, &mut p);
+        activate_all(rnn, &mut p);
     }
     for j in 0..x.ncols() {
         zip(x.col_as_slice_mut(j), p.col_as_slice(j)).for_each(|(x, p)| *x = keep * *x + gain * p);

@@ -5,7 +5,6 @@
 //! [`Driven`] adds inputs and outputs: a decision network in one dimension.
 
 mod attractor;
-mod batch;
 pub mod chebyshev;
 mod chip;
 mod curve;
@@ -14,10 +13,8 @@ mod decision;
 mod order;
 mod projection;
 mod ring;
-pub mod spectrum;
 
-pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict, polish};
-pub use batch::{Batch, advance};
+pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict};
 pub use chip::{Beyond, Degrees, fit_output};
 pub use curve::{Frame, Options, SlowManifold};
 pub use data::{DataManifold, Domain, Fit, Target};

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::curve::Frame;
 use super::data::failed;
-use super::spectrum::dot;
 use crate::Result;
+use crate::dynamics::vector::dot;
 use crate::error::require;
 
 /// The linear coordinates that a manifold is a graph over.

@@ -8,10 +8,11 @@ use faer::Mat;
 use faer::linalg::solvers::Solve;
 use serde::Serialize;
 
-use super::batch::{Batch, advance};
 use super::chebyshev::sign_changes;
-use super::spectrum::{dot, jacobian, sorted};
-use crate::dynamics::Kind;
+use crate::dynamics::spectrum::{index, jacobian, of_matrix};
+use crate::dynamics::stepper::advance;
+use crate::dynamics::vector::dot;
+use crate::dynamics::{Kind, System};
 use crate::error::require;
 use crate::{Error, Result};
 
@@ -103,8 +104,8 @@ impl Ring {
     /// # Errors
     /// Nothing grows from the centre in two directions; the angle is not a coordinate of the curve; no convergence;
     /// stopped.
-    pub fn find<B: Batch + ?Sized>(
-        system: &B,
+    pub fn find(
+        system: &dyn System,
         center: &[f64],
         options: &RingOptions,
         stop: &AtomicBool,
@@ -178,7 +179,7 @@ impl Ring {
             (least, since) = if change < least { (change, 0) } else { (least, since + 1) };
         }
         let mut slopes = x.clone();
-        system.values(&x, &mut slopes);
+        system.lift(count, &x, &mut slopes, &mut x.clone());
         let per_node = |f: &dyn Fn(usize) -> f64| {
             let values = Mat::from_fn(1, count, |_, j| f(j));
             let series = values * &weights;
@@ -295,12 +296,12 @@ fn failed(reason: String) -> Error {
 /// The plane of the two fastest growing directions at x, n × 2 with orthonormal columns.
 ///
 /// Turned so that the first neuron that takes a good part has angle 0, and the next of them a positive one.
-fn leading_plane<B: Batch + ?Sized>(system: &B, x: &[f64]) -> Result<Mat<f64>> {
+fn leading_plane(system: &dyn System, x: &[f64]) -> Result<Mat<f64>> {
     let n = x.len();
     require(n >= 2, "network", "at least 2 neurons", n)?;
     let mut jacobian = jacobian(system, x);
-    let values = sorted(system.kind(), &jacobian)?;
-    if super::spectrum::index(system.kind(), &values) < 2 {
+    let values = of_matrix(system.kind(), jacobian.as_ref())?;
+    if index(system.kind(), &values) < 2 {
         return Err(Error::input(
             "centre",
             "a fixed point with at least 2 growing directions",

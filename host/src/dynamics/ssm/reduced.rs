@@ -7,7 +7,10 @@ use serde::Serialize;
 
 use super::series::{Scalar, Series, power};
 use super::{Chart, Ssm};
-use crate::dynamics::{Family, Kind};
+use crate::dynamics::fixed_points::nearest;
+use crate::dynamics::stepper::advanced;
+use crate::dynamics::vector::{norm, square_distance};
+use crate::dynamics::{At, Family, Kind};
 use crate::error::require;
 use crate::{Error, Result};
 
@@ -72,36 +75,6 @@ pub(super) fn real_roots(coefficients: &[f64]) -> Vec<f64> {
     roots
 }
 
-/// Newton's method for the fixed point of the full system from x; None where it does not converge.
-#[must_use]
-pub(super) fn newton(family: &impl Family, x: &[f64], mu: f64) -> Option<Vec<f64>> {
-    use faer::linalg::solvers::Solve;
-    let n = x.len();
-    let mut x = x.to_vec();
-    for _ in 0..30 {
-        let mut value = vec![0.0; n];
-        let mut jacobian = Mat::zeros(n, n);
-        family.value(&x, mu, &mut value);
-        family.jacobian(&x, mu, jacobian.as_mut());
-        if family.kind() == Kind::Map {
-            zip(&mut value, &x).for_each(|(value, x)| *value -= x);
-            (0..n).for_each(|i| jacobian[(i, i)] -= 1.0);
-        }
-        let step = jacobian.partial_piv_lu().solve(Mat::from_fn(n, 1, |i, _| value[i]));
-        let length = step.norm_l2();
-        if !length.is_finite() {
-            return None;
-        }
-        // A step of more than 2 leaves the neighbourhood.
-        let part = (2.0 / length).min(1.0);
-        zip(&mut x, step.col_as_slice(0)).for_each(|(x, step)| *x -= part * step);
-        if length < 1e-13 * (1.0 + x.iter().fold(0.0_f64, |most, x| most.max(x.abs()))) {
-            break;
-        }
-    }
-    (super::spectrum::residual(family, &x, mu) < 1e-10).then_some(x)
-}
-
 impl<S: Scalar> Ssm<S> {
     /// d R / d p at real coordinates, by rows.
     pub(super) fn slope(&self, p: &[f64]) -> [[f64; 2]; 2] {
@@ -162,14 +135,12 @@ impl<S: Scalar> Ssm<S> {
         } else {
             self.search(within)
         };
-        let length = |p: &[f64]| p.iter().map(|p| p * p).sum::<f64>().sqrt();
-        let mut places: Vec<Vec<f64>> = places.into_iter().filter(|p| length(p) <= within).collect();
-        places.sort_by(|a, b| length(a).total_cmp(&length(b)));
+        let mut places: Vec<Vec<f64>> = places.into_iter().filter(|p| norm(p) <= within).collect();
+        places.sort_by(|a, b| norm(a).total_cmp(&norm(b)));
         let root = |p: Vec<f64>| {
             let x = self.state(&p);
-            let mu = self.parameter(&p);
-            let full = newton(family, &x, mu);
-            let distance = full.map(|full| zip(&full, &x).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt());
+            let full = nearest(&At { family, mu: self.parameter(&p) }, &x);
+            let distance = full.map(|(full, _)| square_distance(&full, &x).sqrt());
             let [[a, b], [c, d]] = self.slope(&p);
             let eigenvalues = if self.dimension() == 1 || self.chart == Chart::Parameter {
                 vec![[a, 0.0]]
@@ -242,7 +213,7 @@ impl<S: Scalar> Ssm<S> {
             out
         };
         let full = integrate(self.kind, value, &self.state(p), dt, steps);
-        let distance = |a: &[f64], b: &[f64]| zip(a, b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt();
+        let distance = |a: &[f64], b: &[f64]| square_distance(a, b).sqrt();
         let error: Vec<f64> = zip(&reduced, &full).map(|(p, x)| distance(&self.state(p), x)).collect();
         let start = &self.manifold.column(0, 0)[..self.manifold.n];
         let largest = full.iter().map(|x| distance(x, start)).fold(0.0, f64::max);
@@ -268,27 +239,10 @@ fn integrate(
     dt: f64,
     steps: usize,
 ) -> Vec<Vec<f64>> {
-    let mut x = start.to_vec();
-    let mut out = vec![x.clone()];
     let h = dt / SUBSTEPS as f64;
-    let moved = |x: &[f64], by: f64, along: &[f64]| -> Vec<f64> {
-        zip(x, along).map(|(x, along)| x + by * along).collect()
+    let next = |x: &Vec<f64>| {
+        let parts = if kind == Kind::Map { 1 } else { SUBSTEPS };
+        Some((0..parts).fold(x.clone(), |x, _| advanced(kind, &value, &x, h)))
     };
-    for _ in 0..steps {
-        if kind == Kind::Map {
-            x = value(&x);
-        } else {
-            for _ in 0..SUBSTEPS {
-                let a = value(&x);
-                let b = value(&moved(&x, 0.5 * h, &a));
-                let c = value(&moved(&x, 0.5 * h, &b));
-                let d = value(&moved(&x, h, &c));
-                for (k, x) in x.iter_mut().enumerate() {
-                    *x += h / 6.0 * (a[k] + 2.0 * (b[k] + c[k]) + d[k]);
-                }
-            }
-        }
-        out.push(x.clone());
-    }
-    out
+    std::iter::successors(Some(start.to_vec()), next).take(steps + 1).collect()
 }

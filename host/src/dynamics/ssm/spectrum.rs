@@ -14,7 +14,8 @@ use faer::linalg::solvers::Solve;
 use faer::{Accum, Conj, Mat, MatMut, MatRef, Par, c64};
 
 use super::series::{Scalar, dot};
-use crate::dynamics::{Family, Kind};
+use crate::dynamics::vector::largest;
+use crate::dynamics::{At, Family, Kind, System, spectrum};
 use crate::{Error, Result};
 
 /// The largest residual that counts as a fixed point.
@@ -45,38 +46,23 @@ impl Spectrum {
         if x.len() != n {
             return Err(Error::input("fixed point", format!("{n} numbers"), x.len().to_string()));
         }
-        let residual = residual(family, x, mu);
+        let mut rest = vec![0.0; n];
+        At { family, mu }.residual(x, &mut rest);
+        let residual = largest(&rest);
         if residual.is_nan() || residual > FIXED {
             let found = format!("a residual of {residual:.1e}");
             return Err(Error::input("fixed point", format!("a residual below {FIXED:.0e}"), found));
         }
         let mut jacobian = Mat::zeros(n, n);
         family.jacobian(x, mu, jacobian.as_mut());
-        let failed = |_| Error::Numeric {
-            what: "eigenvalues at the fixed point".into(),
-            reason: "they do not converge; check that all weights are finite".into(),
-        };
-        let mut eigenvalues = jacobian.eigenvalues().map_err(failed)?;
-        let size = |value: &c64| if kind == Kind::Flow { value.re } else { value.norm() };
-        let order = |a: &c64, b: &c64| size(b).total_cmp(&size(a)).then(b.im.total_cmp(&a.im));
-        eigenvalues.sort_by(order);
-        // Conjugates stay together where rounding makes them differ.
-        for k in 1..n {
-            if eigenvalues[k - 1].im < 0.0 && eigenvalues[k].im == -eigenvalues[k - 1].im {
-                eigenvalues.swap(k - 1, k);
-            }
-        }
+        let eigenvalues = spectrum::of_matrix(kind, jacobian.as_ref())?;
         Ok(Self { kind, x: x.to_vec(), mu, jacobian, eigenvalues })
     }
 
     /// Eigenvalues above stability: real part above 0 of a flow, modulus above 1 of a map.
     #[must_use]
     pub fn unstable(&self) -> usize {
-        let above = |value: &&c64| match self.kind {
-            Kind::Flow => value.re > 0.0,
-            Kind::Map => value.norm() > 1.0,
-        };
-        self.eigenvalues.iter().filter(above).count()
+        spectrum::index(self.kind, &self.eigenvalues)
     }
 
     pub(super) fn eigenvalue(&self, index: usize) -> Result<c64> {
@@ -84,17 +70,6 @@ impl Spectrum {
         let expected = || format!("below {}", self.eigenvalues.len());
         self.eigenvalues.get(index).copied().ok_or_else(|| Error::input("eigenvalue", expected(), found()))
     }
-}
-
-/// The largest element of value - x of a map, of value of a flow.
-pub(super) fn residual(family: &impl Family, x: &[f64], mu: f64) -> f64 {
-    let mut value = vec![0.0; x.len()];
-    family.value(x, mu, &mut value);
-    let rest = value.iter().zip(x).map(|(value, x)| match family.kind() {
-        Kind::Map => (value - x).abs(),
-        Kind::Flow => value.abs(),
-    });
-    rest.fold(0.0, f64::max)
 }
 
 /// An eigenvalue with its right and left eigenvector: |v| = 1, l · v = 1.

@@ -1,16 +1,17 @@
 //! All that is known of an SSM, to be printed and drawn.
 
+use std::sync::atomic::AtomicBool;
+
 use faer::c64;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::reduced::newton;
 use super::series::Scalar;
 use super::{
     Analytic, Backbone, Chart, Comparison, Direction, Fold, NormalForm, Resonance, Root, Spectrum, Ssm,
     Style, line, pair, plane, with_parameter,
 };
+use crate::dynamics::fixed_points::{self, Options};
+use crate::dynamics::spectrum::{self, beyond};
 use crate::dynamics::{Family, Kind, Path};
 use crate::error::require;
 use crate::{Error, Result};
@@ -26,58 +27,39 @@ pub struct Anchor {
     pub leading: [f64; 2],
 }
 
-/// Trajectories that fixed points are searched from, their length and the steps between two searches.
-const SEARCH: (usize, usize, usize) = (12, 200, 20);
-
-/// Fixed points that are listed at most: of a continuum there is no end.
+/// Fixed points that are listed of a continuum.
 const LISTED: usize = 64;
 
-/// Fixed points of a network: those that Newton's method finds from trajectories, saddles of index 1 first.
-///
-/// A quick look, not a complete list: that is the work of the command fixed-points.
+/// Fixed points of a network at mu = 0, saddles of index 1 first, then the slowest or most unstable.
 ///
 /// # Errors
-/// None is found.
+/// As [`fixed_points::find`]; none is found.
 pub fn anchors(path: &Path, seed: u64) -> Result<Vec<Anchor>> {
-    let n = path.dimension();
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut found: Vec<Anchor> = Vec::new();
-    let (trajectories, steps, between) = SEARCH;
-    let part = if path.rnn.kind == Kind::Flow { path.rnn.alpha } else { 1.0 };
-    for _ in 0..trajectories {
-        let mut x: Vec<f64> = (0..n).map(|_| 2.0 * rng.random::<f64>() - 1.0).collect();
-        let mut value = vec![0.0; n];
-        for step in 0..steps {
-            if step % between == 0
-                && let Some(point) = newton(path, &x, 0.0)
-            {
-                let near = |other: &Anchor| other.x.iter().zip(&point).all(|(a, b)| (a - b).abs() < 1e-5);
-                if found.len() < LISTED && !found.iter().any(near) {
-                    let spectrum = Spectrum::new(path, &point, 0.0)?;
-                    let leading = [spectrum.eigenvalues[0].re, spectrum.eigenvalues[0].im];
-                    found.push(Anchor { x: point, unstable: spectrum.unstable(), leading });
-                }
-            }
-            path.value(&x, 0.0, &mut value);
-            let flow = path.rnn.kind == Kind::Flow;
-            x.iter_mut()
-                .zip(&value)
-                .for_each(|(x, value)| *x = if flow { *x + part * value } else { *value });
-        }
+    let (rnn, kind) = (&path.rnn, path.rnn.kind);
+    let options = Options { seed, vectors: false, most_slow: 0, ..Options::default() };
+    let starts = fixed_points::starts::of_system(rnn, options.spread, seed);
+    let found = fixed_points::find(rnn, &starts, None, &options, &AtomicBool::new(false))?;
+    let anchor = |x: Vec<f64>, values: &[c64]| Anchor {
+        unstable: spectrum::index(kind, values),
+        leading: values.first().map_or([0.0; 2], |value| [value.re, value.im]),
+        x,
+    };
+    let points = found.points.into_iter().map(|point| anchor(point.state, &point.spectrum.values));
+    let mut anchors: Vec<Anchor> = points.collect();
+    for x in found.continuum.into_iter().flat_map(|line| line.states).take(LISTED) {
+        let values = spectrum::eigenvalues(rnn, &x)?;
+        anchors.push(anchor(x, &values));
     }
-    if found.is_empty() {
+    if anchors.is_empty() {
         return Err(Error::Numeric {
             what: "fixed points".into(),
-            reason: "Newton's method finds none from 12 trajectories; give one as a JSON file with a field x"
-                .into(),
+            reason: "the search finds none; give one as a JSON file with a field x".into(),
         });
     }
     let rank = |anchor: &Anchor| (anchor.unstable != 1, anchor.unstable);
-    let size = |anchor: &Anchor| {
-        if part < 1.0 { anchor.leading[0] } else { anchor.leading[0].hypot(anchor.leading[1]) }
-    };
-    found.sort_by(|a, b| rank(a).cmp(&rank(b)).then(size(b).total_cmp(&size(a))));
-    Ok(found)
+    let size = |anchor: &Anchor| beyond(kind, c64::new(anchor.leading[0], anchor.leading[1]));
+    anchors.sort_by(|a, b| rank(a).cmp(&rank(b)).then(size(b).total_cmp(&size(a))));
+    Ok(anchors)
 }
 
 /// What to compute.

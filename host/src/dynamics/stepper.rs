@@ -1,82 +1,13 @@
-//! Many states with their tangent vectors, moved at once.
+//! Many states moved at once, and one.
 
 use std::iter::zip;
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, Par};
-use tinyfold_core::Form;
+use faer::Mat;
 
-use crate::dynamics::{Rnn, System, wide};
+use super::vector::moved;
+use super::{Kind, System};
 
-/// A [`System`] that moves many states and their tangent vectors at once; `impl Bundle for MySystem {}` is enough.
-///
-/// m states with p tangent vectors each are the columns of an n × (m + m p) matrix: x_1 .. x_m, then p of x_1, p of
-/// x_2, ...
-pub trait Bundle: System {
-    /// out = the values f(x_j) or F(x_j), and J(x_j) t for the tangent vectors t of x_j.
-    ///
-    /// z, out, scratch: of the same shape; scratch is overwritten.
-    fn lift(&self, states: usize, z: &Mat<f64>, out: &mut Mat<f64>, scratch: &mut Mat<f64>) {
-        let _ = scratch;
-        let tangents = z.ncols() / states - 1;
-        let (mut t, mut pushed) = (Mat::zeros(z.nrows(), tangents), Mat::zeros(z.nrows(), tangents));
-        for j in 0..states {
-            self.value(z.col_as_slice(j), out.col_as_slice_mut(j));
-            if tangents > 0 {
-                let first = states + j * tangents;
-                t.copy_from(z.subcols(first, tangents));
-                self.push(z.col_as_slice(j), &t, &mut pushed);
-                out.subcols_mut(first, tangents).copy_from(&pushed);
-            }
-        }
-    }
-}
-
-/// One product with W for all columns.
-impl Bundle for Rnn {
-    fn lift(&self, states: usize, z: &Mat<f64>, out: &mut Mat<f64>, scratch: &mut Mat<f64>) {
-        let (keep, gain) = self.factors();
-        let n = self.dimension();
-        let tangents = z.ncols() / states - 1;
-        let of = |j: usize| states + j * tangents..states + (j + 1) * tangents;
-        let (mut slopes, ones) = (vec![0.0; n], vec![1.0; n]);
-        match self.form {
-            Form::Rate => {
-                matmul(out.as_mut(), Accum::Replace, self.w.as_ref(), z.as_ref(), 1.0, Par::Seq);
-                for j in 0..states {
-                    let p = out.col_as_slice_mut(j);
-                    zip(&mut *p, &self.drive).for_each(|(p, g)| *p += g);
-                    wide::activate(self.activation, p, &mut slopes);
-                    wide::finish(p, keep, z.col_as_slice(j), gain, &ones);
-                    for k in of(j) {
-                        wide::finish(out.col_as_slice_mut(k), keep, z.col_as_slice(k), gain, &slopes);
-                    }
-                }
-            }
-            Form::Current => {
-                for j in 0..states {
-                    let rates = scratch.col_as_slice_mut(j);
-                    rates.copy_from_slice(z.col_as_slice(j));
-                    wide::activate(self.activation, rates, &mut slopes);
-                    for k in of(j) {
-                        let columns = zip(scratch.col_as_slice_mut(k), z.col_as_slice(k));
-                        zip(columns, &slopes).for_each(|((scaled, t), slope)| *scaled = slope * t);
-                    }
-                }
-                matmul(out.as_mut(), Accum::Replace, self.w.as_ref(), scratch.as_ref(), 1.0, Par::Seq);
-                for k in 0..z.ncols() {
-                    let out = out.col_as_slice_mut(k);
-                    if k < states {
-                        zip(&mut *out, &self.drive).for_each(|(p, g)| *p += g);
-                    }
-                    wide::finish(out, keep, z.col_as_slice(k), gain, &ones);
-                }
-            }
-        }
-    }
-}
-
-/// Steps of a bundle: of a map, or RK4 of a flow, whose tangent vectors obey dt/dt = J t.
+/// Steps of many states with their tangent vectors: of a map, or RK4 of a flow, whose tangent vectors obey dt/dt = J t.
 pub(super) struct Stepper {
     pub(super) states: usize,
     pub(super) z: Mat<f64>,
@@ -95,7 +26,7 @@ impl Stepper {
         Self { states, z, flow, out, scratch, stage, sums }
     }
 
-    pub(super) fn step<S: Bundle + ?Sized>(&mut self, system: &S) {
+    pub(super) fn step<S: System + ?Sized>(&mut self, system: &S) {
         let Some(h) = self.flow else {
             system.lift(self.states, &self.z, &mut self.out, &mut self.scratch);
             std::mem::swap(&mut self.z, &mut self.out);
@@ -125,7 +56,7 @@ impl Stepper {
 
     /// Keeps these states alone, and their tangent vectors.
     pub(super) fn keep(&mut self, states: &[usize]) {
-        let (all, tangents) = (self.states, self.z.ncols() / self.states - 1);
+        let (all, tangents) = (self.states, self.z.ncols() / self.states.max(1) - 1);
         let of = |&j: &usize| (0..tangents).map(move |k| all + j * tangents + k);
         let columns: Vec<usize> = states.iter().copied().chain(states.iter().flat_map(of)).collect();
         let z = Mat::from_fn(self.z.nrows(), columns.len(), |i, k| self.z[(i, columns[k])]);
@@ -133,14 +64,42 @@ impl Stepper {
     }
 }
 
+/// Moves every column: a flow by `time` in RK4 steps no longer than `step`, a map by `time` iterates (rounded, at least 1).
+///
+/// time and step: above 0 and finite.
+pub(super) fn advance<S: System + ?Sized>(system: &S, x: &mut Mat<f64>, time: f64, step: f64) {
+    let (steps, flow) = match system.kind() {
+        Kind::Map => (time.round().max(1.0), None),
+        Kind::Flow => {
+            let steps = (time / step).ceil().max(1.0);
+            (steps, Some(time / steps))
+        }
+    };
+    let mut stepper = Stepper::new(x.ncols(), std::mem::replace(x, Mat::new()), flow);
+    (0..steps as usize).for_each(|_| stepper.step(system));
+    *x = stepper.z;
+}
+
+/// The state after a step of a map, or of RK4 of a flow in time h.
+pub(super) fn advanced(kind: Kind, value: impl Fn(&[f64]) -> Vec<f64>, x: &[f64], h: f64) -> Vec<f64> {
+    let a = value(x);
+    if kind == Kind::Map {
+        return a;
+    }
+    let b = value(&moved(x, h / 2.0, &a));
+    let c = value(&moved(x, h / 2.0, &b));
+    let d = value(&moved(x, h, &c));
+    (0..x.len()).map(|i| x[i] + h / 6.0 * (a[i] + 2.0 * (b[i] + c[i]) + d[i])).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use tinyfold_core::Activation;
+    use tinyfold_core::{Activation, Form};
 
     use super::*;
-    use crate::dynamics::Kind;
+    use crate::dynamics::Rnn;
 
     /// The default, value by value.
     struct Plain(Rnn);
@@ -162,8 +121,6 @@ mod tests {
             self.0.jacobian(x, out);
         }
     }
-
-    impl Bundle for Plain {}
 
     #[test]
     fn a_network_moves_many_states_as_it_moves_one() {
