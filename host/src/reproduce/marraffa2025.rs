@@ -18,7 +18,7 @@ use tinyfold_core::Form;
 use super::claims::Claim;
 use crate::dynamics::continuation::{Bifurcation, Branch, Diagram, Settings, Start, continuation};
 use crate::dynamics::fixed_points::{self, FixedPoints};
-use crate::dynamics::lyapunov::{Basins, Field, Plane, Watch, basins, field};
+use crate::dynamics::lyapunov::{AttractingSet, Basins, Field, Plane, Watch, basins, field};
 use crate::dynamics::slow_manifold::{
     Attractor, Bounds, DataManifold, Driven, Fit, Frame, Options, Projection, Psychometric, Ring,
     RingOptions, SlowManifold, Target, Trials, Verdict, nmte, psychometric,
@@ -299,11 +299,12 @@ fn ridges(network: &Network, points: &FixedPoints, size: &Size, watch: &Watch) -
     let n = rnn.dimension();
     let states = Mat::from_fn(n, 20 * 40, |i, k| trajectories[k / 40][(i, k % 40)]);
     let plane = Plane::through(&states, [size.grid; 2])?;
-    let stable: Vec<Vec<f64>> =
-        points.points.iter().filter(|point| point.stable).map(|point| point.state.clone()).collect();
+    let stable = points.points.iter().filter(|point| point.stable);
+    let stable: Vec<AttractingSet> =
+        stable.map(|point| AttractingSet::point(point.state.clone(), 1e-2)).collect();
     let steps = (TIME / network.alpha).round() as usize;
     let field = field(&rnn, &plane, steps, network.alpha, watch)?;
-    let basins = basins(&rnn, &plane, &stable, 20_000, network.alpha, 1e-2, watch)?;
+    let basins = basins(&rnn, &plane, &stable, 20_000, network.alpha, f64::INFINITY, watch)?;
     let on_ridges = basins.boundary_in_top(&field, 0.05);
     Ok(Ridges { plane, field, basins, on_ridges })
 }

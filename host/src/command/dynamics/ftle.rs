@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::lyapunov::{Started, unit, watch};
 use crate::command::say;
-use crate::dynamics::lyapunov::{Plane, basins, field, settled, visited};
+use crate::dynamics::lyapunov::{Plane, Recurrence, attractors, basins, field, visited};
 use crate::format::arrays::ArrayFile;
 use crate::report::{dynamics, figures};
 use crate::{Error, Result};
@@ -18,8 +18,6 @@ const SEEN: (usize, usize, usize) = (40, 200, 5);
 const REST: f64 = 1e-8;
 /// Starts of that search, and points of the plane along either axis.
 const SEARCHED: (usize, usize) = (100, 15);
-/// Part of the least distance between two attractors that counts as having reached one.
-const NEAR: f64 = 0.2;
 
 /// Finite-time Lyapunov exponents on a plane through state space, with basins of attraction.
 #[derive(clap::Args)]
@@ -61,7 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
     let plane = laid(args, &states)?;
     let watch = watch(plane.count() as u64, "points")?;
     let found = field(&rnn, &plane, args.steps, dt, &watch)?;
-    let mut attractors = Vec::new();
+    let mut found_attractors = Vec::new();
     let mut reached = None;
     if args.basin_steps > 0 {
         let coarse = Plane { size: [SEARCHED.1; 2], ..plane.clone() };
@@ -70,22 +68,22 @@ pub fn run(args: &Args) -> Result<()> {
         let starts = filled(starts, &random, &coarse);
         watch.bar.reset();
         watch.bar.set_length((starts.ncols() + plane.count()) as u64);
-        attractors = settled(&rnn, &starts, args.basin_steps, dt, REST, &watch)?;
-        if !attractors.is_empty() {
-            let near = NEAR * least_distance(&attractors);
-            reached = Some(basins(&rnn, &plane, &attractors, args.basin_steps, dt, near, &watch)?);
+        found_attractors = attractors(&rnn, &starts, args.basin_steps, dt, REST, &watch)?;
+        if !found_attractors.is_empty() {
+            let bound = f64::INFINITY;
+            reached = Some(basins(&rnn, &plane, &found_attractors, args.basin_steps, dt, bound, &watch)?);
         }
     }
     watch.bar.finish_and_clear();
     if let Some(folder) = &args.figures {
-        let basins = reached.as_ref().map(|basins| (basins, &attractors[..]));
+        let basins = reached.as_ref().map(|basins| (basins, &found_attractors[..]));
         figures::write(folder, &[dynamics::lyapunov::field(&plane, &found, basins, unit(&rnn))])?;
     }
     let share = reached.as_ref().and_then(|basins| basins.boundary_in_top(&found, 0.05));
     if args.json {
         let all = json!({
             "schema": 1, "kind": rnn.kind, "unit": unit(&rnn), "plane": plane, "field": found,
-            "attractors": attractors, "basins": reached, "boundary_in_top_5_percent": share,
+            "attractors": found_attractors, "basins": reached, "boundary_in_top_5_percent": share,
         });
         say!("{}", serde_json::to_string_pretty(&all).expect("plain data becomes JSON"));
         return Ok(());
@@ -103,12 +101,17 @@ pub fn run(args: &Args) -> Result<()> {
     );
     if let Some(basins) = &reached {
         let none = basins.labels.iter().filter(|label| label.is_none()).count();
-        say!("{} attractors; {none} points reach none in {} steps", attractors.len(), args.basin_steps);
-        for (k, attractor) in attractors.iter().enumerate() {
+        say!("{} attractors; {none} points reach none in {} steps", found_attractors.len(), args.basin_steps);
+        for (k, attractor) in found_attractors.iter().enumerate() {
             let count = basins.labels.iter().filter(|&&label| label == Some(k)).count();
-            let [a, b] = plane.coordinates(attractor);
+            let [a, b] = plane.coordinates(&attractor.states[0]);
             let part = 100.0 * count as f64 / plane.count() as f64;
-            say!("  attractor {k:<3} at ({a:>7.3}, {b:>7.3}): basin {part:>5.1} % of the plane");
+            let what = match attractor.recurrence {
+                Recurrence::Point => "point".to_owned(),
+                Recurrence::Cycle { period } => format!("cycle of period {period:.3}"),
+                Recurrence::Set => "set that an orbit fills".to_owned(),
+            };
+            say!("  attractor {k:<3} at ({a:>7.3}, {b:>7.3}): basin {part:>5.1} % of the plane, {what}");
         }
     }
     if let Some(share) = share {
@@ -147,13 +150,4 @@ fn filled(mut starts: Mat<f64>, random: &Mat<f64>, plane: &Plane) -> Mat<f64> {
         }
     }
     starts
-}
-
-/// The least, over pairs of attractors, of the largest difference of a coordinate; 1 of a single one.
-fn least_distance(attractors: &[Vec<f64>]) -> f64 {
-    let distance =
-        |a: &Vec<f64>, b: &Vec<f64>| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    let pairs =
-        attractors.iter().enumerate().flat_map(|(k, a)| attractors[..k].iter().map(move |b| distance(a, b)));
-    pairs.reduce(f64::min).unwrap_or(1.0)
 }

@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 use faer::{Mat, c64};
 use serde::Serialize;
 
-use super::field::{Field, One, derivative};
+use super::field::{Field, One, Two, derivative};
 use super::locate::{Null, Wanted, singular};
-use super::plane::{Slice, Two, TwoParameter};
+use super::plane::{Slice, TwoParameter};
 use super::trace::{self, Curve, Node, inner, turned, walk};
 use super::{End, Settings, Special};
 use crate::dynamics::vector::{dot, largest, moved};

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use faer::MatMut;
 
-use super::field::Field;
 use crate::dynamics::vector::{dot, moved};
 use crate::dynamics::{Family, Kind, Path, Rnn};
 
@@ -104,40 +103,5 @@ impl<P: TwoParameter + ?Sized> Family for Slice<'_, P> {
 
     fn derivative(&self, x: &[f64], mu: f64, out: &mut [f64]) {
         self.plane.derivative(x, [mu, self.second], 0, out);
-    }
-}
-
-/// A system with two parameters as a field.
-pub(super) struct Two<'a, P: ?Sized>(pub(super) &'a P);
-
-impl<P: TwoParameter + ?Sized> Field for Two<'_, P> {
-    fn states(&self) -> usize {
-        self.0.dimension()
-    }
-
-    fn kind(&self) -> Kind {
-        self.0.kind()
-    }
-
-    fn residual(&self, y: &[f64], out: &mut [f64]) {
-        let n = self.states();
-        self.0.value(&y[..n], [y[n], y[n + 1]], out);
-        if self.kind() == Kind::Map {
-            zip(out, y).for_each(|(out, x)| *out -= x);
-        }
-    }
-
-    fn derivative(&self, y: &[f64], mut out: MatMut<'_, f64>) {
-        let n = self.states();
-        let mu = [y[n], y[n + 1]];
-        self.0.jacobian(&y[..n], mu, out.as_mut().subcols_mut(0, n));
-        if self.kind() == Kind::Map {
-            (0..n).for_each(|i| out[(i, i)] -= 1.0);
-        }
-        let mut parameter = vec![0.0; n];
-        for k in 0..2 {
-            self.0.derivative(&y[..n], mu, k, &mut parameter);
-            (0..n).for_each(|i| out[(i, n + k)] = parameter[i]);
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! Piecewise-linear maps, exactly: every fixed point and cycle, manifolds of saddles, basins.
+//! Piecewise-linear maps, exactly: every fixed point and cycle, manifolds of saddles.
 //!
 //! z' = A z + P sigma(Q z + r) + s is linear wherever no gate p = Q z + r changes its piece of sigma: the
 //! state space is cut into *regions*, one a choice of pieces, and z' = A_R z + b_R in region R. A cycle of
@@ -10,7 +10,6 @@
 //! (SCYFI), for the search where words are too many; the complete search, its pruning and the manifolds are
 //! our own.
 
-mod basins;
 mod cycle;
 mod find;
 mod guess;
@@ -23,7 +22,6 @@ use std::iter::zip;
 
 use faer::{Mat, MatMut};
 
-pub use basins::{Goal, Plane, Raster, basins};
 pub use cycle::{Cycle, Degenerate};
 pub use find::{Coverage, Found, Method, Options, find};
 pub use manifolds::{Manifold, Reach, manifolds};

@@ -1,22 +1,18 @@
-//! Where trajectories come to rest, and from where.
-
-use std::iter::zip;
+//! Which attractor is reached from where.
 
 use faer::Mat;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Field, Plane, Watch};
+use super::run::run;
+use super::{AttractingSet, Field, Plane, Watch};
+use crate::Result;
 use crate::dynamics::stepper::Stepper;
+use crate::dynamics::vector::{is_finite, largest};
 use crate::dynamics::{Kind, System};
 use crate::error::require;
-use crate::{Error, Result};
-
-/// States that move together.
-const BLOCK: usize = 64;
 
 /// Which attractor every point of a plane reaches.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +21,8 @@ pub struct Basins {
     pub size: [usize; 2],
     /// Number of the attractor, in the order of [`Plane`]; `None`: none within the steps.
     pub labels: Vec<Option<usize>>,
+    /// Whether the state left the bound or the finite numbers.
+    pub escaped: Vec<bool>,
 }
 
 impl Basins {
@@ -67,71 +65,53 @@ pub fn spread(centre: &[f64], deviation: f64, count: usize, seed: u64) -> Mat<f6
     Mat::from_fn(centre.len(), count, |i, _| centre[i] + deviation * draw())
 }
 
-/// Which of `attractors` the points of a plane reach: the first to which the largest difference of a coordinate is at
-/// most `tolerance`, after at most `steps` steps.
+/// Steps between two looks at whether an attractor is reached.
+const BETWEEN: usize = 8;
+/// The same for an attractor of many states.
+const BETWEEN_MANY: usize = 64;
+/// More states than this are many.
+const MANY: usize = 64;
+
+/// Which of `attractors` the points of a plane reach, the first that holds the state, within `steps` steps.
 ///
-/// attractors: stable fixed points, n each; tolerance: above 0, well below the distance of any two attractors, so that
-/// what comes so near stays; dt: time of a step, the RK4 step of a flow. Runs on all cores.
+/// attractors: those of [`super::attractors()`], or points and cycles that are known, with a reach above 0 and well below
+/// the distance of any two of them, so that what comes so near stays; dt: time of a step, the RK4 step of a flow; bound:
+/// largest |x_i| of what counts as staying, may be infinite. Runs on all cores.
 ///
 /// # Errors
-/// A plane or attractors of another n, no attractors, a tolerance or dt that is not above 0; ended early.
+/// A plane or attractors of another n, a reach, bound or dt that is not above 0; ended early.
 pub fn basins<S: System + ?Sized>(
     system: &S,
     plane: &Plane,
-    attractors: &[Vec<f64>],
+    attractors: &[AttractingSet],
     steps: usize,
     dt: f64,
-    tolerance: f64,
+    bound: f64,
     watch: &Watch,
 ) -> Result<Basins> {
     let n = system.dimension();
-    let fits = plane.origin.len() == n && attractors.iter().all(|attractor| attractor.len() == n);
+    let fits = plane.origin.len() == n && attractors.iter().flat_map(|a| &a.states).all(|x| x.len() == n);
     require(fits, "plane and attractors", format!("in {n} dimensions"), "another number of dimensions")?;
-    require(!attractors.is_empty(), "attractors", "at least one", "none")?;
-    check(dt, tolerance)?;
-    let reached = |x: &[f64], _: &[f64]| {
-        let near = |attractor: &Vec<f64>| zip(x, attractor).all(|(x, a)| (x - a).abs() <= tolerance);
-        attractors.iter().position(near)
-    };
-    let ends = run(system, plane.count(), |k| plane.point(k), steps, dt, watch, reached)?;
-    Ok(Basins { size: plane.size, labels: ends.into_iter().map(|end| end.0).collect() })
-}
-
-/// The distinct states at which trajectories from `starts` (n × m) come to rest: stable fixed points.
-///
-/// At rest: no coordinate moves by more than `tolerance` in a unit of time, within `steps` steps of time `dt`. States
-/// whose coordinates differ by at most sqrt(tolerance) count as one. In the order in which the starts find them.
-///
-/// # Errors
-/// Starts of another n, a tolerance or dt that is not above 0; ended early.
-pub fn settled<S: System + ?Sized>(
-    system: &S,
-    starts: &Mat<f64>,
-    steps: usize,
-    dt: f64,
-    tolerance: f64,
-    watch: &Watch,
-) -> Result<Vec<Vec<f64>>> {
-    let n = system.dimension();
-    require(starts.nrows() == n, "starts", format!("{n} numbers each"), starts.nrows().to_string())?;
-    check(dt, tolerance)?;
-    let at_rest = |x: &[f64], before: &[f64]| {
-        zip(x, before).all(|(x, before)| (x - before).abs() <= tolerance * dt).then_some(0)
-    };
-    let start = |k: usize| starts.col_as_slice(k).to_vec();
-    let mut found: Vec<Vec<f64>> = Vec::new();
-    for (label, state) in run(system, starts.ncols(), start, steps, dt, watch, at_rest)? {
-        let same = |known: &Vec<f64>| zip(known, &state).all(|(a, b)| (a - b).abs() <= tolerance.sqrt());
-        if label.is_some() && !found.iter().any(same) {
-            found.push(state);
+    require(attractors.iter().all(|a| a.reach > 0.0), "reach of attractors", "above 0", "one that is not")?;
+    require(bound > 0.0, "bound", "above 0", bound)?;
+    let away = |x: &[f64]| largest(x).is_nan() || largest(x) > bound;
+    // Outside: no attractor.
+    let end = |step: usize, x: &[f64], _: &[f64]| {
+        if step.is_multiple_of(BETWEEN) || step == steps {
+            let due = |attractor: &AttractingSet| {
+                attractor.states.len() <= MANY || step.is_multiple_of(BETWEEN_MANY) || step == steps
+            };
+            let found = attractors.iter().position(|attractor| due(attractor) && attractor.holds(x));
+            if found.is_some() {
+                return Some(found);
+            }
         }
-    }
-    Ok(found)
-}
-
-fn check(dt: f64, tolerance: f64) -> Result<()> {
-    require(dt > 0.0 && dt.is_finite(), "dt", "a time above 0", dt.to_string())?;
-    require(tolerance > 0.0, "tolerance", "above 0", tolerance.to_string())
+        away(x).then_some(None)
+    };
+    let ends = run(system, plane.count(), |k| plane.point(k), steps, dt, watch, end)?;
+    let escaped = ends.iter().map(|(label, x)| label.flatten().is_none() && away(x)).collect();
+    let labels = ends.into_iter().map(|(label, _)| label.flatten()).collect();
+    Ok(Basins { size: plane.size, labels, escaped })
 }
 
 /// The states that trajectories go through, n × (count · kept): of every start (n × count) every `every`-th state.
@@ -148,9 +128,9 @@ pub fn visited<S: System + ?Sized>(
     dt: f64,
 ) -> Result<Mat<f64>> {
     let n = system.dimension();
-    require(starts.nrows() == n, "starts", format!("{n} numbers each"), starts.nrows().to_string())?;
+    require(starts.nrows() == n, "starts", format!("{n} numbers each"), starts.nrows())?;
     require(every > 0, "every", "at least 1", "0")?;
-    check(dt, 1.0)?;
+    require(dt > 0.0 && dt.is_finite(), "dt", "a time above 0", dt)?;
     let flow = (system.kind() == Kind::Flow).then_some(dt);
     let mut stepper = Stepper::new(starts.ncols(), starts.clone(), flow);
     let mut states: Vec<Vec<f64>> = Vec::new();
@@ -158,62 +138,8 @@ pub fn visited<S: System + ?Sized>(
         stepper.step(system);
         if step % every == 0 {
             let columns = (0..starts.ncols()).map(|j| stepper.z.col_as_slice(j).to_vec());
-            states.extend(columns.filter(|x| x.iter().all(|x| x.is_finite())));
+            states.extend(columns.filter(|x| is_finite(x)));
         }
     }
     Ok(Mat::from_fn(n, states.len(), |i, k| states[k][i]))
-}
-
-/// Runs all starts until `done` of the state and the one before says so: what it said, `None` at the last step, and
-/// the state then.
-fn run<S: System + ?Sized>(
-    system: &S,
-    count: usize,
-    start: impl Fn(usize) -> Vec<f64> + Sync,
-    steps: usize,
-    dt: f64,
-    watch: &Watch,
-    done: impl Fn(&[f64], &[f64]) -> Option<usize> + Sync,
-) -> Result<Vec<(Option<usize>, Vec<f64>)>> {
-    let flow = (system.kind() == Kind::Flow).then_some(dt);
-    let block = |first: usize| {
-        let mut z = Mat::zeros(system.dimension(), BLOCK.min(count - first));
-        let many = z.ncols();
-        (0..many).for_each(|j| z.col_as_slice_mut(j).copy_from_slice(&start(first + j)));
-        let mut stepper = Stepper::new(many, z, flow);
-        let mut ends: Vec<(Option<usize>, Vec<f64>)> = vec![(None, Vec::new()); many];
-        // Which start each column of the stepper is.
-        let mut columns: Vec<usize> = (0..many).collect();
-        for step in 1..=steps {
-            stepper.step(system);
-            for (j, &column) in columns.iter().enumerate() {
-                let now = stepper.z.col_as_slice(j);
-                if ends[column].0.is_none() {
-                    ends[column] = match done(now, stepper.before(j)) {
-                        Some(label) => (Some(label), now.to_vec()),
-                        None if step == steps => (None, now.to_vec()),
-                        None => continue,
-                    };
-                }
-            }
-            let running: Vec<usize> = (0..columns.len()).filter(|&j| ends[columns[j]].0.is_none()).collect();
-            if running.is_empty() {
-                break;
-            }
-            // Those that are done go on for nothing: they are dropped as soon as they are half.
-            if 2 * running.len() <= columns.len() {
-                stepper.keep(&running);
-                columns = running.into_iter().map(|j| columns[j]).collect();
-            }
-            if watch.stopped() {
-                return None;
-            }
-        }
-        watch.bar.inc(many as u64);
-        Some(ends)
-    };
-    let blocks: Vec<usize> = (0..count).step_by(BLOCK).collect();
-    let ends = blocks.into_par_iter().map(block).collect::<Option<Vec<_>>>();
-    let ended = || Error::Numeric { what: "trajectories".into(), reason: "ended early".into() };
-    Ok(ends.ok_or_else(ended)?.concat())
 }

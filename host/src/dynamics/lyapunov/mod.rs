@@ -4,17 +4,19 @@
 //! |---|---|
 //! | Chaos, a cycle or rest? How fast do trajectories part? | [`spectrum()`] |
 //! | Where in state space does a small push decide the outcome? | [`field()`] on a [`Plane`] |
-//! | Which attractor is reached from where? | [`settled()`] finds them, [`basins()`] maps them |
+//! | Which attractor is reached from where? | [`attractors()`] finds them, [`basins()`] maps them |
 //! | In how many directions does the state move? | [`intrinsic()`] |
 //!
 //! Exponents are in units of 1 / time. The time of a step is the caller's `dt`: the RK4 step of a flow; of a map
 //! any unit, 1 for exponents per step, alpha of a network for exponents per time constant.
 
+mod attractors;
 mod basin;
 mod dimension;
 mod ftle;
 mod large;
 mod plane;
+mod run;
 mod small;
 mod spectrum;
 
@@ -23,7 +25,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use indicatif::ProgressBar;
 
-pub use basin::{Basins, basins, settled, spread, visited};
+pub use attractors::{AttractingSet, Recurrence, attractors};
+pub use basin::{Basins, basins, spread, visited};
 pub use dimension::{Intrinsic, intrinsic};
 pub use ftle::{Field, field};
 pub use plane::Plane;

@@ -6,9 +6,8 @@ use kuva::plot::scatter::MarkerShape;
 use kuva::plot::{LegendPosition, ScatterPlot};
 use kuva::render::plots::Plot;
 
-use crate::dynamics::cycles::{
-    Cycle, Found, Goal, Manifold, Piecewise, Plane, Raster, Reach, basins, manifolds,
-};
+use crate::dynamics::cycles::{Cycle, Found, Manifold, Piecewise, Reach, manifolds};
+use crate::dynamics::lyapunov::{AttractingSet, Basins, Plane, Watch, basins};
 use crate::error::require;
 use crate::report::figures::{COLOURS, Figure, grid, layout, line};
 use crate::{Error, Result};
@@ -21,7 +20,7 @@ const INK: &str = "#1f2328";
 const STABLE: &str = "#0072b2";
 const UNSTABLE: &str = "#d55e00";
 /// Cells of the raster along x and y.
-const CELLS: (usize, usize) = (300, 200);
+const CELLS: [usize; 2] = [300, 200];
 /// Height of the plot, in pixels; a row of the raster is a line a little wider than its share of it.
 const HEIGHT: f64 = 560.0;
 /// Segments of a manifold that are drawn.
@@ -33,8 +32,11 @@ const SADDLES: usize = 4;
 
 /// What is drawn.
 pub struct Portrait {
+    /// Its points are the middles of the cells.
     plane: Plane,
-    raster: Raster,
+    /// The edges of the cells at the ends.
+    ranges: [(f64, f64); 2],
+    basins: Basins,
     manifolds: Vec<Manifold>,
     /// Points of each cycle on the plane.
     cycles: Vec<(Cycle, Vec<(f64, f64)>)>,
@@ -55,7 +57,7 @@ impl Portrait {
         let points: Vec<&Vec<f64>> = found.cycles.iter().flat_map(|cycle| &cycle.orbit).collect();
         let (origin, axes) =
             if n == 2 { (vec![0.0; 2], [vec![1.0, 0.0], vec![0.0, 1.0]]) } else { principal_plane(&points)? };
-        let mut plane = Plane { origin, axes, x: (0.0, 0.0), y: (0.0, 0.0), cells: CELLS };
+        let plane = Plane::new(origin, axes, [(0.0, 1.0); 2], CELLS)?;
         let places: Vec<(f64, f64)> = points.iter().map(|z| place(&plane, z)).collect();
         let range = |values: Vec<f64>| {
             let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), &x| (a.min(x), b.max(x)));
@@ -63,13 +65,20 @@ impl Portrait {
                 (0.35 * (high - low)).max(0.25 * (1.0 + low.abs().max(high.abs())) * 1e-3_f64.max(0.4));
             (low - room, high + room)
         };
-        plane.x = range(places.iter().map(|place| place.0).collect());
-        plane.y = range(places.iter().map(|place| place.1).collect());
+        let ranges = [
+            range(places.iter().map(|place| place.0).collect()),
+            range(places.iter().map(|place| place.1).collect()),
+        ];
+        let half = |k: usize| 0.5 * (ranges[k].1 - ranges[k].0) / CELLS[k] as f64;
+        let middles = [0, 1].map(|k| (ranges[k].0 + half(k), ranges[k].1 - half(k)));
+        let plane = Plane::new(plane.origin, plane.axes, middles, CELLS)?;
         let size = points.iter().flat_map(|z| z.iter()).fold(1.0_f64, |most, z| most.max(z.abs()));
-        let corner = plane.x.0.abs().max(plane.x.1.abs()).max(plane.y.0.abs()).max(plane.y.1.abs());
-        let stable: Vec<Vec<Vec<f64>>> =
-            found.cycles.iter().filter(|cycle| cycle.stable).map(|cycle| cycle.orbit.clone()).collect();
-        let raster = basins(map, &stable, &plane, 1e-6 * size, 1e4 * (size + corner), 3000)?;
+        let corner = ranges.iter().flat_map(|(low, high)| [low.abs(), high.abs()]).fold(0.0, f64::max);
+        let stable = found.cycles.iter().filter(|cycle| cycle.stable);
+        let stable: Vec<AttractingSet> =
+            stable.map(|cycle| AttractingSet::cycle(cycle.orbit.clone(), 1e-6 * size)).collect();
+        let bound = 1e4 * (size + corner);
+        let basins = basins(map, &plane, &stable, 3000, 1.0, bound, &Watch::default())?;
         let reach = Reach { radius: 2.0 * (size + corner), segments: SEGMENTS };
         let saddles = found.cycles.iter().filter(|cycle| cycle.index > 0 && cycle.index < n).take(SADDLES);
         let manifolds = saddles.map(|cycle| manifolds(map, cycle, &reach)).collect::<Result<Vec<_>>>()?;
@@ -85,7 +94,8 @@ impl Portrait {
             cycles: cycles.collect(),
             manifolds: manifolds.into_iter().flatten().collect(),
             plane,
-            raster,
+            ranges,
+            basins,
             axes,
             dimension: n,
         })
@@ -108,7 +118,7 @@ impl Portrait {
         plots.extend(self.lines(true));
         plots.extend(self.lines(false));
         plots.extend(self.points());
-        let (x, y) = (self.plane.x, self.plane.y);
+        let [x, y] = self.ranges;
         let layout = layout(&plots, &self.axes[0], &self.axes[1])
             .with_x_axis_min(x.0)
             .with_x_axis_max(x.1)
@@ -120,18 +130,20 @@ impl Portrait {
 
     /// Runs of cells of one goal, as lines.
     fn basins(&self) -> Vec<Plot> {
-        let Plane { x, y, cells: (columns, rows), .. } = self.plane;
+        let ([x, y], [columns, rows]) = (self.ranges, self.plane.size);
         let at = |column: usize| x.0 + (x.1 - x.0) * column as f64 / columns as f64;
         let mut plots = Vec::new();
-        for (row, goals) in self.raster.goals.chunks_exact(columns).enumerate() {
+        let goals: Vec<(Option<usize>, bool)> =
+            std::iter::zip(self.basins.labels.iter().copied(), self.basins.escaped.iter().copied()).collect();
+        for (row, goals) in goals.chunks_exact(columns).enumerate() {
             let height = y.0 + (y.1 - y.0) * (row as f64 + 0.5) / rows as f64;
             let mut from = 0;
             for run in goals.chunk_by(|a, b| a == b) {
                 let to = from + run.len();
                 let colour = match run[0] {
-                    Goal::Attractor(k) => Some(LIGHTS[k.min(LIGHTS.len() - 1)]),
-                    Goal::Bounded => Some(BOUNDED),
-                    Goal::Away => None,
+                    (Some(k), _) => Some(LIGHTS[k.min(LIGHTS.len() - 1)]),
+                    (None, false) => Some(BOUNDED),
+                    (None, true) => None,
                 };
                 if let Some(colour) = colour {
                     let width = 1.15 * HEIGHT / rows as f64;
@@ -146,7 +158,7 @@ impl Portrait {
     /// Manifolds as lines, segments that meet joined.
     fn lines(&self, stable: bool) -> Vec<Plot> {
         let mut paths: Vec<Vec<(f64, f64)>> = Vec::new();
-        let (x, y) = (self.plane.x, self.plane.y);
+        let [x, y] = self.ranges;
         let seen = |(a, b): ((f64, f64), (f64, f64))| {
             a.0.max(b.0) > x.0 && a.0.min(b.0) < x.1 && a.1.max(b.1) > y.0 && a.1.min(b.1) < y.1
         };
@@ -210,11 +222,7 @@ impl Portrait {
 
 /// Coordinates of a state on the plane.
 fn place(plane: &Plane, z: &[f64]) -> (f64, f64) {
-    let along = |axis: &[f64]| {
-        let from_origin = z.iter().zip(&plane.origin).zip(axis);
-        from_origin.map(|((z, origin), axis)| (z - origin) * axis).sum()
-    };
-    (along(&plane.axes[0]), along(&plane.axes[1]))
+    plane.coordinates(z).into()
 }
 
 /// The part of a line that is within the axes, or about there.

@@ -9,7 +9,7 @@ use kuva::render::annotations::ReferenceLine;
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 
-use crate::dynamics::lyapunov::{Basins, Field, Plane, Spectrum};
+use crate::dynamics::lyapunov::{AttractingSet, Basins, Field, Plane, Spectrum};
 use crate::report::figures::{Figure, GREY, colour, grid, layout, line};
 
 /// Exponents whose convergence is drawn.
@@ -67,7 +67,12 @@ pub fn convergence(found: &Spectrum, unit: &str) -> Figure {
 
 /// The field on its plane with the basin boundary on it, and the basins with the attractors.
 #[must_use]
-pub fn field(plane: &Plane, field: &Field, basins: Option<(&Basins, &[Vec<f64>])>, unit: &str) -> Figure {
+pub fn field(
+    plane: &Plane,
+    field: &Field,
+    basins: Option<(&Basins, &[AttractingSet])>,
+    unit: &str,
+) -> Figure {
     let [columns, _] = plane.size;
     let cells = |value: &dyn Fn(usize) -> f64| -> Vec<Vec<f64>> {
         let rows: Vec<usize> = (0..plane.count()).collect();
@@ -110,7 +115,8 @@ pub fn field(plane: &Plane, field: &Field, basins: Option<(&Basins, &[Vec<f64>])
         let mut right = vec![heat(cells(&label), of_basins(basins, none))];
         let inside =
             |place: &[f64; 2]| (0..2).all(|k| plane.ranges[k].0 <= place[k] && place[k] <= plane.ranges[k].1);
-        let places = attractors.iter().map(|attractor| plane.coordinates(attractor)).filter(inside);
+        let places = attractors.iter().flat_map(|attractor| &attractor.states);
+        let places = places.map(|state| plane.coordinates(state)).filter(inside);
         let marks = ScatterPlot::new().with_data(places.map(|[a, b]| (a, b)).collect::<Vec<_>>());
         right.push(Plot::Scatter(marks.with_color("#000000").with_size(4.0)));
         let mut frame = framed(&right, "basins");

@@ -11,6 +11,7 @@ use std::path::Path;
 
 use super::figures::write as draw;
 use crate::Result;
+use crate::dynamics::lyapunov::AttractingSet;
 use crate::network::Network;
 use crate::reproduce::marraffa2025::Findings;
 use crate::simulate::activate;
@@ -36,11 +37,11 @@ pub fn write(folder: &Path, network: &Network, found: &Findings) -> Result<()> {
     }
     let ridges = &found.ridges;
     let stable = found.contexts.iter().find(|context| context.name == "colour");
-    let stable: Vec<Vec<f64>> = stable
+    let stable: Vec<AttractingSet> = stable
         .iter()
         .flat_map(|context| &context.points.points)
         .filter(|point| point.stable)
-        .map(|point| point.state.clone())
+        .map(|point| AttractingSet::point(point.state.clone(), 1e-2))
         .collect();
     let field =
         lyapunov::field(&ridges.plane, &ridges.field, Some((&ridges.basins, &stable)), "time constant");
