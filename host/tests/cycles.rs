@@ -9,9 +9,8 @@ use std::time::Instant;
 use dynamics::{network, numbers, path};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
-use tinyfold::dynamics::cycles::{
-    Degenerate, Method, Options, Piecewise, Plane, Reach, Region, basins, find, manifolds,
-};
+use tinyfold::dynamics::cycles::{Degenerate, Method, Options, Piecewise, Reach, Region, find, manifolds};
+use tinyfold::dynamics::lyapunov::{Plane, Watch, basins};
 use tinyfold::dynamics::{Kind, Rnn, System};
 use tinyfold::format::arrays::ArrayFile;
 use tinyfold::network::{Activation, Form};
@@ -192,16 +191,15 @@ fn manifolds_of_lozi_saddles() {
     // The stable manifold of the left saddle is the border of what stays.
     let left = found.cycles.iter().find(|cycle| cycle.orbit[0][0] < 0.0 && cycle.period == 1).unwrap();
     let border = &manifolds(&map, left, &reach).unwrap()[1];
-    let cells = (200, 200);
     let axes = [vec![1.0, 0.0], vec![0.0, 1.0]];
-    let plane = Plane { origin: vec![0.0; 2], axes, x: (-2.0, 2.0), y: (-2.0, 2.0), cells };
-    let raster = basins(&map, &[], &plane, 1e-6, 1e6, 400).unwrap();
-    let goal = |x: usize, y: usize| raster.goals[y * 200 + x];
+    let plane = Plane::new(vec![0.0; 2], axes, [(-1.99, 1.99); 2], [200; 2]).unwrap();
+    let raster = basins(&map, &plane, &[], 400, 1.0, 1e6, &Watch::default()).unwrap();
+    let leaves = |x: usize, y: usize| raster.escaped[y * 200 + x];
     let mut changes = 0;
     for y in 0..200 {
         for x in 1..200 {
-            if goal(x, y) != goal(x - 1, y) {
-                let (a, b) = (plane.state(x - 1, y), plane.state(x, y));
+            if leaves(x, y) != leaves(x - 1, y) {
+                let (a, b) = (plane.point(y * 200 + x - 1), plane.point(y * 200 + x));
                 let z = [f64::midpoint(a[0], b[0]), a[1]];
                 let off = border
                     .segments

@@ -3,14 +3,13 @@
 mod dynamics;
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use faer::{Mat, MatMut};
 use proptest::prelude::*;
 use serde_json::Value;
 use tinyfold::dynamics::lyapunov::{
-    Bundle, Plane, Settings, Spectrum, Watch, basins, field, intrinsic, kaplan_yorke, settled, spectrum,
-    spread, visited,
+    AttractingSet, Plane, Recurrence, Settings, Spectrum, Watch, attractors, basins, field, intrinsic,
+    kaplan_yorke, spectrum, spread, visited,
 };
 use tinyfold::dynamics::{Kind, Rnn, System};
 use tinyfold::format::arrays::ArrayFile;
@@ -44,8 +43,6 @@ impl<const N: usize> System for Small<N> {
         }
     }
 }
-
-impl<const N: usize> Bundle for Small<N> {}
 
 /// dx/dt = 10 (y - x), dy/dt = x (28 - z) - y, dz/dt = x y - 8/3 z: a struct of its own, as users write it.
 struct Lorenz;
@@ -346,9 +343,10 @@ fn the_flip_flop_field_and_basins_are_those_of_the_reference() {
     let expected = file.matrix("ftle", 50, 50).unwrap();
     let labels = file.matrix("basin", 50, 50).unwrap();
     let stable = file.matrix("stable", 8, 64).unwrap();
-    let attractors: Vec<Vec<f64>> = (0..8).map(|k| stable.row(k).iter().copied().collect()).collect();
+    let point = |k: usize| AttractingSet::point(stable.row(k).iter().copied().collect(), 1e-2);
+    let known: Vec<AttractingSet> = (0..8).map(point).collect();
     let found = field(&rnn, &plane, 20, 1.0, &Watch::default()).unwrap();
-    let reached = basins(&rnn, &plane, &attractors, 2000, 1.0, 1e-2, &Watch::default()).unwrap();
+    let reached = basins(&rnn, &plane, &known, 2000, 1.0, f64::INFINITY, &Watch::default()).unwrap();
     let (mut worst, mut other) = (0.0_f64, 0);
     for k in 0..2500 {
         let (i, j) = (k % 50, k / 50);
@@ -364,17 +362,21 @@ fn the_flip_flop_field_and_basins_are_those_of_the_reference() {
     // On a finer grid, as in the notes.
     let fine = Plane { size: [200, 200], ..plane };
     let found = field(&rnn, &fine, 20, 1.0, &Watch::default()).unwrap();
-    let reached = basins(&rnn, &fine, &attractors, 2000, 1.0, 1e-2, &Watch::default()).unwrap();
+    let reached = basins(&rnn, &fine, &known, 2000, 1.0, f64::INFINITY, &Watch::default()).unwrap();
     let share = reached.boundary_in_top(&found, 0.05).unwrap();
     println!("flip-flop: {:.1} % of boundary points in the top 5 % of the field", 100.0 * share);
     assert_eq!(share, 1.0);
     // The stable points are found from random states, too.
     let starts = spread(&[0.0; 64], 1.0, 200, 0);
-    let rest = settled(&rnn, &starts, 20_000, 1.0, 1e-10, &Watch::default()).unwrap();
-    assert_eq!(rest.len(), 8);
-    for point in &rest {
-        let distance = |a: &Vec<f64>| a.iter().zip(point).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        assert!(attractors.iter().any(|attractor| distance(attractor) < 1e-6));
+    let found = attractors(&rnn, &starts, 20_000, 1.0, 1e-10, &Watch::default()).unwrap();
+    assert_eq!(found.len(), 8);
+    for set in &found {
+        assert!(set.recurrence == Recurrence::Point && set.states.len() == 1);
+        assert!(
+            known
+                .iter()
+                .any(|known| { AttractingSet { reach: 1e-6, ..known.clone() }.holds(&set.states[0]) })
+        );
     }
 }
 
@@ -388,8 +390,8 @@ fn the_field_of_a_saddle_is_highest_on_the_border_between_two_wells() {
     let plane =
         Plane::new(vec![0.0; 2], [vec![1.0, 0.0], vec![0.0, 1.0]], [(-2.0, 2.0); 2], [40, 30]).unwrap();
     let found = field(&wells, &plane, 100, 0.05, &Watch::default()).unwrap();
-    let attractors = [vec![-1.0, 0.0], vec![1.0, 0.0]];
-    let reached = basins(&wells, &plane, &attractors, 1000, 0.05, 1e-3, &Watch::default()).unwrap();
+    let known = [-1.0, 1.0].map(|x| AttractingSet::point(vec![x, 0.0], 1e-3));
+    let reached = basins(&wells, &plane, &known, 1000, 0.05, f64::INFINITY, &Watch::default()).unwrap();
     for k in 0..plane.count() {
         let x = plane.point(k)[0];
         assert_eq!(reached.labels[k], Some(usize::from(x > 0.0)));
@@ -402,6 +404,87 @@ fn the_field_of_a_saddle_is_highest_on_the_border_between_two_wells() {
     // Long times neither overflow nor underflow.
     let long = field(&wells, &plane, 40_000, 0.05, &Watch::default()).unwrap();
     assert!(long.values.iter().all(|value| (value + 1.0).abs() < 0.02), "{:?}", &long.values[..5]);
+}
+
+/// dx/dt = (1 - r) (r - 1/2) x - y and so on: the circle r = 1 attracts, and the origin from within r = 1/2.
+const RIM: Small<2> = Small {
+    kind: Kind::Flow,
+    value: |[x, y]| {
+        let r = x.hypot(y);
+        let k = (1.0 - r) * (r - 0.5);
+        [k * x - y, k * y + x]
+    },
+    jacobian: |[x, y]| {
+        let r = x.hypot(y).max(1e-300);
+        let (k, slope) = ((1.0 - r) * (r - 0.5), 1.5 - 2.0 * r);
+        [[k + slope * x * x / r, slope * x * y / r - 1.0], [slope * x * y / r + 1.0, k + slope * y * y / r]]
+    },
+};
+
+/// z -> (1.5 - |z|²) e^i z: an invariant circle of radius sqrt(1/2), turned by one radian a step.
+const TURN: Small<2> = Small {
+    kind: Kind::Map,
+    value: |[x, y]| {
+        let (s, c) = 1.0_f64.sin_cos();
+        let k = 1.5 - x * x - y * y;
+        [k * (c * x - s * y), k * (s * x + c * y)]
+    },
+    jacobian: |_| [[0.0; 2]; 2],
+};
+
+#[test]
+fn cycles_and_circles_have_basins() {
+    let plane = |half: f64| {
+        let axes = [vec![1.0, 0.0], vec![0.0, 1.0]];
+        Plane::new(vec![0.0; 2], axes, [(-half, half); 2], [25; 2]).unwrap()
+    };
+    let search = |system: &Small<2>, dt: f64| {
+        let starts = spread(&[0.0; 2], 0.5, 40, 3);
+        attractors(system, &starts, 4000, dt, 1e-8, &Watch::default()).unwrap()
+    };
+    // A flow: the point within r = 1/2, the closed orbit of period 2 pi outside.
+    let found = search(&RIM, 0.05);
+    assert_eq!((found.len(), found[0].recurrence), (2, Recurrence::Point));
+    let Recurrence::Cycle { period } = found[1].recurrence else { panic!("{:?}", found[1].recurrence) };
+    assert!((period - std::f64::consts::TAU).abs() < 1e-4, "{period}");
+    assert!(found[1].states.iter().all(|x| (x[0].hypot(x[1]) - 1.0).abs() < 1e-6));
+    let rim = plane(1.5);
+    let reached = basins(&RIM, &rim, &found, 4000, 0.05, 1e6, &Watch::default()).unwrap();
+    for k in 0..rim.count() {
+        let [x, y] = [0, 1].map(|i| rim.point(k)[i]);
+        assert_eq!(reached.labels[k], Some(usize::from(x.hypot(y) > 0.5)), "{x} {y}");
+    }
+    // A map: a set that the orbit fills; from far away states leave.
+    let found = search(&TURN, 1.0);
+    assert_eq!((found.len(), found[0].recurrence), (1, Recurrence::Set));
+    assert!(found[0].states.iter().all(|x| (x[0].hypot(x[1]) - 0.5_f64.sqrt()).abs() < 1e-9));
+    let far = plane(2.2);
+    let reached = basins(&TURN, &far, &found, 4000, 1.0, 1e6, &Watch::default()).unwrap();
+    for k in 0..far.count() {
+        let r = far.point(k)[0].hypot(far.point(k)[1]);
+        // r (1.5 - r²) = -r at sqrt(5/2); the origin is a fixed point.
+        let stays = r < 2.5_f64.sqrt();
+        assert_eq!(
+            (reached.labels[k], reached.escaped[k]),
+            ((stays && r > 1e-9).then_some(0), !stays),
+            "{r}"
+        );
+    }
+    // The logistic map: its cycle of period 4, and its chaos.
+    for (r, expected) in [(3.5, Recurrence::Cycle { period: 4.0 }), (3.9, Recurrence::Set)] {
+        let logistic: Small<1> = Small {
+            kind: Kind::Map,
+            value: if r < 3.6 { |[x]| [3.5 * x * (1.0 - x)] } else { |[x]| [3.9 * x * (1.0 - x)] },
+            jacobian: |_| [[0.0]],
+        };
+        let starts = Mat::from_fn(1, 20, |_, k| (k as f64 + 0.5) / 20.0);
+        let found = attractors(&logistic, &starts, 4000, 1.0, 1e-8, &Watch::default()).unwrap();
+        assert_eq!(found.iter().map(|set| set.recurrence).collect::<Vec<_>>(), [expected]);
+    }
+    // What only approaches a point slowly is no set: x' = x - x³ comes near 0 as 1 / sqrt(2 t).
+    let slow = Small { kind: Kind::Map, value: |[x]: [f64; 1]| [x - x * x * x], jacobian: |_| [[0.0]] };
+    let starts = Mat::from_fn(1, 3, |_, k| 0.3 + 0.1 * k as f64);
+    assert!(attractors(&slow, &starts, 2000, 1.0, 1e-12, &Watch::default()).unwrap().is_empty());
 }
 
 #[test]
@@ -445,62 +528,21 @@ fn bad_input_is_named() {
     assert!(field(&HENON, &plane, 0, 1.0, &Watch::default()).is_err());
     assert!(field(&LOGISTIC, &plane, 5, 1.0, &Watch::default()).is_err());
     assert!(field(&HENON, &plane, 5, 1.0, &watch).unwrap_err().to_string().contains("ended"));
-    assert!(basins(&HENON, &plane, &[], 5, 1.0, 0.1, &Watch::default()).is_err());
+    let basins_of =
+        |known: &[AttractingSet], dt: f64| basins(&HENON, &plane, known, 5, dt, 1e6, &Watch::default());
+    assert!(basins_of(&[AttractingSet::point(vec![0.0], 0.1)], 1.0).is_err());
+    assert!(basins_of(&[AttractingSet::point(vec![0.0; 2], 0.0)], 1.0).is_err());
+    assert!(basins_of(&[], 0.0).is_err());
+    let search =
+        |starts: &Mat<f64>, steps: usize| attractors(&HENON, starts, steps, 1.0, 1e-8, &Watch::default());
+    assert!(search(&Mat::zeros(3, 2), 5).is_err() && search(&Mat::zeros(2, 2), 0).is_err());
+    assert!(search(&Mat::zeros(2, 0), 5).unwrap().is_empty());
     // A trajectory that leaves to infinity has no exponent.
     let far = Plane { ranges: [(50.0, 60.0); 2], ..plane };
     assert!(
         field(&HENON, &far, 30, 1.0, &Watch::default()).unwrap().values.iter().all(|value| value.is_nan())
     );
     assert_eq!(kaplan_yorke(&[], 0), Some(0.0));
-}
-
-/// Seconds of all threads of this process.
-fn cpu() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let ticks = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
-    ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
-}
-
-/// The least processor time of several repeats.
-fn least(repeats: usize, mut work: impl FnMut()) -> f64 {
-    let once = || {
-        let start = cpu();
-        work();
-        cpu() - start
-    };
-    std::iter::repeat_with(once).take(repeats).fold(f64::MAX, f64::min)
-}
-
-/// Prints, and asserts nothing: cargo test --release --test lyapunov speed -- --ignored --nocapture.
-#[test]
-#[ignore = "prints times only"]
-fn speed() {
-    let lorenz = least(5, || {
-        run(&Lorenz, &[1.0, 1.0, 20.0], 1000, 2_000_000, 0.01);
-    });
-    println!("Lorenz, 2e5 RK4 steps with tangents: {:.4} s", lorenz / 10.0);
-    let rnn = chaotic(Form::Current);
-    let start = spread(&[0.0; 100], 1.0, 1, 1).col_as_slice(0).to_vec();
-    for every in [1, 2, 4, 8, 64] {
-        let settings = Settings { transient: 0, steps: 2000, every: Some(every), ..Settings::default() };
-        let time = least(4, || {
-            spectrum(&rnn, &start, &settings, &Watch::default()).unwrap();
-        });
-        println!("n = 100, all exponents, QR every {every}: {:.1} us per step", time * 1e6 / 2000.0);
-    }
-    for form in [Form::Current, Form::Rate] {
-        let rnn = chaotic(form);
-        let axes = [vec![1.0; 100], (0..100).map(|i| f64::from(i) - 50.0).collect()];
-        let plane = Plane::new(vec![0.0; 100], axes, [(-5.0, 5.0); 2], [200, 200]).unwrap();
-        let clock = Instant::now();
-        let time = least(2, || {
-            field(&rnn, &plane, 100, 0.1, &Watch::default()).unwrap();
-        });
-        let wall = clock.elapsed().as_secs_f64() / 2.0;
-        println!(
-            "FTLE 200 × 200 × 100 steps, n = 100, {form:?}: {time:.2} s of all cores, {wall:.2} s on the clock"
-        );
-    }
 }
 
 #[derive(clap::Parser)]
@@ -534,29 +576,13 @@ fn commands_print_tables_and_draw_figures() {
     for name in ["lyapunov.png", "lyapunov.svg", "ftle.png", "ftle.svg"] {
         assert!(std::fs::metadata(folder.join(name)).unwrap().len() > 10_000, "{name}");
     }
+    // The reference's network for decisions, held where colour counts: the field is high where the choice is decided.
+    let decision = saved("mante_tanh_n100_graded");
+    let short =
+        ["--as", "map", "--input", "0,0,0,1", "--size", "10", "--steps", "20", "--basin-steps", "500"];
+    command(&[&["ftle", &decision], &short[..]].concat()).unwrap();
     let wrong = command(&["lyapunov", &flipflop, "--input", "1,2"]).unwrap_err().to_string();
     assert!(wrong.contains("input") && wrong.contains('3'), "{wrong}");
     let wrong = command(&["ftle", &flipflop, "--range", "1,2,3"]).unwrap_err().to_string();
     assert!(wrong.contains("--range"), "{wrong}");
-}
-
-/// Prints, and asserts nothing: the field and basins of the network for context-dependent decisions.
-#[test]
-#[ignore = "takes minutes"]
-fn a_decision_network_has_ridges_on_its_basin_boundary() {
-    let folder = std::env::var("KEEP").map_or(std::env::temp_dir(), Into::into);
-    let path = folder.join("mante.safetensors");
-    tinyfold::format::network::save(&path, &dynamics::network("mante_tanh_n100_graded")).unwrap();
-    let (path, to) = (path.display().to_string(), folder.display().to_string());
-    for input in ["0,0,1,0", "0,0,0,1"] {
-        let start = cpu();
-        let to = format!("{to}/mante-{}", &input[4..5]);
-        for steps in ["100", "1000"] {
-            let plane =
-                ["--as", "map", "--input", input, "--size", "100", "--steps", steps, "--figures", &to];
-            command(&[&["ftle", &path], &plane[..]].concat()).unwrap();
-        }
-        println!("{input}: {:.1} s of all cores", cpu() - start);
-        command(&["lyapunov", &path, "--input", input, "--figures", &to]).unwrap();
-    }
 }

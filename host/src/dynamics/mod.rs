@@ -22,4 +22,5 @@ pub mod wide;
 
 pub use path::Path;
 pub use rnn::Rnn;
+pub use stepper::advance;
 pub use system::{At, Family, Kind, System};

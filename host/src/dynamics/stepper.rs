@@ -67,7 +67,7 @@ impl Stepper {
 /// Moves every column: a flow by `time` in RK4 steps no longer than `step`, a map by `time` iterates (rounded, at least 1).
 ///
 /// time and step: above 0 and finite.
-pub(super) fn advance<S: System + ?Sized>(system: &S, x: &mut Mat<f64>, time: f64, step: f64) {
+pub fn advance<S: System + ?Sized>(system: &S, x: &mut Mat<f64>, time: f64, step: f64) {
     let (steps, flow) = match system.kind() {
         Kind::Map => (time.round().max(1.0), None),
         Kind::Flow => {

@@ -1,0 +1,71 @@
+//! The commands.
+
+use tinyfold::command::dynamics::{attractor, slow_manifold};
+use tinyfold::format::arrays::ArrayFile;
+use tinyfold::network::{Network, Recurrence};
+
+use crate::{dynamics, json, perturbed};
+
+#[derive(clap::Parser)]
+enum Command {
+    SlowManifold(slow_manifold::Args),
+    Attractor(attractor::Args),
+}
+
+fn run(arguments: &[&str]) -> tinyfold::Result<()> {
+    match <Command as clap::Parser>::parse_from([&["test"], arguments].concat()) {
+        Command::SlowManifold(args) => slow_manifold::run(&args),
+        Command::Attractor(args) => attractor::run(&args),
+    }
+}
+
+#[test]
+fn the_commands_draw_and_refuse() {
+    let folder = tempfile::tempdir().unwrap();
+    let figures = std::env::var("FIGURES").unwrap_or(folder.path().display().to_string());
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let save = |name: &str, network: &Network| {
+        let path = at(&format!("{name}.safetensors"));
+        tinyfold::format::network::save(std::path::Path::new(&path), network).unwrap();
+        path
+    };
+    let file = ArrayFile::open(&dynamics::path("mante_tanh_n100_graded.safetensors")).unwrap();
+    let mut network = dynamics::network("mante_tanh_n100_graded");
+    network.initial = file.vector("x0", 100).unwrap();
+    let net = save("mante", &network);
+    let points = json("mante_line_points.json")["conditions"]["ctx_colour"]["fixed_points"].clone();
+    let points_file = at("points.json");
+    std::fs::write(&points_file, serde_json::json!({ "points": points }).to_string()).unwrap();
+    let folder_of = |name: &str| format!("{figures}/{name}");
+    let line = ["slow-manifold", &net, "--points", &points_file, "--input", "0,0,0,1"];
+    let drawn = folder_of("line");
+    run(&[&line[..], &["--evidence", "1", "--distractor", "0", "--figures", &drawn]].concat()).unwrap();
+    assert!(std::path::Path::new(&format!("{drawn}/slow-manifold.png")).exists());
+    assert!(std::path::Path::new(&format!("{drawn}/slow-manifold-inputs.png")).exists());
+    run(&["attractor", &net, "--points", &points_file, "--input", "0,0,0,1"]).unwrap();
+    for (name, size) in [("ring", 0.0), ("perturbed", 0.05)] {
+        let mut network = dynamics::network("ring_tanh_n64");
+        network.recurrence = Recurrence::Dense((*perturbed(size, 1).w).clone());
+        // A file must have an output.
+        network.readout = faer::Mat::from_fn(1, 64, |_, i| (i as f64).cos() / 64.0);
+        network.output_bias = vec![0.0];
+        network.outputs = dynamics::network("mante_tanh_n100_graded").outputs;
+        let net = save(name, &network);
+        let drawn = folder_of(name);
+        run(&["attractor", &net, "--shape", "ring", "--figures", &drawn]).unwrap();
+        assert!(std::path::Path::new(&format!("{drawn}/ring.png")).exists());
+    }
+    let refused = |arguments: &[&str], words: &str| {
+        let text = run(arguments).unwrap_err().to_string();
+        assert!(text.contains(words), "{text}");
+    };
+    // Without a file of points they are searched.
+    run(&["attractor", &net, "--input", "0,0,0,1"]).unwrap();
+    refused(&["slow-manifold", &net, "--points", &points_file, "--input", "0,0,1,0"], "under this input");
+    refused(&["slow-manifold", &net, "--points", &net], "mante.safetensors");
+    refused(&[&line[..], &["--degree", "4"]].concat(), "degree");
+    refused(&[&line[..], &["--anchor", "9"]].concat(), "--anchor");
+    refused(&[&line[..], &["--evidence", "7"]].concat(), "evidence");
+    refused(&["attractor", &net, "--shape", "ring", "--input", "0,0,0,1"], "no fixed point near");
+    refused(&["attractor", &net, "--points", &points_file, "--slow", "2"], "--slow");
+}

@@ -1,0 +1,68 @@
+//! Decision networks in one dimension.
+
+use std::iter::zip;
+
+use tinyfold::dynamics::slow_manifold::{Driven, Frame, Options, SlowManifold, Trials, psychometric};
+use tinyfold::format::arrays::ArrayFile;
+
+use crate::{best_of, dynamics, mante};
+
+#[test]
+fn the_reduced_model_chooses_as_the_network() {
+    let network = dynamics::network("mante_tanh_n100_graded");
+    let file = ArrayFile::open(&dynamics::path("mante_tanh_n100_graded.safetensors")).unwrap();
+    let x0 = file.vector("x0", 100).unwrap();
+    for (context, channel) in [("ctx_motion", 0), ("ctx_colour", 1)] {
+        let (rnn, points) = mante(context);
+        let frame = Frame::choose(&rnn, &points).unwrap();
+        let line = SlowManifold::find(&rnn, &points, frame, &Options::default(), &false.into()).unwrap();
+        let mut held = vec![0.0; 4];
+        held[2 + channel] = 1.0;
+        let (time, driven) = best_of(3, || Driven::new(&network, &line, &held).unwrap());
+        println!("{context}: {time:.1} ms; p, r, s(p), y");
+        for p in line.range.even(9) {
+            println!("  {p:.3} {:.5} {:.3?} {:.3?}", line.speed(p), driven.input(p), driven.output(p));
+        }
+        // At a fixed point the selection vector is the left eigenvector.
+        for x in &points {
+            let at = Frame::at(&rnn, x).unwrap();
+            let p = line.frame.coordinate(x);
+            let scale: f64 = zip(&at.left, line.tangent(p)).map(|(l, t)| l * t).sum();
+            let found = driven.input(p);
+            for (k, found) in found.into_iter().enumerate() {
+                let exact =
+                    zip(&at.left, network.input.col_as_slice(k)).map(|(l, b)| l * b).sum::<f64>() / scale;
+                assert!((found - exact).abs() < 2e-3, "{found} {exact}");
+            }
+            let rates = rnn.rates(x);
+            let output: f64 = rates.iter().enumerate().map(|(i, rate)| network.readout[(0, i)] * rate).sum();
+            assert!((driven.output(p)[0] - output - network.output_bias[0]).abs() < 1e-6);
+        }
+        // The attended input moves the state, the other does not.
+        for p in line.range.even(9) {
+            let s = driven.input(p);
+            assert!(s[channel].abs() > 0.5 && s[1 - channel].abs() < 0.06);
+        }
+        let quiet = Trials {
+            channel,
+            distractor: Some(1 - channel),
+            strengths: vec![-0.2, -0.06, -0.02, 0.02, 0.06, 0.2],
+            noise: 0.0,
+            each: 6,
+            steps: 250,
+            seed: 5,
+        };
+        let noisy = Trials { noise: 0.5, each: 100, ..quiet.clone() };
+        for (name, trials) in [("noise-free", quiet), ("noisy", noisy)] {
+            let found = psychometric(&network, &driven, &trials, &x0).unwrap();
+            println!("  {name}: agreement {:.3}, output error {:.3}", found.agreement, found.output_error);
+            assert!(found.agreement >= if trials.noise == 0.0 { 1.0 } else { 0.95 });
+            for row in &found.rows {
+                println!(
+                    "    {:>6} network {:.2} reduced {:.2} same {:.2}",
+                    row.strength, row.network, row.reduced, row.agreement
+                );
+            }
+        }
+    }
+}
