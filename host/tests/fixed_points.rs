@@ -227,7 +227,8 @@ fn beside_a_fold_are_two_points_or_a_slow_one() {
     assert!(fold.continuum.is_none());
 }
 
-/// Beside the last fold of the context network's branch, mu = 0.01660487, the readout is slow where the points met.
+/// Beside the last fold of the context network's branch, mu = 0.01660487, the readout is slow where the
+/// points met.
 #[test]
 fn the_ghost_of_a_fold_of_the_context_network_is_a_slow_point() {
     let network = dynamics::network("mante_tanh_n100_graded");
@@ -318,7 +319,8 @@ fn bad_starts_are_refused() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, rng_seed: RngSeed::Fixed(6), failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Uncoupled neurons h' = tanh(w h): 3^k points, C(k, i) 2^(k - i) of them with index i, in both forms, as map and flow.
+    /// Uncoupled neurons h' = tanh(w h): 3^k points, C(k, i) 2^(k - i) of them with index i, in both forms,
+    /// as map and flow.
     #[test]
     fn uncoupled_neurons_have_all_products(
         gains in prop::collection::vec(1.3..3.0_f64, 1..4),

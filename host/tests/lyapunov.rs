@@ -184,8 +184,8 @@ fn chaotic(form: Form) -> Rnn {
     Rnn { kind: Kind::Map, form, alpha: 0.1, activation: Activation::Tanh, w, drive: vec![0.0; 100] }
 }
 
-/// Errors of different exponents go together, slowly: hence the sum of squares beside the single ones. Longer runs
-/// may not be compared: chaos is a transient here, one of six starts falls on a cycle after 1.2e5 steps.
+/// Errors of different exponents go together, slowly: hence the sum of squares beside the single ones. Longer
+/// runs may not be compared: chaos is a transient here, one of six starts falls on a cycle after 1.2e5 steps.
 #[test]
 fn a_chaotic_network_has_the_spectrum_of_the_reference() {
     let rnn = chaotic(Form::Current);
@@ -281,7 +281,8 @@ fn singular_maps_have_exponents_of_minus_infinity() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, rng_seed: proptest::test_runner::RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
-    /// At a fixed point the exponents are the real parts of the eigenvalues (logarithms of the moduli of a map).
+    /// At a fixed point the exponents are the real parts of the eigenvalues (logarithms of the moduli of a
+    /// map).
     #[test]
     fn linear_systems_have_the_exponents_of_their_eigenvalues(
         n in 2_usize..9, seed in 0_u64..1000, flow in any::<bool>(), current in any::<bool>(),
@@ -395,7 +396,8 @@ fn the_field_of_a_saddle_is_highest_on_the_border_between_two_wells() {
     for k in 0..plane.count() {
         let x = plane.point(k)[0];
         assert_eq!(reached.labels[k], Some(usize::from(x > 0.0)));
-        // x(t) = x e^t / sqrt(1 + x² (e^2t - 1)), so dx(t)/dx = e^t / (1 + x² (e^2t - 1))^(3/2); dy(t)/dy = e^-t.
+        // x(t) = x e^t / sqrt(1 + x² (e^2t - 1)), so dx(t)/dx = e^t / (1 + x² (e^2t - 1))^(3/2); dy(t)/dy =
+        // e^-t.
         let growth = 5.0 - 1.5 * (x * x * 10.0_f64.exp_m1()).ln_1p();
         assert!((found.values[k] - growth.max(-5.0) / 5.0).abs() < 1e-6);
     }
@@ -576,7 +578,8 @@ fn commands_print_tables_and_draw_figures() {
     for name in ["lyapunov.png", "lyapunov.svg", "ftle.png", "ftle.svg"] {
         assert!(std::fs::metadata(folder.join(name)).unwrap().len() > 10_000, "{name}");
     }
-    // The reference's network for decisions, held where colour counts: the field is high where the choice is decided.
+    // The reference's network for decisions, held where colour counts: the field is high where the choice is
+    // decided.
     let decision = saved("mante_tanh_n100_graded");
     let short =
         ["--as", "map", "--input", "0,0,0,1", "--size", "10", "--steps", "20", "--basin-steps", "500"];

@@ -125,8 +125,8 @@ impl Lu {
         })
     }
 
-    /// About the right singular vector of the least singular value, and that value, by inverse iteration; `None` if a
-    /// pivot is 0.
+    /// About the right singular vector of the least singular value, and that value, by inverse iteration;
+    /// `None` if a pivot is 0.
     pub(super) fn least_singular(&self) -> Option<(Vec<f64>, f64)> {
         // Any vector that is not orthogonal to the one sought.
         let mut right: Vec<f64> =

@@ -1,8 +1,9 @@
 //! Dynamics of networks as maps and as flows: fixed points, piecewise-linear cycles, spectral submanifolds,
 //! continuation, Lyapunov exponents.
 //!
-//! Everything works on a [`System`]: a network under a held input ([`Rnn`]), or any other map or flow. What depends on a
-//! parameter works on a [`Family`], of which [`Path`] is a network with an input, its bias or its weights moved.
+//! Everything works on a [`System`]: a network under a held input ([`Rnn`]), or any other map or flow. What
+//! depends on a parameter works on a [`Family`], of which [`Path`] is a network with an input, its bias or
+//! its weights moved.
 
 pub mod continuation;
 pub mod cycles;
@@ -16,11 +17,11 @@ pub mod slow_manifold;
 pub mod spectrum;
 pub mod ssm;
 mod stepper;
-pub mod system;
+mod system;
 mod vector;
-pub mod wide;
+mod wide;
 
 pub use path::Path;
-pub use rnn::Rnn;
+pub use rnn::{Rnn, slope};
 pub use stepper::advance;
 pub use system::{At, Family, Kind, System};

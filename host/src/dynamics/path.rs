@@ -16,7 +16,8 @@ use crate::network::Network;
 pub struct Path {
     /// The network at mu = 0.
     pub rnn: Rnn,
-    /// d, n: a column of B for an input, a difference of inputs B (u_1 - u_0) for a context, a vector for a bias.
+    /// d, n: a column of B for an input, a difference of inputs B (u_1 - u_0) for a context, a vector for a
+    /// bias.
     pub direction: Vec<f64>,
     /// s; 0 leaves the weights.
     pub weight_scale: f64,

@@ -80,7 +80,8 @@ impl Rnn {
         })
     }
 
-    /// Keep and gain of x in value = keep · x + gain · (...): of a map 1 - alpha and alpha, of a flow -1 and 1.
+    /// Keep and gain of x in value = keep · x + gain · (...): of a map 1 - alpha and alpha, of a flow -1 and
+    /// 1.
     #[must_use]
     pub fn factors(&self) -> (f64, f64) {
         match self.kind {

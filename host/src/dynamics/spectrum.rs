@@ -53,8 +53,8 @@ pub fn eigenvalues<S: System + ?Sized>(system: &S, x: &[f64]) -> Result<Vec<c64>
     of_matrix(system.kind(), jacobian(system, x).as_ref())
 }
 
-/// Eigenvalues of a square matrix, the slowest or fastest growing first: by falling |lambda| of a map, by falling real
-/// part of a flow. Conjugates follow each other, the one with positive imaginary part first.
+/// Eigenvalues of a square matrix, the slowest or fastest growing first: by falling |lambda| of a map, by
+/// falling real part of a flow. Conjugates follow each other, the one with positive imaginary part first.
 ///
 /// # Errors
 /// A matrix that is not finite; no convergence.
@@ -181,8 +181,8 @@ fn scale(l: &mut [c64], r: &mut [c64]) {
     }
 }
 
-/// The eigenvectors of a real matrix whose eigenvalue is nearest `value`, left (of the transpose) or right, by inverse
-/// iteration from `start`; of length 1.
+/// The eigenvectors of a real matrix whose eigenvalue is nearest `value`, left (of the transpose) or right,
+/// by inverse iteration from `start`; of length 1.
 ///
 /// # Errors
 /// The iteration meets a number that is not finite.
@@ -214,8 +214,8 @@ pub(super) fn eigenvector(matrix: &Mat<f64>, value: f64, start: &[f64], left: bo
 
 /// The growth rate of the fastest direction across a curve through x: negative if the curve attracts.
 ///
-/// The largest growth of P J P, P = 1 - t gᵀ, on the complement of the tangent.
-/// tangent: t, n; covector: g, n, with g · t = 1; for a curve that a coordinate c(x) tells places on, g = grad c.
+/// The largest growth of P J P, P = 1 - t gᵀ, on the complement of the tangent. tangent: t, n; covector: g,
+/// n, with g · t = 1; for a curve that a coordinate c(x) tells places on, g = grad c.
 ///
 /// # Errors
 /// As [`of_matrix`].

@@ -7,7 +7,8 @@ use faer::Mat;
 use super::vector::moved;
 use super::{Kind, System};
 
-/// Steps of many states with their tangent vectors: of a map, or RK4 of a flow, whose tangent vectors obey dt/dt = J t.
+/// Steps of many states with their tangent vectors: of a map, or RK4 of a flow, whose tangent vectors obey
+/// dt/dt = J t.
 pub(super) struct Stepper {
     pub(super) states: usize,
     pub(super) z: Mat<f64>,
@@ -64,7 +65,8 @@ impl Stepper {
     }
 }
 
-/// Moves every column: a flow by `time` in RK4 steps no longer than `step`, a map by `time` iterates (rounded, at least 1).
+/// Moves every column: a flow by `time` in RK4 steps no longer than `step`, a map by `time` iterates
+/// (rounded, at least 1).
 ///
 /// time and step: above 0 and finite.
 pub fn advance<S: System + ?Sized>(system: &S, x: &mut Mat<f64>, time: f64, step: f64) {

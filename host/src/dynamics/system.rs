@@ -39,8 +39,8 @@ pub trait System: Sync {
 
     /// out = the values f(x_j) or F(x_j) of many states, and J(x_j) t for the tangent vectors t of each.
     ///
-    /// m states with p tangent vectors each are the columns of an n × (m + m p) matrix: x_1 .. x_m, then p of x_1, p of
-    /// x_2, ... z, out, scratch: of the same shape; scratch is overwritten.
+    /// m states with p tangent vectors each are the columns of an n × (m + m p) matrix: x_1 .. x_m, then p of
+    /// x_1, p of x_2, ... z, out, scratch: of the same shape; scratch is overwritten.
     fn lift(&self, states: usize, z: &Mat<f64>, out: &mut Mat<f64>, scratch: &mut Mat<f64>) {
         let _ = scratch;
         let tangents = z.ncols() / states.max(1) - usize::from(states > 0);

@@ -7,8 +7,8 @@ use tinyfold_core::Activation;
 
 /// p becomes phi(p), slopes phi'(p) at the p that was there; of the same length.
 ///
-/// tanh and sigmoid differ from those of the standard library by a few units of 2^-53; the bits are the same on every
-/// machine.
+/// tanh and sigmoid differ from those of the standard library by a few units of 2^-53; the bits are the same
+/// on every machine.
 pub fn activate(activation: Activation<f64>, p: &mut [f64], slopes: &mut [f64]) {
     Arch::new().dispatch(Activate { activation, p, slopes });
 }

@@ -57,8 +57,8 @@ fn folds_and_cusp_of_one_neuron() {
     check_index(&path, &diagram);
 }
 
-/// Fold curves of the graded network: folds of the motion sweep meet in cusps as the context fades, and every point of a
-/// curve is a fold of the sweep at its second parameter.
+/// Fold curves of the graded network: folds of the motion sweep meet in cusps as the context fades, and every
+/// point of a curve is a fold of the sweep at its second parameter.
 #[test]
 fn fold_curves_of_the_graded_network() {
     let (network, path) = mante([0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 1.0, 0.0]);

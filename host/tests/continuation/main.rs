@@ -1,4 +1,5 @@
-//! Continuation of fixed points and cycles against closed forms and against reference folds of trained networks.
+//! Continuation of fixed points and cycles against closed forms and against reference folds of trained
+//! networks.
 
 mod curves;
 #[path = "../dynamics/mod.rs"]
@@ -96,7 +97,8 @@ fn near(found: f64, expected: f64) {
     assert!((found - expected).abs() < 1e-8, "{found} instead of {expected}");
 }
 
-/// The index of every point is that of the eigenvalues where they are known, and of branches of a small system all are.
+/// The index of every point is that of the eigenvalues where they are known, and of branches of a small
+/// system all are.
 fn check_index(family: &impl Family, diagram: &Diagram) {
     for point in diagram.branches.iter().flat_map(|branch| &branch.points) {
         let n = family.dimension();

@@ -48,7 +48,8 @@ fn symmetry_makes_two_eigenvalues_cross() {
     near(only(&diagram, Bifurcation::Multiple).mu, 1.0 / 1.8 - 1.0);
 }
 
-/// Forty neurons, twenty pairs of eigenvalues of known place: every Hopf point, though eigenvalues are computed seldom.
+/// Forty neurons, twenty pairs of eigenvalues of known place: every Hopf point, though eigenvalues are
+/// computed seldom.
 #[test]
 fn every_pair_of_a_larger_network_is_found() {
     let n = 40;
@@ -124,7 +125,8 @@ fn the_same_bits_for_any_number_of_threads() {
     assert_eq!(run(1), run(3));
 }
 
-/// Random networks of both forms, as maps and flows: the index that special points explain is that of all eigenvalues.
+/// Random networks of both forms, as maps and flows: the index that special points explain is that of all
+/// eigenvalues.
 #[test]
 fn the_index_of_random_networks_is_explained() {
     let n = 20;

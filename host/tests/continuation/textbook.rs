@@ -204,8 +204,8 @@ proptest::proptest! {
     }
 }
 
-/// The cubic coefficient gives the size of what is born: mean |x - x*|² = 2 growth (mu - mu_0) / -c, c = l1 omega of a
-/// flow, at points with quadratic terms.
+/// The cubic coefficient gives the size of what is born: mean |x - x*|² = 2 growth (mu - mu_0) / -c, c = l1
+/// omega of a flow, at points with quadratic terms.
 #[test]
 fn cubic_coefficients_give_the_size_of_cycles() {
     // Delayed logistic: |multiplier|² = r - 1.
@@ -266,7 +266,8 @@ fn cubic_coefficients_give_the_size_of_cycles() {
     assert!((sum * -cubic / by - 1.0).abs() < 0.03);
 }
 
-/// mu = 1e-4 (x + 0.2 sin 25 x): nearly vertical, so the turn of the tangent does not see its folds, 1 + 5 cos 25 x = 0.
+/// mu = 1e-4 (x + 0.2 sin 25 x): nearly vertical, so the turn of the tangent does not see its folds, 1 + 5
+/// cos 25 x = 0.
 #[test]
 fn folds_of_a_nearly_vertical_branch_are_resolved() {
     let wave = family(

@@ -144,7 +144,8 @@ fn folds_of_the_flip_flop() {
     }
 }
 
-/// Whatever the range, and so the metric and the steps: folds 0.001 apart in mu do not hide between two points.
+/// Whatever the range, and so the metric and the steps: folds 0.001 apart in mu do not hide between two
+/// points.
 #[test]
 fn close_folds_are_found_in_every_range() {
     let (_, path) = mante([0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 1.0, 0.0]);

@@ -13,8 +13,8 @@ use tinyfold::format::arrays::ArrayFile;
 
 use crate::{best_of, dynamics, mante, perturbed};
 
-/// States of the context task at a random time of a noisy trial that colour decides, then `steps` Euler steps without
-/// motion and colour, of which each fourth is kept: n × (steps / 4 + 1) each.
+/// States of the context task at a random time of a noisy trial that colour decides, then `steps` Euler steps
+/// without motion and colour, of which each fourth is kept: n × (steps / 4 + 1) each.
 fn relaxing(count: usize, steps: usize, seed: u64) -> Vec<faer::Mat<f64>> {
     let network = dynamics::network("mante_tanh_n100_graded");
     let file = ArrayFile::open(&dynamics::path("mante_tanh_n100_graded.safetensors")).unwrap();

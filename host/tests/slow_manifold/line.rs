@@ -55,7 +55,8 @@ fn the_slow_manifold_is_that_of_the_reference() {
             "ctx {file}: {time:.1} ms, anchor chosen in {choice:.1} ms, {:?}, change {:.1e}, residual {:.1e}; from the reference: states {state:.1e}, l · F of its states {speed:.1e}, its speed {stated:.1e}",
             found.transforms, found.change, found.residual
         );
-        // The reference's series of the speed in context M is off l · F of its own states by 6.5e-7 near the ends.
+        // The reference's series of the speed in context M is off l · F of its own states by 6.5e-7 near the
+        // ends.
         let of_series = if file == "M" { 7e-7 } else { 1e-7 };
         assert!(state < 1e-7 && speed < 1e-7 && stated < of_series);
     }
@@ -109,7 +110,8 @@ fn the_trained_line_is_slow_with_five_fixed_points() {
     );
 }
 
-/// A line of which everything is known, turned in a plane: y = x² attracts at the rate 1, dx/dt = rate (x - x³).
+/// A line of which everything is known, turned in a plane: y = x² attracts at the rate 1, dx/dt = rate (x -
+/// x³).
 struct Bent {
     turn: f64,
     rate: f64,
@@ -159,7 +161,8 @@ impl System for Bent {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// In every turned plane the curve, its speed, its three fixed points and its attraction are those it was made of.
+    /// In every turned plane the curve, its speed, its three fixed points and its attraction are those it was
+    /// made of.
     #[test]
     fn a_known_line_is_found_however_it_lies(turn in -3.0..3.0_f64, rate in 0.002..0.02_f64) {
         let bent = Bent { turn, rate };

@@ -171,7 +171,8 @@ fn normal_forms_are_those_of_textbooks() {
     let flip = at(0.3675, 1.0);
     near(flip.eigenvalues[0], -1.0);
     assert!(matches!(flip.normal_form(1e-9).unwrap(), Some(NormalForm::Flip { cubic, .. }) if cubic > 0.0));
-    // A fold is found to half of the digits by eigenvalues, and by the reduced dynamics from beside it to all.
+    // A fold is found to half of the digits by eigenvalues, and by the reduced dynamics from beside it to
+    // all.
     let beside = at(-0.11, 1.0);
     let folds = beside.truncated(5).folds(&henon, 3.0).unwrap();
     assert!(folds.iter().any(|fold| (fold.mu + 0.1225).abs() < 1e-3), "{folds:?}");

@@ -111,7 +111,8 @@ pub struct FoldCurve {
 }
 
 impl FoldCurve {
-    /// (mu_1, mu_2) from point k to the next by the cubic with their tangents: `parts` + 1 of them, ends included.
+    /// (mu_1, mu_2) from point k to the next by the cubic with their tangents: `parts` + 1 of them, ends
+    /// included.
     #[must_use]
     pub fn between(&self, k: usize, parts: usize) -> Vec<[f64; 2]> {
         let node = |point: &FoldPoint| {
@@ -125,7 +126,8 @@ impl FoldCurve {
     }
 }
 
-/// Follows folds of the [`Slice`] at mu_2 = `second` in both parameters; those on a curve already followed are skipped.
+/// Follows folds of the [`Slice`] at mu_2 = `second` in both parameters; those on a curve already followed
+/// are skipped.
 ///
 /// `ranges`: least and greatest mu_1 and mu_2; steps and bounds from `settings`, whose range is not used.
 ///

@@ -1,9 +1,10 @@
 //! Newton for special points: minimally augmented systems.
 //!
-//! Let A = R_x - s I, with the wanted eigenvalue s of R_x: 0 at folds, -2 at flips, i omega or exp(i theta) - 1 of pairs.
-//! The bordered systems \[A b; cᴴ 0\] (v, g) = (0, 1) and its adjoint, solved by w, give a number g that is 0 where A is
-//! singular, with dg = -wᴴ dA v. Newton solves R = 0 and g = 0 for (x, mu), or (x, mu, omega). At the solution A v = 0
-//! and wᴴ A = 0. Source: Govaerts 2000, Numerical methods for bifurcations of dynamical equilibria, chapters 3 and 4.
+//! Let A = R_x - s I, with the wanted eigenvalue s of R_x: 0 at folds, -2 at flips, i omega or exp(i theta) -
+//! 1 of pairs. The bordered systems \[A b; cᴴ 0\] (v, g) = (0, 1) and its adjoint, solved by w, give a number
+//! g that is 0 where A is singular, with dg = -wᴴ dA v. Newton solves R = 0 and g = 0 for (x, mu), or (x, mu,
+//! omega). At the solution A v = 0 and wᴴ A = 0. Source: Govaerts 2000, Numerical methods for bifurcations of
+//! dynamical equilibria, chapters 3 and 4.
 
 use faer::traits::ComplexField;
 use faer::{Mat, c64};
@@ -232,9 +233,9 @@ pub(super) struct Crossing {
 
 /// Newton from `y` for R = 0 and a derivative R_y (n × (n + 1)) of rank n - 1.
 ///
-/// R + beta p = 0, psiᵀ R_y = 0: psi by a bordered system with two borders P, whose two numbers g are 0 at the crossing.
-/// The tangents solve psiᵀ R_yy t t = 0 in the null space of R_y. `None` without convergence, where beta is not 0, and
-/// where the tangents are not real.
+/// R + beta p = 0, psiᵀ R_y = 0: psi by a bordered system with two borders P, whose two numbers g are 0 at
+/// the crossing. The tangents solve psiᵀ R_yy t t = 0 in the null space of R_y. `None` without convergence,
+/// where beta is not 0, and where the tangents are not real.
 pub(super) fn crossing<F: Field + ?Sized>(field: &F, y: &[f64]) -> Option<Crossing> {
     let n = field.states();
     let mut y = y.to_vec();

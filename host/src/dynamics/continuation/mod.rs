@@ -1,8 +1,8 @@
 //! Continuation: branches of fixed points and cycles in a parameter, and where they bifurcate.
 //!
 //! A branch is a curve R(x, mu) = 0 in (x, mu), with R = F of a flow and f - x of a map. It is followed by
-//! pseudo-arclength: from (x, mu) along the tangent t by a length, then Newton for R = 0 on the plane across t. Steps
-//! are chosen by the turn of the tangent.
+//! pseudo-arclength: from (x, mu) along the tangent t by a length, then Newton for R = 0 on the plane across
+//! t. Steps are chosen by the turn of the tangent.
 //!
 //! | point | of the eigenvalues of F_x (flow) or f_x (map) | seen by |
 //! |---|---|---|
@@ -11,11 +11,12 @@
 //! | flip | one is -1 | det (f_x + I) changes sign |
 //! | Hopf, Neimark-Sacker | i omega, exp(i theta) | the index changes by two |
 //!
-//! Each is then located by Newton on a minimally augmented system. The index is counted from all eigenvalues at a few
-//! points, more where eigenvalues are near the boundary of stability; between them it follows from the special points.
+//! Each is then located by Newton on a minimally augmented system. The index is counted from all eigenvalues
+//! at a few points, more where eigenvalues are near the boundary of stability; between them it follows from
+//! the special points.
 //!
-//! Source: Govaerts 2000, Numerical methods for bifurcations of dynamical equilibria; Kuznetsov 2004, Elements of applied
-//! bifurcation theory, chapter 10.
+//! Source: Govaerts 2000, Numerical methods for bifurcations of dynamical equilibria; Kuznetsov 2004,
+//! Elements of applied bifurcation theory, chapter 10.
 
 mod cycle;
 mod field;
@@ -172,8 +173,8 @@ pub struct Special {
     ///
     /// a < 0: the two fixed points are on the side of larger mu.
     pub coefficients: Option<[f64; 2]>,
-    /// Cubic coefficient of the normal form of a pitchfork, flip, Hopf or Neimark-Sacker point, of unit vectors; of Hopf
-    /// the first Lyapunov coefficient.
+    /// Cubic coefficient of the normal form of a pitchfork, flip, Hopf or Neimark-Sacker point, of unit
+    /// vectors; of Hopf the first Lyapunov coefficient.
     ///
     /// Negative: supercritical, what is born is stable but for other unstable directions. About seven digits.
     pub cubic: Option<f64>,
@@ -232,7 +233,8 @@ pub struct Branch {
 }
 
 impl Branch {
-    /// States (x, mu) from point k to the next by the cubic with their tangents: `parts` + 1 of them, ends included.
+    /// States (x, mu) from point k to the next by the cubic with their tangents: `parts` + 1 of them, ends
+    /// included.
     ///
     /// For figures: a part in 1e4 or so of the step.
     #[must_use]
@@ -273,8 +275,8 @@ impl Diagram {
 
 /// Follows the branches of fixed points through `starts` and, if wanted, those that cross them.
 ///
-/// A start on a branch that is known already is skipped; so isolas are found by giving all fixed points at several mu.
-/// `stop` ends the work early: what was found is kept.
+/// A start on a branch that is known already is skipped; so isolas are found by giving all fixed points at
+/// several mu. `stop` ends the work early: what was found is kept.
 ///
 /// # Errors
 /// A range, steps or starts that are not as said; no start converges.

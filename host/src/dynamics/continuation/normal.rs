@@ -1,7 +1,7 @@
 //! Cubic coefficients of normal forms: whether what is born is stable.
 //!
-//! With the critical vectors A q = s q, pᴴ A = s pᴴ, |q| = 1, pᴴ q = 1, the second and third derivatives B and C of R, and
-//! R_x h = -B(q, q̄), (R_x - s_2) k = -B(q, q) with s_2 = 2 i omega or exp(2 i theta) - 1:
+//! With the critical vectors A q = s q, pᴴ A = s pᴴ, |q| = 1, pᴴ q = 1, the second and third derivatives B
+//! and C of R, and R_x h = -B(q, q̄), (R_x - s_2) k = -B(q, q) with s_2 = 2 i omega or exp(2 i theta) - 1:
 //!
 //! | point | coefficient |
 //! |---|---|
@@ -43,7 +43,8 @@ fn curved<F: Field + ?Sized>(field: &F, y: &[f64], u: &[f64]) -> Mat<f64> {
 
 /// The coefficient at `y`: negative where what is born is stable but for other unstable directions.
 ///
-/// About seven digits: derivatives by differences. `None` where a system is singular or p and q are orthogonal.
+/// About seven digits: derivatives by differences. `None` where a system is singular or p and q are
+/// orthogonal.
 pub(super) fn cubic<F: Field + ?Sized>(
     field: &F,
     y: &[f64],

@@ -305,7 +305,8 @@ impl<F: Field> Along<'_, F> {
         index
     }
 
-    /// Makes the changes between two nodes with spectra add up, by pairs where the known points do not explain them.
+    /// Makes the changes between two nodes with spectra add up, by pairs where the known points do not
+    /// explain them.
     fn settle(
         &self,
         nodes: &[Node],
@@ -339,7 +340,8 @@ impl<F: Field> Along<'_, F> {
         changes[from] += missing;
     }
 
-    /// Adds the points between two nodes where the index changes more than the known points explain, mostly pairs.
+    /// Adds the points between two nodes where the index changes more than the known points explain, mostly
+    /// pairs.
     fn pairs(
         &self,
         [(p, before), (q, after)]: [(&Node, &[c64]); 2],
@@ -391,7 +393,8 @@ impl<F: Field> Along<'_, F> {
         out.push(Special::new(kind, &y, place, missing, width));
     }
 
-    /// Newton for the pair that crosses between two nodes, from the pairs nearest to the boundary of stability.
+    /// Newton for the pair that crosses between two nodes, from the pairs nearest to the boundary of
+    /// stability.
     fn pair(&self, [(p, before), (q, after)]: [(&Node, &[c64]); 2], place: usize) -> Option<Special> {
         let kind = self.field.kind();
         let nearest = |values: &[c64]| {
@@ -435,10 +438,11 @@ fn count(kind: Kind, values: &[c64]) -> i32 {
     index(kind, values) as i32
 }
 
-/// After how many times their last move eigenvalues may reach the boundary of stability, but for those that determinants
-/// watch: the real one nearest to 0 of a flow, those nearest to 1 and to -1 of a map.
+/// After how many times their last move eigenvalues may reach the boundary of stability, but for those that
+/// determinants watch: the real one nearest to 0 of a flow, those nearest to 1 and to -1 of a map.
 ///
-/// The move of an eigenvalue is the greater of two: to the nearest one before, and that of its rank by stability.
+/// The move of an eigenvalue is the greater of two: to the nearest one before, and that of its rank by
+/// stability.
 fn margin(kind: Kind, before: &[c64], after: &[c64]) -> f64 {
     let mut left: Vec<usize> = (0..after.len()).collect();
     let watched: &[f64] = if kind == Kind::Flow { &[0.0] } else { &[1.0, -1.0] };

@@ -79,7 +79,8 @@ fn row(weights: &[f64], a: &[f64]) -> Vec<f64> {
     zip(weights, a).map(|(w, a)| w * a).collect()
 }
 
-/// Newton for the curve's equations and row · y = that of `y` at the start; the point and how many steps it took.
+/// Newton for the curve's equations and row · y = that of `y` at the start; the point and how many steps it
+/// took.
 pub(super) fn correct(curve: &impl Curve, y: &[f64], row: &[f64], tolerance: f64) -> Option<(Node, usize)> {
     const STEPS: usize = 10;
     let mut y = y.to_vec();
@@ -100,7 +101,8 @@ pub(super) fn correct(curve: &impl Curve, y: &[f64], row: &[f64], tolerance: f64
         let lu = Lu::new(matrix);
         let by = lu.solve_vector(&rest);
         y = moved(&y, -1.0, &by);
-        // Steps are squared: after one below 1e-6 the rest is rounding, and the last factors are those of the point.
+        // Steps are squared: after one below 1e-6 the rest is rounding, and the last factors are those of the
+        // point.
         let small = largest(&by) <= 1e-6 * (1.0 + largest(&y));
         if small && largest(&curve.equations(&y)) <= tolerance {
             let mut end = vec![0.0; size];
@@ -171,7 +173,8 @@ pub(super) fn passes(curve: &impl Curve, p: &Node, q: &Node, y: &[f64], toleranc
     across(curve, &start, &chord, tolerance).is_some_and(|(node, _)| near(&node.y, y, 1e-6))
 }
 
-/// Whether the chord from p to q is that of their tangents, by the trapezoidal rule: not a jump to another branch.
+/// Whether the chord from p to q is that of their tangents, by the trapezoidal rule: not a jump to another
+/// branch.
 fn smooth(weights: &[f64], p: &Node, q: &Node) -> bool {
     let chord = moved(&q.y, -1.0, &p.y);
     let length = product(weights, &chord, &chord).sqrt();
@@ -246,10 +249,11 @@ pub(super) fn walk(
     (nodes, End::Points)
 }
 
-/// Adds points where a cubic does not resolve how parameter k moves: there folds could hide between two points.
+/// Adds points where a cubic does not resolve how parameter k moves: there folds could hide between two
+/// points.
 ///
-/// The turn of the tangent does not see them where the branch is nearly vertical, as along a line attractor. The slope
-/// at every point is compared with that of the cubic through its two neighbours.
+/// The turn of the tangent does not see them where the branch is nearly vertical, as along a line attractor.
+/// The slope at every point is compared with that of the cubic through its two neighbours.
 pub(super) fn resolve(curve: &impl Curve, nodes: &mut Vec<Node>, k: usize, settings: &Settings) {
     const ROUNDS: usize = 5;
     const SHARE: f64 = 0.25;

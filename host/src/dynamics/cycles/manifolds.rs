@@ -51,7 +51,7 @@ pub struct Manifold {
 /// # Errors
 /// A radius that is not above 0; a map with too many regions to list, for the preimages.
 pub fn manifolds(map: &Piecewise, cycle: &Cycle, reach: &Reach) -> Result<Vec<Manifold>> {
-    require(reach.radius > 0.0, "radius", "above 0", reach.radius)?;
+    require(reach.radius > 0.0 && reach.radius.is_finite(), "radius", "above 0 and finite", reach.radius)?;
     let n = map.n();
     let mut found = Vec::new();
     if cycle.index == 0 || cycle.index == n {

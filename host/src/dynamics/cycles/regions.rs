@@ -288,7 +288,8 @@ pub(super) fn nearest(n: usize, rows: &[Row]) -> Option<Vec<f64>> {
             _ => break,
         }
         // Steps back while a weight would be negative; the last one in never leaves at once.
-        while let Some(wanted) = least_squares(n, &columns, &active) {
+        for _ in 0..4 * (n + 2) {
+            let Some(wanted) = least_squares(n, &columns, &active) else { break };
             let step = zip(&active, &wanted)
                 .filter(|(_, wanted)| **wanted <= 0.0)
                 .map(|(&i, wanted)| weights[i] / (weights[i] - wanted))

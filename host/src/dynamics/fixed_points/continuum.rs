@@ -13,8 +13,8 @@ const STEP: f64 = 1e-2;
 /// Most states that are kept.
 pub(super) const KEPT: usize = 256;
 
-/// A continuum of fixed points: the Jacobian of the residual is singular on it, and Newton's method ends at another point
-/// of it from every start.
+/// A continuum of fixed points: the Jacobian of the residual is singular on it, and Newton's method ends at
+/// another point of it from every start.
 #[derive(Clone, Debug, Serialize)]
 pub struct Continuum {
     /// Number of directions in which the residual's Jacobian is singular.

@@ -1,17 +1,19 @@
 //! Fixed and slow points of maps and flows, none of them a ghost.
 //!
-//! A fixed point is where the residual r(x) = f(x) - x of a map, F(x) of a flow, is 0. Newton's method,
-//! x' = x - (dr/dx)^-1 r, with a clipped step and halved until |r| falls, starts at states of trajectories; then at
-//! convex combinations of known points plus noise, until eight rounds in a row bring nothing: Newton's method goes to the
-//! nearest root, and saddles lie between other points. A run ends early where a known point takes it: where the step with
-//! the Jacobian *at the known point* leads to it. A point is accepted if the largest entry of r is at most 1e-12. Where
-//! runs are stuck, q = |r|² / 2 is minimised: local minima that are not fixed points are slow points, apart.
+//! A fixed point is where the residual r(x) = f(x) - x of a map, F(x) of a flow, is 0. Newton's method, x' =
+//! x - (dr/dx)^-1 r, with a clipped step and halved until |r| falls, starts at states of trajectories; then
+//! at convex combinations of known points plus noise, until eight rounds in a row bring nothing: Newton's
+//! method goes to the nearest root, and saddles lie between other points. A run ends early where a known
+//! point takes it: where the step with the Jacobian *at the known point* leads to it. A point is accepted if
+//! the largest entry of r is at most 1e-12. Where runs are stuck, q = |r|² / 2 is minimised: local minima
+//! that are not fixed points are slow points, apart.
 //!
-//! The sum of sign det(-dr/dx) over all fixed points is 1 if f maps a ball into itself (Poincaré & Hopf), as of networks
-//! of a bounded activation. Another sum proves that points are missing; the right one does not prove that none is, as they
-//! may be missing in pairs.
+//! The sum of sign det(-dr/dx) over all fixed points is 1 if f maps a ball into itself (Poincaré & Hopf), as
+//! of networks of a bounded activation. Another sum proves that points are missing; the right one does not
+//! prove that none is, as they may be missing in pairs.
 //!
-//! Sources: Sussillo & Barak 2013, Opening the black box, for q and slow points; the enrichment by mixtures is our own.
+//! Sources: Sussillo & Barak 2013, Opening the black box, for q and slow points; the enrichment by mixtures
+//! is our own.
 
 mod continuum;
 mod newton;
@@ -30,8 +32,10 @@ pub use continuum::Continuum;
 pub use slow::SlowPoint;
 
 use crate::Result;
+use crate::dynamics::spectrum::beyond;
 use crate::dynamics::vector::distance;
 use crate::dynamics::{Kind, Rnn, System};
+use crate::error::require;
 use crate::network::Network;
 use newton::{End, Known};
 use slow::{Minimum, Trough};
@@ -95,7 +99,8 @@ pub struct FixedPoint {
     pub stable: bool,
     /// sign det(-dr/dx); 0 at a corner.
     pub sign: i8,
-    /// Whether dr/dx jumps there, as where a pre-activation of a ReLU is 0: the eigenvalues are those of one side.
+    /// Whether dr/dx jumps there, as where a pre-activation of a ReLU is 0: the eigenvalues are those of one
+    /// side.
     pub corner: bool,
     /// Whether dr/dx is singular to rounding, as at a fold: its stability is not decided by the eigenvalues.
     pub degenerate: bool,
@@ -131,7 +136,8 @@ pub struct FixedPoints {
     pub continuum: Option<Continuum>,
     /// Sum of the points' signs.
     pub index_sum: i64,
-    /// What the sum is when all points are known; `None` where it is not known: unbounded systems, a continuum.
+    /// What the sum is when all points are known; `None` where it is not known: unbounded systems, a
+    /// continuum.
     pub expected_index_sum: Option<i64>,
     /// Rounds of mixtures.
     pub rounds: usize,
@@ -142,7 +148,8 @@ pub struct FixedPoints {
 }
 
 impl FixedPoints {
-    /// Whether the search ended by itself and the index sum is right; `None` where the right one is not known.
+    /// Whether the search ended by itself and the index sum is right; `None` where the right one is not
+    /// known.
     #[must_use]
     pub fn complete(&self) -> Option<bool> {
         self.expected_index_sum.map(|expected| self.finished && self.index_sum == expected)
@@ -196,8 +203,8 @@ pub fn of_network(
 
 /// All fixed points that Newton's method finds from `starts` and from mixtures of what it found.
 ///
-/// `index_sum`: the sum of sign det(-dr/dx) over all fixed points, where it is known. A true `stop` ends the search, which
-/// keeps what was found. The same for any number of threads.
+/// `index_sum`: the sum of sign det(-dr/dx) over all fixed points, where it is known. A true `stop` ends the
+/// search, which keeps what was found. The same for any number of threads.
 ///
 /// # Errors
 /// No start; starts of another length than a state; eigenvalues that do not converge.
@@ -208,8 +215,9 @@ pub fn find(
     options: &Options,
     stop: &AtomicBool,
 ) -> Result<FixedPoints> {
+    require(system.dimension() > 0, "dimension", "at least 1", 0)?;
     starts::check(starts, system.dimension())?;
-    crate::error::require(!starts.is_empty(), "starts", "at least one finite state", "none")?;
+    require(!starts.is_empty(), "starts", "at least one finite state", "none")?;
     let mut search = Search {
         system,
         options,
@@ -230,7 +238,9 @@ pub fn find(
     let points: Result<Vec<FixedPoint>> =
         known.into_par_iter().map(|known| described(system, known, options.vectors)).collect();
     let mut points = points?;
-    points.sort_by(|a, b| a.index.cmp(&b.index).then(a.state.partial_cmp(&b.state).expect("finite states")));
+    points.sort_by(|a, b| {
+        a.index.cmp(&b.index).then(a.state.partial_cmp(&b.state).unwrap_or(std::cmp::Ordering::Equal))
+    });
     Ok(FixedPoints {
         kind: system.kind(),
         index_sum: points.iter().map(|point| i64::from(point.sign)).sum(),
@@ -244,8 +254,8 @@ pub fn find(
     })
 }
 
-/// The fixed point that Newton's method finds from one start, and the largest entry of its residual; `None` where it is
-/// stuck or leaves the finite numbers.
+/// The fixed point that Newton's method finds from one start, and the largest entry of its residual; `None`
+/// where it is stuck or leaves the finite numbers.
 #[must_use]
 pub fn nearest(system: &dyn System, start: &[f64]) -> Option<(Vec<f64>, f64)> {
     match newton::run(system, start, Options::default().clip, &[], &[]) {
@@ -260,10 +270,7 @@ fn described(system: &dyn System, known: Known, vectors: bool) -> Result<FixedPo
     } else {
         Spectrum::values_alone(system, &known.state)?
     };
-    let stable = spectrum.values.iter().all(|value| match system.kind() {
-        Kind::Map => value.norm() < 1.0,
-        Kind::Flow => value.re < 0.0,
-    });
+    let stable = spectrum.values.iter().all(|value| beyond(system.kind(), *value) < 0.0);
     let corner = is_corner(system, &known.state);
     Ok(FixedPoint {
         residual: known.residual,

@@ -54,7 +54,8 @@ fn exact_null(system: &dyn System, x: &[f64]) -> (Vec<f64>, f64) {
     residual_jacobian(system, x).svd().map_or((vec![0.0; n], 0.0), |svd| (direction(svd.V()), svd.S()[n - 1]))
 }
 
-/// Whether the step of Newton's method on the gradient of q, with the Hessian at a slow point, leads from x there.
+/// Whether the step of Newton's method on the gradient of q, with the Hessian at a slow point, leads from x
+/// there.
 pub(super) fn in_trough(troughs: &[Trough], x: &[f64], jacobian: &Mat<f64>, r: &[f64]) -> bool {
     let far = |trough: &&Trough| distance(&trough.point.state, x);
     let nearest = troughs.iter().min_by(|a, b| far(a).total_cmp(&far(b)));
@@ -179,8 +180,9 @@ impl<'a> Iterate<'a> {
         Some(Known { residual: largest(&self.r), state: self.x, lu, null, degenerate })
     }
 
-    /// Whether this is in the basin of a known point x*: whether the step with the Jacobian *there* leads from here to
-    /// x*, to a part of the distance. Near another root r is small, so the step is, and leads nowhere.
+    /// Whether this is in the basin of a known point x*: whether the step with the Jacobian *there* leads
+    /// from here to x*, to a part of the distance. Near another root r is small, so the step is, and leads
+    /// nowhere.
     pub(super) fn in_basin(&self, known: &[Known]) -> bool {
         let apart = |known: &Known| square_distance(&known.state, &self.x);
         let distances = known.iter().map(|known| (known, apart(known)));

@@ -20,7 +20,8 @@ const FLAT: f64 = 1e-8;
 pub struct SlowPoint {
     /// x, n.
     pub state: Vec<f64>,
-    /// q = |residual|² / 2 there: half the squared distance of a step of a map, half the squared speed of a flow.
+    /// q = |residual|² / 2 there: half the squared distance of a step of a map, half the squared speed of a
+    /// flow.
     pub q: f64,
     /// |Jᵀ r| / (|J| |r|), 0 at a minimum.
     pub gradient: f64,
@@ -81,7 +82,8 @@ pub(super) fn minimise(system: &dyn System, x: &[f64], known: &[Known], troughs:
     slow_point(system, at)
 }
 
-/// One step -(curvature + damping)^-1 gradient that makes q smaller, with as much damping as it needs; its factorisation.
+/// One step -(curvature + damping)^-1 gradient that makes q smaller, with as much damping as it needs; its
+/// factorisation.
 fn downhill(at: &mut Iterate<'_>, curvature: &Mat<f64>, gradient: &[f64], damping: &mut f64) -> Option<Lu> {
     let n = gradient.len();
     let scale = (0..n).map(|i| curvature[(i, i)].abs()).fold(f64::MIN_POSITIVE, f64::max);
@@ -131,9 +133,8 @@ fn slow_point(system: &dyn System, at: Iterate<'_>) -> Minimum {
         return Minimum::None;
     }
     let hessian = hessian(system, &at, &jacobian);
-    let Ok(values) = hessian.self_adjoint_eigenvalues(Side::Lower) else {
-        return Minimum::None;
-    };
+    let values = hessian.is_all_finite().then(|| hessian.self_adjoint_eigenvalues(Side::Lower));
+    let Some(Ok(values)) = values else { return Minimum::None };
     let (curvature, most) = (values[0], values[values.len() - 1]);
     if curvature.is_nan() || curvature <= 1e-10 * most {
         return Minimum::None;

@@ -39,15 +39,15 @@ fn gaussian(rng: &mut ChaCha8Rng, size: f64) -> f64 {
 
 /// States of 16 trajectories, 4 of each, that begin at Gaussian states of standard deviation `spread`.
 ///
-/// A map is iterated, a flow integrated by Runge and Kutta's method in steps of 0.25. States that are not finite are left
-/// out.
+/// A map is iterated, a flow integrated by Runge and Kutta's method in steps of 0.25. States that are not
+/// finite are left out.
 #[must_use]
 pub fn of_system(system: &dyn System, spread: f64, seed: u64) -> Vec<Vec<f64>> {
     trajectories(spread, seed, system.dimension(), |_, x| advance(system, x))
 }
 
-/// States of 16 trajectories of a network, 4 of each, that begin at Gaussian states of standard deviation `spread` under
-/// Gaussian inputs of that standard deviation around `u`, another one after every state.
+/// States of 16 trajectories of a network, 4 of each, that begin at Gaussian states of standard deviation
+/// `spread` under Gaussian inputs of that standard deviation around `u`, another one after every state.
 ///
 /// # Errors
 /// As [`Rnn::new`].
@@ -64,8 +64,8 @@ pub fn of_network(network: &Network, u: &[f64], spread: f64, seed: u64) -> Resul
     Ok(trajectories(spread, seed, rnn.dimension(), |rng, x| advance(&drive(rng), x)))
 }
 
-/// Trajectories of `steps` states from Gaussian states of standard deviation `spread`, to be drawn; each ends where it is
-/// not finite.
+/// Trajectories of `steps` states from Gaussian states of standard deviation `spread`, to be drawn; each ends
+/// where it is not finite.
 #[must_use]
 pub fn paths(system: &dyn System, spread: f64, count: usize, steps: usize, seed: u64) -> Vec<Vec<Vec<f64>>> {
     let path = |k: usize| {
@@ -117,7 +117,8 @@ fn advance_once(system: &dyn System, x: &mut Vec<f64>) {
     *x = advanced(system.kind(), value, x, TIME_STEP);
 }
 
-/// Convex combinations of 2 to 6 random states (of 1 if there is no other) with Dirichlet weights, plus Gaussian noise of random size.
+/// Convex combinations of 2 to 6 random states (of 1 if there is no other) with Dirichlet weights, plus
+/// Gaussian noise of random size.
 pub(super) fn mixtures(pool: &[&[f64]], count: usize, noise: f64, seed: u64, round: u64) -> Vec<Vec<f64>> {
     let mut rng = generator(seed, MIXTURES + round);
     let mixture = |_: usize| {

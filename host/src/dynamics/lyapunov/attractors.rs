@@ -21,7 +21,8 @@ const SAMPLE: usize = 2048;
 const COMPARED: usize = 256;
 /// A map's orbit that comes back as near as this, relative to its size, is a cycle.
 const CYCLE: f64 = 1e-7;
-/// A flow's orbit that comes back as near as this, in parts of its extent, is a cycle: the error of its interpolation.
+/// A flow's orbit that comes back as near as this, in parts of its extent, is a cycle: the error of its
+/// interpolation.
 const CLOSED: f64 = 1e-3;
 /// Part of its extent that an orbit misses its sample by at most, if the sample is that of a recurrent set.
 const FILLED: f64 = 0.25;
@@ -39,7 +40,8 @@ pub enum Recurrence {
         /// Time until it repeats: steps · dt of a map.
         period: f64,
     },
-    /// Another set to which an orbit on it returns: an invariant circle, a torus, chaos; [`super::spectrum()`] tells.
+    /// Another set to which an orbit on it returns: an invariant circle, a torus, chaos;
+    /// [`super::spectrum()`] tells.
     Set,
 }
 
@@ -75,15 +77,15 @@ impl AttractingSet {
     }
 }
 
-/// The attractors that trajectories from `starts` (n × m) come to, in the order in which the starts find them, points
-/// first.
+/// The attractors that trajectories from `starts` (n × m) come to, in the order in which the starts find
+/// them, points first.
 ///
-/// At rest at a point: no coordinate moves by more than `tolerance` in a unit of time, within `steps` steps of time `dt`;
-/// states whose coordinates differ by at most sqrt(tolerance) count as one. An orbit that is not at rest then goes on for
-/// 4096 steps: it is on a cycle if it comes back to where it was, or on a set if its second half stays near the states of
-/// its first. Orbits that do neither, as slow approaches and chaos of many dimensions do, belong to no attractor. The
-/// reach of points and cycles of a map is a fifth of the least distance between two attractors, at most 0.2; of other
-/// sets it is twice what their sample misses.
+/// At rest at a point: no coordinate moves by more than `tolerance` in a unit of time, within `steps` steps
+/// of time `dt`; states whose coordinates differ by at most sqrt(tolerance) count as one. An orbit that is
+/// not at rest then goes on for 4096 steps: it is on a cycle if it comes back to where it was, or on a set if
+/// its second half stays near the states of its first. Orbits that do neither, as slow approaches and chaos
+/// of many dimensions do, belong to no attractor. The reach of points and cycles of a map is a fifth of the
+/// least distance between two attractors, at most 0.2; of other sets it is twice what their sample misses.
 ///
 /// # Errors
 /// Starts of another n, no steps, a tolerance or dt that is not above 0; ended early.

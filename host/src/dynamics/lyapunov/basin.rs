@@ -44,8 +44,8 @@ impl Basins {
             .collect()
     }
 
-    /// The share of boundary points whose finite-time Lyapunov exponent is in the top `part`, from 0 to 1, of the
-    /// field on the same plane. `None` without a boundary.
+    /// The share of boundary points whose finite-time Lyapunov exponent is in the top `part`, from 0 to 1, of
+    /// the field on the same plane. `None` without a boundary.
     #[must_use]
     pub fn boundary_in_top(&self, field: &Field, part: f64) -> Option<f64> {
         let least = field.quantile(1.0 - part)?;
@@ -57,7 +57,8 @@ impl Basins {
     }
 }
 
-/// States scattered about a centre: Gaussian with standard deviation `deviation` in every coordinate, n × count.
+/// States scattered about a centre: Gaussian with standard deviation `deviation` in every coordinate, n ×
+/// count.
 #[must_use]
 pub fn spread(centre: &[f64], deviation: f64, count: usize, seed: u64) -> Mat<f64> {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
@@ -74,9 +75,9 @@ const MANY: usize = 64;
 
 /// Which of `attractors` the points of a plane reach, the first that holds the state, within `steps` steps.
 ///
-/// attractors: those of [`super::attractors()`], or points and cycles that are known, with a reach above 0 and well below
-/// the distance of any two of them, so that what comes so near stays; dt: time of a step, the RK4 step of a flow; bound:
-/// largest |x_i| of what counts as staying, may be infinite. Runs on all cores.
+/// attractors: those of [`super::attractors()`], or points and cycles that are known, with a reach above 0
+/// and well below the distance of any two of them, so that what comes so near stays; dt: time of a step, the
+/// RK4 step of a flow; bound: largest |x_i| of what counts as staying, may be infinite. Runs on all cores.
 ///
 /// # Errors
 /// A plane or attractors of another n, a reach, bound or dt that is not above 0; ended early.
@@ -90,8 +91,9 @@ pub fn basins<S: System + ?Sized>(
     watch: &Watch,
 ) -> Result<Basins> {
     let n = system.dimension();
-    let fits = plane.origin.len() == n && attractors.iter().flat_map(|a| &a.states).all(|x| x.len() == n);
-    require(fits, "plane and attractors", format!("in {n} dimensions"), "another number of dimensions")?;
+    plane.check(n)?;
+    let fits = attractors.iter().flat_map(|set| &set.states).all(|x| x.len() == n);
+    require(fits, "attractors", format!("in {n} dimensions"), "another number of dimensions")?;
     require(attractors.iter().all(|a| a.reach > 0.0), "reach of attractors", "above 0", "one that is not")?;
     require(bound > 0.0, "bound", "above 0", bound)?;
     let away = |x: &[f64]| largest(x).is_nan() || largest(x) > bound;
@@ -114,7 +116,8 @@ pub fn basins<S: System + ?Sized>(
     Ok(Basins { size: plane.size, labels, escaped })
 }
 
-/// The states that trajectories go through, n × (count · kept): of every start (n × count) every `every`-th state.
+/// The states that trajectories go through, n × (count · kept): of every start (n × count) every `every`-th
+/// state.
 ///
 /// steps: at least 1; every: at least 1. What is not finite is left out.
 ///

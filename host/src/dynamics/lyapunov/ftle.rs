@@ -21,7 +21,8 @@ const SCALED: usize = 32;
 pub struct Field {
     /// T, in the time of `dt`.
     pub time: f64,
-    /// One of every point, in the order of [`Plane`], in 1 / time; not a number where the state leaves to infinity.
+    /// One of every point, in the order of [`Plane`], in 1 / time; not a number where the state leaves to
+    /// infinity.
     pub values: Vec<f64>,
 }
 
@@ -44,11 +45,12 @@ impl Field {
 
 /// The field of finite-time Lyapunov exponents on a plane, by tangent vectors.
 ///
-/// FTLE = ln(sigma) / T, sigma the largest singular value of D (e_1 e_2), D the exact linearisation of all steps along
-/// the trajectory from the point: how much a small step within the plane grows, in all of state space.
+/// FTLE = ln(sigma) / T, sigma the largest singular value of D (e_1 e_2), D the exact linearisation of all
+/// steps along the trajectory from the point: how much a small step within the plane grows, in all of state
+/// space.
 ///
-/// steps: at least 1; dt: time of a step, the RK4 step of a flow. Grid points run in blocks, on all cores; the result
-/// has the same bits for any number of them.
+/// steps: at least 1; dt: time of a step, the RK4 step of a flow. Grid points run in blocks, on all cores;
+/// the result has the same bits for any number of them.
 ///
 /// # Errors
 /// A plane of another n; no steps or no time; ended early.
@@ -91,7 +93,7 @@ pub fn field<S: System + ?Sized>(
     watch: &Watch,
 ) -> Result<Field> {
     let n = system.dimension();
-    require(plane.origin.len() == n, "plane", format!("in {n} dimensions"), plane.origin.len().to_string())?;
+    plane.check(n)?;
     require(steps > 0, "steps", "at least 1", "0")?;
     require(dt > 0.0 && dt.is_finite(), "dt", "a time above 0", dt.to_string())?;
     let flow = (system.kind() == Kind::Flow).then_some(dt);

@@ -85,8 +85,8 @@ impl<S: System + ?Sized> Frame for Large<'_, S> {
     }
 }
 
-/// Orthonormal columns with the same spans; logs: ln of what is left of each column outside those before it. Blocks of
-/// columns, every projection twice; a column in the span of those before it is replaced.
+/// Orthonormal columns with the same spans; logs: ln of what is left of each column outside those before it.
+/// Blocks of columns, every projection twice; a column in the span of those before it is replaced.
 fn gram_schmidt(q: &mut Mat<f64>, logs: &mut [f64]) {
     let (n, count) = q.shape();
     let mut dots = Mat::<f64>::zeros(count, BLOCK);

@@ -1,4 +1,5 @@
-//! Lyapunov exponents, finite-time Lyapunov exponents and basins on planes, and the dimension of a cloud of states.
+//! Lyapunov exponents, finite-time Lyapunov exponents and basins on planes, and the dimension of a cloud of
+//! states.
 //!
 //! | question | function |
 //! |---|---|
@@ -7,8 +8,8 @@
 //! | Which attractor is reached from where? | [`attractors()`] finds them, [`basins()`] maps them |
 //! | In how many directions does the state move? | [`intrinsic()`] |
 //!
-//! Exponents are in units of 1 / time. The time of a step is the caller's `dt`: the RK4 step of a flow; of a map
-//! any unit, 1 for exponents per step, alpha of a network for exponents per time constant.
+//! Exponents are in units of 1 / time. The time of a step is the caller's `dt`: the RK4 step of a flow; of a
+//! map any unit, 1 for exponents per step, alpha of a network for exponents per time constant.
 
 mod attractors;
 mod basin;

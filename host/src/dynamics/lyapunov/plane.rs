@@ -83,7 +83,8 @@ impl Plane {
         Ok(Self { origin, axes: [first, second], ranges, size })
     }
 
-    /// The plane of the first two principal components of states (n × m) through their mean, and a margin around them.
+    /// The plane of the first two principal components of states (n × m) through their mean, and a margin
+    /// around them.
     ///
     /// # Errors
     /// The states lie on a line; n = 1; the decomposition does not converge.
@@ -122,6 +123,17 @@ impl Plane {
             (ends.0 - margin, ends.1 + margin)
         });
         Self::new(self.origin, self.axes, ranges, self.size)
+    }
+
+    /// Refuses a plane that is not in n dimensions.
+    pub(super) fn check(&self, n: usize) -> Result<()> {
+        let lengths = [&self.origin, &self.axes[0], &self.axes[1]].map(Vec::len);
+        require(
+            lengths == [n; 3],
+            "plane",
+            format!("in {n} dimensions"),
+            format!("vectors of {lengths:?} numbers"),
+        )
     }
 
     /// Number of points.

@@ -13,8 +13,8 @@ use crate::{Error, Result};
 /// States that move together.
 const BLOCK: usize = 64;
 
-/// Runs all starts until `done` of the step, the state and the one before says so, or the state is not finite: what it
-/// said, `None` at the last step and of what is not finite, and the state then.
+/// Runs all starts until `done` of the step, the state and the one before says so, or the state is not
+/// finite: what it said, `None` at the last step and of what is not finite, and the state then.
 pub(super) fn run<S: System + ?Sized, T: Copy + Send>(
     system: &S,
     count: usize,

@@ -22,7 +22,8 @@ impl<'a, S: System + ?Sized, const N: usize> Small<'a, S, N> {
     pub(super) fn new(system: &'a S, start: &[f64], flow: Option<f64>) -> Self {
         let mut x = [0.0; N];
         x.copy_from_slice(start);
-        // The transient turns the axes as it would turn random vectors; these are in no one's invariant subspace.
+        // The transient turns the axes as it would turn random vectors; these are in no one's invariant
+        // subspace.
         let mut q: Square<N> = std::array::from_fn(|k| {
             std::array::from_fn(|i| 1.0 / (1.0 + i as f64 + k as f64) + f64::from(u8::from(i == k)))
         });

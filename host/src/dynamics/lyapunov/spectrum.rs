@@ -13,7 +13,8 @@ use crate::{Error, Result};
 const POINTS: usize = 200;
 /// Most steps between two QR.
 const MOST_STEPS: usize = 64;
-/// Tangent vectors may differ by about this factor (its logarithm) in growth before the next QR: more loses digits.
+/// Tangent vectors may differ by about this factor (its logarithm) in growth before the next QR: more loses
+/// digits.
 const SPREAD: f64 = 9.2;
 
 /// How exponents are computed.
@@ -25,7 +26,8 @@ pub struct Settings {
     pub transient: usize,
     /// Least number of steps that count.
     pub steps: usize,
-    /// Steps between two QR; `None`: as many as keep growth factors within 1e4 of each other, found in the transient.
+    /// Steps between two QR; `None`: as many as keep growth factors within 1e4 of each other, found in the
+    /// transient.
     pub every: Option<usize>,
     /// Time of a step, above 0: the RK4 step of a flow; of a map any unit, 1 for exponents per step.
     pub dt: f64,
@@ -44,14 +46,17 @@ impl Default for Settings {
 /// Lyapunov exponents of one trajectory, largest first.
 #[derive(Clone, Debug, Serialize)]
 pub struct Spectrum {
-    /// lambda_1 >= lambda_2 ..., in 1 / time. Minus infinity where J is singular to rounding: a ReLU network at rest.
+    /// lambda_1 >= lambda_2 ..., in 1 / time. Minus infinity where J is singular to rounding: a ReLU network
+    /// at rest.
     pub exponents: Vec<f64>,
     /// Their standard errors, by batch means; not a number where the exponent is minus infinity.
     pub errors: Vec<f64>,
-    /// lambda_1 of the later half of the batches less that of the earlier, by the error of such a difference, twice that
-    /// of lambda_1; of size 3 or more: not stationary, such as chaos that ends on a cycle, or too short a transient.
+    /// lambda_1 of the later half of the batches less that of the earlier, by the error of such a difference,
+    /// twice that of lambda_1; of size 3 or more: not stationary, such as chaos that ends on a cycle, or too
+    /// short a transient.
     pub drift: f64,
-    /// Kaplan-Yorke dimension, where exponents within two standard errors of 0 are 0; `None`: too few exponents.
+    /// Kaplan-Yorke dimension, where exponents within two standard errors of 0 are 0; `None`: too few
+    /// exponents.
     pub kaplan_yorke: Option<f64>,
     /// Steps that counted.
     pub steps: usize,
@@ -66,8 +71,8 @@ pub struct Spectrum {
 }
 
 impl Spectrum {
-    /// The sum of all exponents: the mean rate at which volumes grow. Of fewer exponents, of volumes of that many
-    /// dimensions.
+    /// The sum of all exponents: the mean rate at which volumes grow. Of fewer exponents, of volumes of that
+    /// many dimensions.
     #[must_use]
     pub fn sum(&self) -> f64 {
         self.exponents.iter().sum()
@@ -87,15 +92,16 @@ pub(super) trait Frame {
 /// The largest Lyapunov exponents of the trajectory from `start`.
 ///
 /// Q_0 random orthonormal, n × k; after m steps D the linearisation of the m steps, D Q_t = Q_{t+m} R, and
-/// lambda_i = mean of ln R_ii / (m dt). A flow is integrated by RK4 together with its variational equation dQ/dt = J Q,
-/// which is the exact linearisation of the RK4 step. The standard error of lambda_i is that of the mean of the batches;
-/// it is too small if a batch is shorter than the slowest fluctuation.
+/// lambda_i = mean of ln R_ii / (m dt). A flow is integrated by RK4 together with its variational equation
+/// dQ/dt = J Q, which is the exact linearisation of the RK4 step. The standard error of lambda_i is that of
+/// the mean of the batches; it is too small if a batch is shorter than the slowest fluctuation.
 ///
-/// start: n. Systems of at most four dimensions run without allocating. At Ctrl-C the batches done are the result.
+/// start: n. Systems of at most four dimensions run without allocating. At Ctrl-C the batches done are the
+/// result.
 ///
 /// # Errors
-/// A start of another length; k = 0 or above n; no steps, no batches, no time. A state that stops being finite;
-/// ended before two batches.
+/// A start of another length; k = 0 or above n; no steps, no batches, no time. A state that stops being
+/// finite; ended before two batches.
 ///
 /// Source: Benettin et al. 1980; Shimada & Nagashima 1979.
 ///
@@ -269,8 +275,8 @@ fn summary(
 
 /// The Kaplan-Yorke dimension of an attractor in n dimensions with these exponents, largest first.
 ///
-/// D = j + (lambda_1 + ... + lambda_j) / |lambda_{j+1}| with the largest j whose sum is not below 0; n if that is n.
-/// `None` if the sum of all exponents given, fewer than n, is not below 0.
+/// D = j + (lambda_1 + ... + lambda_j) / |lambda_{j+1}| with the largest j whose sum is not below 0; n if
+/// that is n. `None` if the sum of all exponents given, fewer than n, is not below 0.
 ///
 /// Source: Kaplan & Yorke 1979.
 ///

@@ -8,6 +8,7 @@ use tinyfold_core::wire::learned::copy_words;
 use tinyfold_core::{PANEL_ROWS, Shape, View};
 
 use crate::Result;
+use crate::error::require;
 use crate::format::model::refused;
 
 /// One flipped bit.
@@ -29,11 +30,11 @@ pub struct Flip {
 
 /// Flips `count` random bits of the recurrent and input weights, one at a time.
 ///
-/// Each time, the network runs from reset on the first `warm` of the samples with its right weights, watched; then
-/// the bit flips and it runs on to the end of the samples. `lowest`: the lowest bit that is flipped.
+/// Each time, the network runs from reset on the first `warm` of the samples with its right weights, watched;
+/// then the bit flips and it runs on to the end of the samples. `lowest`: the lowest bit that is flipped.
 ///
 /// # Errors
-/// A monitor of other sizes.
+/// A monitor of other sizes; a lowest bit above 31.
 pub fn flips(
     view: &View<'_, f32>,
     monitor: &Monitor<'_, f32>,
@@ -42,6 +43,7 @@ pub fn flips(
     (count, lowest): (usize, u32),
     seed: u64,
 ) -> Result<Vec<Flip>> {
+    require(lowest < 32, "lowest bit", "below 32", lowest)?;
     let shape = view.shape();
     let mut words = vec![0.0; shape.parameter_len()];
     copy_words(view, &mut words).map_err(|error| refused("model", error))?;

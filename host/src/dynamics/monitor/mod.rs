@@ -18,7 +18,8 @@ use crate::{Error, Result};
 /// How a monitor is learnt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// K, the dimensions of the manifold, 1 to 8; `None`: as few as leave 1e-6 of the variance of p, at most 8.
+    /// K, the dimensions of the manifold, 1 to 8; `None`: as few as leave 1e-6 of the variance of p, at most
+    /// 8.
     pub dimensions: Option<usize>,
     /// Steps from one look at the manifold (at low rank: at anything) to the next.
     pub every: u16,
@@ -210,7 +211,7 @@ fn low_rank(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Res
         after.extend(std::iter::once(1.0).chain(state.carried()[..rank].iter().map(|&z| f64::from(z))));
         y.extend(state.output().iter().map(|&y| f64::from(y)));
     }
-    let steps = y.len() / outputs;
+    let steps = before.len() / (1 + rank + inputs);
     let fit = |rows: &[f64], width: usize, target: &dyn Fn(usize) -> f64| -> (Vec<f32>, f64, f64) {
         let left = Mat::from_fn(steps, width, |t, k| rows[t * width + k]);
         let right = Mat::from_fn(steps, 1, |t, _| target(t));

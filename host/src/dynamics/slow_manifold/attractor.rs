@@ -1,9 +1,10 @@
 //! Line and ring attractors, defined by the reduced dynamics.
 //!
-//! A curve that attracts is an attractor of its own points where the reduced speed is 0 everywhere: a continuum of fixed
-//! points. In numbers: no place moves faster than a bound near rounding. Where the speed is below a looser bound over
-//! most of the length, the curve is *slow*: a memory for a stated time, made of separate fixed points, nodes and saddles
-//! in turn. Else it is a chain of nodes and saddles. The bounds are part of the verdict.
+//! A curve that attracts is an attractor of its own points where the reduced speed is 0 everywhere: a
+//! continuum of fixed points. In numbers: no place moves faster than a bound near rounding. Where the speed
+//! is below a looser bound over most of the length, the curve is *slow*: a memory for a stated time, made of
+//! separate fixed points, nodes and saddles in turn. Else it is a chain of nodes and saddles. The bounds are
+//! part of the verdict.
 
 use std::f64::consts::TAU;
 use std::iter::zip;
@@ -85,7 +86,8 @@ pub struct Point {
     pub x: Vec<f64>,
 }
 
-/// Time until a state has drifted by the stated part of the length; `None` where it does not within the horizon.
+/// Time until a state has drifted by the stated part of the length; `None` where it does not within the
+/// horizon.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Drift {
     /// Over starts evenly along the curve: the least time.
@@ -219,7 +221,7 @@ impl Attractor {
         let exact = largest_speed <= bounds.exact;
         let mut points = Vec::new();
         for &root in curve.roots.iter().filter(|_| !exact) {
-            points.extend(point(system, curve, root)?);
+            points.extend(point(system, curve, root, 0.1 * length)?);
         }
         let verdict = match () {
             () if normal >= 0.0 => Verdict::Repelling,
@@ -311,7 +313,7 @@ fn kept(curve: &Curve<'_>, pieces: &[f64], bounds: &Bounds) -> (Drift, Vec<(f64,
     };
     let steps = if curve.kind == Kind::Map { bounds.horizon as usize } else { 2 * bounds.horizon as usize }
         .clamp(1, 100_000);
-    let h = bounds.horizon / steps as f64;
+    let h = if curve.kind == Kind::Map { 1.0 } else { bounds.horizon / steps as f64 };
     let ends = if curve.shape == Shape::Line { STARTS + 2 } else { STARTS + 1 };
     let starts: Vec<f64> = curve.range.even(ends).skip(1).take(STARTS).collect();
     let moves: Vec<Vec<f64>> = starts
@@ -338,10 +340,12 @@ fn kept(curve: &Curve<'_>, pieces: &[f64], bounds: &Bounds) -> (Drift, Vec<(f64,
     (drift, shown.into_iter().map(|k| (k as f64 * h, rms(k))).collect())
 }
 
-/// The true fixed point at a root of the reduced speed, by Newton's method in the whole system; none if there is none.
-fn point(system: &dyn System, curve: &Curve<'_>, root: f64) -> Result<Option<Point>> {
+/// The true fixed point at a root of the reduced speed, by Newton's method in the whole system; none if there
+/// is none `within` a distance of the curve's state.
+fn point(system: &dyn System, curve: &Curve<'_>, root: f64, within: f64) -> Result<Option<Point>> {
     let start = (curve.state)(root);
-    let Some((x, residual)) = nearest(system, &start) else { return Ok(None) };
+    let found = nearest(system, &start).filter(|(x, _)| distance(x, &start) <= within);
+    let Some((x, residual)) = found else { return Ok(None) };
     let values = eigenvalues(system, &x)?;
     let index = index(curve.kind, &values);
     let place = (curve.place)(&x);

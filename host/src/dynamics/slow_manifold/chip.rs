@@ -54,12 +54,13 @@ struct Place {
 impl Driven {
     /// The reduced model of Euler steps alpha of the network: f = alpha r, g_k = alpha s_k, c = y.
     ///
-    /// Evidence drives the state beyond the last fixed points of the held input. There the curve goes on through fixed
-    /// points under constant evidence mu of input `channel`: r(p) = -mu s(p) at each of them, exactly.
+    /// Evidence drives the state beyond the last fixed points of the held input. There the curve goes on
+    /// through fixed points under constant evidence mu of input `channel`: r(p) = -mu s(p) at each of them,
+    /// exactly.
     ///
-    /// inputs: the channels of the network that the model keeps; the others stay held. beyond: fixed points on both
-    /// sides, as a continuation in that input gives them; those between the ends do not count. start: the state of the
-    /// first step.
+    /// inputs: the channels of the network that the model keeps; the others stay held. beyond: fixed points
+    /// on both sides, as a continuation in that input gives them; those between the ends do not count. start:
+    /// the state of the first step.
     ///
     /// # Errors
     /// Inputs that the network does not have.
@@ -119,7 +120,8 @@ impl Driven {
         })
     }
 
-    /// Speed, inputs and outputs at a fixed point under evidence, whose tangent is that of the branch over mu.
+    /// Speed, inputs and outputs at a fixed point under evidence, whose tangent is that of the branch over
+    /// mu.
     fn beyond(
         &self,
         network: &Network,
@@ -166,8 +168,8 @@ impl Driven {
 
 /// Fits c anew, to what the network puts out on trials that the reduced model runs beside it.
 ///
-/// Noise that the fast directions hold lowers or lifts the mean of nonlinear outputs at a place; c of the noise-free
-/// manifold does not know of it.
+/// Noise that the fast directions hold lowers or lifts the mean of nonlinear outputs at a place; c of the
+/// noise-free manifold does not know of it.
 ///
 /// trials: inputs of the model (T × I) and outputs of the network (T × O) each.
 ///

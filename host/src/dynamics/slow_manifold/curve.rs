@@ -53,8 +53,8 @@ impl Frame {
         Ok(Self { anchor: x.to_vec(), left, right })
     }
 
-    /// The frame at that of `points` whose slow eigenvalue is best separated: the largest ratio of the next growth
-    /// rate to it, both in size.
+    /// The frame at that of `points` whose slow eigenvalue is best separated: the largest ratio of the next
+    /// growth rate to it, both in size.
     ///
     /// # Errors
     /// No point has a real slowest eigenvalue; no convergence.
@@ -95,8 +95,8 @@ const STAYS: f64 = 1e-6;
 pub struct Options {
     /// K, the degree of the Chebyshev series; at least 8.
     pub degree: usize,
-    /// Time constants that a transform flows, iterates of a map. Above 2 time constants the nodes crowd and the fit
-    /// becomes singular.
+    /// Time constants that a transform flows, iterates of a map. Above 2 time constants the nodes crowd and
+    /// the fit becomes singular.
     pub time: f64,
     /// Longest Runge-Kutta step of a flow. Its error is that of the slow speed: (step · rate)⁴.
     pub step: f64,
@@ -113,7 +113,8 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The defaults with a `time` that suits a system of `kind`: for a map of leak alpha, iterates of 2 time constants.
+    /// The defaults with a `time` that suits a system of `kind`: for a map of leak alpha, iterates of 2 time
+    /// constants.
     #[must_use]
     pub fn of(kind: Kind, alpha: f64) -> Self {
         let time = if kind == Kind::Map { (2.0 / alpha).round() } else { 2.0 };
@@ -123,8 +124,8 @@ impl Options {
 
 /// A curve of slow states x(p) and the reduced dynamics on it.
 ///
-/// x(p) = sum_k c_k T_k(s), dp/dt = r(p) = sum_k r_k T_k(s) of a flow, p' = p + r(p) of a map; s is p scaled from
-/// `range` to \[-1, 1\].
+/// x(p) = sum_k c_k T_k(s), dp/dt = r(p) = sum_k r_k T_k(s) of a flow, p' = p + r(p) of a map; s is p scaled
+/// from `range` to \[-1, 1\].
 #[derive(Clone, Debug, Serialize)]
 pub struct SlowManifold {
     /// Map or flow.
@@ -148,12 +149,13 @@ pub struct SlowManifold {
 impl SlowManifold {
     /// The slow manifold through `points` between the two that are extreme along p.
     ///
-    /// States at Chebyshev nodes of p flow a short time, the polynomial through them is evaluated at the nodes again,
-    /// until they stay: what is fast dies out, what is slow only slides along the curve. Low degrees come first.
-    /// points: fixed points with at most one growing direction, at least 2.
+    /// States at Chebyshev nodes of p flow a short time, the polynomial through them is evaluated at the
+    /// nodes again, until they stay: what is fast dies out, what is slow only slides along the curve. Low
+    /// degrees come first. points: fixed points with at most one growing direction, at least 2.
     ///
     /// # Errors
-    /// Points that are no fixed points, fewer than two places of them along p; p is not a coordinate of the curve; no convergence; stopped.
+    /// Points that are no fixed points, fewer than two places of them along p; p is not a coordinate of the
+    /// curve; no convergence; stopped.
     ///
     /// Source: the graph transform of Hadamard (1901) with a polynomial graph.
     ///
@@ -194,7 +196,7 @@ impl SlowManifold {
     ) -> Result<Self> {
         let n = system.dimension();
         require(options.degree >= 8, "degree", "at least 8", options.degree)?;
-        require(options.time > 0.0 && options.step > 0.0, "time and step", "above 0", "one that is not")?;
+        check_times(&[options.time, options.step])?;
         let width = points.iter().find(|x| x.len() != n).map(Vec::len);
         require(width.is_none(), "fixed points", format!("{n} numbers each"), width.unwrap_or(n))?;
         let mut rest = vec![0.0; n];
@@ -409,6 +411,12 @@ pub(super) fn follow(
         Some(moved.clamp(range.low, range.high))
     };
     std::iter::successors(Some(start.clamp(range.low, range.high)), next).take(steps + 1).collect()
+}
+
+/// Refuses times that are not above 0 and finite.
+pub(super) fn check_times(times: &[f64]) -> Result<()> {
+    let fine = times.iter().all(|time| *time > 0.0 && time.is_finite());
+    require(fine, "times and steps", "above 0 and finite", format!("{times:?}"))
 }
 
 fn failed(reason: String) -> Error {

@@ -38,8 +38,9 @@ pub struct Fit<'a> {
 
 /// A slow manifold learnt from trajectories.
 ///
-/// x(p) = sum c_ab T_a(s_1) T_b(s_2) over a + b <= degree, p' = p + r(p) or dp/dt = r(p) with a like sum; s is p scaled
-/// from the range of the data to \[-1, 1\]. p never leaves the domain of the data, so no prediction diverges.
+/// x(p) = sum c_ab T_a(s_1) T_b(s_2) over a + b <= degree, p' = p + r(p) or dp/dt = r(p) with a like sum; s
+/// is p scaled from the range of the data to \[-1, 1\]. p never leaves the domain of the data, so no
+/// prediction diverges.
 #[derive(Clone, Debug, Serialize)]
 pub struct DataManifold {
     /// A map from sample to sample, or a flow.
@@ -110,8 +111,8 @@ impl DataManifold {
     /// Learns a manifold and its dynamics from trajectories, n × times each, sampled evenly in time.
     ///
     /// # Errors
-    /// Trajectories too short for the cut or for the degree, of other lengths, with numbers that are not finite or that
-    /// do not vary along a coordinate.
+    /// Trajectories too short for the cut or for the degree, of other lengths, with numbers that are not
+    /// finite or that do not vary along a coordinate.
     ///
     /// Source: Cenedese et al., Nat. Commun. 13 (2022) 872, with a Chebyshev basis and QR for monomials.
     pub fn fit(trajectories: &[Mat<f64>], projection: &Projection, fit: &Fit<'_>) -> Result<Self> {
@@ -246,7 +247,7 @@ impl DataManifold {
         path
     }
 
-    /// Predicts each trajectory from its sample `cut` on: n × (times - cut) states each.
+    /// Predicts each trajectory from its sample `cut`, which it must have, on: n × (times - cut) states each.
     #[must_use]
     pub fn predict(&self, trajectories: &[Mat<f64>], cut: usize) -> Vec<Mat<f64>> {
         trajectories

@@ -1,4 +1,5 @@
-//! Decision networks on their slow manifold: how inputs move the state, and the choices that the reduced model predicts.
+//! Decision networks on their slow manifold: how inputs move the state, and the choices that the reduced
+//! model predicts.
 
 use std::iter::zip;
 
@@ -22,8 +23,9 @@ use crate::{Error, Result};
 
 /// A slow manifold with inputs and outputs: dp/dt = r(p) + s(p) · (u - u0), y = y(p).
 ///
-/// s_k(p) = w(p) · dF/du_k with the selection vector w(p): the left eigenvector of the Jacobian at x(p) that belongs to
-/// the direction along the curve, w · x'(p) = 1. Exact at fixed points and to first order in the input.
+/// s_k(p) = w(p) · dF/du_k with the selection vector w(p): the left eigenvector of the Jacobian at x(p) that
+/// belongs to the direction along the curve, w · x'(p) = 1. Exact at fixed points and to first order in the
+/// input.
 ///
 /// Source: selection vector and line attractor of Mante et al., Nature 503 (2013) 78.
 #[derive(Clone, Debug, Serialize)]
@@ -138,8 +140,8 @@ impl Driven {
         (p + alpha * (self.line.speed(p) + sum)).clamp(self.line.range.low, self.line.range.high)
     }
 
-    /// The place that a state off the manifold belongs to: where it will be after `settle` time, followed back along
-    /// the manifold.
+    /// The place that a state off the manifold belongs to: where it will be after `settle` time, followed
+    /// back along the manifold.
     #[must_use]
     pub fn phase(&self, rnn: &Rnn, x: &[f64], settle: f64) -> f64 {
         let mut state = Mat::from_fn(x.len(), 1, |i, _| x[i]);
@@ -152,7 +154,8 @@ impl Driven {
     }
 }
 
-/// Trials of a decision task: held evidence with noise on top, a choice by the sign of the first output at the end.
+/// Trials of a decision task: held evidence with noise on top, a choice by the sign of the first output at
+/// the end.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Trials {
     /// The input whose strength is varied.

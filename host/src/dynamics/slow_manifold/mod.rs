@@ -1,8 +1,8 @@
 //! Slow manifolds: the curve that everything falls on, what is slow along it, and whether it is an attractor.
 //!
-//! [`SlowManifold`] is the curve between fixed points and [`Ring`] the closed curve around one, of a network whose
-//! equations are known; [`Attractor`] is the verdict on either. [`DataManifold`] is learnt from trajectories alone.
-//! [`Driven`] adds inputs and outputs: a decision network in one dimension.
+//! [`SlowManifold`] is the curve between fixed points and [`Ring`] the closed curve around one, of a network
+//! whose equations are known; [`Attractor`] is the verdict on either. [`DataManifold`] is learnt from
+//! trajectories alone. [`Driven`] adds inputs and outputs: a decision network in one dimension.
 
 mod attractor;
 pub mod chebyshev;

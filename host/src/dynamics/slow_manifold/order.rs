@@ -6,10 +6,11 @@ use faer::Mat;
 use serde::Serialize;
 
 use super::data::{DataManifold, Fit, failed};
-use super::projection::Projection;
+use super::projection::{Projection, check};
 use crate::Result;
 
-/// The normalised mean trajectory error: mean over times of |x - x*|, by the largest |x* - origin|; mean over trajectories.
+/// The normalised mean trajectory error: mean over times of |x - x*|, by the largest |x* - origin|; mean over
+/// trajectories.
 ///
 /// predicted: n × times; reference: n × (cut + times).
 ///
@@ -41,13 +42,13 @@ pub struct Tried {
     pub found: usize,
 }
 
-/// Fits every degree and takes one by held-out NMTE and by roots: of those that have exactly the known fixed points, or
-/// most of them, the lowest whose NMTE is within a fifth of the best.
+/// Fits every degree and takes one by held-out NMTE and by roots: of those that have exactly the known fixed
+/// points, or most of them, the lowest whose NMTE is within a fifth of the best.
 ///
 /// known: places of known fixed points of a one-dimensional manifold, empty if none are known.
 ///
 /// # Errors
-/// No degree can be fitted.
+/// No degree can be fitted; held-out trajectories that are too short.
 pub fn choose_degree(
     train: &[Mat<f64>],
     held_out: &[Mat<f64>],
@@ -56,6 +57,7 @@ pub fn choose_degree(
     degrees: &[usize],
     known: &[f64],
 ) -> Result<(DataManifold, Vec<Tried>)> {
+    check(held_out, projection.origin.len(), fit.cut)?;
     let (mut tried, mut models, mut last) = (Vec::new(), Vec::new(), None);
     for &degree in degrees {
         match DataManifold::fit(train, projection, &Fit { degree, ..*fit }) {

@@ -48,6 +48,7 @@ impl Projection {
                 Mat::from_fn(n, trajectory.ncols() - cut, |i, t| trajectory[(i, cut + t)] - origin[i]);
             matmul(moments.as_mut(), Accum::Add, shifted.as_ref(), shifted.transpose(), 1.0, Par::Seq);
         }
+        require(moments.is_all_finite(), "trajectories", "finite numbers", "one that is not")?;
         let eigen = moments.self_adjoint_eigen(Side::Lower).map_err(|_| {
             failed("no convergence of the principal directions; are all states finite?".into())
         })?;

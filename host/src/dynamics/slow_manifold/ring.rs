@@ -9,6 +9,7 @@ use faer::linalg::solvers::Solve;
 use serde::Serialize;
 
 use super::chebyshev::sign_changes;
+use super::curve::check_times;
 use crate::dynamics::spectrum::{index, jacobian, of_matrix};
 use crate::dynamics::stepper::advance;
 use crate::dynamics::vector::dot;
@@ -40,7 +41,8 @@ impl Default for RingOptions {
 }
 
 impl RingOptions {
-    /// The defaults with times that suit a system of `kind`: for a map of leak alpha, iterates instead of time constants.
+    /// The defaults with times that suit a system of `kind`: for a map of leak alpha, iterates instead of
+    /// time constants.
     #[must_use]
     pub fn of(kind: Kind, alpha: f64) -> Self {
         let plain = Self::default();
@@ -97,13 +99,13 @@ fn basis(count: usize, angles: &[f64]) -> Mat<f64> {
 impl Ring {
     /// The ring around the fixed point `center`.
     ///
-    /// States a little away from the centre settle at all angles of the plane; then states at even angles flow a short
-    /// time, the Fourier series through them is evaluated at the even angles again, until they stay.
-    /// center: n, with at least two leading eigenvalues that grow.
+    /// States a little away from the centre settle at all angles of the plane; then states at even angles
+    /// flow a short time, the Fourier series through them is evaluated at the even angles again, until they
+    /// stay. center: n, with at least two leading eigenvalues that grow.
     ///
     /// # Errors
-    /// Nothing grows from the centre in two directions; the angle is not a coordinate of the curve; no convergence;
-    /// stopped.
+    /// Nothing grows from the centre in two directions; the angle is not a coordinate of the curve; no
+    /// convergence; stopped.
     pub fn find(
         system: &dyn System,
         center: &[f64],
@@ -113,6 +115,7 @@ impl Ring {
         let n = system.dimension();
         require(center.len() == n, "centre", format!("{n} numbers"), center.len())?;
         require(options.harmonics >= 2, "harmonics", "at least 2", options.harmonics)?;
+        check_times(&[options.settle, options.time, options.step])?;
         let plane = leading_plane(system, center)?;
         let count = 2 * options.harmonics + 1;
         let angles: Vec<f64> = (0..count).map(|j| TAU * j as f64 / count as f64).collect();

@@ -122,15 +122,17 @@ impl<S: Scalar> Ssm<S> {
         (1..=self.order()).map(|k| (0..width(k)).map(|i| both(k, i)).fold(0.0, f64::max)).collect()
     }
 
-    /// An estimate of the radius of convergence, of a parameter at mu = 0: exp(-slope) of log |c_k| against k over the
-    /// upper half of the orders, c_k the largest coefficient of W and R; infinite where fewer than two are not 0.
+    /// An estimate of the radius of convergence, of a parameter at mu = 0: exp(-slope) of log |c_k| against k
+    /// over the upper half of the orders, c_k the largest coefficient of W and R; infinite where fewer than
+    /// two are not 0.
     #[must_use]
     pub fn radius(&self) -> f64 {
         let sizes = self.sizes();
         let upper =
             || sizes.iter().enumerate().skip(sizes.len() / 2).map(|(k, &size)| (k as f64 + 1.0, size));
         let scale = upper().map(|(k, size)| size.powf(1.0 / k)).fold(0.0, f64::max);
-        // What is so much smaller than the geometric series around is rounding: odd functions have even orders of 0.
+        // What is so much smaller than the geometric series around is rounding: odd functions have even
+        // orders of 0.
         let kept = |&(k, size): &(f64, f64)| size.ln() - k * scale.ln() > -18.0;
         let points: Vec<(f64, f64)> = upper().filter(kept).map(|(k, size)| (k, size.ln())).collect();
         if points.len() < 2 {
@@ -169,8 +171,8 @@ impl<S: Scalar> Ssm<S> {
         directions.into_iter().map(far).collect()
     }
 
-    /// Combinations m of the chosen eigenvalues, up to the order, that come within `within` of another eigenvalue, the
-    /// nearest first, at most 10.
+    /// Combinations m of the chosen eigenvalues, up to the order, that come within `within` of another
+    /// eigenvalue, the nearest first, at most 10.
     #[must_use]
     pub fn resonances(&self, spectrum: &Spectrum, within: f64) -> Vec<Resonance> {
         let chosen: Vec<c64> = self.eigenvalues.iter().map(|value| value.complex()).collect();

@@ -17,8 +17,8 @@ struct Transport<'a, S> {
 }
 
 impl<S: Scalar> Transport<'_, S> {
-    /// out\[i\] = coefficient (k, i) of p1^(j - i') p2^i' transported, for j <= k. Orders of R below k are known, of a
-    /// map also the coefficients of this function at lower j or k.
+    /// out\[i\] = coefficient (k, i) of p1^(j - i') p2^i' transported, for j <= k. Orders of R below k are
+    /// known, of a map also the coefficients of this function at lower j or k.
     fn of(&mut self, (j, second): (usize, usize), k: usize, out: &mut [S]) {
         let zero = S::from(0.0);
         out.fill(zero);
@@ -154,7 +154,8 @@ pub(super) fn solve<S: Scalar>(
         }
         w.mirror(k);
         if S::PARTS == 2 && k > 1 {
-            // Coefficients of the conjugate coordinate are conjugates, exchanged: (a, b) of one is (b, a) of the other.
+            // Coefficients of the conjugate coordinate are conjugates, exchanged: (a, b) of one is (b, a) of
+            // the other.
             for i in independent..width {
                 let value = transport.rates[1].get(k, k - i, 0).mirrored();
                 transport.rates[0].set(k, i, 0, value);
@@ -175,7 +176,8 @@ pub(super) fn solve<S: Scalar>(
     Ok((w, rates))
 }
 
-/// Whether normal form keeps the monomial p1^(k - i) p2^i in coordinate e: z |z|^2j in that of z, or no divisor.
+/// Whether normal form keeps the monomial p1^(k - i) p2^i in coordinate e: z |z|^2j in that of z, or no
+/// divisor.
 fn resonant<S: Scalar>(e: usize, k: usize, i: usize, beside: S) -> bool {
     let kept = if e == 0 { k == 2 * i + 1 } else { k + 1 == 2 * i };
     (S::PARTS == 2 && kept) || beside.modulus() < 1e-6

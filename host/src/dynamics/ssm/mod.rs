@@ -1,19 +1,20 @@
-//! Spectral submanifolds (SSMs) from the equations: the invariant manifold over chosen eigenvectors, to any order.
+//! Spectral submanifolds (SSMs) from the equations: the invariant manifold over chosen eigenvectors, to any
+//! order.
 //!
 //! ```text
 //! flow: F(W(p)) = DW(p) R(p)        map: f(W(p)) = W(R(p))
 //! ```
 //!
-//! W (p to n numbers) is the manifold, R the reduced dynamics in its coordinates p = l · (x - x0). Order k of both
-//! sides gives (A - s) w - v r = (known), a bordered system with l · w = 0: also where s is 0 or an eigenvalue.
-//! [`line()`] is over one real eigenvalue, [`plane`] over two, [`pair`] over a complex one and its conjugate, and
-//! [`with_parameter`] over one and the parameter, which predicts folds ([`Ssm::folds`]).
+//! W (p to n numbers) is the manifold, R the reduced dynamics in its coordinates p = l · (x - x0). Order k of
+//! both sides gives (A - s) w - v r = (known), a bordered system with l · w = 0: also where s is 0 or an
+//! eigenvalue. [`line()`] is over one real eigenvalue, [`plane`] over two, [`pair`] over a complex one and
+//! its conjugate, and [`with_parameter`] over one and the parameter, which predicts folds ([`Ssm::folds`]).
 //!
-//! A power series ends at its radius of convergence; [`Pade`] goes on behind it. Nodes of a line attractor have a
-//! small radius, since their ratio of eigenvalues is near a whole number: anchor at saddles.
+//! A power series ends at its radius of convergence; [`Pade`] goes on behind it. Nodes of a line attractor
+//! have a small radius, since their ratio of eigenvalues is near a whole number: anchor at saddles.
 //!
-//! Source: Haller & Ponsioen 2016 (existence and uniqueness), Cabre, Fontich & de la Llave 2003 (parameterisation
-//! method); Marraffa et al. 2025 for recurrent networks.
+//! Source: Haller & Ponsioen 2016 (existence and uniqueness), Cabre, Fontich & de la Llave 2003
+//! (parameterisation method); Marraffa et al. 2025 for recurrent networks.
 
 mod domain;
 mod folds;
@@ -22,7 +23,7 @@ mod normal_form;
 mod pade;
 mod polynomial;
 mod reduced;
-pub mod series;
+mod series;
 mod spectrum;
 mod study;
 mod taylor;
@@ -95,7 +96,8 @@ pub struct Ssm<S> {
 /// W = sum W_k p^k, R = sum R_k p^k, |W_1| = 1 with its largest number positive, l · W_k = 0 for k >= 2.
 ///
 /// # Errors
-/// A complex eigenvalue; an order that is not 1 to [`HIGHEST`]; a resonance; a network that is not analytic there.
+/// A complex eigenvalue; an order that is not 1 to [`HIGHEST`]; a resonance; a network that is not analytic
+/// there.
 ///
 /// Source: Haller & Ponsioen 2016.
 ///

@@ -93,8 +93,8 @@ pub struct BackbonePoint {
 }
 
 impl Ssm<f64> {
-    /// The normal form of a line at its fixed point; none where its eigenvalue is further than `tolerance` from
-    /// criticality (0 of a flow, 1 or -1 of a map).
+    /// The normal form of a line at its fixed point; none where its eigenvalue is further than `tolerance`
+    /// from criticality (0 of a flow, 1 or -1 of a map).
     ///
     /// # Errors
     /// Two state coordinates; an order below 3.

@@ -36,8 +36,8 @@ fn polynomial(c: &[f64], p: f64) -> (f64, f64) {
 impl Pade {
     /// The approximant [L / M] of a series of at least L + M + 1 coefficients.
     ///
-    /// scale: near the radius of convergence, above 0. Where the series is that of a quotient of lower degree, this
-    /// one is found (Gonnet, Guettel & Trefethen 2013).
+    /// scale: near the radius of convergence, above 0. Where the series is that of a quotient of lower
+    /// degree, this one is found (Gonnet, Guettel & Trefethen 2013).
     ///
     /// # Errors
     /// Too few coefficients; a singular value decomposition that does not converge.
@@ -55,11 +55,11 @@ impl Pade {
         Ok(all.remove(0))
     }
 
-    /// Approximants [L / M] of several series with one denominator, since all are singular at the same places: what all
-    /// have in common is no rounding, so that they have no spurious poles.
+    /// Approximants [L / M] of several series with one denominator, since all are singular at the same
+    /// places: what all have in common is no rounding, so that they have no spurious poles.
     ///
-    /// The denominator is the one with the least squares of orders L + 1 to L + M of all series; of one series these
-    /// are 0.
+    /// The denominator is the one with the least squares of orders L + 1 to L + M of all series; of one
+    /// series these are 0.
     ///
     /// # Errors
     /// As [`Pade::new`].

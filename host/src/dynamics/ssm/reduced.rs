@@ -60,7 +60,8 @@ pub(super) fn real_roots(coefficients: &[f64]) -> Vec<f64> {
     let companion = Mat::from_fn(degree, degree, |i, j| {
         if j + 1 == degree { -scaled[i] / scaled[degree] } else { f64::from(u8::from(i == j + 1)) }
     });
-    let Ok(values) = companion.eigenvalues() else { return roots };
+    let values = companion.is_all_finite().then(|| companion.eigenvalues());
+    let Some(Ok(values)) = values else { return roots };
     let value = |p: f64, c: &[f64]| c.iter().rev().fold(0.0, |sum, c| sum * p + c);
     let slope: Vec<f64> = scaled.iter().enumerate().skip(1).map(|(k, c)| k as f64 * c).collect();
     for root in values.into_iter().filter(|value: &c64| value.im.abs() < 1e-7 * value.norm().max(1e-3)) {
@@ -117,8 +118,8 @@ impl<S: Scalar> Ssm<S> {
 
     /// Fixed points of the reduced model at the parameter of the fixed point, |p| <= `within`, nearest first.
     ///
-    /// Of a line all real roots, by the eigenvalues of a companion matrix; of two coordinates what Newton's method
-    /// finds from 21 × 21 places.
+    /// Of a line all real roots, by the eigenvalues of a companion matrix; of two coordinates what Newton's
+    /// method finds from 21 × 21 places.
     ///
     /// # Errors
     /// `within` is not a number above 0.

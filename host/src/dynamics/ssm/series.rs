@@ -9,8 +9,8 @@ use faer::traits::ComplexField;
 
 /// f64, or c64 for a pair of conjugate coordinates.
 ///
-/// A vector of n coefficients is a column of n · [`Scalar::PARTS`] real numbers, all real parts before all imaginary
-/// ones, so that a real matrix times many coefficients is one product of real matrices.
+/// A vector of n coefficients is a column of n · [`Scalar::PARTS`] real numbers, all real parts before all
+/// imaginary ones, so that a real matrix times many coefficients is one product of real matrices.
 pub trait Scalar:
     ComplexField
     + Copy

@@ -160,9 +160,9 @@ fn times(m: MatRef<'_, f64>, block: &[f64], out: &mut [f64]) {
 
 /// The chosen eigenvectors, and A beside them.
 ///
-/// With an orthonormal basis [Q1 Z] whose Q1 spans the right eigenvectors, Zᵀ A Z = H is made upper Hessenberg once.
-/// Then (A - s) w - V r = b with l · w = 0 has r = -l · b and w = (1 - V lᵀ) Z (H - s)⁻¹ Zᵀ b: each shift s costs
-/// O(n²), and that s is the eigenvalue itself, or that it is 0, does not matter.
+/// With an orthonormal basis [Q1 Z] whose Q1 spans the right eigenvectors, Zᵀ A Z = H is made upper
+/// Hessenberg once. Then (A - s) w - V r = b with l · w = 0 has r = -l · b and w = (1 - V lᵀ) Z (H - s)⁻¹ Zᵀ
+/// b: each shift s costs O(n²), and that s is the eigenvalue itself, or that it is 0, does not matter.
 #[derive(Clone, Debug)]
 pub(super) struct Frame<S> {
     pub masters: Vec<Master<S>>,
@@ -176,7 +176,8 @@ pub(super) struct Frame<S> {
 }
 
 impl<S: Scalar> Frame<S> {
-    /// The frame of eigenvalues `values`: one, or two that are different or span a plane; of c64 one and its conjugate.
+    /// The frame of eigenvalues `values`: one, or two that are different or span a plane; of c64 one and its
+    /// conjugate.
     pub fn new(a: &Mat<f64>, values: &[S]) -> Result<Self> {
         let n = a.nrows();
         let mut masters: Vec<Master<S>> = Vec::new();
@@ -288,7 +289,8 @@ fn reflect(u: &[f64], x: &mut [f64]) {
     x.iter_mut().zip(u).for_each(|(x, u)| *x -= share * u);
 }
 
-/// b = (H - s)⁻¹ b by elimination with row exchanges of an upper Hessenberg H by rows; false for a pivot of 0.
+/// b = (H - s)⁻¹ b by elimination with row exchanges of an upper Hessenberg H by rows; false for a pivot of
+/// 0.
 fn solve_hessenberg<S: Scalar>(h: &[f64], shift: S, b: &mut [S], rows: &mut [S]) -> bool {
     let m = b.len();
     for k in 0..m {

@@ -126,7 +126,8 @@ pub struct Study {
     pub roots: Vec<Root>,
     /// Fixed points predicted by the Padé approximant of a line, with the residual there.
     pub beyond: Vec<(f64, f64)>,
-    /// A reduced trajectory from a quarter of the domain against the full one, over one time constant at most.
+    /// A reduced trajectory from a quarter of the domain against the full one, over one time constant at
+    /// most.
     pub trajectory: Option<Comparison>,
     /// Predicted branch of fixed points, (mu, p).
     pub branch: Vec<(f64, f64)>,
@@ -141,7 +142,8 @@ pub struct Study {
 /// Places of a curve.
 const PLACES: usize = 241;
 
-/// The largest residual of a fixed point that a Padé approximant predicts: others are roots of a spurious pole.
+/// The largest residual of a fixed point that a Padé approximant predicts: others are roots of a spurious
+/// pole.
 const BEYOND: f64 = 1e-2;
 
 /// How near criticality the fixed point of a normal form is.
@@ -258,7 +260,8 @@ impl Study {
         Ok(study)
     }
 
-    /// The largest |p| that is looked at: the radius of convergence, or 10 where the series ends, at least the domain.
+    /// The largest |p| that is looked at: the radius of convergence, or 10 where the series ends, at least
+    /// the domain.
     #[must_use]
     pub fn reach(&self) -> f64 {
         let domain = self.domain.iter().map(|side| side.distance).fold(0.0, f64::max);
