@@ -82,7 +82,7 @@ pub fn run(args: &Args) -> Result<()> {
     let share = reached.as_ref().and_then(|basins| basins.boundary_in_top(&found, 0.05));
     if args.json {
         let all = json!({
-            "schema": 1, "kind": rnn.kind, "unit": unit(&rnn), "plane": plane, "field": found,
+            "schema": 2, "kind": rnn.kind, "unit": unit(&rnn), "plane": plane, "field": found,
             "attractors": found_attractors, "basins": reached, "boundary_in_top_5_percent": share,
         });
         say!("{}", serde_json::to_string_pretty(&all).expect("plain data becomes JSON"));

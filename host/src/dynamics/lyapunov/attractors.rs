@@ -121,22 +121,29 @@ pub fn attractors<S: System + ?Sized>(
             break;
         }
         if !found.iter().any(|known| known.holds(&state)) {
+            let known = |x: &Vec<f64>| found.iter().any(|known| known.holds(x));
             match recurrent(system, &state, dt) {
+                // Another sample of a set that is known.
+                Some(set) if set.states.iter().any(known) => {}
                 Some(set) => found.push(set),
                 None => hopeless += 1,
             }
         }
     }
-    let exact =
-        |attractor: &AttractingSet| attractor.recurrence == Recurrence::Point || attractor.reach == 0.0;
+    let exact = |set: &AttractingSet| match set.recurrence {
+        Recurrence::Point => true,
+        Recurrence::Cycle { .. } => system.kind() == Kind::Map,
+        Recurrence::Set => false,
+    };
     let apart = |a: &AttractingSet, b: &AttractingSet| {
         let pairs = a.states.iter().flat_map(|a| b.states.iter().map(move |b| distance(a, b)));
         pairs.fold(f64::INFINITY, f64::min)
     };
     let pairs = (0..found.len()).flat_map(|k| (0..k).map(move |j| (j, k)));
-    let least = pairs.map(|(j, k)| apart(&found[j], &found[k])).fold(1.0, f64::min);
-    for attractor in found.iter_mut().filter(|attractor| exact(attractor)) {
-        attractor.reach = NEAR * least;
+    let pairs = pairs.map(|(j, k)| (&found[j], &found[k])).filter(|(a, b)| exact(a) || exact(b));
+    let least = pairs.map(|(a, b)| apart(a, b)).fold(1.0, f64::min);
+    for set in found.iter_mut().filter(|set| exact(set)) {
+        set.reach = (NEAR * least).max(tolerance.sqrt());
     }
     Ok(found)
 }
@@ -168,7 +175,8 @@ fn recurrent<S: System + ?Sized>(system: &S, x: &[f64], dt: f64) -> Option<Attra
                 return Some(AttractingSet {
                     recurrence: Recurrence::Cycle { period },
                     states: first[..k].to_vec(),
-                    reach: 0.0,
+                    // By which others that end on it are told, until all are known.
+                    reach: 10.0 * CYCLE * (1.0 + largest(&first[0])),
                 });
             }
             None => {}

@@ -96,7 +96,7 @@ pub fn basins<S: System + ?Sized>(
     require(fits, "attractors", format!("in {n} dimensions"), "another number of dimensions")?;
     require(attractors.iter().all(|a| a.reach > 0.0), "reach of attractors", "above 0", "one that is not")?;
     require(bound > 0.0, "bound", "above 0", bound)?;
-    let away = |x: &[f64]| largest(x).is_nan() || largest(x) > bound;
+    let away = |x: &[f64]| !is_finite(x) || largest(x) > bound;
     // Outside: no attractor.
     let end = |step: usize, x: &[f64], _: &[f64]| {
         if step.is_multiple_of(BETWEEN) || step == steps {
