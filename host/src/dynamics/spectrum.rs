@@ -197,9 +197,9 @@ pub(super) fn eigenvector(matrix: &Mat<f64>, value: f64, start: &[f64], left: bo
     for _ in 0..4 {
         let column = as_column(&mut vector);
         if left {
-            factors.solve_adjoint_in_place(column)
+            factors.solve_adjoint_in_place(column);
         } else {
-            factors.solve_in_place(column)
+            factors.solve_in_place(column);
         }
         normalise(&mut vector);
     }

@@ -109,10 +109,9 @@ pub fn attractors<S: System + ?Sized>(
     for (rest, state) in run(system, starts.ncols(), start, steps, dt, watch, at_rest)? {
         let same = |known: &AttractingSet| distance(&known.states[0], &state) <= tolerance.sqrt();
         match rest {
-            Some(()) if !found.iter().any(same) => found.push(AttractingSet::point(state, 0.0)),
-            Some(()) => {}
-            None if is_finite(&state) => restless.push(state),
-            None => {}
+            Some(()) if found.iter().any(same) => {}
+            Some(()) => found.push(AttractingSet::point(state, 0.0)),
+            None => restless.extend(is_finite(&state).then_some(state)),
         }
     }
     let mut hopeless = 0;
