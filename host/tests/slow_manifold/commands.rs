@@ -66,6 +66,6 @@ fn the_commands_draw_and_refuse() {
     refused(&[&line[..], &["--degree", "4"]].concat(), "degree");
     refused(&[&line[..], &["--anchor", "9"]].concat(), "--anchor");
     refused(&[&line[..], &["--evidence", "7"]].concat(), "evidence");
-    refused(&["attractor", &net, "--shape", "ring", "--input", "0,0,0,1"], "no fixed point near");
+    refused(&["attractor", &net, "--shape", "ring", "--input", "0,0,0,1"], "growing directions");
     refused(&["attractor", &net, "--points", &points_file, "--slow", "2"], "--slow");
 }
