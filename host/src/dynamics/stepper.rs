@@ -33,17 +33,18 @@ impl Stepper {
             std::mem::swap(&mut self.z, &mut self.out);
             return;
         };
-        self.stage.copy_from(&self.z);
         self.sums.copy_from(&self.z);
-        for (weight, next) in [(h / 6.0, h / 2.0), (h / 3.0, h / 2.0), (h / 3.0, h), (h / 6.0, 0.0)] {
-            system.lift(self.states, &self.stage, &mut self.out, &mut self.scratch);
-            for k in 0..self.z.ncols() {
-                let rate = self.out.col_as_slice(k);
-                zip(self.sums.col_as_slice_mut(k), rate).for_each(|(sum, rate)| *sum += weight * rate);
-                for (stage, (z, rate)) in
-                    zip(self.stage.col_as_slice_mut(k), zip(self.z.col_as_slice(k), rate))
-                {
-                    *stage = z + next * rate;
+        for (k, (weight, next)) in
+            [(h / 6.0, h / 2.0), (h / 3.0, h / 2.0), (h / 3.0, h), (h / 6.0, 0.0)].into_iter().enumerate()
+        {
+            let from = if k == 0 { &self.z } else { &self.stage };
+            system.lift(self.states, from, &mut self.out, &mut self.scratch);
+            for j in 0..self.z.ncols() {
+                let rate = self.out.col_as_slice(j);
+                zip(self.sums.col_as_slice_mut(j), rate).for_each(|(sum, rate)| *sum += weight * rate);
+                if next > 0.0 {
+                    let moved = zip(self.z.col_as_slice(j), rate).map(|(z, rate)| z + next * rate);
+                    zip(self.stage.col_as_slice_mut(j), moved).for_each(|(stage, moved)| *stage = moved);
                 }
             }
         }

@@ -89,7 +89,8 @@ fn folds_of_the_graded_network() {
                 assert_eq!([0.0, -0.06].map(|mu| crossings(&diagram, mu)), [5, 1]);
             }
             "context_morph" => assert_eq!((diagram.branches.len(), folds.len()), (1, 8)),
-            "context_gain" => assert_eq!(folds.len(), 7),
+            // A seventh is just outside, at -0.20035.
+            "context_gain" => assert_eq!(folds.len(), 6),
             _ => {}
         }
         assert!(diagram.branches.iter().flat_map(|b| &b.special).all(|special| special.residual < 1e-13));

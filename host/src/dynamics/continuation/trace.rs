@@ -218,13 +218,8 @@ pub(super) fn walk(
         if nodes.len() > 1 && passes(curve, &last, &node, &start.y, settings.tolerance) {
             return (nodes, End::Closed);
         }
-        let beyond = zip(states.., ranges).find_map(|(k, &(low, high))| {
-            let value = node.y[k];
-            (value < low).then_some((k, low)).or((value > high).then_some((k, high)))
-        });
-        if let Some((k, limit)) = beyond {
+        if let Some((k, limit, at)) = leaves(curve.weights(), &last, &node, states, ranges) {
             // Ends exactly at the limit.
-            let at = ((limit - last.y[k]) / (node.y[k] - last.y[k])).clamp(0.0, 1.0);
             if at > 1e-9 {
                 let mut guess = between(curve.weights(), &last, &node, at);
                 guess[k] = limit;
@@ -247,6 +242,34 @@ pub(super) fn walk(
         last = node;
     }
     (nodes, End::Points)
+}
+
+/// Where the curve first leaves the ranges of the parameters on its way from p, inside, to q: the unknown, its limit, and
+/// the part of the way. A parameter that turns round between them may leave its range and come back.
+fn leaves(
+    weights: &[f64],
+    p: &Node,
+    q: &Node,
+    states: usize,
+    ranges: &[(f64, f64)],
+) -> Option<(usize, f64, f64)> {
+    const PARTS: usize = 16;
+    let turns = (states..p.y.len()).any(|k| p.tangent[k] * q.tangent[k] < 0.0);
+    let parts = if turns { PARTS } else { 1 };
+    let mut before = p.y.clone();
+    for part in 1..=parts {
+        let y = if part == parts { q.y.clone() } else { between(weights, p, q, part as f64 / parts as f64) };
+        let found = zip(states.., ranges).find_map(|(k, &(low, high))| {
+            let limit = if y[k] < low { low } else { high };
+            let at = ((limit - before[k]) / (y[k] - before[k])).clamp(0.0, 1.0);
+            (y[k] < low || y[k] > high).then_some((k, limit, ((part - 1) as f64 + at) / parts as f64))
+        });
+        if found.is_some() {
+            return found;
+        }
+        before = y;
+    }
+    None
 }
 
 /// Adds points where a cubic does not resolve how parameter k moves: there folds could hide between two

@@ -26,6 +26,8 @@ const CYCLE: f64 = 1e-7;
 const CLOSED: f64 = 1e-3;
 /// Part of its extent that an orbit misses its sample by at most, if the sample is that of a recurrent set.
 const FILLED: f64 = 0.25;
+/// Part of its extent that a sample of a set misses another one of the same set by at most.
+const SAME: f64 = 0.05;
 /// Orbits without an end in sight after which no more are looked at.
 const HOPELESS: usize = 8;
 
@@ -120,12 +122,19 @@ pub fn attractors<S: System + ?Sized>(
             break;
         }
         if !found.iter().any(|known| known.holds(&state)) {
-            let known = |x: &Vec<f64>| found.iter().any(|known| known.holds(x));
-            match recurrent(system, &state, dt) {
-                // Another sample of a set that is known.
-                Some(set) if set.states.iter().any(known) => {}
-                Some(set) => found.push(set),
-                None => hopeless += 1,
+            let Some(set) = recurrent(system, &state, dt) else {
+                hopeless += 1;
+                continue;
+            };
+            match found.iter_mut().find(|known| known.is_same(&set)) {
+                // Another sample of a set that is known: an orbit may miss what another one fills.
+                Some(known) => {
+                    let off = missed(&known.states, &set.states);
+                    if off <= SAME * extent(&known.states) {
+                        known.reach = known.reach.max(2.0 * off);
+                    }
+                }
+                None => found.push(set),
             }
         }
     }
@@ -147,6 +156,26 @@ pub fn attractors<S: System + ?Sized>(
     Ok(found)
 }
 
+impl AttractingSet {
+    /// Whether another one is a sample of the same set.
+    fn is_same(&self, other: &Self) -> bool {
+        let sets = self.recurrence == Recurrence::Set && other.recurrence == Recurrence::Set;
+        other.states.iter().any(|x| self.holds(x))
+            || (sets && missed(&self.states, &other.states) <= SAME * extent(&self.states))
+    }
+}
+
+/// The largest distance of some of `others` from the nearest of the states.
+fn missed(states: &[Vec<f64>], others: &[Vec<f64>]) -> f64 {
+    let off = |x: &Vec<f64>| states.iter().map(|state| distance(state, x)).fold(f64::INFINITY, f64::min);
+    others.iter().step_by((others.len() / COMPARED).max(1)).map(off).fold(0.0, f64::max)
+}
+
+/// The largest distance from the first state.
+fn extent(states: &[Vec<f64>]) -> f64 {
+    states.iter().map(|x| distance(x, &states[0])).fold(0.0, f64::max)
+}
+
 /// The set that the orbit of x stays on; `None` if it does not come back.
 fn recurrent<S: System + ?Sized>(system: &S, x: &[f64], dt: f64) -> Option<AttractingSet> {
     let flow = (system.kind() == Kind::Flow).then_some(dt);
@@ -161,7 +190,6 @@ fn recurrent<S: System + ?Sized>(system: &S, x: &[f64], dt: f64) -> Option<Attra
         return None;
     }
     let (first, second) = orbit.split_at(SAMPLE);
-    let extent = |states: &[Vec<f64>]| states.iter().map(|x| distance(x, &states[0])).fold(0.0, f64::max);
     let size = extent(first);
     if flow.is_none() {
         let same = |a: &[f64], b: &[f64]| distance(a, b) <= CYCLE * (1.0 + largest(a));
@@ -183,8 +211,7 @@ fn recurrent<S: System + ?Sized>(system: &S, x: &[f64], dt: f64) -> Option<Attra
     }
     let closed = flow.and_then(|dt| closed(system, first, size, dt));
     let states = &first[..closed.map_or(SAMPLE, |(steps, _)| steps)];
-    let off = |x: &Vec<f64>| states.iter().map(|state| distance(state, x)).fold(f64::INFINITY, f64::min);
-    let missed = second.iter().step_by(SAMPLE / COMPARED).map(off).fold(0.0, f64::max);
+    let missed = missed(states, second);
     // What only slows down does not move as far again.
     let stays = missed <= FILLED * size && extent(second) >= 0.5 * size && size > 0.0;
     let recurrence = closed.map_or(Recurrence::Set, |(_, period)| Recurrence::Cycle { period });
