@@ -121,7 +121,7 @@ fn every_monitor<T: Scalar>() {
     }
     black_box(wire::monitor::read::<T>(bytes).is_ok());
     let shape = black_box(monitor::Shape { network: model.view.shape(), dimensions: 1 });
-    let plan = black_box(monitor::Plan { every: 1, scrub: 0, readout: 0 });
+    let plan = black_box(monitor::Plan { every: 1, check: 1, scrub: 0, readout: 0 });
     let words: &mut [T] = lend();
     black_box(Monitor::new(shape, plan, words).is_ok());
 }
