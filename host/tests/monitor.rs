@@ -52,8 +52,7 @@ fn a_monitor_is_silent_until_a_bit_flips() {
     let (mut material, mut found) = (0, 0);
     for (name, network, size) in networks() {
         let bytes = model::export::<f32>(&network).expect("plain");
-        let every = if network.rank() > 0 { 4 } else { 8 };
-        let settings = Settings { every, ..Settings::default() };
+        let settings = Settings::at_rank(network.rank());
         let (monitor, learnt) = learn(&bytes, &samples(2 * 20_000, size, 1), &settings).expect("normal");
         let watcher = wire::monitor::read::<f32>(monitor.bytes()).expect("just written");
         let read = model::read::<f32>(&bytes, name).expect("just written");
@@ -101,16 +100,16 @@ fn what_cannot_be_learnt_is_refused() {
     let (_, network, size) = networks().swap_remove(0);
     let bytes = model::export::<f32>(&network).expect("plain");
     let normal = samples(2 * 1000, size, 1);
-    assert!(learn(&bytes, &normal, &Settings::default()).is_ok());
-    assert!(learn(&bytes, &normal[2..], &Settings::default()).is_err());
-    assert!(learn(&bytes, &normal, &Settings { factor: 1.0, ..Settings::default() }).is_err());
+    assert!(learn(&bytes, &normal, &Settings::at_rank(0)).is_ok());
+    assert!(learn(&bytes, &normal[2..], &Settings::at_rank(0)).is_err());
+    assert!(learn(&bytes, &normal, &Settings { factor: 1.0, ..Settings::at_rank(0) }).is_err());
     let dense = networks().swap_remove(1).1;
     let bytes = model::export::<f32>(&dense).expect("plain");
     for dimensions in [0, 9] {
-        let settings = Settings { dimensions: Some(dimensions), ..Settings::default() };
+        let settings = Settings { dimensions: Some(dimensions), ..Settings::at_rank(0) };
         assert!(learn(&bytes, &normal, &settings).is_err());
     }
     let mut held = normal;
     held[7] = f32::NAN;
-    assert!(learn(&bytes, &held, &Settings::default()).is_err());
+    assert!(learn(&bytes, &held, &Settings::at_rank(0)).is_err());
 }

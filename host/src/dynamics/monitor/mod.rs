@@ -32,10 +32,16 @@ pub struct Settings {
     pub seed: u64,
 }
 
-impl Default for Settings {
-    /// A look every 16 steps, a check every 4, twice the normal values, the readout within 40 steps.
-    fn default() -> Self {
-        Self { dimensions: None, every: 16, check: 4, factor: 2.0, round: 40, seed: 1 }
+/// Steps in which the whole readout is scrubbed.
+pub const ROUND: usize = 40;
+
+impl Settings {
+    /// Twice the normal values, the readout within 40 steps; dense: a look every 16 steps, a check every 4; at low rank
+    /// everything every 8.
+    #[must_use]
+    pub const fn at_rank(rank: usize) -> Self {
+        let every = if rank == 0 { 16 } else { 8 };
+        Self { dimensions: None, every, check: 4, factor: 2.0, round: ROUND, seed: 1 }
     }
 }
 
@@ -101,12 +107,17 @@ fn widen(ranges: &mut [[f64; 2]], values: impl Iterator<Item = f64>) {
 
 const NOWHERE: [f64; 2] = [f64::INFINITY, f64::NEG_INFINITY];
 
+/// Bytes of the readout, and of the layer at low rank, that a step scrubs to be through in so many steps.
+#[must_use]
+pub fn scrub(shape: &tinyfold_core::Shape, round: usize) -> u16 {
+    let words = shape.readout_len() + if shape.is_dense() { 0 } else { shape.layer_len() };
+    if round == 0 { 0 } else { (4 * words).div_ceil(round).min(u16::MAX.into()) as u16 }
+}
+
 fn plan(view: &View<'_, f32>, settings: &Settings) -> Plan {
     let shape = view.shape();
-    let words = shape.readout_len() + if shape.is_dense() { 0 } else { shape.layer_len() };
-    let scrub =
-        if settings.round == 0 { 0 } else { (4 * words).div_ceil(settings.round).min(u16::MAX.into()) };
-    Plan { every: settings.every, check: settings.check, scrub: scrub as u16, readout: readout_checksum(view) }
+    let scrub = scrub(&shape, settings.round);
+    Plan { every: settings.every, check: settings.check, scrub, readout: readout_checksum(view) }
 }
 
 fn dense(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Result<(ModelBytes, Learnt)> {
