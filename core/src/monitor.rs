@@ -148,7 +148,16 @@ impl Alarm {
     /// Whether there is any.
     #[must_use]
     pub const fn any(self) -> bool {
-        self.weights || self.manifold || self.range || self.readout
+        self.bits() != 0
+    }
+
+    /// One bit an alarm: weights 1, manifold 2, range 4, readout 8.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.weights as u32
+            | (self.manifold as u32) << 1
+            | (self.range as u32) << 2
+            | (self.readout as u32) << 3
     }
 }
 
@@ -300,8 +309,9 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         self.plan
     }
 
-    /// The words, part by part.
-    pub(crate) const fn sections(&self) -> [&'a [T]; 4] {
+    /// The words, part by part: see [`Shape::parts`].
+    #[must_use]
+    pub const fn sections(&self) -> [&'a [T]; 4] {
         self.parts
     }
 

@@ -28,7 +28,7 @@ pub const VERSION: u16 = 2;
 /// Bytes before the words.
 pub const HEADER_LEN: usize = 32;
 
-const MAGIC: u32 = u32::from_le_bytes(*b"TFMN");
+pub(super) const MAGIC: u32 = u32::from_le_bytes(*b"TFMN");
 
 /// A monitor read in place.
 #[derive(Clone, Copy, Debug)]

@@ -101,6 +101,10 @@ fn every_reduced_model<T: Scalar>() {
     let none = reduced::Shape { dimensions: 1, inputs: 0, outputs: 1, drift: 0, gain: 0, output: 0 };
     let (shape, words): (_, &mut [T]) = (black_box(none), lend());
     black_box(reduced::pack(&shape, &series, words).is_ok());
+    reduced::packed(&shape, |part, index| {
+        black_box((part, index));
+    });
+    black_box(wire::kind(bytes));
     black_box(reduced::View::from_words(shape, black_box(tinyfold_core::Arithmetic::Fused), words).is_ok());
 }
 

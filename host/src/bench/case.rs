@@ -183,7 +183,9 @@ pub fn cases(kernels: &[String], sizes: &[usize]) -> Result<Vec<Case>> {
         let expected = format!("kernels among {}", known().join(", "));
         return Err(crate::Error::input("--kernel", expected, unknown));
     }
-    if let Some(unknown) = sizes.iter().find(|n| !SIZES.contains(n) && !DEGREES.contains(n) && **n != REPLACED.1) {
+    if let Some(unknown) =
+        sizes.iter().find(|n| !SIZES.contains(n) && !DEGREES.contains(n) && **n != REPLACED.1)
+    {
         let expected = format!("sizes among {SIZES:?} and {}, degrees among {DEGREES:?}", REPLACED.1);
         return Err(crate::Error::input("-n", expected, unknown.to_string()));
     }

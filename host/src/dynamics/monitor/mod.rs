@@ -1,6 +1,10 @@
 //! Monitors learnt from normal activity: see [`tinyfold_core::monitor`] for what they compare.
 
 pub mod flips;
+pub mod study;
+mod thresholds;
+
+pub use thresholds::{Range, Thresholds};
 
 use faer::Mat;
 use faer::linalg::solvers::SolveLstsq;
@@ -190,7 +194,8 @@ fn dense(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Result
 
     let monitored = Shape { network: shape, dimensions: k };
     let plan = plan(view, settings);
-    let provisional = Monitor::new(monitored, Plan { check: 1, ..plan }, &words).map_err(|error| refused("monitor", error))?;
+    let provisional = Monitor::new(monitored, Plan { check: 1, ..plan }, &words)
+        .map_err(|error| refused("monitor", error))?;
     let mut residual = 0.0_f64;
     watch(view, &provisional, samples, |verdict, _| residual = residual.max(verdict.residual.into()))?;
     let scale = largest * (n as f64).sqrt();

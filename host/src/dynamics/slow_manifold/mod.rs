@@ -18,7 +18,7 @@ pub mod spectrum;
 
 pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict, polish};
 pub use batch::{Batch, advance};
-pub use chip::{Beyond, Degrees, fit_output};
+pub use chip::{Beyond, Compared, Degrees, fit_output};
 pub use curve::{Frame, Options, SlowManifold};
 pub use data::{DataManifold, Domain, Fit, Target};
 pub use decision::{Choices, Driven, Psychometric, Trials, psychometric};
