@@ -177,29 +177,30 @@ pub(super) fn ranges(thresholds: &Thresholds) -> String {
 fn print(learnt: &Learnt, settings: &Settings, thresholds: &Thresholds, normal: &Normal, flipped: &Flipped) {
     let list = |values: &[f64]| values.iter().map(|t| format!("{t:.1e}")).collect::<Vec<String>>().join(", ");
     say!("thresholds, {} times the largest normal values", settings.factor);
-    match thresholds.distance {
-        Some([least, most]) => {
-            say!(
-                "  weights     |r p - (r b + (r W) h + (r B) x)| at most {}, every {} steps",
-                list(&thresholds.residual),
-                settings.check
-            );
-            say!(
-                "  manifold    {} dimensions, which leave {:.1e} of the variance; distance of a neuron at most {least:.1e} \
-                 to {most:.1e}, every {} steps",
-                learnt.dimensions,
-                learnt.outside,
-                settings.every
-            );
-        }
-        None => say!(
+    if let Some([least, most]) = thresholds.distance {
+        say!(
+            "  weights     |r p - (r b + (r W) h + (r B) x)| at most {}, every {} steps",
+            list(&thresholds.residual),
+            settings.check
+        );
+        say!(
+            "  manifold    {} dimensions, which leave {:.1e} of the variance; distance of a neuron at most {least:.1e} \
+             to {most:.1e}, every {} steps",
+            learnt.dimensions,
+            learnt.outside,
+            settings.every
+        );
+    } else {
+        say!(
             "  weights     z' - (e + Γ z + E x), y - (s + S z') at most {}, every {} steps",
             list(&thresholds.residual),
             settings.every
-        ),
+        );
     }
     say!("  range       {}", ranges(thresholds));
-    say!("  readout     its checksum, once in {} steps", settings.round);
+    if settings.round > 0 {
+        say!("  readout     its checksum, once in {} steps", settings.round);
+    }
     let [residual, distance, range] = normal.most;
     say!(
         "{} other normal steps: {} false alarms; largest residual {residual:.2}, distance {distance:.2}, range {range:.2} \

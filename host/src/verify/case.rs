@@ -42,7 +42,7 @@ pub enum Subject {
     /// A network in floating point.
     Float(Network),
     /// A network of fixed point and what its integers stand for.
-    Fixed(FixedNetwork, Network),
+    Fixed(Box<FixedNetwork>, Network),
     /// A reduced model.
     Reduced(Reduced),
 }
@@ -91,7 +91,7 @@ impl Case {
                 Number::I16 | Number::I8 => {
                     let network = FixedNetwork::import(&model, place)?;
                     let exported = network.dequantise();
-                    Subject::Fixed(network, exported)
+                    Subject::Fixed(Box::new(network), exported)
                 }
                 Number::F32 | Number::F64 => {
                     Subject::Float(model::import(&model::read::<f32>(&model, place)?, place)?)

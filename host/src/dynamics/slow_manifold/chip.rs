@@ -304,7 +304,7 @@ fn compare(model: &Reduced, trials: &[(Vec<f64>, Vec<f64>)]) -> Result<Compared>
         let steps = y.len() / outputs;
         let found = model.run(u, steps)?.outputs;
         let pairs = || zip(y.iter().step_by(outputs), found.iter().step_by(outputs));
-        same += usize::from(pairs().last().is_some_and(|(a, b)| (*a > 0.0) == (*b > 0.0)));
+        same += usize::from(pairs().next_back().is_some_and(|(a, b)| (*a > 0.0) == (*b > 0.0)));
         let largest = pairs().fold(0.0_f64, |most, (y, _)| most.max(y.abs()));
         nmte += pairs().map(|(a, b)| (a - b).abs()).sum::<f64>() / steps as f64 / largest;
     }
