@@ -3,7 +3,7 @@
 //!
 //! | alarm | what is compared | what it finds |
 //! |---|---|---|
-//! | weights | an algebraic identity of the step, every step (every few at low rank) | flipped bits in W, B, b, U, V, C; faults of the arithmetic |
+//! | weights | an algebraic identity of the step, every few steps | flipped bits in W, B, b, U, V, C; faults of the arithmetic |
 //! | manifold | distance of p from its manifold, every few steps | drift, states never seen |
 //! | range | coordinates on the manifold, every few steps; z and x at low rank | inputs and states out of the range of training |
 //! | readout | CRC-32 of the readout, a few bytes every step | flipped bits in C and c (and in the layer at low rank) |
@@ -29,10 +29,15 @@
 //!
 //! z' = Γ z + E x + e, y = S z' + s
 //!
-//! and both are compared every few steps; as they hold only if U, V, B and C are right, no scrub is needed. NaN and infinity anywhere raise the alarm of what they are compared in.
+//! and both are compared every few steps; as they hold only if U, V, B and C are right, no scrub is needed. NaN and
+//! infinity anywhere raise the alarm of what they are compared in.
 //!
-//! Residuals are computed in separate arithmetic whatever the network's is. Cost: 2 n + n (2 K + 2) / every
-//! multiply-adds beside n (n + I + O) of the step; `docs/benchmarks.md` counts it. Source: K. Huang, J. Abraham, IEEE Trans. Comput. C-33 (1984) 518.
+//! A wrong weight stays wrong, so the identity need not be checked in every step. Checks and looks at the manifold fall
+//! on different steps where their periods allow it: the first look is in step 0, the first check in step 1.
+//!
+//! Residuals are computed in separate arithmetic whatever the network's is. Cost of a dense network: (2 n + I) / check
+//! (in current form 3 n + I, unless check is 1) and n (2 K + 2) / every multiply-adds beside n (n + I + O) of the step;
+//! `docs/benchmarks.md` counts it. Source: K. Huang, J. Abraham, IEEE Trans. Comput. C-33 (1984) 518.
 
 use bytemuck::cast_slice;
 use crc::Digest;
@@ -109,6 +114,8 @@ impl Shape {
 pub struct Plan {
     /// Steps from one look at the manifold (at low rank: at anything) to the next, at least 1.
     pub every: u16,
+    /// Steps from one check of the identity of a dense network to the next, at least 1.
+    pub check: u16,
     /// Bytes of the readout that a step adds to the checksum; 0: the readout is not watched.
     pub scrub: u16,
     /// CRC-32 of the readout: see [`readout_checksum`].
@@ -141,7 +148,16 @@ impl Alarm {
     /// Whether there is any.
     #[must_use]
     pub const fn any(self) -> bool {
-        self.weights || self.manifold || self.range || self.readout
+        self.bits() != 0
+    }
+
+    /// One bit an alarm: weights 1, manifold 2, range 4, readout 8.
+    #[must_use]
+    pub const fn bits(self) -> u32 {
+        self.weights as u32
+            | (self.manifold as u32) << 1
+            | (self.range as u32) << 2
+            | (self.readout as u32) << 3
     }
 }
 
@@ -163,8 +179,12 @@ pub struct Verdict<T> {
 pub struct Watch<'m, T> {
     /// Dense: r a of current form. Low rank: z before the step.
     before: &'m mut [T],
-    started: bool,
-    steps: u16,
+    /// Dense, current form: `before` is of the last step.
+    known: bool,
+    /// Steps until the next look.
+    until_look: u16,
+    /// Steps until the next check.
+    until_check: u16,
     scrubbed: usize,
     digest: Digest<'static, u32>,
     alarms: u32,
@@ -231,15 +251,33 @@ pub fn readout_checksum<T: Scalar>(view: &View<'_, T>) -> u32 {
     digest.finalize()
 }
 
+/// What a step of a dense network is to do.
+#[derive(Clone, Copy)]
+struct Due {
+    looks: bool,
+    checks: bool,
+    /// The next step checks, in current form.
+    prepares: bool,
+}
+
+/// Whether it is time, and the steps until the next time.
+fn due((left, period): (&mut u16, u16)) -> bool {
+    let now = *left == 0;
+    *left = if now { period } else { *left }.saturating_sub(1);
+    now
+}
+
 impl<'a, T: Scalar> Monitor<'a, T> {
     /// The monitor of words packed as [`Shape::parts`] says, one part after the other.
     ///
     /// # Errors
     /// A size out of range, words of the wrong number, a number that is not finite, a start of a sum that is −0,
-    /// `every` 0.
+    /// `every` or `check` 0.
     pub fn new(shape: Shape, plan: Plan, words: &'a [T]) -> Result<Self, Error> {
         shape.check()?;
-        between(Field::Steps, 1, u16::MAX.into(), plan.every.into())?;
+        for period in [plan.every, plan.check] {
+            between(Field::Steps, 1, u16::MAX.into(), period.into())?;
+        }
         exactly(Field::Manifold, shape.parameter_len(), words.len())?;
         if let Some(index) = words.iter().position(|x| !x.is_finite()) {
             return Err(Error::new(Field::Manifold, Expected::Finite, index as u64));
@@ -271,8 +309,9 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         self.plan
     }
 
-    /// The words, part by part.
-    pub(crate) const fn sections(&self) -> [&'a [T]; 4] {
+    /// The words, part by part: see [`Shape::parts`].
+    #[must_use]
+    pub const fn sections(&self) -> [&'a [T]; 4] {
         self.parts
     }
 
@@ -298,7 +337,15 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         let too_short = Error::new(Field::State, Expected::AtLeast(need as u64), found as u64);
         let (before, _) = cut(memory, need, too_short)?;
         before.fill(T::ZERO);
-        Ok(Watch { before, started: false, steps: 0, scrubbed: 0, digest: CHECKSUM.digest(), alarms: 0 })
+        Ok(Watch {
+            before,
+            known: false,
+            until_look: 0,
+            until_check: u16::from(self.plan.check > 1),
+            scrubbed: 0,
+            digest: CHECKSUM.digest(),
+            alarms: 0,
+        })
     }
 
     /// One watched step: [`View::step`], bit for bit, and what the monitor finds in it.
@@ -315,20 +362,24 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         let arithmetic = view.settings().arithmetic;
         let mut verdict =
             Verdict { alarm: Alarm::default(), residual: T::ZERO, distance: T::ZERO, range: T::ZERO };
-        let looks = watch.steps == 0;
-        if looks {
-            watch.steps = self.plan.every;
-        }
-        watch.steps = watch.steps.saturating_sub(1);
+        let [looks, checks] =
+            [(&mut watch.until_look, self.plan.every), (&mut watch.until_check, self.plan.check)].map(due);
         let status = if view.shape().is_dense() {
-            view.step_seen(state, x, |seen| match arithmetic {
-                Arithmetic::Separate => {
-                    self.look::<Separate>(&view.settings(), seen, (watch, looks), &mut verdict);
-                }
-                Arithmetic::Fused => {
-                    self.look::<Fused>(&view.settings(), seen, (watch, looks), &mut verdict);
-                }
-            })
+            // Current form compares with the step before.
+            let prepares = view.settings().form == Form::Current && watch.until_check == 0;
+            if looks || checks || prepares {
+                let what = Due { looks, checks, prepares };
+                view.step_seen(state, x, |seen| match arithmetic {
+                    Arithmetic::Separate => {
+                        self.look::<Separate>(&view.settings(), seen, (watch, what), &mut verdict);
+                    }
+                    Arithmetic::Fused => {
+                        self.look::<Fused>(&view.settings(), seen, (watch, what), &mut verdict);
+                    }
+                })
+            } else {
+                view.step(state, x)
+            }
         } else if looks {
             watch.before.copy_from_slice_checked(state.carried());
             let status = view.step(state, x);
@@ -348,32 +399,47 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         &self,
         settings: &Settings<T>,
         seen: Seen<'_, T>,
-        (watch, looks): (&mut Watch<'_, T>, bool),
+        (watch, due): (&mut Watch<'_, T>, Due),
+        verdict: &mut Verdict<T>,
+    ) {
+        if due.checks || due.prepares {
+            self.check(settings, seen, (watch, due), verdict);
+        }
+        if due.looks {
+            let [distance, range] = self.distance::<A>(seen.p);
+            (verdict.distance, verdict.alarm.manifold) = (distance.most, distance.over);
+            (verdict.range, verdict.alarm.range) = (range.most, range.over);
+        }
+    }
+
+    /// Compares both sides of the identity; in current form, keeps r a for the next step.
+    fn check(
+        &self,
+        settings: &Settings<T>,
+        seen: Seen<'_, T>,
+        (watch, due): (&mut Watch<'_, T>, Due),
         verdict: &mut Verdict<T>,
     ) {
         let [_, _, check, _] = self.parts;
         let Some((&[bias, inverse], rows)) = check.split_first_chunk() else { return };
         let (row, rest) = rows.split_at_checked(seen.p.len()).unwrap_or_default();
-        let (of_h, of_x) = rest.split_at_checked(seen.h.len()).unwrap_or_default();
         let left = dot(T::ZERO, row, seen.p);
-        let mut right = add_dot::<T, Separate>(dot(bias, of_h, seen.h), of_x, seen.x);
-        let mut sure = true;
-        if settings.form == Form::Current {
-            let Some(before) = watch.before.first_mut() else { return };
-            right = settings.leak::<Separate>(*before, right);
-            *before = left;
-            sure = watch.started;
-        }
-        if sure {
+        let current = settings.form == Form::Current;
+        if due.checks && (watch.known || !current) {
+            let (of_h, of_x) = rest.split_at_checked(seen.h.len()).unwrap_or_default();
+            let mut right = add_dot::<T, Separate>(dot(bias, of_h, seen.h), of_x, seen.x);
+            if let Some(&before) = watch.before.first()
+                && current
+            {
+                right = settings.leak::<Separate>(before, right);
+            }
             let mut residual = Worst::NONE;
             residual.see(left - right, inverse);
             (verdict.residual, verdict.alarm.weights) = (residual.most, residual.over);
         }
-        watch.started = true;
-        if looks {
-            let [distance, range] = self.distance::<A>(seen.p);
-            (verdict.distance, verdict.alarm.manifold) = (distance.most, distance.over);
-            (verdict.range, verdict.alarm.range) = (range.most, range.over);
+        if current {
+            watch.before.fill(left);
+            watch.known = due.prepares;
         }
     }
 

@@ -85,12 +85,12 @@ impl Integrator {
     }
 
     /// A monitor with thresholds twice the largest values of `steps` normal steps.
-    fn monitor(&self, steps: usize, every: u16, scrub: u16) -> (Plan, Vec<f32>) {
+    fn monitor(&self, steps: usize, [every, check]: [u16; 2], scrub: u16) -> (Plan, Vec<f32>) {
         let (view, mut random) = (self.view(), Random(7));
         let mut memory = vec![0.0; self.shape.state_len()];
         let mut state = view.state(&mut memory).expect("long enough");
         let limit = |most: f32, floor: f32| 0.5 / most.max(floor);
-        let plan = Plan { every, scrub, readout: readout_checksum(&view) };
+        let plan = Plan { every, check, scrub, readout: readout_checksum(&view) };
         if !self.shape.is_dense() {
             let rows = [0, 1].map(|r| {
                 let mut row = vec![0.0; 6];
@@ -194,12 +194,17 @@ fn change(normal: &[f32], other: &[f32]) -> f32 {
     (sum / all).sqrt() as f32
 }
 
+/// Steps from look to look and from check to check; at low rank they are one.
+fn periods(rank: usize) -> [u16; 2] {
+    if rank == 0 { [16, 4] } else { [4, 1] }
+}
+
 /// Flips `count` bits of recurrent and input weights (and of the readout at low rank), one at a time, among the twelve
 /// of sign, exponent and upper fraction: how many change the outputs of 50 steps by more than 5 %, and how many of
 /// these were found.
 fn flips(rank: usize, form: Form, count: usize) -> [usize; 2] {
     let mut integrator = Integrator::new(rank, form, Arithmetic::Separate);
-    let (plan, words) = integrator.monitor(20_000, 4, 32);
+    let (plan, words) = integrator.monitor(20_000, periods(rank), 32);
     let monitor = Monitor::new(integrator.monitored(), plan, &words).expect("valid");
     let mut random = Random(11);
     let layer = integrator.shape.layer_len();
@@ -244,7 +249,7 @@ fn flipped_bits_that_matter_are_found_within_fifty_steps() {
 fn normal_activity_raises_no_alarm() {
     for (rank, form) in [(0, Form::Rate), (0, Form::Current), (2, Form::Rate)] {
         let integrator = Integrator::new(rank, form, Arithmetic::Separate);
-        let (plan, words) = integrator.monitor(20_000, 4, 32);
+        let (plan, words) = integrator.monitor(20_000, periods(rank), 32);
         let monitor = Monitor::new(integrator.monitored(), plan, &words).expect("valid");
         let (_, verdicts) = run(&integrator, &monitor, 99, 100_000);
         let most = |of: fn(&Verdict<f32>) -> f32| verdicts.iter().map(of).fold(0.0, f32::max);
@@ -264,7 +269,7 @@ fn normal_activity_raises_no_alarm() {
 fn inputs_and_states_never_seen_are_out_of_range() {
     for rank in [0, 2] {
         let integrator = Integrator::new(rank, Form::Rate, Arithmetic::Separate);
-        let (plan, words) = integrator.monitor(20_000, 1, 0);
+        let (plan, words) = integrator.monitor(20_000, [1, 1], 0);
         let monitor = Monitor::new(integrator.monitored(), plan, &words).expect("valid");
         let view = integrator.view();
         let (mut memory, mut room) = (vec![0.0; integrator.shape.state_len()], [0.0; D]);
@@ -285,7 +290,7 @@ fn inputs_and_states_never_seen_are_out_of_range() {
 #[test]
 fn every_flipped_bit_of_the_readout_is_found_in_one_round() {
     let mut integrator = Integrator::new(0, Form::Rate, Arithmetic::Separate);
-    let (plan, words) = integrator.monitor(1000, 4, 32);
+    let (plan, words) = integrator.monitor(1000, [4, 1], 32);
     let monitor = Monitor::new(integrator.monitored(), plan, &words).expect("valid");
     let layer = integrator.shape.layer_len();
     let length = integrator.shape.readout_len();
@@ -307,13 +312,21 @@ fn every_flipped_bit_of_the_readout_is_found_in_one_round() {
 }
 
 #[test]
-fn the_manifold_is_looked_at_every_few_steps() {
-    let integrator = Integrator::new(0, Form::Rate, Arithmetic::Separate);
-    let (plan, words) = integrator.monitor(1000, 5, 0);
-    let monitor = Monitor::new(integrator.monitored(), plan, &words).expect("valid");
-    let (_, verdicts) = run(&integrator, &monitor, 1, 16);
-    let looked: Vec<usize> = (0..16).filter(|&step| verdicts[step].range > 0.0).collect();
-    assert_eq!(looked, [0, 5, 10, 15]);
+fn looks_and_checks_come_every_few_steps() {
+    for form in [Form::Rate, Form::Current] {
+        let integrator = Integrator::new(0, form, Arithmetic::Separate);
+        let (plan, mut words) = integrator.monitor(1000, [5, 3], 0);
+        // A wrong r b, so that no residual is 0.
+        let [start, neurons, ..] = integrator.monitored().parts();
+        words[start + neurons] += 1e-3;
+        let monitor = Monitor::new(integrator.monitored(), plan, &words).expect("valid");
+        let (_, verdicts) = run(&integrator, &monitor, 1, 16);
+        let steps = |of: fn(&Verdict<f32>) -> f32| -> Vec<usize> {
+            (0..16).filter(|&step| of(&verdicts[step]) > 0.0).collect()
+        };
+        assert_eq!(steps(|verdict| verdict.range), [0, 5, 10, 15]);
+        assert_eq!(steps(|verdict| verdict.residual), [1, 4, 7, 10, 13]);
+    }
 }
 
 #[test]
@@ -333,7 +346,7 @@ fn a_step_by_hand() {
     pack(&shape, &matrices, &mut words).expect("sizes fit");
     let settings = Settings::new(Activation::Linear);
     let view = View::from_words(shape, settings, &words).expect("valid");
-    let plan = Plan { every: 1, scrub: 0, readout: 0 };
+    let plan = Plan { every: 1, check: 1, scrub: 0, readout: 0 };
     // start; neurons; r b, 1 / t, r = (1, 2), r W = (1/2, 1/2), r B = 1; range of c: center 1, half 2.
     let parts = [0.0, 0.0, 1.0, 0.5, 3.0, 0.0, 4.0, 2.0, 8.0, 1.0, 2.0, 0.5, 0.5, 1.0, 1.0, 0.5];
     let of = Shape { network: shape, dimensions: 1 };
@@ -376,7 +389,8 @@ fn watched_step_is_the_step(case: &Case, seed: u64) -> Result<(), TestCaseError>
         dimensions: if case.shape.is_dense() { 1 + (seed % 8) as usize } else { 0 },
     };
     let words = noise(&shape, seed);
-    let plan = Plan { every: 1 + (seed % 3) as u16, scrub: (seed % 40) as u16, readout: seed as u32 };
+    let [every, check] = [3, 5].map(|most| 1 + (seed % most) as u16);
+    let plan = Plan { every, check, scrub: (seed % 40) as u16, readout: seed as u32 };
     case.with_view::<f32, _>(|view| {
         let monitor = Monitor::new(shape, plan, &words).expect("finite");
         let mut bytes = vec![0xaa; wire::length(&shape, tinyfold_core::Number::F32)];
@@ -425,10 +439,11 @@ proptest! {
 #[test]
 fn wrong_monitors_are_refused() {
     let integrator = Integrator::new(0, Form::Rate, Arithmetic::Fused);
-    let (plan, words) = integrator.monitor(100, 1, 0);
+    let (plan, words) = integrator.monitor(100, [1, 1], 0);
     let shape = integrator.monitored();
     let field = |shape, plan, words: &[f32]| Monitor::new(shape, plan, words).expect_err("refused").field;
     assert_eq!(field(shape, Plan { every: 0, ..plan }, &words), Field::Steps);
+    assert_eq!(field(shape, Plan { check: 0, ..plan }, &words), Field::Steps);
     assert_eq!(field(shape, plan, &words[1..]), Field::Manifold);
     for dimensions in [0, 9] {
         assert_eq!(field(Shape { dimensions, ..shape }, plan, &words), Field::Dimensions);

@@ -451,7 +451,7 @@ fn inspect_tells_networks_from_recordings() {
 #[test]
 fn fixed_point_survives_its_file_and_is_inspected() {
     for case in tinyfold::verify::case::fixed_suite(20).expect("exports") {
-        let network = case.fixed.as_ref().expect("fixed point");
+        let network = case.fixed().expect("fixed point");
         let again = network.export().expect("exports");
         assert_eq!(again.bytes(), case.model.bytes(), "{}", case.name);
         let read = FixedNetwork::import(&again, "again").expect("just written");

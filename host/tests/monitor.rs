@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tinyfold::design::exact::{Spec, paired};
-use tinyfold::dynamics::monitor::flips::flips;
-use tinyfold::dynamics::monitor::{Settings, learn, watch};
+use tinyfold::dynamics::monitor::study::{self, WARM, WINDOW};
+use tinyfold::dynamics::monitor::{Settings, Thresholds, learn};
 use tinyfold::format::{model, network};
 use tinyfold::network::{Activation, Network};
 use tinyfold::task::Integration;
@@ -40,6 +40,7 @@ fn networks() -> Vec<(&'static str, Network, f64)> {
     vec![
         ("design, low rank", design.network.clone(), 0.5),
         ("design, dense", design.dense(), 0.5),
+        ("design, dense, n = 32", paired(&Spec { neurons: 32, ..spec }).expect("fits").dense(), 0.5),
         ("torch ReLU", torch(Activation::Relu, "torch_nn_rnn_relu_h64.safetensors"), 0.51),
         ("torch tanh", torch(Activation::Tanh, "torch_nn_rnn_tanh_h64.safetensors"), 0.51),
         ("paper ReLU", reference("paper_c_relu_D2_T3_sgd_fast_n256.safetensors"), 1.0),
@@ -48,49 +49,42 @@ fn networks() -> Vec<(&'static str, Network, f64)> {
 
 #[test]
 fn a_monitor_is_silent_until_a_bit_flips() {
-    let (warm, window, lowest) = (100, 50, 16);
     let (mut material, mut found) = (0, 0);
     for (name, network, size) in networks() {
         let bytes = model::export::<f32>(&network).expect("plain");
-        let every = if network.rank() > 0 { 4 } else { 8 };
-        let settings = Settings { every, ..Settings::default() };
+        let settings = Settings::at_rank(network.rank());
         let (monitor, learnt) = learn(&bytes, &samples(2 * 20_000, size, 1), &settings).expect("normal");
         let watcher = wire::monitor::read::<f32>(monitor.bytes()).expect("just written");
         let read = model::read::<f32>(&bytes, name).expect("just written");
         assert!(watcher.watches(&read));
-        let (mut alarms, mut most) = (0, [0.0_f32; 3]);
-        watch(&read.view, &watcher.monitor, &samples(2 * 100_000, size, 2), |verdict, _| {
-            alarms += usize::from(verdict.alarm.any());
-            for (most, of) in most.iter_mut().zip([verdict.residual, verdict.distance, verdict.range]) {
-                *most = most.max(of);
-            }
-        })
-        .expect("same sizes");
+        let normal = study::normal(&bytes, &monitor, &samples(2 * 100_000, size, 2)).expect("same sizes");
         let count = if network.neurons() > 64 { 200 } else { 500 };
-        let run = samples(2 * (warm + window), size, 3);
-        let all = flips(&read.view, &watcher.monitor, &run, warm, (count, lowest), 4).expect("same sizes");
-        let matter: Vec<_> = all.iter().filter(|flip| flip.change > 0.05).collect();
-        let late = matter.iter().filter(|flip| flip.found.is_none()).count();
-        let slowest = matter.iter().filter_map(|flip| flip.found).max().unwrap_or(0);
+        let run = samples(2 * (WARM + WINDOW), size, 3);
+        let flipped = study::flipped(&bytes, &monitor, &run, (count, 16), 4).expect("same sizes");
         println!(
-            "{name}: K = {}, variance outside {:.1e}, cost {:.1} % in multiply-adds; 1e5 normal steps: {alarms} alarms, \
-             residual {:.2}, distance {:.2}, range {:.2} of the threshold; {} of {} flips matter, {} found, the last \
-             after {slowest} steps",
+            "{name}: K = {}, variance outside {:.1e}, cost {:.1} % in multiply-adds; 1e5 normal steps: {} alarms, \
+             largest {:.2?} of the thresholds; {} of {} flips matter, {} found, the last after {:?} steps",
             learnt.dimensions,
             learnt.outside,
             100.0 * learnt.cost,
-            most[0],
-            most[1],
-            most[2],
-            matter.len(),
-            all.len(),
-            matter.len() - late,
+            normal.alarms,
+            normal.most,
+            flipped.matter,
+            flipped.flips,
+            flipped.found,
+            flipped.slowest,
         );
-        assert_eq!(alarms, 0, "{name}");
+        assert_eq!(normal.alarms, 0, "{name}");
         assert!(learnt.cost <= 0.25, "{name}");
-        (material, found) = (material + matter.len(), found + matter.len() - late);
+        assert!(flipped.slowest.is_none_or(|steps| steps <= WINDOW), "{name}");
+        (material, found) = (material + flipped.matter, found + flipped.found);
         // Most flips that do not matter stay below the threshold only if their weights are never used.
-        assert!(most[0] > 0.02, "{name}: a threshold far from what it judges");
+        assert!(normal.most[0] > 0.02, "{name}: a threshold far from what it judges");
+        // What people read of the thresholds is what the monitor compares with.
+        let thresholds = Thresholds::of(&watcher.monitor);
+        assert!(thresholds.residual.iter().all(|t| *t > 0.0 && t.is_finite()), "{thresholds:?}");
+        assert_eq!(thresholds.distance.is_some(), network.rank() == 0);
+        assert!(thresholds.ranges.iter().all(|of| of.range[0] < 0.0 && of.range[1] > 0.0), "{thresholds:?}");
     }
     println!("{found} of {material} found");
     assert!(material >= 100 && 100 * found >= 99 * material);
@@ -101,16 +95,16 @@ fn what_cannot_be_learnt_is_refused() {
     let (_, network, size) = networks().swap_remove(0);
     let bytes = model::export::<f32>(&network).expect("plain");
     let normal = samples(2 * 1000, size, 1);
-    assert!(learn(&bytes, &normal, &Settings::default()).is_ok());
-    assert!(learn(&bytes, &normal[2..], &Settings::default()).is_err());
-    assert!(learn(&bytes, &normal, &Settings { factor: 1.0, ..Settings::default() }).is_err());
+    assert!(learn(&bytes, &normal, &Settings::at_rank(0)).is_ok());
+    assert!(learn(&bytes, &normal[2..], &Settings::at_rank(0)).is_err());
+    assert!(learn(&bytes, &normal, &Settings { factor: 1.0, ..Settings::at_rank(0) }).is_err());
     let dense = networks().swap_remove(1).1;
     let bytes = model::export::<f32>(&dense).expect("plain");
     for dimensions in [0, 9] {
-        let settings = Settings { dimensions: Some(dimensions), ..Settings::default() };
+        let settings = Settings { dimensions: Some(dimensions), ..Settings::at_rank(0) };
         assert!(learn(&bytes, &normal, &settings).is_err());
     }
     let mut held = normal;
     held[7] = f32::NAN;
-    assert!(learn(&bytes, &held, &Settings::default()).is_err());
+    assert!(learn(&bytes, &held, &Settings::at_rank(0)).is_err());
 }

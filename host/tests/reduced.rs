@@ -3,16 +3,19 @@
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
-use tinyfold::dynamics::continuation::{Settings, Start, continuation};
-use tinyfold::dynamics::slow_manifold::{Beyond, Degrees, Driven, Frame, Options, SlowManifold, fit_output};
-use tinyfold::dynamics::{Kind, Path, Rnn, fixed_points};
+use tinyfold::dynamics::slow_manifold::{Degrees, Driven, Frame, Options, SlowManifold, Trials};
+use tinyfold::dynamics::{Kind, Rnn, fixed_points};
+use tinyfold::format::model::ModelBytes;
 use tinyfold::format::reduced::Reduced;
 use tinyfold::network::Network;
+use tinyfold::verify::suite::random_reduced;
 use tinyfold::{reproduce::marraffa2025, simulate};
+use tinyfold_core::Arithmetic;
+use tinyfold_core::reduced::Shape;
 use tinyfold_core::wire::reduced as wire;
 
-/// The model of a context over its evidence and the distractor, motion first.
-fn model(network: &Network, context: usize, degrees: &Degrees) -> Reduced {
+/// The slow manifold of a context, its fixed points, and trials of its evidence.
+fn context(network: &Network, context: usize) -> (Driven, Vec<Vec<f64>>, Trials) {
     let held: Vec<f64> = (0..4).map(|k| f64::from(u8::from(k == 2 + context))).collect();
     let rnn = Rnn::new(network, &held, Kind::Flow).unwrap();
     let stop = false.into();
@@ -24,21 +27,16 @@ fn model(network: &Network, context: usize, degrees: &Degrees) -> Reduced {
     let frame = Frame::choose(&rnn, &points).unwrap();
     let line =
         SlowManifold::find(&rnn, &points, frame, &Options::of(Kind::Flow, network.alpha), &stop).unwrap();
-    let driven = Driven::new(network, &line, &held).unwrap();
-    let mut end = held.clone();
-    end[context] += 1.0;
-    let path = Path::between(network, &held, &end, Kind::Flow).unwrap();
-    let starts: Vec<Start> = points.iter().map(|x| Start { mu: 0.0, x: x.clone() }).collect();
-    let settings = Settings { largest_step: 0.05, ..Settings::new(-0.4, 0.4) };
-    let diagram = continuation(&path, &starts, &settings, &stop).unwrap();
-    let beyond: Vec<Beyond> = diagram
-        .branches
-        .into_iter()
-        .flat_map(|branch| branch.points)
-        .map(|point| Beyond { mu: point.mu, x: point.x })
-        .collect();
-    let start = driven.phase(&rnn, &network.initial, 30.0);
-    driven.reduce(network, &[0, 1], context, &beyond, start, degrees).unwrap()
+    let trials = Trials {
+        channel: context,
+        distractor: Some(1 - context),
+        strengths: vec![-0.2, -0.06, -0.02, 0.02, 0.06, 0.2],
+        noise: 0.5,
+        each: 20,
+        steps: 250,
+        seed: 7,
+    };
+    (Driven::new(network, &line, &held).unwrap(), points, trials)
 }
 
 /// Inputs of a trial: motion and colour, each a strength and noise.
@@ -72,11 +70,14 @@ fn the_reduced_model_on_a_chip_chooses_as_the_network() {
     let network = marraffa2025::bundled().unwrap();
     let outputs = |u: &[f64], context| simulate::run(&network, &whole(u, context), false).outputs;
     for context in 0..2 {
-        let mut model = model(&network, context, &Degrees::default());
-        let mut random = ChaCha8Rng::seed_from_u64(7);
-        let training: Vec<Vec<f64>> = (0..100).map(|_| trial(&mut random)).collect();
-        let training: Vec<_> = training.into_iter().map(|u| (u.clone(), outputs(&u, context))).collect();
-        fit_output(&mut model, &training).unwrap();
+        let (driven, points, drawn) = self::context(&network, context);
+        let (model, compared) =
+            driven.for_trials(&network, &points, &drawn, &Degrees::default(), &false.into()).unwrap();
+        println!("context {context}: {compared:?}");
+        assert!(compared.trials == 120 && compared.agreement >= 0.95 && compared.nmte <= 0.05);
+        // What the file holds is the model, in any number type.
+        let read = Reduced::import::<f32>(&model.export::<f32>().unwrap(), "model").unwrap();
+        assert_eq!(read, model);
         let mut random = ChaCha8Rng::seed_from_u64(99);
         let (mut same, mut nmte, trials) = (0, 0.0, 300);
         for _ in 0..trials {
@@ -91,4 +92,22 @@ fn the_reduced_model_on_a_chip_chooses_as_the_network() {
         assert!(same * 100 >= 95 * trials as usize, "{same}");
         assert!(nmte <= 0.05, "{nmte}");
     }
+}
+
+/// Every coefficient comes back to its place, in one and two coordinates and in both number types.
+#[test]
+fn reduced_models_come_back_from_their_bytes() {
+    let random = &mut ChaCha8Rng::seed_from_u64(3);
+    for dimensions in [1, 2] {
+        for (inputs, gain) in [(0, 0), (3, 2), (2, 5)] {
+            let shape = Shape { dimensions, inputs, outputs: 2, drift: 5, gain, output: 3 };
+            let model = random_reduced(shape, Arithmetic::Fused, random);
+            let read = |bytes| Reduced::import::<f64>(&bytes, "model").unwrap();
+            assert_eq!(read(model.export::<f64>().unwrap()), model);
+            let narrow = model.rounded::<f32>();
+            assert_eq!(Reduced::import::<f32>(&narrow.export::<f32>().unwrap(), "model").unwrap(), narrow);
+        }
+    }
+    let error = Reduced::import::<f32>(&ModelBytes::new(b"TFRM, but no more"), "file.tfrm").unwrap_err();
+    assert!(error.to_string().contains("file.tfrm: "), "{error}");
 }

@@ -211,6 +211,28 @@ fn section<T: bytemuck::Pod>(body: &[u8], field: Field, at: usize, words: usize)
     })
 }
 
+/// What tinyfold puts into the region of a chip's models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A network, `TFLD`.
+    Network,
+    /// A reduced model, `TFRM`: see [`reduced`].
+    Reduced,
+    /// The monitor of the network before it, `TFMN`: see [`monitor`].
+    Monitor,
+}
+
+/// What begins at the start of `bytes`, by its magic alone.
+#[must_use]
+pub fn kind(bytes: &[u8]) -> Option<Kind> {
+    match take_u32(bytes, 0)? {
+        MAGIC => Some(Kind::Network),
+        reduced::MAGIC => Some(Kind::Reduced),
+        monitor::MAGIC => Some(Kind::Monitor),
+        _ => None,
+    }
+}
+
 /// The number type of the model at the start of `bytes`, to choose the T of [`read`].
 ///
 /// # Errors

@@ -13,7 +13,8 @@
 //! | 20 | 2 | steps from one look at the manifold to the next |
 //! | 22 | 2 | bytes of the readout that a step adds to the checksum |
 //! | 24 | 4 | CRC-32 of the readout |
-//! | 28 | 4 | zero |
+//! | 28 | 2 | steps from one check of the identity to the next |
+//! | 30 | 2 | zero |
 
 use bytemuck::cast_slice;
 
@@ -23,11 +24,11 @@ use crate::monitor::{Monitor, Plan, Shape};
 use crate::scalar::{Number, Scalar};
 
 /// Version of the format that this code writes and reads.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Bytes before the words.
 pub const HEADER_LEN: usize = 32;
 
-const MAGIC: u32 = u32::from_le_bytes(*b"TFMN");
+pub(super) const MAGIC: u32 = u32::from_le_bytes(*b"TFMN");
 
 /// A monitor read in place.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +75,8 @@ pub fn write<T: Scalar>(monitor: &Monitor<'_, T>, model: u32, out: &mut [u8]) ->
     put(&plan.every.to_le_bytes());
     put(&plan.scrub.to_le_bytes());
     put(&plan.readout.to_le_bytes());
-    put(&[0; 4]);
+    put(&plan.check.to_le_bytes());
+    put(&[0; 2]);
     monitor.sections().into_iter().for_each(|part| put(cast_slice(part)));
     if let Some((body, checksum)) = out.split_last_chunk_mut() {
         *checksum = CHECKSUM.checksum(body).to_le_bytes();
@@ -111,8 +113,9 @@ pub fn read_prefix<T: Scalar>(bytes: &[u8]) -> Result<Watcher<'_, T>, Error> {
     let length = length(&shape, number);
     let body = checked_body(bytes, length)?;
     exactly(Field::Number, T::NUMBER as usize, number as usize)?;
-    exactly(Field::Reserved, 0, word(28) as usize)?;
-    let plan = Plan { every: size(20) as u16, scrub: size(22) as u16, readout: word(24) };
+    exactly(Field::Reserved, 0, size(30))?;
+    let [every, scrub, check] = [20, 22, 28].map(|at| size(at) as u16);
+    let plan = Plan { every, check, scrub, readout: word(24) };
     let words = section(body, Field::Manifold, HEADER_LEN, shape.parameter_len())?;
     Ok(Watcher { monitor: Monitor::new(shape, plan, words)?, model: word(16), length })
 }

@@ -31,7 +31,7 @@ pub const VERSION: u16 = 1;
 /// Bytes before the first section.
 pub const HEADER_LEN: usize = 32;
 
-const MAGIC: u32 = u32::from_le_bytes(*b"TFRM");
+pub(super) const MAGIC: u32 = u32::from_le_bytes(*b"TFRM");
 
 /// A reduced model read in place.
 #[derive(Clone, Copy, Debug)]

@@ -53,7 +53,7 @@ pub(crate) fn run(
         None => &mut rows,
     };
     let told = source.rows().unwrap_or(0).saturating_sub(lesson.silent.into());
-    out.header_of(shape, state.carried().len(), told as usize)?;
+    out.header(shape.outputs, state.carried().len(), told as usize)?;
     let mut pupil = Pupil { lesson, model, began, keep, out, stored: 0 };
     let counts = lesson.plan.run(&mut params, &mut state, room, source, &mut pupil)?;
     let Pupil { out, stored, .. } = pupil;

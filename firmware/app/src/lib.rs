@@ -8,6 +8,8 @@
 
 #[cfg(feature = "learn")]
 mod lesson;
+#[cfg(feature = "reduced")]
+mod reduced;
 
 use core::fmt;
 
@@ -21,8 +23,8 @@ pub use tinyfold_core::learn::Source;
 use tinyfold_core::wire::learned::{self, Learned};
 use tinyfold_core::wire::lesson::is_lesson;
 use tinyfold_core::wire::trial::{self, Sample};
-use tinyfold_core::wire::{self, ALIGNMENT, Model, Pieces};
-use tinyfold_core::{Error, Expected, Field, Number, Shape};
+use tinyfold_core::wire::{self, ALIGNMENT, Kind, Model, Pieces};
+use tinyfold_core::{Error, Expected, Field, Number};
 
 /// Where the bytes of a result go.
 pub trait Sink {
@@ -82,6 +84,10 @@ pub enum Failure {
     Sink,
     /// What was learned could not be kept.
     Keep,
+    /// What follows the model is a monitor, but not one of this model that this image can run.
+    Monitor(Error),
+    /// There is a reduced model or a monitor, and this image was built without the feature `reduced`.
+    Reduced,
     /// The trial is a lesson, and this image was built without the feature `learn`.
     Lesson,
 }
@@ -102,6 +108,8 @@ impl Failure {
             Self::Sink => 12,
             Self::Keep => 13,
             Self::Lesson => 14,
+            Self::Monitor(_) => 15,
+            Self::Reduced => 16,
         }
     }
 }
@@ -111,8 +119,10 @@ impl fmt::Display for Failure {
         match self {
             Self::Model(error) => write!(f, "model: {error}"),
             Self::Trial(error) => write!(f, "trial: {error}"),
+            Self::Monitor(error) => write!(f, "monitor: {error}"),
             Self::Sink => f.write_str("result: expected room for it, found none"),
             Self::Keep => f.write_str("flash banks: expected to keep what was learned, they did not"),
+            Self::Reduced => f.write_str("model: expected a network alone, found a reduced model or a monitor (this image knows neither)"),
             Self::Lesson => f.write_str("trial: expected samples, found a lesson (this image cannot learn)"),
         }
     }
@@ -126,6 +136,11 @@ pub const FAULTED: i32 = 21;
 /// Runs every model in `model` on its trial or lesson in `trial`, from reset to the last sample, and writes the
 /// results (see [`trial`] and [`tinyfold_core::wire::lesson`]). The first of both must be there; the last model is
 /// the one that no other follows.
+///
+/// A model is a network, a reduced model, or a network with its monitor behind it, everything at multiples of
+/// [`ALIGNMENT`]. A reduced model's carried words are z and 1 where it was clamped; a reduced model without inputs is
+/// given one that it does not read. A watched network's have four more: the [bits of the alarm](tinyfold_core::monitor::Alarm::bits), residual,
+/// distance and range.
 ///
 /// # Errors
 /// The number of the case and what failed: bytes that are refused, memory that is too small for the
@@ -144,7 +159,7 @@ pub fn run(
         let [next_model, next_trial] = lengths.map(|length| length.next_multiple_of(ALIGNMENT));
         model = model.get(next_model..).unwrap_or_default();
         trial = trial.get(next_trial..).unwrap_or_default();
-        if matches!(wire::number(model), Err(Error { field: Field::Magic, .. })) {
+        if !matches!(wire::kind(model), Some(Kind::Network | Kind::Reduced)) {
             break;
         }
     }
@@ -161,6 +176,9 @@ fn run_one(
 ) -> Result<[usize; 2], Failure> {
     if is_lesson(trial) {
         return lesson(model, trial, memory, keep, out);
+    }
+    if wire::kind(model) == Some(Kind::Reduced) {
+        return reduced::run(model, trial, cast_slice_mut(memory), out);
     }
     match wire::number(model).map_err(Failure::Model)? {
         Number::I16 => run_fixed::<i16>(model, trial, cast_slice_mut(memory), out),
@@ -217,16 +235,47 @@ fn run_float(
     memory: &mut [f32],
     out: &mut Buffered<'_>,
 ) -> Result<[usize; 2], Failure> {
-    let wire::Model { view, length, .. } = wire::read_prefix::<f32>(model).map_err(Failure::Model)?;
-    let samples = samples(trial, view.shape())?;
+    let read = wire::read_prefix::<f32>(model).map_err(Failure::Model)?;
+    let wire::Model { view, length, .. } = read;
+    let samples = samples(trial, view.shape().inputs)?;
+    let behind = model.get(length.next_multiple_of(ALIGNMENT)..).unwrap_or_default();
+    if wire::kind(behind) == Some(Kind::Monitor) {
+        let monitor = reduced::watch(&read, behind, samples, memory, out)?;
+        return Ok([length.next_multiple_of(ALIGNMENT) + monitor, trial::length(samples.len())]);
+    }
     let mut state = view.state(memory).map_err(Failure::Model)?;
-    out.header(view.shape(), state.carried().len(), samples)?;
-    for sample in samples.chunks_exact(view.shape().inputs.max(1)) {
+    let inputs = view.shape().inputs.max(1);
+    out.header(view.shape().outputs, state.carried().len(), samples.len() / inputs)?;
+    for sample in samples.chunks_exact(inputs) {
         let status = view.step(&mut state, sample);
         out.step(status.held, cast_slice(state.output()), cast_slice(state.carried()))?;
     }
     out.end()?;
     Ok([length, trial::length(samples.len())])
+}
+
+#[cfg(not(feature = "reduced"))]
+mod reduced {
+    use super::{Buffered, Failure, Model};
+
+    pub(super) fn run(
+        _: &[u8],
+        _: &[u8],
+        _: &mut [f32],
+        _: &mut Buffered<'_>,
+    ) -> Result<[usize; 2], Failure> {
+        Err(Failure::Reduced)
+    }
+
+    pub(super) fn watch(
+        _: &Model<'_, f32>,
+        _: &[u8],
+        _: &[f32],
+        _: &mut [f32],
+        _: &mut Buffered<'_>,
+    ) -> Result<usize, Failure> {
+        Err(Failure::Reduced)
+    }
 }
 
 fn run_fixed<W: Weight>(
@@ -237,10 +286,11 @@ fn run_fixed<W: Weight>(
 ) -> Result<[usize; 2], Failure> {
     let wire::fixed::Model { view, length, .. } =
         wire::fixed::read_prefix::<W>(model).map_err(Failure::Model)?;
-    let samples = samples(trial, view.shape())?;
+    let samples = samples(trial, view.shape().inputs)?;
     let mut state = view.state(memory).map_err(Failure::Model)?;
-    out.header(view.shape(), state.carried().len(), samples)?;
-    for sample in samples.chunks_exact(view.shape().inputs.max(1)) {
+    let inputs = view.shape().inputs.max(1);
+    out.header(view.shape().outputs, state.carried().len(), samples.len() / inputs)?;
+    for sample in samples.chunks_exact(inputs) {
         let status = view.step(&mut state, sample);
         out.step(status.held, cast_slice(state.output()), cast_slice(state.carried()))?;
     }
@@ -248,13 +298,13 @@ fn run_fixed<W: Weight>(
     Ok([length, trial::length(samples.len())])
 }
 
-/// The samples of a trial, if they are for a network of this shape.
-fn samples<T: Sample>(trial: &[u8], shape: Shape) -> Result<&[T], Failure> {
+/// The samples of a trial, if they have so many inputs.
+fn samples<T: Sample>(trial: &[u8], inputs: usize) -> Result<&[T], Failure> {
     let trial = trial::read_prefix(trial).map_err(Failure::Trial)?;
-    if trial.inputs != shape.inputs {
+    if trial.inputs != inputs {
         return Err(Failure::Trial(Error {
             field: Field::Inputs,
-            expected: Expected::Exactly(shape.inputs as u64),
+            expected: Expected::Exactly(inputs as u64),
             found: trial.inputs as u64,
         }));
     }
@@ -268,14 +318,10 @@ struct Buffered<'a> {
 }
 
 impl Buffered<'_> {
-    fn header<T>(&mut self, shape: Shape, carried: usize, samples: &[T]) -> Result<(), Failure> {
-        self.header_of(shape, carried, samples.len() / shape.inputs.max(1))
-    }
-
-    fn header_of(&mut self, shape: Shape, carried: usize, steps: usize) -> Result<(), Failure> {
+    fn header(&mut self, outputs: usize, carried: usize, steps: usize) -> Result<(), Failure> {
         #[cfg(feature = "log")]
-        defmt::info!("model {}, {} steps", shape, steps);
-        self.put(&trial::ResultHeader { outputs: shape.outputs, carried, steps }.to_bytes())
+        defmt::info!("{} outputs, {} carried words, {} steps", outputs, carried, steps);
+        self.put(&trial::ResultHeader { outputs, carried, steps }.to_bytes())
     }
 
     fn step(&mut self, held: u32, output: &[u32], carried: &[u32]) -> Result<(), Failure> {
@@ -285,8 +331,12 @@ impl Buffered<'_> {
     }
 
     fn words(&mut self, first: u32, output: &[u32], carried: &[u32]) -> Result<(), Failure> {
-        let mut words = core::iter::once(&first).chain(output).chain(carried);
-        words.try_for_each(|word| self.put(&word.to_le_bytes()))
+        [&[first], output, carried].into_iter().try_for_each(|words| self.more(words))
+    }
+
+    /// Further words of a step.
+    fn more(&mut self, words: &[u32]) -> Result<(), Failure> {
+        words.iter().try_for_each(|word| self.put(&word.to_le_bytes()))
     }
 
     fn end(&mut self) -> Result<(), Failure> {

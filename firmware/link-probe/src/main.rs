@@ -101,6 +101,10 @@ fn every_reduced_model<T: Scalar>() {
     let none = reduced::Shape { dimensions: 1, inputs: 0, outputs: 1, drift: 0, gain: 0, output: 0 };
     let (shape, words): (_, &mut [T]) = (black_box(none), lend());
     black_box(reduced::pack(&shape, &series, words).is_ok());
+    reduced::packed(&shape, |part, index| {
+        black_box((part, index));
+    });
+    black_box(wire::kind(bytes));
     black_box(reduced::View::from_words(shape, black_box(tinyfold_core::Arithmetic::Fused), words).is_ok());
 }
 
@@ -121,7 +125,7 @@ fn every_monitor<T: Scalar>() {
     }
     black_box(wire::monitor::read::<T>(bytes).is_ok());
     let shape = black_box(monitor::Shape { network: model.view.shape(), dimensions: 1 });
-    let plan = black_box(monitor::Plan { every: 1, scrub: 0, readout: 0 });
+    let plan = black_box(monitor::Plan { every: 1, check: 1, scrub: 0, readout: 0 });
     let words: &mut [T] = lend();
     black_box(Monitor::new(shape, plan, words).is_ok());
 }

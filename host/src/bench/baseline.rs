@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Counts, Row};
+use crate::format::write_atomic;
 use crate::verify::firmware::tree;
 use crate::{Error, Result};
 
@@ -77,7 +78,17 @@ impl Baseline {
         for Entry { case, instructions, reason } in &self.entries {
             text += &format!("{}\t{instructions}\t{reason}\n", case.join("\t"));
         }
-        std::fs::write(path, text).map_err(Error::file(path, "write"))
+        write_atomic(path, text.as_bytes())
+    }
+
+    /// The count of a case: on, kernel, n, rank, number.
+    ///
+    /// # Errors
+    /// It is not in the baseline.
+    pub fn instructions(&self, case: [&str; 5]) -> Result<u64> {
+        let entry = self.entries.iter().find(|entry| entry.case == case);
+        let missing = || Error::input("baseline", format!("a count of {}", say(&case)), "none");
+        entry.map(|entry| entry.instructions).ok_or_else(missing)
     }
 
     /// What is wrong with `counts`, one sentence a case: more than 1 % above the baseline, or in one of the
@@ -164,7 +175,8 @@ impl Baseline {
     }
 }
 
-fn say([on, kernel, n, rank, number]: &[String; 5]) -> String {
+fn say<S: AsRef<str>>(case: &[S; 5]) -> String {
+    let [on, kernel, n, rank, number] = case.each_ref().map(AsRef::as_ref);
     let rank = if rank == "0" { String::new() } else { format!(", R = {rank}") };
     format!("{kernel}, n = {n}{rank}, {number} on {on}")
 }

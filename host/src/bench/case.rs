@@ -14,6 +14,7 @@ use tinyfold_core::{Number as Tag, Shape, reduced, wire};
 
 use super::learn::Learning;
 use crate::Result;
+use crate::dynamics::monitor as monitors;
 use crate::format::fixed::{self, FixedNetwork, Layers};
 use crate::format::model::{self, ModelBytes, shape_of};
 use crate::format::reduced::Reduced;
@@ -65,8 +66,8 @@ enum Work {
     Learn(Learning),
     /// One step of a reduced model with so many inputs and a gain of at most this degree.
     Reduced { inputs: usize, gain: usize },
-    /// One step of a network under a monitor that looks at the manifold every so many steps.
-    Watched { every: u16 },
+    /// One step of a network under a monitor that looks at the manifold, and checks its identity, every so many steps.
+    Watched { every: u16, check: u16 },
 }
 
 /// A row of the list.
@@ -86,8 +87,10 @@ const SIGMOID: Activation<f64> = Activation::Sigmoid { slope: 2.0, threshold: 0.
 const TWO_INPUTS: Work = Work::Reduced { inputs: 2, gain: 31 };
 const FOUR_INPUTS: Work = Work::Reduced { inputs: 4, gain: 31 };
 const SLOW_GAIN: Work = Work::Reduced { inputs: 4, gain: 4 };
-const LOOK: Work = Work::Watched { every: 1 };
-const NO_LOOK: Work = Work::Watched { every: 8 };
+// The step that is counted, the third, does nothing else than these say: see `monitor::Plan`.
+const WATCHED: Work = Work::Watched { every: 16, check: 4 };
+const CHECK: Work = Work::Watched { every: 16, check: 1 };
+const LOOK: Work = Work::Watched { every: 1, check: 16 };
 const DENSE: &[usize] = &[0];
 const RANKS: &[usize] = &[1, 2, 3, 4];
 const ALL: &[Number] =
@@ -109,9 +112,10 @@ const ROWS: &[Row] = &[
     Row { kernel: "learn-eprop-lms", work: Work::Learn(Learning::Eprop), phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "learn-snap1", work: Work::Learn(Learning::Snap1), phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
     Row { kernel: "learn-lms-update", work: Work::Learn(Learning::Lms), phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32] },
-    Row { kernel: "watched-dense-relu", work: NO_LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32, Number::F32Fused] },
+    Row { kernel: "watched-dense-relu", work: WATCHED, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32, Number::F32Fused] },
+    Row { kernel: "watched-dense-relu-check", work: CHECK, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "watched-dense-relu-look", work: LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32, Number::F32Fused] },
-    Row { kernel: "watched-low-rank-relu", work: NO_LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
+    Row { kernel: "watched-low-rank-relu", work: WATCHED, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
     Row { kernel: "watched-low-rank-relu-look", work: LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
     Row { kernel: "reduced-2-inputs", work: TWO_INPUTS, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "reduced-4-inputs", work: FOUR_INPUTS, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
@@ -129,14 +133,14 @@ const ROWS: &[Row] = &[
 
 /// n of every kernel but activations.
 pub const SIZES: [usize; 4] = [16, 32, 64, 128];
+/// The step that reduced models are compared with, in f32: that of a network of n = 100 as the field trains them.
+pub const REPLACED: (&str, usize) = ("dense-tanh", 100);
 /// Elements that an activation is counted over, evenly spaced on [-8, 8].
-const ELEMENTS: usize = 128;
+pub const ELEMENTS: usize = 128;
 /// Degrees of f and c of a reduced model, in the place of n; its D is in that of the rank.
 pub const DEGREES: [usize; 2] = [7, 11];
 /// Dimensions of the manifold of a watched dense network.
 const MANIFOLD: usize = 4;
-/// Bytes of the readout that a watched step of a dense network adds to its checksum.
-const SCRUB: u16 = 16;
 /// Inputs and outputs of a dense network; one of rank R has R of each.
 const CHANNELS: usize = 2;
 /// Steps that a step is run: the last one is counted.
@@ -179,8 +183,10 @@ pub fn cases(kernels: &[String], sizes: &[usize]) -> Result<Vec<Case>> {
         let expected = format!("kernels among {}", known().join(", "));
         return Err(crate::Error::input("--kernel", expected, unknown));
     }
-    if let Some(unknown) = sizes.iter().find(|n| !SIZES.contains(n) && !DEGREES.contains(n)) {
-        let expected = format!("sizes among {SIZES:?}, degrees among {DEGREES:?}");
+    if let Some(unknown) =
+        sizes.iter().find(|n| !SIZES.contains(n) && !DEGREES.contains(n) && **n != REPLACED.1)
+    {
+        let expected = format!("sizes among {SIZES:?} and {}, degrees among {DEGREES:?}", REPLACED.1);
         return Err(crate::Error::input("-n", expected, unknown.to_string()));
     }
     let mut cases = Vec::new();
@@ -188,11 +194,14 @@ pub fn cases(kernels: &[String], sizes: &[usize]) -> Result<Vec<Case>> {
         for &number in row.numbers {
             for &rank in row.ranks {
                 let wanted = |n: &&usize| sizes.is_empty() || sizes.contains(n);
-                let all = match row.work {
-                    Work::Activation => &[ELEMENTS][..],
-                    Work::Reduced { .. } => &DEGREES,
-                    _ => &SIZES,
+                let mut all = match row.work {
+                    Work::Activation => vec![ELEMENTS],
+                    Work::Reduced { .. } => DEGREES.to_vec(),
+                    _ => SIZES.to_vec(),
                 };
+                if (row.kernel, number) == (REPLACED.0, Number::F32) {
+                    all.push(REPLACED.1);
+                }
                 for &neurons in all.iter().filter(wanted) {
                     cases.push(row.case(neurons, rank, number)?);
                 }
@@ -310,14 +319,15 @@ impl Row {
                 words = samples.iter().map(|x| x.to_bits()).collect();
                 (memory, operations) = (reduced.shape.state_len(), reduced.shape.multiply_adds());
             }
-            (Work::Watched { every }, _) => {
+            (Work::Watched { every, check }, _) => {
                 let network = self.float(neurons, rank, number, 1.0, rng);
                 let shape = monitor::Shape {
                     network: shape_of(&network),
                     dimensions: if rank == 0 { MANIFOLD } else { 0 },
                 };
                 model = model::export::<f32>(&network)?;
-                let plan = monitor::Plan { every, scrub: if rank == 0 { SCRUB } else { 0 }, readout: 0 };
+                let scrub = monitors::scrub(&shape.network, monitors::Settings::at_rank(rank).round);
+                let plan = monitor::Plan { every, check, scrub, readout: 0 };
                 let parameters: Vec<f32> =
                     (0..shape.parameter_len()).map(|_| rng.random_range(-0.5_f64..0.5) as f32).collect();
                 let samples: Vec<f32> = (0..STEPS * shape.network.inputs)
@@ -482,7 +492,7 @@ fn watched_answer(
 ) -> Result<Vec<u32>> {
     let view = model::read::<f32>(model, place)?.view;
     let mut last = Vec::new();
-    crate::dynamics::monitor::watch(&view, monitor, samples, |verdict, outputs| {
+    monitors::watch(&view, monitor, samples, |verdict, outputs| {
         let found = [verdict.residual, verdict.distance, verdict.range];
         last = outputs.iter().chain(&found).map(|word| word.to_bits()).collect();
     })?;

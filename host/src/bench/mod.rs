@@ -5,9 +5,11 @@
 //! after the chip's words were found equal, bit for bit, to core's on this host. Where the time of a core is
 //! modelled, a second run traces the same instructions, and both must count the same.
 
+pub mod activations;
 pub mod baseline;
 pub mod case;
 pub mod chip;
+pub mod derived;
 pub mod learn;
 pub mod table;
 pub mod thumb;

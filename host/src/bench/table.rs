@@ -2,13 +2,18 @@
 
 use std::path::Path;
 
-use super::{Counts, Row};
+use super::baseline::Baseline;
+use super::case::REPLACED;
+use super::{Counts, Row, activations, derived};
+use crate::format::write_atomic;
 use crate::{Error, Result};
 
 /// The line of a document before the machine-made part.
 pub const BEGIN: &str = "<!-- made by: tinyfold bench --write -->";
 /// The line before a summary, where a document wants no more.
 pub const BEGIN_SUMMARY: &str = "<!-- made by: tinyfold bench --write, in short -->";
+/// The line before the table of activations.
+pub const BEGIN_ACTIVATIONS: &str = "<!-- made by: tinyfold bench --accept -->";
 /// The line after it.
 pub const END: &str = "<!-- end of what tinyfold bench made -->";
 
@@ -50,6 +55,23 @@ pub fn text(counts: &Counts) -> String {
         );
     }
     text += "i/mac, modelled c: instructions and cycles per multiply-add; per element of an activation\n";
+    for watched in derived::monitors(counts) {
+        let (row, part) = (watched.step, 100.0 * watched.part);
+        let rank = if row.rank == 0 { String::new() } else { format!(", R = {}", row.rank) };
+        text += &format!(
+            "monitor of {}, n = {}{rank}, {} on {}: {:.0} instructions a step on average, {part:.1} % of it\n",
+            row.kernel, row.n, row.number, row.on, watched.instructions
+        );
+    }
+    for row in &counts.rows {
+        if let Some(times) = derived::saved(counts, row) {
+            let (kernel, n) = REPLACED;
+            text += &format!(
+                "{}, D = {}, degree {}, {} on {}: {times:.1} times fewer instructions than {kernel}, n = {n}\n",
+                row.kernel, row.rank, row.n, row.number, row.on
+            );
+        }
+    }
     for model in &counts.models {
         text += &format!("cycles of {}: {}\n", model.on, model.model);
     }
@@ -68,8 +90,8 @@ pub fn markdown(counts: &Counts) -> String {
     chips.dedup();
     for chip in chips {
         let rows: Vec<&Row> = counts.rows.iter().filter(|row| row.on == chip).collect();
-        let mut sizes: Vec<usize> =
-            rows.iter().filter(|row| row.operation == "multiply-add").map(|row| row.n).collect();
+        let steps = rows.iter().filter(|row| row.operation == "multiply-add" && row.n != REPLACED.1);
+        let mut sizes: Vec<usize> = steps.map(|row| row.n).collect();
         sizes.sort_unstable();
         sizes.dedup();
         let cycles = counts.models.iter().find(|model| model.on == chip).map_or_else(
@@ -107,15 +129,34 @@ pub fn markdown(counts: &Counts) -> String {
             let cycles = row.cycles_per_mac.map_or("-".into(), |cycles| format!("{cycles:.1}"));
             text += &format!("| {} | {:.1} | {cycles} |\n", row.kernel, row.instructions_per_mac);
         }
+        let watched: Vec<derived::Watched<'_>> =
+            derived::monitors(counts).into_iter().filter(|watched| watched.step.on == chip).collect();
+        if !watched.is_empty() {
+            text += "\n| monitor of | n | R | number | instructions a step on average | part of the step |\n";
+            text += "|---|---|---|---|---|---|\n";
+        }
+        for derived::Watched { step, instructions, part } in watched {
+            let rank = if step.rank == 0 { "-".into() } else { step.rank.to_string() };
+            let (kernel, n, number, part) = (&step.kernel, step.n, &step.number, 100.0 * part);
+            text += &format!("| {kernel} | {n} | {rank} | {number} | {instructions:.0} | {part:.1} % |\n");
+        }
         let reduced: Vec<&&Row> = rows.iter().filter(|row| row.operation == "coefficient").collect();
         if !reduced.is_empty() {
-            text += "\n| reduced model | D | degree | number | coefficients | instructions a step | modelled cycles |\n";
-            text += "|---|---|---|---|---|---|---|\n";
+            text += "\n| reduced model | D | degree | number | coefficients | instructions a step | modelled cycles | times fewer |\n";
+            text += "|---|---|---|---|---|---|---|---|\n";
+            if let Some(whole) = derived::replaced(rows.iter().copied(), chip) {
+                let cycles = whole.cycles.map_or("-".into(), |cycles| cycles.to_string());
+                text += &format!(
+                    "| whole: {}, n = {} | - | - | {} | - | {} | {cycles} | 1 |\n",
+                    whole.kernel, whole.n, whole.number, whole.instructions
+                );
+            }
         }
         for row in reduced {
             let cycles = row.cycles.map_or("-".into(), |cycles| cycles.to_string());
+            let times = derived::saved(counts, row).map_or("-".into(), |times| format!("{times:.1}"));
             text += &format!(
-                "| {} | {} | {} | {} | {} | {} | {cycles} |\n",
+                "| {} | {} | {} | {} | {} | {} | {cycles} | {times} |\n",
                 row.kernel, row.rank, row.n, row.number, row.operations, row.instructions
             );
         }
@@ -163,6 +204,14 @@ pub fn summary(counts: &Counts) -> String {
     text
 }
 
+/// Writes the table of activations into a document, from the counts of a baseline.
+///
+/// # Errors
+/// As [`read_part`]; a baseline without one of them.
+pub fn write_activations(path: &Path, baseline: &Baseline) -> Result<()> {
+    write_part(path, &activations::table(baseline)?)
+}
+
 /// The part of a document that these counts make: a summary where its line asks for one.
 ///
 /// # Errors
@@ -189,12 +238,12 @@ pub fn read_part(path: &Path) -> Result<String> {
 pub fn write_part(path: &Path, part: &str) -> Result<()> {
     let text = std::fs::read_to_string(path).map_err(Error::file(path, "read"))?;
     let [before, _, after] = split(path, &text)?;
-    std::fs::write(path, format!("{before}{part}{after}")).map_err(Error::file(path, "write"))
+    write_atomic(path, format!("{before}{part}{after}").as_bytes())
 }
 
 fn split<'a>(path: &Path, text: &'a str) -> Result<[&'a str; 3]> {
     let missing = || Error::input(path.display().to_string(), format!("lines {BEGIN} and {END}"), "none");
-    let begin = [BEGIN, BEGIN_SUMMARY]
+    let begin = [BEGIN, BEGIN_SUMMARY, BEGIN_ACTIVATIONS]
         .iter()
         .find_map(|line| Some(text.find(line)? + line.len() + 1))
         .ok_or_else(missing)?;
@@ -204,7 +253,8 @@ fn split<'a>(path: &Path, text: &'a str) -> Result<[&'a str; 3]> {
 
 /// The first row of every line.
 fn step_rows<'a>(rows: &[&'a Row]) -> Vec<&'a Row> {
-    let mut lines: Vec<&Row> = rows.iter().copied().filter(|row| row.operation == "multiply-add").collect();
+    let step = |row: &&Row| row.operation == "multiply-add" && row.n != REPLACED.1;
+    let mut lines: Vec<&Row> = rows.iter().copied().filter(step).collect();
     lines.dedup_by(|b, a| same_line(a, b));
     lines
 }

@@ -7,7 +7,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::say;
 use crate::bench::baseline::{self, Baseline};
 use crate::bench::chip::Bench;
-use crate::bench::{case, count, table};
+use crate::bench::{Counts, case, count, table};
+use crate::verify::firmware::tree;
 use crate::verify::qemu::CHIPS;
 use crate::{Error, Result};
 
@@ -34,7 +35,8 @@ pub struct Args {
     /// compiler is compared, but fails nothing.
     #[arg(long)]
     check: bool,
-    /// Make these counts the baseline, with the reason beside each that changes.
+    /// Make these counts the baseline, with the reason beside each that changes, and write the documents of the source
+    /// tree: docs/activations.md, and docs/benchmarks.md and README.md if everything was counted.
     #[arg(long, value_name = "REASON", conflicts_with = "check")]
     accept: Option<String>,
     /// The baseline; default: that of the source tree.
@@ -43,6 +45,21 @@ pub struct Args {
     /// Write the table into these Markdown files, between their two marker lines.
     #[arg(long, value_name = "FILE")]
     write: Vec<PathBuf>,
+}
+
+/// Writes the documents of the source tree; `complete`: every case was counted on every chip.
+fn write_documents(counts: &Counts, baseline: &Baseline, complete: bool) -> Result<()> {
+    let tree = tree();
+    table::write_activations(&tree.join("docs/activations.md"), baseline)?;
+    let of_everything = ["docs/benchmarks.md", "README.md"];
+    if !complete {
+        eprintln!("left as they are: {}; they take a complete bench", of_everything.join(", "));
+        return Ok(());
+    }
+    for path in of_everything.map(|name| tree.join(name)) {
+        table::write_part(&path, &table::part_for(&path, counts)?)?;
+    }
+    Ok(())
 }
 
 /// Runs the command.
@@ -71,6 +88,9 @@ pub fn run(args: &Args) -> Result<()> {
         let changed = baseline.accept(&counts, complete, reason)?;
         baseline.save(&path)?;
         eprintln!("{changed} counts of {} changed", path.display());
+        if args.baseline.is_none() {
+            write_documents(&counts, &baseline, complete && chips.len() == CHIPS.len())?;
+        }
     }
     if args.check {
         let baseline = Baseline::load(&path)?;

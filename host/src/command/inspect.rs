@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use tinyfold_core::wire::{self, trial};
-use tinyfold_core::{Number, Scalar, Shape};
+use tinyfold_core::{Field, Number, Scalar, Shape};
 
 use super::say;
+use crate::dynamics::monitor::Thresholds;
 use crate::format::arrays::ArrayFile;
 use crate::format::fixed::FixedNetwork;
 use crate::format::model::{self, ModelBytes};
 use crate::format::network::{self, names};
+use crate::format::reduced::Reduced;
 use crate::format::{ending, read_json};
 use crate::network::{Channel, Network, Recurrence};
 use crate::task::recording::{Detrend, ReadOptions, Scale, read};
@@ -21,7 +23,7 @@ use crate::{Error, Result};
 #[derive(clap::Args)]
 #[command(after_help = "Example: tinyfold inspect runs/quickstart/exact.tfld")]
 pub struct Args {
-    /// The file: .safetensors, .npz, .tfld, .csv, .json, .jsonl, or .bin (a trial or its result).
+    /// The file: .safetensors, .npz, .tfld, .tfrm, .tfmn, .csv, .json, .jsonl, or .bin (a trial or its result).
     file: PathBuf,
     /// Print JSON.
     #[arg(long)]
@@ -49,6 +51,8 @@ pub fn run(args: &Args) -> Result<()> {
 pub fn describe(path: &Path) -> Result<Value> {
     match ending(path).as_str() {
         ".tfld" => describe_model(path),
+        ".tfrm" => describe_reduced(path),
+        ".tfmn" => describe_monitor(path),
         ".csv" => describe_recording(path),
         ".npz" if ArrayFile::open(path)?.has("x") => describe_recording(path),
         ".safetensors" | ".npz" => Ok(describe_network(&network::load(path)?, "network")),
@@ -56,7 +60,8 @@ pub fn describe(path: &Path) -> Result<Value> {
         ".jsonl" => describe_lines(path),
         ".bin" => describe_trial(path),
         other => {
-            let expected = "a file ending in .safetensors, .npz, .tfld, .csv, .json, .jsonl or .bin";
+            let expected =
+                "a file ending in .safetensors, .npz, .tfld, .tfrm, .tfmn, .csv, .json, .jsonl or .bin";
             Err(Error::input(path.display().to_string(), expected, other))
         }
     }
@@ -91,6 +96,66 @@ fn describe_fixed(bytes: &ModelBytes, place: &str) -> Result<Value> {
         object.remove("arithmetic");
     }
     describe_bytes(&mut description, bytes, number, network.shape, 4 * network.state_words());
+    Ok(description)
+}
+
+fn describe_reduced(path: &Path) -> Result<Value> {
+    let place = path.display().to_string();
+    let bytes = ModelBytes::load(path)?;
+    // Only a number type may be told otherwise by the other.
+    let (model, number) = match wire::reduced::read::<f32>(bytes.bytes()) {
+        Err(error) if error.field == Field::Number => (Reduced::import::<f64>(&bytes, &place)?, Number::F64),
+        _ => (Reduced::import::<f32>(&bytes, &place)?, Number::F32),
+    };
+    let shape = model.shape;
+    Ok(json!({
+        "holds": "reduced model",
+        "coordinates D": shape.dimensions,
+        "intervals": model.interval,
+        "initial state": model.initial,
+        "degree of the drift": shape.drift,
+        "degree of the inputs": shape.gain,
+        "degree of the outputs": shape.output,
+        "arithmetic": names::arithmetic(model.arithmetic),
+        "input channels": model.inputs.iter().map(channel).collect::<Value>(),
+        "output channels": model.outputs.iter().map(channel).collect::<Value>(),
+        "format version": wire::reduced::VERSION,
+        "number type": if number == Number::F64 { "f64" } else { "f32" },
+        "bytes": bytes.bytes().len(),
+        "multiply-adds a step": shape.multiply_adds(),
+        "state memory in bytes": shape.state_len() * number.size(),
+    }))
+}
+
+fn describe_monitor(path: &Path) -> Result<Value> {
+    let bytes = ModelBytes::load(path)?;
+    let refused = |error| model::refused(&path.display().to_string(), error);
+    let read = wire::monitor::read::<f32>(bytes.bytes()).map_err(refused)?;
+    let (shape, plan) = (read.monitor.shape(), read.monitor.plan());
+    let Shape { neurons, rank, inputs, outputs } = shape.network;
+    let thresholds = Thresholds::of(&read.monitor);
+    let mut description = json!({
+        "holds": "monitor",
+        "watches the model of checksum": format!("{:#010x}", read.model),
+        "neurons n": neurons,
+        "rank R": rank,
+        "inputs I": inputs,
+        "outputs O": outputs,
+        "largest residual": thresholds.residual,
+        "ranges": thresholds.ranges,
+        "bytes of the readout scrubbed a step": plan.scrub,
+        "format version": wire::monitor::VERSION,
+        "bytes": bytes.bytes().len(),
+        "state memory in bytes": 4 * shape.memory_len(),
+    });
+    if let Some(distance) = thresholds.distance {
+        description["dimensions K"] = json!(shape.dimensions);
+        description["largest distance of a neuron, least and greatest"] = json!(distance);
+        description["steps from look to look at the manifold"] = json!(plan.every);
+        description["steps from check to check of the weights"] = json!(plan.check);
+    } else {
+        description["steps from look to look"] = json!(plan.every);
+    }
     Ok(description)
 }
 

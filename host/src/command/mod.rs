@@ -10,6 +10,7 @@ pub mod export;
 pub mod fetch;
 pub mod import;
 pub mod inspect;
+pub mod monitor;
 pub mod quickstart;
 pub mod report;
 pub mod reproduce;

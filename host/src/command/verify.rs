@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::analyse::signal;
 use super::{say, trials_of};
 use crate::format::model::ModelBytes;
-use crate::format::network;
+use crate::format::{ending, network};
 use crate::network::Network;
 use crate::report::build::raw_samples;
 use crate::task::recording::RecordingArgs;
@@ -19,13 +19,17 @@ use crate::{Error, Result};
 #[derive(clap::Args)]
 #[command(after_help = "Example: tinyfold verify --suite --on core,qemu-m4f --steps 200")]
 pub struct Args {
-    /// A model (.tfld) or a network (.safetensors, .npz), which is exported first.
+    /// A model (.tfld), a reduced model (.tfrm) or a network (.safetensors, .npz), which is exported first.
     #[arg(required_unless_present = "suite", conflicts_with = "suite")]
     model: Option<PathBuf>,
     /// The original network of a model, to tell the error of rounding its weights.
     #[arg(long, requires = "model")]
     original: Option<PathBuf>,
-    /// Verify the suite: both forms, dense and low-rank, all activations, both arithmetics, fixed point.
+    /// The model's monitor (.tfmn), to be verified with it.
+    #[arg(long, requires = "model", value_name = "FILE.tfmn")]
+    monitor: Option<PathBuf>,
+    /// Verify the suite: both forms, dense and low-rank, all activations, both arithmetics, fixed point,
+    /// reduced models, monitors.
     #[arg(long)]
     suite: bool,
     /// Backends: core, qemu-m0, qemu-m3, qemu-m4f, qemu-m7, qemu-m33.
@@ -85,16 +89,38 @@ fn case_of_file(path: &Path, args: &Args) -> Result<Case> {
         };
         Ok(raw_samples(network, &x))
     };
-    if path.extension().is_some_and(|ending| ending == "tfld") {
-        let mut case = Case::of_model(&name, ModelBytes::load(path)?, Vec::new(), &name)?;
-        case.samples = samples(&case.exported)?;
-        case.original = original;
-        Ok(case)
-    } else {
-        let network = network::load(path)?;
-        let samples = samples(&network)?;
-        Case::of_network(name, network, samples)
+    let case = match ending(path).as_str() {
+        ".tfld" | ".tfrm" => {
+            let mut case = Case::of_model(&name, ModelBytes::load(path)?, Vec::new(), &name)?;
+            case.samples = match case.network() {
+                Some(network) => samples(network)?,
+                None => narrow(&synthetic::gaussian(args.steps, case.inputs, args.seed)),
+            };
+            if let (None, Some(original)) = (case.network(), &args.original) {
+                let found = original.display().to_string();
+                return Err(Error::input("--original", "the model of a network beside it", found));
+            }
+            case.original = original;
+            case
+        }
+        ".tfmn" => {
+            let expected = "a model; its monitor comes behind --monitor";
+            return Err(Error::input(name, expected, "a monitor, .tfmn"));
+        }
+        _ => {
+            let network = network::load(path)?;
+            let samples = samples(&network)?;
+            Case::of_network(name, network, samples)?
+        }
+    };
+    match &args.monitor {
+        Some(monitor) => case.watched(ModelBytes::load(monitor)?, &monitor.display().to_string()),
+        None => Ok(case),
     }
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&x| x as f32).collect()
 }
 
 /// The rows as text.
@@ -136,6 +162,11 @@ pub fn table(verification: &Verification) -> String {
         );
         for failure in row.failures.iter().take(5) {
             text += &format!("           {failure}\n");
+        }
+        if let Some(first) = row.left_out.first() {
+            text += &format!("           left out: {first}");
+            let more = row.left_out.len() - 1;
+            text += &if more > 0 { format!(" (and {more} more)\n") } else { "\n".into() };
         }
         if row.failures.len() > 5 {
             text += &format!("           and {} more\n", row.failures.len() - 5);

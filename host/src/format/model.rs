@@ -94,10 +94,18 @@ impl ModelBytes {
 /// # Errors
 /// A name that does not end in .tfld.
 pub fn check_name(path: &Path) -> Result<()> {
-    if path.extension().is_some_and(|ending| ending == "tfld") {
+    check_ending("--out", path, "tfld")
+}
+
+/// Refuses a name that does not end in `ending`; `option` names it in the message.
+///
+/// # Errors
+/// It does not.
+pub fn check_ending(option: &str, path: &Path, ending: &str) -> Result<()> {
+    if path.extension().is_some_and(|found| found == ending) {
         return Ok(());
     }
-    Err(Error::input("--out", "a file name ending in .tfld", path.display().to_string()))
+    Err(Error::input(option, format!("a file name ending in .{ending}"), path.display().to_string()))
 }
 
 /// The sizes of a network.

@@ -1,10 +1,11 @@
 //! Reduced models for the chip: from Chebyshev coefficients in f64 to bytes, and the truth beside them.
 
-use tinyfold_core::reduced::{Series, Shape, View, pack};
+use tinyfold_core::reduced::{Part, Series, Shape, View, pack, packed};
 use tinyfold_core::wire::reduced as wire;
 use tinyfold_core::{Arithmetic, Scalar};
 
 use super::model::{Metadata, ModelBytes, refused};
+use crate::error::require;
 use crate::network::Channel;
 use crate::{Error, Result};
 
@@ -82,6 +83,47 @@ impl Reduced {
         let mut bytes = vec![0; wire::length(&self.shape, T::NUMBER, &metadata)];
         wire::write(&view, &metadata, &mut bytes).map_err(refused)?;
         Ok(ModelBytes::new(&bytes))
+    }
+
+    /// The model in `bytes`, its numbers widened to f64; `place` names the file in messages.
+    ///
+    /// # Errors
+    /// Bytes that are not those of a reduced model in T, metadata that is not tinyfold's.
+    pub fn import<T: Scalar>(bytes: &ModelBytes, place: &str) -> Result<Self> {
+        let read = wire::read::<T>(bytes.bytes()).map_err(|error| refused(place, error))?;
+        let metadata = Metadata::read(read.metadata, place)?;
+        let (view, shape) = (&read.view, read.view.shape());
+        for (field, named, count) in
+            [("inputs", &metadata.inputs, shape.inputs), ("outputs", &metadata.outputs, shape.outputs)]
+        {
+            let place = format!("{place}: metadata: {field}");
+            require(named.len() == count, &place, format!("{count} channels"), named.len())?;
+        }
+        let [domain, drive, output] = view.sections();
+        let words = domain.iter().chain(drive).chain(output).map(|x| x.to_f64());
+        let mut places = Vec::new();
+        packed(&shape, |part, index| places.push((part, index)));
+        let mut parts = [Part::Interval, Part::Initial, Part::Drift, Part::Gain, Part::Output].map(|part| {
+            let count = places.iter().filter(|(of, _)| *of == part).count();
+            (part, vec![0.0; count])
+        });
+        for ((of, index), x) in places.into_iter().zip(words) {
+            if let Some((_, values)) = parts.iter_mut().find(|(part, _)| *part == of) {
+                values[index] = x;
+            }
+        }
+        let [interval, initial, drift, gain, output] = parts.map(|(_, values)| values);
+        Ok(Self {
+            shape,
+            arithmetic: view.arithmetic(),
+            interval: interval.as_chunks().0.to_vec(),
+            initial,
+            drift,
+            gain,
+            output,
+            inputs: metadata.inputs,
+            outputs: metadata.outputs,
+        })
     }
 
     /// Runs from the initial state on inputs `u`, row-major T × I, of `steps` steps: the truth, by upward recurrence

@@ -6,30 +6,45 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use tinyfold_core::fixed::pack::Input;
 use tinyfold_core::fixed::{Accumulator, Rates, Settings};
+use tinyfold_core::wire::{self, ALIGNMENT, Kind};
 use tinyfold_core::{Number, Shape};
 
 use super::Record;
+pub use super::suite::{reduced_suite, watched_suite};
 use crate::format::fixed::{FixedNetwork, Layers};
 use crate::format::model::{self, ModelBytes};
+use crate::format::reduced::Reduced;
 use crate::network::{Activation, Arithmetic, Channel, Form, Network, Recurrence, Variant};
-use crate::{Result, simulate};
+use crate::{Error, Result, simulate};
 
 /// A model and the raw samples it is run on.
+#[derive(Clone)]
 pub struct Case {
     /// What is special about it.
     pub name: String,
     /// The exported bytes: what every backend gets.
     pub model: ModelBytes,
+    /// The bytes of the monitor that watches it.
+    pub monitor: Option<ModelBytes>,
     /// Raw samples in physical units, row-major T × I.
     pub samples: Vec<f32>,
-    /// I.
+    /// I; 1 for a reduced model without inputs, which does not read it.
     pub inputs: usize,
-    /// The exported weights, widened to f64.
-    pub exported: Network,
-    /// The integers of a model of fixed point.
-    pub fixed: Option<FixedNetwork>,
+    /// What the model holds.
+    pub subject: Subject,
     /// The weights before they were rounded to f32, when known.
     pub original: Option<Network>,
+}
+
+/// What a model holds, in f64.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// A network in floating point.
+    Float(Network),
+    /// A network of fixed point and what its integers stand for.
+    Fixed(Box<FixedNetwork>, Network),
+    /// A reduced model.
+    Reduced(Reduced),
 }
 
 /// Its name, which tells how to make it again.
@@ -69,21 +84,85 @@ impl Case {
         samples: Vec<f32>,
         place: &str,
     ) -> Result<Self> {
-        let fixed = match model.number().map_err(|error| model::refused(place, error))? {
-            Number::I16 | Number::I8 => Some(FixedNetwork::import(&model, place)?),
-            Number::F32 | Number::F64 => None,
+        let subject = if wire::kind(model.bytes()) == Some(Kind::Reduced) {
+            Subject::Reduced(Reduced::import::<f32>(&model, place)?)
+        } else {
+            match model.number().map_err(|error| model::refused(place, error))? {
+                Number::I16 | Number::I8 => {
+                    let network = FixedNetwork::import(&model, place)?;
+                    let exported = network.dequantise();
+                    Subject::Fixed(Box::new(network), exported)
+                }
+                Number::F32 | Number::F64 => {
+                    Subject::Float(model::import(&model::read::<f32>(&model, place)?, place)?)
+                }
+            }
         };
-        let exported = match &fixed {
-            Some(network) => network.dequantise(),
-            None => model::import(&model::read::<f32>(&model, place)?, place)?,
+        let inputs = match &subject {
+            Subject::Float(network) | Subject::Fixed(_, network) => network.input.ncols(),
+            Subject::Reduced(reduced) => reduced.shape.inputs.max(1),
         };
-        let inputs = exported.input.ncols();
-        Ok(Self { name: name.into(), model, samples, inputs, exported, fixed, original: None })
+        Ok(Self { name: name.into(), model, monitor: None, samples, inputs, subject, original: None })
+    }
+
+    /// The same under a monitor; `place` names the file of its bytes in messages.
+    ///
+    /// # Errors
+    /// The bytes are not a monitor, or that of another model.
+    pub fn watched(mut self, monitor: ModelBytes, place: &str) -> Result<Self> {
+        let refused = |error| model::refused(place, error);
+        let read = wire::monitor::read::<f32>(monitor.bytes()).map_err(refused)?;
+        let model = model::read::<f32>(&self.model, &self.name)?;
+        if !read.watches(&model) {
+            let expected = format!("the monitor of {}, checksum {:#010x}", self.name, model.checksum);
+            return Err(Error::input(place, expected, format!("that of {:#010x}", read.model)));
+        }
+        self.monitor = Some(monitor);
+        Ok(self)
+    }
+
+    /// The network, if it is one.
+    #[must_use]
+    pub const fn network(&self) -> Option<&Network> {
+        match &self.subject {
+            Subject::Float(network) | Subject::Fixed(_, network) => Some(network),
+            Subject::Reduced(_) => None,
+        }
+    }
+
+    /// The network of fixed point, if it is one.
+    #[must_use]
+    pub const fn fixed(&self) -> Option<&FixedNetwork> {
+        match &self.subject {
+            Subject::Fixed(network, _) => Some(network),
+            _ => None,
+        }
+    }
+
+    /// The bytes of a chip's flash: the model, its monitor behind it.
+    #[must_use]
+    pub fn flash(&self) -> Vec<u8> {
+        let mut flash = self.model.bytes().to_vec();
+        if let Some(monitor) = &self.monitor {
+            flash.resize(flash.len().next_multiple_of(ALIGNMENT), 0);
+            flash.extend_from_slice(monitor.bytes());
+        }
+        flash
+    }
+
+    /// Words of a step behind the carried ones that have no truth: whether a reduced model was clamped; a monitor's
+    /// alarms, residual, distance and range.
+    const fn told(&self) -> usize {
+        match (&self.subject, &self.monitor) {
+            (Subject::Reduced(_), _) => 1,
+            (_, Some(_)) => 4,
+            _ => 0,
+        }
     }
 
     /// The samples as the chip gets them, in physical units: rounded to raw integers for fixed point.
     fn physical(&self) -> Vec<f64> {
-        let Some(network) = &self.fixed else { return self.samples.iter().map(|&x| x.into()).collect() };
+        let Some(network) = self.fixed() else { return self.samples.iter().map(|&x| x.into()).collect() };
         let units = network.input_scaling.iter().map(|input| f64::from(input.unit)).cycle();
         network.raw(&self.samples).iter().zip(units).map(|(&raw, unit)| f64::from(raw) * unit).collect()
     }
@@ -91,9 +170,12 @@ impl Case {
     /// Outputs in physical units and carried words in network units.
     #[must_use]
     pub fn values(&self, record: &Record) -> (Vec<f64>, Vec<f64>) {
-        let Some(network) = &self.fixed else {
-            let wide = |words: &[u32]| words.iter().map(|&word| f32::from_bits(word).into()).collect();
-            return (wide(&record.outputs), wide(&record.carried));
+        let Some(network) = self.fixed() else {
+            let wide = |word: &u32| f64::from(f32::from_bits(*word));
+            let width = (record.carried.len() / self.steps().max(1)).max(1);
+            let known = width - self.told().min(width);
+            let carried = record.carried.chunks(width).flat_map(|words| &words[..known.min(words.len())]);
+            return (record.outputs.iter().map(wide).collect(), carried.map(wide).collect());
         };
         let integers = |words: &[u32]| words.iter().map(|&word| f64::from(word as i32)).collect::<Vec<f64>>();
         let channels = network.output_units.iter().zip(&network.outputs).cycle();
@@ -109,7 +191,7 @@ impl Case {
     /// The same bits; any NaN of floating point equals any NaN.
     pub(super) fn same_word(&self, a: u32, b: u32) -> bool {
         let nan = |word| f32::from_bits(word).is_nan();
-        a == b || (self.fixed.is_none() && nan(a) && nan(b))
+        a == b || (self.fixed().is_none() && nan(a) && nan(b))
     }
 
     /// The same bits everywhere.
@@ -126,20 +208,43 @@ impl Case {
         self.samples.len() / self.inputs.max(1)
     }
 
-    /// The same samples through `network` in f64: scaled, held where not finite, simulated.
-    #[must_use]
-    pub fn truth(&self, network: &Network) -> Truth {
+    /// What the model does in f64.
+    ///
+    /// # Errors
+    /// None in practice: the samples make whole steps.
+    pub fn truth(&self) -> Result<Truth> {
+        match &self.subject {
+            Subject::Float(network) | Subject::Fixed(_, network) => Ok(self.truth_of(network)),
+            Subject::Reduced(reduced) => {
+                let inputs = reduced.shape.inputs;
+                let u = self.held(|k, raw| (k < inputs).then_some(raw));
+                let run = reduced.run(&u, self.steps())?;
+                Ok(Truth { outputs: run.outputs, carried: run.z })
+            }
+        }
+    }
+
+    /// The samples, scaled, held where they are not finite; channels without a scale are left out.
+    fn held(&self, scaled: impl Fn(usize, f64) -> Option<f64>) -> Vec<f64> {
         let mut held = vec![0.0; self.inputs];
         let mut x = Vec::with_capacity(self.samples.len());
         for sample in self.physical().chunks_exact(self.inputs.max(1)) {
-            for ((held, &raw), channel) in held.iter_mut().zip(sample).zip(&network.inputs) {
-                let scaled = (raw - channel.center) * channel.gain;
+            for (k, (held, &raw)) in held.iter_mut().zip(sample).enumerate() {
+                let Some(scaled) = scaled(k, raw) else { continue };
                 if scaled.is_finite() {
                     *held = scaled;
                 }
                 x.push(*held);
             }
         }
+        x
+    }
+
+    /// The same samples through `network` in f64: scaled, held where not finite, simulated.
+    #[must_use]
+    pub fn truth_of(&self, network: &Network) -> Truth {
+        let channel = |k: usize| network.inputs.get(k);
+        let x = self.held(|k, raw| channel(k).map(|channel| (raw - channel.center) * channel.gain));
         let trajectory = simulate::run(network, &x, false);
         let outputs = trajectory
             .outputs
@@ -155,12 +260,13 @@ impl Case {
 const SIZES: Shape = Shape { neurons: 13, rank: 2, inputs: 3, outputs: 2 };
 const RANK: usize = SIZES.rank;
 
-/// Every case there is: [`float_suite`] and [`fixed_suite`].
+/// Every case there is: [`float_suite`], [`fixed_suite`], [`reduced_suite`] and [`watched_suite`].
 ///
 /// # Errors
 /// None in practice: the networks are exportable by construction.
 pub fn suite(steps: usize) -> Result<Vec<Case>> {
-    Ok(float_suite(steps)?.into_iter().chain(fixed_suite(steps)?).collect())
+    let suites = [float_suite, fixed_suite, reduced_suite, watched_suite];
+    Ok(suites.map(|suite| suite(steps)).into_iter().collect::<Result<Vec<Vec<Case>>>>()?.concat())
 }
 
 /// Every form × dense / low-rank × activation × arithmetic, with and without leak, every variant of tanh and
@@ -329,7 +435,7 @@ pub fn random_fixed(number: Number, shape: Shape, settings: Settings, rng: &mut 
     network
 }
 
-fn normal(count: usize, scale: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {
+pub(super) fn normal(count: usize, scale: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {
     StandardNormal.sample_iter(rng).take(count).map(|x: f64| x * scale).collect()
 }
 

@@ -2,21 +2,24 @@
 //!
 //! The truth is an independent f64 simulation of the exported weights ([`Case::truth`]); `core` is
 //! `tinyfold-core` on this host, in f32 or in the integers of fixed point; every other backend must give the
-//! same bits as `core`.
+//! same bits as `core`. Networks, reduced models and networks under a monitor are cases alike.
 
 pub mod case;
 pub mod firmware;
 pub mod qemu;
+pub mod suite;
 pub mod tolerance;
 
 use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-pub use case::{Case, Truth};
+pub use case::{Case, Subject, Truth};
+use tinyfold_core::wire;
 use tinyfold_core::wire::trial::ResultHeader;
 use tolerance::tolerance;
 
+use crate::format::model::ModelBytes;
 use crate::format::{fixed, model};
 use crate::{Error, Result};
 
@@ -50,6 +53,13 @@ impl Record {
         record
     }
 
+    /// Adds a step.
+    fn add(&mut self, held: u32, outputs: &[f32], carried: &[f32]) {
+        self.held.push(held);
+        self.outputs.extend(outputs.iter().map(|word| word.to_bits()));
+        self.carried.extend(carried.iter().map(|word| word.to_bits()));
+    }
+
     /// The words of one step.
     fn step(&self, t: usize) -> impl Iterator<Item = u32> + '_ {
         let steps = self.held.len().max(1);
@@ -76,6 +86,11 @@ pub trait Backend: Sync {
     /// # Errors
     /// The backend cannot run one: too large, crashed, timed out.
     fn run(&self, cases: &[&Case]) -> Result<Vec<Record>>;
+
+    /// Why it is not asked to run a case, if it is not.
+    fn left_out(&self, _: &Case) -> Option<String> {
+        None
+    }
 }
 
 /// `tinyfold-core` on this host.
@@ -101,21 +116,63 @@ impl Core {
     }
 
     fn record(case: &Case) -> Result<Record> {
-        let mut record = Record::default();
-        if let Some(network) = &case.fixed {
-            let trace = fixed::run(&case.model, &network.raw(&case.samples), &case.name)?;
-            record.held = vec![0; case.steps()];
-            record.outputs = trace.outputs.iter().map(|&word| word as u32).collect();
-            record.carried = trace.carried.iter().map(|&word| word as u32).collect();
-            return Ok(record);
+        match (&case.subject, &case.monitor) {
+            (Subject::Fixed(network, _), _) => {
+                let trace = fixed::run(&case.model, &network.raw(&case.samples), &case.name)?;
+                let words = |values: &[i32]| values.iter().map(|&word| word as u32).collect();
+                Ok(Record {
+                    held: vec![0; case.steps()],
+                    outputs: words(&trace.outputs),
+                    carried: words(&trace.carried),
+                })
+            }
+            (Subject::Float(_), None) => Self::float(case),
+            (Subject::Float(_), Some(monitor)) => Self::watched(case, monitor),
+            (Subject::Reduced(_), _) => Self::reduced(case),
         }
+    }
+
+    fn float(case: &Case) -> Result<Record> {
         let view = model::read::<f32>(&case.model, &case.name)?.view;
         let mut memory = vec![0.0; view.shape().state_len()];
         let mut state = view.state(&mut memory).map_err(|error| model::refused(&case.name, error))?;
+        let mut record = Record::default();
         for sample in case.samples.chunks_exact(case.inputs.max(1)) {
-            record.held.push(view.step(&mut state, sample).held);
-            record.outputs.extend(state.output().iter().map(|word| word.to_bits()));
-            record.carried.extend(state.carried().iter().map(|word| word.to_bits()));
+            let held = view.step(&mut state, sample).held;
+            record.add(held, state.output(), state.carried());
+        }
+        Ok(record)
+    }
+
+    fn watched(case: &Case, monitor: &ModelBytes) -> Result<Record> {
+        let refused = |error| model::refused(&case.name, error);
+        let view = model::read::<f32>(&case.model, &case.name)?.view;
+        let monitor = wire::monitor::read::<f32>(monitor.bytes()).map_err(refused)?.monitor;
+        let (mut memory, mut room) =
+            (vec![0.0; view.shape().state_len()], vec![0.0; monitor.shape().memory_len()]);
+        let mut state = view.state(&mut memory).map_err(refused)?;
+        let mut watch = monitor.watch(&view, &mut room).map_err(refused)?;
+        let mut record = Record::default();
+        for sample in case.samples.chunks_exact(case.inputs.max(1)) {
+            let (status, verdict) = monitor.step(&view, &mut state, sample, &mut watch);
+            record.add(status.held, state.output(), state.carried());
+            record.carried.push(verdict.alarm.bits());
+            let found = [verdict.residual, verdict.distance, verdict.range];
+            record.carried.extend(found.map(f32::to_bits));
+        }
+        Ok(record)
+    }
+
+    fn reduced(case: &Case) -> Result<Record> {
+        let refused = |error| model::refused(&case.name, error);
+        let view = wire::reduced::read::<f32>(case.model.bytes()).map_err(refused)?.view;
+        let mut memory = vec![0.0; view.shape().state_len()];
+        let mut state = view.state(&mut memory).map_err(refused)?;
+        let mut record = Record::default();
+        for sample in case.samples.chunks_exact(case.inputs.max(1)) {
+            let status = view.step(&mut state, sample);
+            record.add(status.held, state.output(), state.z());
+            record.carried.push(status.outside.into());
         }
         Ok(record)
     }
@@ -146,6 +203,9 @@ pub struct Row {
     pub verdict: Verdict,
     /// The cases that failed, with the reason.
     pub failures: Vec<String>,
+    /// The cases that it was not asked to run, with the reason.
+    #[serde(default)]
+    pub left_out: Vec<String>,
 }
 
 /// Passed or failed.
@@ -228,6 +288,7 @@ struct Prepared<'a> {
 
 /// What one backend did on one case.
 struct Comparison {
+    steps: usize,
     words: usize,
     bit_equal: bool,
     distance: Distance,
@@ -253,6 +314,7 @@ impl Prepared<'_> {
             None
         };
         Comparison {
+            steps: record.held.len(),
             words: record.words(),
             bit_equal: bit_equal && complete,
             distance,
@@ -280,52 +342,67 @@ impl Prepared<'_> {
 /// # Errors
 /// A backend that cannot run a case. Differences are not errors; they are in the rows.
 pub fn verify(cases: &[Case], backends: &[&dyn Backend], progress: &ProgressBar) -> Result<Verification> {
-    progress.set_length((cases.len() * backends.len()) as u64);
     let prepared = cases
         .par_iter()
         .map(|case| {
             Ok(Prepared {
-                truth: case.truth(&case.exported),
-                truth_of_original: case.original.as_ref().map(|original| case.truth(original)),
+                truth: case.truth()?,
+                truth_of_original: case.original.as_ref().map(|original| case.truth_of(original)),
                 core: Core::record(case)?,
                 case,
             })
         })
         .collect::<Result<Vec<Prepared<'_>>>>()?;
     // Chips differ in speed by two orders of magnitude: all batches of all backends share one queue.
-    let jobs: Vec<(&dyn Backend, &[Prepared<'_>])> = backends
-        .iter()
-        .flat_map(|&backend| prepared.chunks(BATCH).map(move |batch| (backend, batch)))
-        .collect();
-    let comparisons: Vec<Comparison> = jobs
+    let mut jobs: Vec<(usize, Vec<&Prepared<'_>>)> = Vec::new();
+    let mut left_out = vec![Vec::new(); backends.len()];
+    for (k, backend) in backends.iter().enumerate() {
+        let (mut own, mut last) = (Vec::new(), None);
+        for prepared in &prepared {
+            match backend.left_out(prepared.case) {
+                None => own.push(prepared),
+                Some(reason) => {
+                    left_out[k].push(format!("{}: {reason}", prepared.case.name));
+                    last = Some(reason);
+                }
+            }
+        }
+        if let (true, Some(reason)) = (own.is_empty(), last) {
+            return Err(Error::input("--on", "a backend for it", format!("{}: {reason}", backend.name())));
+        }
+        jobs.extend(own.chunks(BATCH).map(|batch| (k, batch.to_vec())));
+    }
+    progress.set_length(jobs.iter().map(|(_, batch)| batch.len() as u64).sum());
+    let done = jobs
         .par_iter()
         .with_max_len(1)
-        .map(|(backend, batch)| {
-            let records = backend.run(&batch.iter().map(|prepared| prepared.case).collect::<Vec<&Case>>())?;
+        .map(|(k, batch)| {
+            let cases: Vec<&Case> = batch.iter().map(|prepared| prepared.case).collect();
+            let records = backends[*k].run(&cases)?;
             progress.inc(batch.len() as u64);
-            Ok(batch.iter().zip(&records).map(|(prepared, record)| prepared.compare(record)).collect())
+            let compared = batch.iter().zip(&records).map(|(prepared, record)| prepared.compare(record));
+            Ok((*k, compared.collect::<Vec<Comparison>>()))
         })
-        .collect::<Result<Vec<Vec<Comparison>>>>()?
-        .into_iter()
-        .flatten()
-        .collect();
+        .collect::<Result<Vec<(usize, Vec<Comparison>)>>>()?;
 
     let steps = cases.iter().map(Case::steps).sum();
     let mut rows = vec![truth_row(&prepared, steps)];
-    for (backend, comparisons) in backends.iter().zip(comparisons.chunks(cases.len().max(1))) {
-        rows.push(row(backend.name(), comparisons, steps));
+    for ((k, backend), left_out) in backends.iter().enumerate().zip(left_out) {
+        let comparisons: Vec<&Comparison> =
+            done.iter().filter(|(of, _)| *of == k).flat_map(|(_, comparisons)| comparisons).collect();
+        rows.push(Row { left_out, ..row(backend.name(), &comparisons) });
     }
     progress.finish_and_clear();
     Ok(Verification { schema: 1, backends: rows })
 }
 
-fn row(name: String, comparisons: &[Comparison], steps: usize) -> Row {
+fn row(name: String, comparisons: &[&Comparison]) -> Row {
     let total = comparisons.iter().fold(Distance::default(), |sum, c| sum.join(c.distance));
     let failures: Vec<String> = comparisons.iter().filter_map(|c| c.failure.clone()).collect();
     Row {
         name,
         cases: comparisons.len(),
-        steps,
+        steps: comparisons.iter().map(|c| c.steps).sum(),
         words: comparisons.iter().map(|c| c.words).sum(),
         bit_equal: Some(comparisons.iter().all(|c| c.bit_equal)),
         max_abs: total.max,
@@ -334,6 +411,7 @@ fn row(name: String, comparisons: &[Comparison], steps: usize) -> Row {
         max_abs_original: comparisons.iter().map(|c| c.to_original).try_fold(0.0, |max, x| Some(x?.max(max))),
         verdict: if failures.is_empty() { Verdict::Pass } else { Verdict::Fail },
         failures,
+        left_out: Vec::new(),
     }
 }
 
@@ -355,6 +433,7 @@ fn truth_row(prepared: &[Prepared<'_>], steps: usize) -> Row {
         max_abs_original: prepared.iter().map(rounding).try_fold(0.0, |max, x| Some(x?.max(max))),
         verdict: Verdict::Pass,
         failures: Vec::new(),
+        left_out: Vec::new(),
     }
 }
 

@@ -11,7 +11,7 @@ use tinyfold_core::wire::ALIGNMENT;
 use tinyfold_core::wire::trial::{self, ResultHeader, Trial};
 
 use super::firmware::{Image, REMEDY, Region};
-use super::{Backend, Case, Record};
+use super::{Backend, Case, Record, Subject};
 use crate::format::model;
 use crate::{Error, Result};
 
@@ -193,15 +193,22 @@ impl Backend for Qemu {
         self.chip.name.into()
     }
 
+    fn left_out(&self, case: &Case) -> Option<String> {
+        let more = case.monitor.is_some() || matches!(case.subject, Subject::Reduced(_));
+        (more && self.chip.core == "Cortex-M0")
+            .then(|| "its flash has no room for reduced models and monitors".into())
+    }
+
     fn run(&self, cases: &[&Case]) -> Result<Vec<Record>> {
         let mut records = Vec::with_capacity(cases.len());
         let mut batch = Batch::default();
         for case in cases {
             let trial = self.trial(case)?;
-            if !batch.cases.is_empty() && !batch.has_room(self, case, &trial) {
+            let flash = case.flash();
+            if !batch.cases.is_empty() && !batch.has_room(self, &flash, &trial) {
                 records.extend(self.run_batch(&std::mem::take(&mut batch))?);
             }
-            append(&mut batch.models, case.model.bytes());
+            append(&mut batch.models, &flash);
             append(&mut batch.trials, &trial);
             batch.cases.push(*case);
         }
@@ -219,12 +226,11 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    fn has_room(&self, chip: &Qemu, case: &Case, trial: &[u8]) -> bool {
+    fn has_room(&self, chip: &Qemu, flash: &[u8], trial: &[u8]) -> bool {
         let fits = |held: &[u8], more: &[u8], region: Region| {
             (held.len().next_multiple_of(ALIGNMENT) + more.len()) as u64 <= region.capacity
         };
-        fits(&self.models, case.model.bytes(), chip.image.model)
-            && fits(&self.trials, trial, chip.image.trial)
+        fits(&self.models, flash, chip.image.model) && fits(&self.trials, trial, chip.image.trial)
     }
 }
 
@@ -237,7 +243,7 @@ impl Qemu {
     fn trial(&self, case: &Case) -> Result<Vec<u8>> {
         let mut trial = vec![0; trial::length(case.samples.len())];
         let inputs = case.inputs;
-        match &case.fixed {
+        match case.fixed() {
             Some(network) => {
                 trial::write(&Trial { inputs, samples: &network.raw(&case.samples) }, &mut trial)
             }

@@ -1,15 +1,18 @@
 //! `tinyfold dynamics slow-manifold`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::{Held, states};
-use crate::command::say;
+use crate::command::{interrupted, say};
 use crate::dynamics::slow_manifold::{
-    Attractor, Bounds, Driven, Frame, Options, Psychometric, SlowManifold, Trials, psychometric,
+    Attractor, Bounds, Compared, Degrees, Driven, Frame, Options, Psychometric, SlowManifold, Trials,
+    psychometric,
 };
 use crate::dynamics::{Kind, Rnn, spectrum};
+use crate::format::model::check_ending;
+use crate::format::write_atomic;
 use crate::network::Network;
 use crate::report::{self, figures};
 use crate::{Error, Result};
@@ -55,6 +58,9 @@ pub struct Args {
     /// Seed of the trials.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Write the reduced model for a chip, its inputs evidence and distractor, its output fitted to trials.
+    #[arg(long, value_name = "FILE.tfrm", requires = "evidence")]
+    export: Option<PathBuf>,
     /// Draw figures into this folder, as SVG and PNG: slow-manifold, slow-manifold-inputs.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
@@ -106,6 +112,19 @@ struct Output<'a> {
     /// Of a flow.
     inputs: Option<&'a Driven>,
     psychometric: Option<&'a Psychometric>,
+    exported: Option<&'a Exported<'a>>,
+}
+
+/// A reduced model for a chip, as it was written.
+#[derive(Serialize)]
+struct Exported<'a> {
+    file: &'a Path,
+    bytes: usize,
+    degrees: [usize; 3],
+    inputs: Vec<&'a str>,
+    multiply_adds: usize,
+    /// On trials that it was not fitted to.
+    held_out: Compared,
 }
 
 /// Runs the command.
@@ -130,6 +149,12 @@ pub fn run(args: &Args) -> Result<()> {
             Some(psychometric(&network, driven, &trials(args, channel), &first(&network))?)
         }
     };
+    let exported = match (&args.export, args.evidence, &driven) {
+        (Some(path), Some(channel), Some(driven)) => {
+            Some(export(path, &network, driven, &verdict, &trials(args, channel))?)
+        }
+        _ => None,
+    };
     let names: Vec<String> = network.inputs.iter().map(|input| input.name.clone()).collect();
     if let Some(folder) = &args.figures {
         let mut drawn = vec![report::dynamics::slow_manifold::of_line(&line, &verdict, unit(rnn.kind))];
@@ -147,6 +172,7 @@ pub fn run(args: &Args) -> Result<()> {
             verdict: &verdict,
             inputs: driven.as_ref(),
             psychometric: choices.as_ref(),
+            exported: exported.as_ref(),
         };
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
         return Ok(());
@@ -163,10 +189,50 @@ pub fn run(args: &Args) -> Result<()> {
             choices.output_error
         );
     }
+    if let Some(exported) = &exported {
+        let Exported { file, bytes, degrees: [f, g, c], inputs, multiply_adds, held_out } = exported;
+        say!(
+            "{}: {bytes} bytes, degree {f} (inputs {g}, outputs {c}), inputs {}, {multiply_adds} multiply-adds a step",
+            file.display(),
+            inputs.join(" and ")
+        );
+        say!(
+            "  beside the network on {} other trials: the same choice in {:.1} %, NMTE {:.2} %",
+            held_out.trials,
+            100.0 * held_out.agreement,
+            100.0 * held_out.nmte
+        );
+    }
     if let Some(folder) = &args.figures {
         say!("figures in {}", folder.display());
     }
     Ok(())
+}
+
+/// Makes the reduced model of these trials and writes it.
+fn export<'a>(
+    path: &'a Path,
+    network: &'a Network,
+    driven: &Driven,
+    verdict: &Attractor,
+    trials: &Trials,
+) -> Result<Exported<'a>> {
+    check_ending("--export", path, "tfrm")?;
+    let on_line: Vec<Vec<f64>> = verdict.points.iter().map(|point| point.x.clone()).collect();
+    let stop = interrupted()?;
+    let (model, held_out) = driven.for_trials(network, &on_line, trials, &Degrees::default(), &stop)?;
+    let bytes = model.export::<f32>()?;
+    write_atomic(path, bytes.bytes())?;
+    let shape = model.shape;
+    let kept = network.inputs.iter().filter(|input| model.inputs.contains(input));
+    Ok(Exported {
+        file: path,
+        bytes: bytes.bytes().len(),
+        degrees: [shape.drift, shape.gain, shape.output],
+        inputs: kept.map(|input| input.name.as_str()).collect(),
+        multiply_adds: shape.multiply_adds(),
+        held_out,
+    })
 }
 
 fn trials(args: &Args, channel: usize) -> Trials {

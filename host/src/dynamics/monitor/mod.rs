@@ -1,6 +1,10 @@
 //! Monitors learnt from normal activity: see [`tinyfold_core::monitor`] for what they compare.
 
 pub mod flips;
+pub mod study;
+mod thresholds;
+
+pub use thresholds::{Range, Thresholds};
 
 use faer::Mat;
 use faer::linalg::solvers::SolveLstsq;
@@ -23,6 +27,8 @@ pub struct Settings {
     pub dimensions: Option<usize>,
     /// Steps from one look at the manifold (at low rank: at anything) to the next.
     pub every: u16,
+    /// Steps from one check of the algebraic identity of a dense network to the next.
+    pub check: u16,
     /// Thresholds are the largest values of normal activity times this, above 1.
     pub factor: f64,
     /// Steps in which the whole readout is to be scrubbed; 0: never.
@@ -31,10 +37,16 @@ pub struct Settings {
     pub seed: u64,
 }
 
-impl Default for Settings {
-    /// A look every 8 steps, twice the normal values, the readout within 40 steps.
-    fn default() -> Self {
-        Self { dimensions: None, every: 8, factor: 2.0, round: 40, seed: 1 }
+/// Steps in which the whole readout is scrubbed.
+pub const ROUND: usize = 40;
+
+impl Settings {
+    /// Twice the normal values; dense: a look every 16 steps, a check every 4, the readout within 40 steps; at low rank
+    /// everything every 8, which needs no scrub.
+    #[must_use]
+    pub const fn at_rank(rank: usize) -> Self {
+        let (every, round) = if rank == 0 { (16, ROUND) } else { (8, 0) };
+        Self { dimensions: None, every, check: 4, factor: 2.0, round, seed: 1 }
     }
 }
 
@@ -100,12 +112,17 @@ fn widen(ranges: &mut [[f64; 2]], values: impl Iterator<Item = f64>) {
 
 const NOWHERE: [f64; 2] = [f64::INFINITY, f64::NEG_INFINITY];
 
+/// Bytes of the readout, and of the layer at low rank, that a step scrubs to be through in so many steps.
+#[must_use]
+pub fn scrub(shape: &tinyfold_core::Shape, round: usize) -> u16 {
+    let words = shape.readout_len() + if shape.is_dense() { 0 } else { shape.layer_len() };
+    if round == 0 { 0 } else { (4 * words).div_ceil(round).min(u16::MAX.into()) as u16 }
+}
+
 fn plan(view: &View<'_, f32>, settings: &Settings) -> Plan {
     let shape = view.shape();
-    let words = shape.readout_len() + if shape.is_dense() { 0 } else { shape.layer_len() };
-    let scrub =
-        if settings.round == 0 { 0 } else { (4 * words).div_ceil(settings.round).min(u16::MAX.into()) };
-    Plan { every: settings.every, scrub: scrub as u16, readout: readout_checksum(view) }
+    let scrub = scrub(&shape, settings.round);
+    Plan { every: settings.every, check: settings.check, scrub, readout: readout_checksum(view) }
 }
 
 fn dense(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Result<(ModelBytes, Learnt)> {
@@ -178,13 +195,16 @@ fn dense(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Result
 
     let monitored = Shape { network: shape, dimensions: k };
     let plan = plan(view, settings);
-    let provisional = Monitor::new(monitored, plan, &words).map_err(|error| refused("monitor", error))?;
+    let provisional = Monitor::new(monitored, Plan { check: 1, ..plan }, &words)
+        .map_err(|error| refused("monitor", error))?;
     let mut residual = 0.0_f64;
     watch(view, &provisional, samples, |verdict, _| residual = residual.max(verdict.residual.into()))?;
     let scale = largest * (n as f64).sqrt();
     words[place] = inverse(residual, scale / ROUNDINGS, factor);
     let monitor = Monitor::new(monitored, plan, &words).map_err(|error| refused("monitor", error))?;
-    let cost = 2.0 * n as f64 + (n * (2 * k + 2)) as f64 / f64::from(settings.every);
+    let sides = if view.settings().form == Form::Current && settings.check > 1 { 3 } else { 2 };
+    let cost = (sides * n + shape.inputs) as f64 / f64::from(settings.check)
+        + (n * (2 * k + 2)) as f64 / f64::from(settings.every);
     let learnt = Learnt {
         dimensions: k,
         outside: outside(k),

@@ -2,20 +2,28 @@
 
 use std::iter::zip;
 
+use std::sync::atomic::AtomicBool;
+
 use faer::Mat;
 use faer::linalg::solvers::Solve;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
+use rayon::prelude::*;
+use serde::Serialize;
 use tinyfold_core::reduced::Shape;
 use tinyfold_core::{Arithmetic, Form};
 
 use super::chebyshev::{self, Interval};
-use super::decision::Driven;
+use super::decision::{Driven, Trials};
+use crate::dynamics::continuation::{Settings, Start, continuation};
 use crate::dynamics::spectrum::jacobian;
 use crate::dynamics::vector::dot;
-use crate::dynamics::{Kind, Rnn};
+use crate::dynamics::{Kind, Path, Rnn};
 use crate::error::require;
 use crate::format::reduced::Reduced;
 use crate::network::Network;
-use crate::{Error, Result};
+use crate::{Error, Result, simulate};
 
 /// A fixed point under evidence beyond the ends of the slow manifold.
 #[derive(Clone, Debug)]
@@ -43,6 +51,17 @@ impl Default for Degrees {
     }
 }
 
+/// A reduced model beside its network on trials that it was not fitted to.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Compared {
+    /// Trials.
+    pub trials: usize,
+    /// Part of them in which the first outputs of both end with the same sign.
+    pub agreement: f64,
+    /// Mean over the trials of mean |y - y'| / max |y|, first outputs of the network and of the model.
+    pub nmte: f64,
+}
+
 /// What is known at a place: p, r, s of the inputs, y.
 struct Place {
     p: f64,
@@ -52,6 +71,70 @@ struct Place {
 }
 
 impl Driven {
+    /// The reduced model of a decision task, made for a chip: [`Driven::reduce`] over evidence and distractor, with the
+    /// fixed points under evidence up to twice the largest strength beyond the ends, its output fitted by
+    /// [`fit_output`] to trials of the network; and how it does on as many others.
+    ///
+    /// The model's inputs are changes of the held input, evidence and distractor in the order of the network's inputs,
+    /// its numbers those of f32. on_line: fixed points on the slow manifold. Trials are drawn by `trials.seed`.
+    ///
+    /// # Errors
+    /// Inputs that the network does not have, no trials, a state that goes to nowhere; stopped.
+    pub fn for_trials(
+        &self,
+        network: &Network,
+        on_line: &[Vec<f64>],
+        trials: &Trials,
+        degrees: &Degrees,
+        stop: &AtomicBool,
+    ) -> Result<(Reduced, Compared)> {
+        let inputs = network.input.ncols();
+        let mut kept: Vec<usize> = [Some(trials.channel), trials.distractor].into_iter().flatten().collect();
+        kept.sort_unstable();
+        kept.dedup();
+        require(
+            kept.iter().all(|k| *k < inputs),
+            "input of the evidence",
+            format!("below {inputs}"),
+            kept[kept.len() - 1],
+        )?;
+        require(!trials.strengths.is_empty() && trials.each > 0, "trials", "at least 1", 0)?;
+        let mut end = self.held.clone();
+        end[trials.channel] += 1.0;
+        let path = Path::between(network, &self.held, &end, Kind::Flow)?;
+        let starts: Vec<Start> = on_line.iter().map(|x| Start { mu: 0.0, x: x.clone() }).collect();
+        let far = 2.0 * trials.strengths.iter().fold(0.0_f64, |most, strength| most.max(strength.abs()));
+        let settings = Settings { largest_step: 0.05, ..Settings::new(-far, far) };
+        let diagram = continuation(&path, &starts, &settings, stop)?;
+        let points = diagram.branches.into_iter().flat_map(|branch| branch.points);
+        let beyond: Vec<Beyond> = points.map(|point| Beyond { mu: point.mu, x: point.x }).collect();
+        let rnn = Rnn::new(network, &self.held, Kind::Flow)?;
+        let rest = vec![0.0; network.neurons()];
+        let first = if network.initial.len() == rest.len() { &network.initial } else { &rest };
+        let start = self.phase(&rnn, first, 30.0);
+        let mut model = self.reduce(network, &kept, trials.channel, &beyond, start, degrees)?;
+        let run = |seed: u64| -> Vec<(Vec<f64>, Vec<f64>)> {
+            let inputs = draw(trials, &kept, seed);
+            let outputs = |u: Vec<f64>| {
+                let whole: Vec<f64> = u.chunks(kept.len()).flat_map(|u| self.whole(&kept, u)).collect();
+                let outputs = simulate::run(network, &whole, false).outputs;
+                (u, outputs)
+            };
+            inputs.into_par_iter().map(outputs).collect()
+        };
+        fit_output(&mut model, &run(trials.seed))?;
+        let model = model.rounded::<f32>();
+        let compared = compare(&model, &run(trials.seed.wrapping_add(1)))?;
+        Ok((model, compared))
+    }
+
+    /// The network's inputs: the held ones, changed in some channels.
+    fn whole(&self, kept: &[usize], change: &[f64]) -> Vec<f64> {
+        let mut whole = self.held.clone();
+        zip(kept, change).for_each(|(&k, u)| whole[k] += u);
+        whole
+    }
+
     /// The reduced model of Euler steps alpha of the network: f = alpha r, g_k = alpha s_k, c = y.
     ///
     /// Evidence drives the state beyond the last fixed points of the held input. There the curve goes on
@@ -196,6 +279,40 @@ pub fn fit_output(model: &mut Reduced, trials: &[(Vec<f64>, Vec<f64>)]) -> Resul
     model.output = (0..outputs).flat_map(|o| fitted.col_as_slice(o).to_vec()).collect();
     let finite = model.output.iter().all(|c| c.is_finite());
     require(finite, "trials", "places all over the interval", "all at one")
+}
+
+/// Inputs of every trial, T × kept: strength and noise of the evidence and of the distractor.
+fn draw(trials: &Trials, kept: &[usize], seed: u64) -> Vec<Vec<f64>> {
+    let random = &mut ChaCha8Rng::seed_from_u64(seed);
+    let each = |j: usize| {
+        let distractor = trials.strengths[random.random_range(0..trials.strengths.len())];
+        let evidence = trials.strengths[j / trials.each];
+        let mut inputs = Vec::with_capacity(trials.steps * kept.len());
+        for _ in 0..trials.steps {
+            for &k in kept {
+                let strength = if k == trials.channel { evidence } else { distractor };
+                inputs.push(strength + trials.noise * random.sample::<f64, _>(StandardNormal));
+            }
+        }
+        inputs
+    };
+    (0..trials.strengths.len() * trials.each).map(each).collect()
+}
+
+/// The first output of a model beside that of its network, on trials of both.
+fn compare(model: &Reduced, trials: &[(Vec<f64>, Vec<f64>)]) -> Result<Compared> {
+    let outputs = model.shape.outputs;
+    let (mut same, mut nmte) = (0, 0.0);
+    for (u, y) in trials {
+        let steps = y.len() / outputs;
+        let found = model.run(u, steps)?.outputs;
+        let pairs = || zip(y.iter().step_by(outputs), found.iter().step_by(outputs));
+        same += usize::from(pairs().next_back().is_some_and(|(a, b)| (*a > 0.0) == (*b > 0.0)));
+        let largest = pairs().fold(0.0_f64, |most, (y, _)| most.max(y.abs()));
+        nmte += pairs().map(|(a, b)| (a - b).abs()).sum::<f64>() / steps as f64 / largest;
+    }
+    let count = trials.len() as f64;
+    Ok(Compared { trials: trials.len(), agreement: same as f64 / count, nmte: nmte / count })
 }
 
 /// The Chebyshev series of a value between places, straight from one to the next, cut off at a degree.

@@ -15,7 +15,7 @@ mod projection;
 mod ring;
 
 pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict};
-pub use chip::{Beyond, Degrees, fit_output};
+pub use chip::{Beyond, Compared, Degrees, fit_output};
 pub use curve::{Frame, Options, SlowManifold};
 pub use data::{DataManifold, Domain, Fit, Target};
 pub use decision::{Choices, Driven, Psychometric, Trials, psychometric};

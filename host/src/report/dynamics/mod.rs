@@ -4,6 +4,7 @@ pub mod continuation;
 pub mod cycles;
 pub mod fixed_points;
 pub mod lyapunov;
+pub mod monitor;
 pub mod slow_manifold;
 pub mod ssm;
 

@@ -53,160 +53,17 @@
 //! # Ok::<(), tinyfold_core::Error>(())
 //! ```
 
-use crate::error::{Error, Expected, Field, between, exactly};
-use crate::linear::add_dot;
+mod clenshaw;
+mod pack;
+mod shape;
+
+pub use pack::{Part, Series, pack, packed};
+pub use shape::Shape;
+
+use crate::error::{Error, Expected, Field, exactly};
 use crate::network::cut;
 use crate::scalar::{Arithmetic, Fused, MultiplyAdd, Scalar, Separate};
-
-/// Sizes of a reduced model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Shape {
-    /// D, 1 or 2.
-    pub dimensions: usize,
-    /// I, at most [`Shape::MOST_CHANNELS`].
-    pub inputs: usize,
-    /// O, from 1 to [`Shape::MOST_CHANNELS`].
-    pub outputs: usize,
-    /// K, at most [`Shape::MOST_DEGREE`].
-    pub drift: usize,
-    /// G, at most K; 0 without inputs.
-    pub gain: usize,
-    /// C, at most [`Shape::MOST_DEGREE`].
-    pub output: usize,
-}
-
-impl Shape {
-    /// The highest degree of a series.
-    pub const MOST_DEGREE: usize = 31;
-    /// The most inputs, and the most outputs.
-    pub const MOST_CHANNELS: usize = 16;
-
-    /// Coefficients of a series of this degree: K + 1 for one coordinate, (K + 1) (K + 2) / 2 for two.
-    #[must_use]
-    pub const fn terms(&self, degree: usize) -> usize {
-        terms(self.dimensions, degree + 1)
-    }
-
-    /// Words of the domain: (lo, hi) of every coordinate, then the initial state.
-    #[must_use]
-    pub const fn domain_len(&self) -> usize {
-        3 * self.dimensions
-    }
-
-    /// Words of f and g.
-    #[must_use]
-    pub const fn drive_len(&self) -> usize {
-        self.dimensions * (self.terms(self.drift) + self.inputs * self.terms(self.gain))
-    }
-
-    /// Words of c.
-    #[must_use]
-    pub const fn output_len(&self) -> usize {
-        self.outputs * self.terms(self.output)
-    }
-
-    /// Words of all parameters: domain, f and g, c.
-    #[must_use]
-    pub const fn parameter_len(&self) -> usize {
-        self.domain_len() + self.drive_len() + self.output_len()
-    }
-
-    /// Words of memory that a [`State`] needs.
-    #[must_use]
-    pub const fn state_len(&self) -> usize {
-        self.dimensions + self.inputs + self.outputs
-    }
-
-    /// Multiply-adds of one step; one of Clenshaw's for every coefficient.
-    #[must_use]
-    pub const fn multiply_adds(&self) -> usize {
-        self.drive_len() + self.output_len()
-    }
-
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        between(Field::Dimensions, 1, 2, self.dimensions)?;
-        between(Field::Inputs, 0, Self::MOST_CHANNELS, self.inputs)?;
-        between(Field::Outputs, 1, Self::MOST_CHANNELS, self.outputs)?;
-        between(Field::Degree, 0, Self::MOST_DEGREE, self.drift)?;
-        between(Field::Degree, 0, if self.inputs == 0 { 0 } else { self.drift }, self.gain)?;
-        between(Field::Degree, 0, Self::MOST_DEGREE, self.output)
-    }
-}
-
-/// Terms with j + k < `orders`.
-const fn terms(dimensions: usize, orders: usize) -> usize {
-    if dimensions == 1 { orders } else { orders * (orders + 1) / 2 }
-}
-
-/// The coefficients of a reduced model as one writes them.
-///
-/// The terms of a series ascend: a_0 .. a_K, or a_00 .. a_0K, a_10 .. a_1(K-1), and so on to a_K0.
-#[derive(Clone, Copy, Debug)]
-pub struct Series<'a, T> {
-    /// \[lo, hi\] of every coordinate (D).
-    pub interval: &'a [[T; 2]],
-    /// z before the first step (D).
-    pub initial: &'a [T],
-    /// f of every coordinate (D × terms).
-    pub drift: &'a [T],
-    /// g of every coordinate and input (D × I × terms).
-    pub gain: &'a [T],
-    /// c of every output (O × terms).
-    pub output: &'a [T],
-}
-
-/// Packs `series` into `words` ([`Shape::parameter_len`] of them), in the order in which a step reads them.
-///
-/// # Errors
-/// A part or `words` of the wrong size.
-pub fn pack<T: Scalar>(shape: &Shape, series: &Series<'_, T>, words: &mut [T]) -> Result<(), Error> {
-    shape.check()?;
-    let Shape { dimensions, inputs, outputs, .. } = *shape;
-    let [drift, gain, output] = [shape.drift, shape.gain, shape.output].map(|degree| shape.terms(degree));
-    exactly(Field::Buffer, shape.parameter_len(), words.len())?;
-    exactly(Field::Interval, dimensions, series.interval.len())?;
-    exactly(Field::Initial, dimensions, series.initial.len())?;
-    exactly(Field::Series, dimensions * drift, series.drift.len())?;
-    exactly(Field::Series, dimensions * inputs * gain, series.gain.len())?;
-    exactly(Field::Readout, outputs * output, series.output.len())?;
-    let mut words = words.iter_mut();
-    let mut put = |x: Option<&T>| {
-        if let (Some(word), Some(&x)) = (words.next(), x) {
-            *word = x;
-        }
-    };
-    series.interval.as_flattened().iter().chain(series.initial).for_each(|x| put(Some(x)));
-    for d in 0..dimensions {
-        descend(dimensions, shape.drift, |j, k| {
-            put(series.drift.get(d * drift + ascending(dimensions, shape.drift, j, k)));
-            if j + k <= shape.gain {
-                let at = ascending(dimensions, shape.gain, j, k);
-                (0..inputs).for_each(|i| put(series.gain.get((d * inputs + i) * gain + at)));
-            }
-        });
-    }
-    for o in 0..outputs {
-        descend(dimensions, shape.output, |j, k| {
-            put(series.output.get(o * output + ascending(dimensions, shape.output, j, k)));
-        });
-    }
-    Ok(())
-}
-
-/// Every (j, k) with j + k <= degree, both descending; j is 0 for one coordinate.
-fn descend(dimensions: usize, degree: usize, mut each: impl FnMut(usize, usize)) {
-    let most = if dimensions == 1 { 0 } else { degree };
-    for j in (0..=most).rev() {
-        (0..=degree - j).rev().for_each(|k| each(j, k));
-    }
-}
-
-/// Place of a_jk among ascending terms.
-const fn ascending(dimensions: usize, degree: usize, j: usize, k: usize) -> usize {
-    // Rows before j have degree + 1, degree, .. terms.
-    if dimensions == 1 { k } else { j * (2 * degree + 3 - j) / 2 + k }
-}
+use clenshaw::{line, series};
 
 /// The parameters of a reduced model, borrowed: checked once, so that a step cannot fail.
 #[derive(Clone, Copy, Debug)]
@@ -357,8 +214,9 @@ impl<'a, T: Scalar> View<'a, T> {
         axes.get(d).map(|axis| [axis.lo, axis.hi])
     }
 
-    /// Domain, f and g, c: as packed.
-    pub(crate) const fn sections(&self) -> [&'a [T]; 3] {
+    /// Domain, f and g, c: as packed; [`packed`] says what each word is.
+    #[must_use]
+    pub const fn sections(&self) -> [&'a [T]; 3] {
         [self.domain, self.drive, self.output]
     }
 
@@ -500,88 +358,6 @@ fn take<T: Scalar>(input: &mut [T], u: &[T]) -> u32 {
         }
     }
     held
-}
-
-/// A series in D coordinates, its coefficients moved by the inputs.
-#[inline(always)]
-fn series<T: Scalar, A: MultiplyAdd, const D: usize>(
-    words: &[T],
-    [degree, gain]: [usize; 2],
-    u: &[T],
-    s: [T; D],
-) -> T {
-    match s[..] {
-        [s] => line::<T, A>(words, [degree.saturating_sub(gain) as u8, gain as u8 + 1], u, s),
-        [s1, s2] => {
-            let (mut b1, mut b2, mut rest) = (T::ZERO, T::ZERO, words);
-            for j in (0..=degree).rev() {
-                let (terms, moved) = (degree + 1 - j, (gain + 1).saturating_sub(j));
-                let (row, after) = rest.split_at_checked(terms + moved * u.len()).unwrap_or_default();
-                let a = line::<T, A>(row, [terms.saturating_sub(moved) as u8, moved as u8], u, s2);
-                (b1, b2, rest) = (A::mac(a - b2, s1 + s1, b1), b1, after);
-            }
-            A::mac(b1, -s1, b2)
-        }
-        _ => T::ZERO,
-    }
-}
-
-/// sum_k (f_k + g_k u) T_k(s): `alone` coefficients f, then `moved` more, each followed by its g.
-#[inline(always)]
-fn line<T: Scalar, A: MultiplyAdd>(words: &[T], [alone, moved]: [u8; 2], u: &[T], s: T) -> T {
-    match T::line(A::ARITHMETIC, words, [alone, moved], u, s) {
-        Some(value) => value,
-        None => portable_line::<T, A>(words, [alone, moved], u, s),
-    }
-}
-
-/// As [`line`], in Rust.
-#[inline(never)]
-fn portable_line<T: Scalar, A: MultiplyAdd>(words: &[T], [alone, moved]: [u8; 2], u: &[T], s: T) -> T {
-    let (alone, rows) = words.split_at_checked(alone.into()).unwrap_or_default();
-    let rows = rows.get(..usize::from(moved) * (1 + u.len())).unwrap_or_default();
-    let twice = s + s;
-    let b = clenshaw::<T, A, 1>(alone, u, twice, [T::ZERO; 2]);
-    let [b0, b1] = match u.len() {
-        0 => clenshaw::<T, A, 1>(rows, u, twice, b),
-        1 => clenshaw::<T, A, 2>(rows, u, twice, b),
-        2 => clenshaw::<T, A, 3>(rows, u, twice, b),
-        3 => clenshaw::<T, A, 4>(rows, u, twice, b),
-        4 => clenshaw::<T, A, 5>(rows, u, twice, b),
-        _ => rows.chunks_exact((1 + u.len()).max(1)).fold(b, |[b1, b2], row| {
-            let Some((&f, g)) = row.split_first() else { return [b1, b2] };
-            [A::mac(add_dot::<T, A>(f, g, u) - b2, twice, b1), b1]
-        }),
-    };
-    A::mac(b0, -s, b1)
-}
-
-/// Clenshaw's b_k and b_{k+1} after rows of 1 + I = W words each, from those before.
-#[inline(always)]
-fn clenshaw<T: Scalar, A: MultiplyAdd, const W: usize>(
-    rows: &[T],
-    u: &[T],
-    twice: T,
-    [mut b1, mut b2]: [T; 2],
-) -> [T; 2] {
-    let mut held = [T::ZERO; W];
-    held.iter_mut().zip(u).for_each(|(held, &u)| *held = u);
-    let next = |row: &[T; W], b1: T, b2: T| match row.split_first() {
-        Some((&f, g)) => A::mac(add_dot::<T, A>(f, g, &held) - b2, twice, b1),
-        None => b1,
-    };
-    // Four rows at a time, so that nothing moves between registers and degrees 3, 7, 11 .. have no rest.
-    let (odd, fours) = rows.as_chunks::<W>().0.as_rchunks::<4>();
-    for row in odd {
-        (b1, b2) = (next(row, b1, b2), b1);
-    }
-    for [first, second, third, fourth] in fours {
-        b2 = next(first, b1, b2);
-        b1 = next(second, b2, b1);
-        b2 = next(third, b1, b2);
-        b1 = next(fourth, b2, b1);
-    }
-    [b1, b2]
 }
 
 impl<T: Copy> State<'_, T> {

@@ -1,0 +1,103 @@
+//! Reduced models and monitors as a user meets them: exported, inspected, verified, refused.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tinyfold::format::network;
+use tinyfold::reproduce::marraffa2025;
+
+fn tinyfold(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tinyfold")).args(args).current_dir(folder).output().expect("runs")
+}
+
+fn json(folder: &Path, args: &[&str]) -> Value {
+    let output = tinyfold(folder, &[args, &["--json"]].concat());
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// The one line that a refused command says, with exit code 2.
+fn refusal(folder: &Path, args: &[&str]) -> String {
+    let output = tinyfold(folder, args);
+    assert_eq!(output.status.code(), Some(2), "{args:?}");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(text.trim_end().lines().count(), 1, "{text}");
+    text
+}
+
+/// That `core` computed `file` bit for bit, and close to f64.
+fn verified(folder: &Path, args: &[&str]) {
+    let found = json(folder, &[&["verify"], args, &["--steps", "300"]].concat());
+    let core = &found["backends"][1];
+    assert_eq!((&core["name"], &core["verdict"]), (&"core".into(), &"pass".into()), "{found}");
+}
+
+#[test]
+fn a_reduced_model_goes_from_its_network_to_verify() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path();
+    let bundled = marraffa2025::bundled().expect("bundled");
+    network::save(&folder.join("net.safetensors"), &bundled).expect("writable");
+    let of = ["dynamics", "slow-manifold", "net.safetensors", "--input", "0,0,0,1"];
+    let trials = ["--evidence", "1", "--distractor", "0", "--trials", "20"];
+    let found = json(folder, &[&of[..], &trials, &["--export", "slow.tfrm"]].concat());
+    let exported = &found["exported"];
+    assert_eq!(exported["inputs"], serde_json::json!(["motion", "colour"]));
+    let held_out = &exported["held_out"];
+    assert!(
+        held_out["agreement"].as_f64() >= Some(0.95) && held_out["nmte"].as_f64() <= Some(0.05),
+        "{held_out}"
+    );
+
+    let described = json(folder, &["inspect", "slow.tfrm"]);
+    assert_eq!((&described["holds"], &described["bytes"]), (&"reduced model".into(), &exported["bytes"]));
+    assert_eq!(described["multiply-adds a step"], exported["multiply_adds"]);
+    verified(folder, &["slow.tfrm"]);
+
+    let error = refusal(folder, &[&of[..], &["--evidence", "9", "--export", "slow.tfrm"]].concat());
+    assert!(error.contains("input of the evidence: expected below 4, found 9"), "{error}");
+    let error = refusal(folder, &[&of[..], &trials, &["--export", "slow.tfld"]].concat());
+    assert!(error.contains("--export: expected a file name ending in .tfrm"), "{error}");
+    let mut bytes = std::fs::read(folder.join("slow.tfrm")).expect("written");
+    bytes[40] ^= 1;
+    std::fs::write(folder.join("damaged.tfrm"), bytes).expect("writable");
+    for command in ["inspect", "verify"] {
+        let error = refusal(folder, &[command, "damaged.tfrm"]);
+        assert!(error.contains("damaged.tfrm: checksum"), "{error}");
+    }
+}
+
+#[test]
+fn a_monitor_goes_from_its_network_to_verify() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path();
+    for (name, seed) in [("net", "1"), ("other", "2")] {
+        let file = format!("{name}.safetensors");
+        let size = ["--neurons", "32", "--decays", "0.9,0.95"];
+        let args = [&["design", "--dense", "--seed", seed, "--out", &file], &size[..]].concat();
+        let output = tinyfold(folder, &args);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(tinyfold(folder, &["export", &file]).status.success());
+    }
+    let short = ["--steps", "5000", "--held-out", "20000", "--flips", "200"];
+    let files = ["--export", "net.tfmn", "--figures", "figures"];
+    let found = json(folder, &[&["monitor", "net.safetensors"], &short[..], &files].concat());
+    assert_eq!((&found["normal"]["steps"], &found["normal"]["alarms"]), (&20_000.into(), &0.into()));
+    assert!(found["learnt"]["cost"].as_f64() <= Some(0.25), "{}", found["learnt"]);
+    let flipped = &found["flipped"];
+    assert!(flipped["matter"].as_u64() >= Some(10) && flipped["found"] == flipped["matter"], "{flipped}");
+    assert!(folder.join("figures/monitor.png").exists());
+
+    let described = json(folder, &["inspect", "net.tfmn"]);
+    assert_eq!((&described["holds"], &described["bytes"]), (&"monitor".into(), &found["bytes"]));
+    assert_eq!(described["ranges"], found["thresholds"]["ranges"]);
+    verified(folder, &["net.tfld", "--monitor", "net.tfmn"]);
+
+    let error = refusal(folder, &["verify", "other.tfld", "--monitor", "net.tfmn"]);
+    assert!(error.contains("net.tfmn: expected the monitor of other.tfld, checksum 0x"), "{error}");
+    let error = refusal(folder, &["verify", "net.tfmn"]);
+    assert!(error.contains("expected a model; its monitor comes behind --monitor"), "{error}");
+    let error = refusal(folder, &["monitor", "net.safetensors", "--steps", "10"]);
+    assert!(error.contains("samples: expected at least 1000 steps, found 10"), "{error}");
+}
