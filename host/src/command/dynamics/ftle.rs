@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use faer::Mat;
 use serde_json::json;
 
-use super::lyapunov::{Started, unit, watch};
+use super::lyapunov::{Started, unit};
+use super::{PARTIAL, watch};
 use crate::command::say;
 use crate::dynamics::lyapunov::{Plane, basins, field, settled, visited};
 use crate::format::arrays::ArrayFile;
@@ -21,7 +22,8 @@ const SEARCHED: (usize, usize) = (100, 15);
 /// Part of the least distance between two attractors that counts as having reached one.
 const NEAR: f64 = 0.2;
 
-/// Finite-time Lyapunov exponents on a plane through state space, with basins of attraction.
+/// Finite-time Lyapunov exponents on a plane through state space, with basins of attraction; Ctrl-C keeps the points so
+/// far.
 #[derive(clap::Args)]
 #[command(after_help = "Example: tinyfold dynamics ftle runs/net.safetensors --steps 20 --figures runs/ftle")]
 pub struct Args {
@@ -63,7 +65,7 @@ pub fn run(args: &Args) -> Result<()> {
     let found = field(&rnn, &plane, args.steps, dt, &watch)?;
     let mut attractors = Vec::new();
     let mut reached = None;
-    if args.basin_steps > 0 {
+    let mut look = || -> Result<()> {
         let coarse = Plane { size: [SEARCHED.1; 2], ..plane.clone() };
         let random = args.started.starts(&network, SEARCHED.0);
         let starts = Mat::from_fn(plane.origin.len(), SEARCHED.0 + coarse.count(), |_, _| 0.0);
@@ -75,6 +77,12 @@ pub fn run(args: &Args) -> Result<()> {
             let near = NEAR * least_distance(&attractors);
             reached = Some(basins(&rnn, &plane, &attractors, args.basin_steps, dt, near, &watch)?);
         }
+        Ok(())
+    };
+    let looked = if args.basin_steps > 0 && !watch.stopped() { look() } else { Ok(()) };
+    let complete = !watch.stopped();
+    if complete {
+        looked?;
     }
     watch.bar.finish_and_clear();
     if let Some(folder) = &args.figures {
@@ -84,13 +92,17 @@ pub fn run(args: &Args) -> Result<()> {
     let share = reached.as_ref().and_then(|basins| basins.boundary_in_top(&found, 0.05));
     if args.json {
         let all = json!({
-            "schema": 1, "kind": rnn.kind, "unit": unit(&rnn), "plane": plane, "field": found,
+            "schema": 1, "complete": complete, "kind": rnn.kind, "unit": unit(&rnn), "plane": plane, "field": found,
             "attractors": attractors, "basins": reached, "boundary_in_top_5_percent": share,
         });
         say!("{}", serde_json::to_string_pretty(&all).expect("plain data becomes JSON"));
         return Ok(());
     }
     let (unit, [a, b]) = (unit(&rnn), plane.ranges);
+    if !complete {
+        let basins = if reached.is_none() { "; no basins" } else { "" };
+        say!("{PARTIAL}: {} of {} points{basins}", found.computed, plane.count());
+    }
     say!("{} × {} points, e1 {:.3} to {:.3}, e2 {:.3} to {:.3}", args.size, args.size, a.0, a.1, b.0, b.1);
     let shown = |part| found.quantile(part).map_or("-".into(), |value| format!("{value:.4}"));
     say!("FTLE over {} steps, {:.3} {unit}s, in 1 / {unit}", args.steps, found.time);

@@ -11,6 +11,7 @@
 //! any unit, 1 for exponents per step, alpha of a network for exponents per time constant.
 
 mod basin;
+mod blocks;
 mod bundle;
 mod dimension;
 mod ftle;
