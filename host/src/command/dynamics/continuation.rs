@@ -178,6 +178,11 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if !complete {
         say!("{PARTIAL}");
+        if diagram.branches.is_empty() {
+            say!(
+                "no branch; fewer --values or --trajectories, or --points, make the search for starts shorter"
+            );
+        }
     }
     print(&diagram, &name, &curves, |special| read(&network, &path, &state(special)));
     if let Some(folder) = &args.figures {

@@ -85,7 +85,7 @@ pub fn run(args: &Args) -> Result<()> {
         looked?;
     }
     watch.bar.finish_and_clear();
-    if let Some(folder) = &args.figures {
+    if let Some(folder) = args.figures.as_ref().filter(|_| found.computed > 0) {
         let basins = reached.as_ref().map(|basins| (basins, &attractors[..]));
         figures::write(folder, &[dynamics::lyapunov::field(&plane, &found, basins, unit(&rnn))])?;
     }
@@ -104,6 +104,9 @@ pub fn run(args: &Args) -> Result<()> {
         say!("{PARTIAL}: {} of {} points{basins}", found.computed, plane.count());
     }
     say!("{} × {} points, e1 {:.3} to {:.3}, e2 {:.3} to {:.3}", args.size, args.size, a.0, a.1, b.0, b.1);
+    if found.computed == 0 {
+        return Ok(());
+    }
     let shown = |part| found.quantile(part).map_or("-".into(), |value| format!("{value:.4}"));
     say!("FTLE over {} steps, {:.3} {unit}s, in 1 / {unit}", args.steps, found.time);
     say!(

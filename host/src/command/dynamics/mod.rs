@@ -17,6 +17,7 @@ use crate::{Error, Result, format};
 pub mod attractor;
 pub mod continuation;
 pub mod cycles;
+pub mod fit;
 pub mod fixed_points;
 pub mod ftle;
 pub mod lyapunov;
@@ -38,6 +39,7 @@ enum What {
     FixedPoints(fixed_points::Args),
     Cycles(cycles::Args),
     Ssm(ssm::Args),
+    Fit(fit::Args),
     SlowManifold(slow_manifold::Args),
     Continue(continuation::Args),
     Lyapunov(lyapunov::Args),
@@ -54,6 +56,7 @@ pub fn run(args: &Args) -> Result<()> {
         What::FixedPoints(args) => fixed_points::run(args),
         What::Cycles(args) => cycles::run(args),
         What::Ssm(args) => ssm::run(args),
+        What::Fit(args) => fit::run(args),
         What::SlowManifold(args) => slow_manifold::run(args),
         What::Continue(args) => continuation::run(args),
         What::Lyapunov(args) => lyapunov::run(args),

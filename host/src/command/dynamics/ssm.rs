@@ -89,6 +89,7 @@ pub fn run(args: &Args) -> Result<()> {
     let (points, at) = chosen(points, near.as_ref(), &family)?;
     let spectrum = Spectrum::new(&family, &points[at].x, 0.0)?;
     let moving = parameter.is_some();
+    let name = parameter.map(|k| network.inputs[k].name.as_str());
     let choice = Choice {
         dimension: args.dimension,
         eigenvalue: args.eigenvalue,
@@ -98,14 +99,14 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let study = Study::new(&family, &spectrum, &choice)?;
     if let Some(folder) = &args.figures {
-        figures::write(folder, &[figures_of::figure(&study)])?;
+        figures::write(folder, &[figures_of::figure(&study, name)])?;
     }
     if args.json {
         let output = Output {
             schema: 1,
             network: args.held.network.display().to_string(),
             input: &input,
-            parameter: parameter.map(|k| network.inputs[k].name.as_str()),
+            parameter: name,
             fixed_points: &points,
             at,
             study: &study,

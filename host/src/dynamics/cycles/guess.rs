@@ -43,6 +43,9 @@ pub(super) fn words(
         (None, options.solves as u64)
     };
     let counted = |start: usize| {
+        if stop.load(Ordering::Relaxed) {
+            return (None, 0);
+        }
         let result = from_start(start);
         options.bar.inc(1);
         result

@@ -1,7 +1,7 @@
 //! Slow manifolds: the curve that everything falls on, what is slow along it, and whether it is an attractor.
 //!
 //! [`SlowManifold`] is the curve between fixed points and [`Ring`] the closed curve around one, of a network whose
-//! equations are known; [`Attractor`] is the verdict on either. [`DataManifold`] is learnt from trajectories alone.
+//! equations are known; [`Attractor`] is the verdict on either. [`DataManifold`] is learnt from trajectories alone; [`Learnt`] chooses its degree and judges it.
 //! [`Driven`] adds inputs and outputs: a decision network in one dimension.
 
 mod attractor;
@@ -11,6 +11,7 @@ mod chip;
 mod curve;
 mod data;
 mod decision;
+mod learnt;
 mod order;
 mod projection;
 mod ring;
@@ -22,6 +23,7 @@ pub use chip::{Beyond, Degrees, fit_output};
 pub use curve::{Frame, Options, SlowManifold};
 pub use data::{DataManifold, Domain, Fit, Target};
 pub use decision::{Choices, Driven, Psychometric, Trials, psychometric};
+pub use learnt::{Known, Learning, Learnt, LearntRoot};
 pub use order::{Tried, choose_degree, nmte};
 pub use projection::{Projection, delayed};
 pub use ring::{Ring, RingOptions};
