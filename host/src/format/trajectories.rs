@@ -55,12 +55,9 @@ fn npy(path: &Path, place: &str) -> Result<Array> {
 }
 
 fn add(trajectories: &mut Vec<Mat<f64>>, array: &Array, place: &str) -> Result<()> {
-    let (times, n) = match array.shape[..] {
-        [times, n] | [_, times, n] => (times, n),
-        _ => {
-            let expected = "times × n, or trials × times × n";
-            return Err(Error::input(place, expected, format!("{} dimensions", array.shape.len())));
-        }
+    let ([times, n] | [_, times, n]) = array.shape[..] else {
+        let found = format!("{} dimensions", array.shape.len());
+        return Err(Error::input(place, "times × n, or trials × times × n", found));
     };
     require(times > 0 && n > 0, place, "at least one time and one number", format!("{:?}", array.shape))?;
     require(array.values.iter().all(|x| x.is_finite()), place, "finite numbers", "one that is not")?;

@@ -17,8 +17,7 @@ use crate::network::Network;
 use crate::report::{self, figures};
 use crate::{Error, Result};
 
-/// Follows fixed points and cycles of a network in a parameter and finds where they bifurcate; Ctrl-C keeps the branches
-/// so far.
+/// Follows fixed points and cycles of a network in a parameter and finds where they bifurcate.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: tinyfold dynamics continue net.safetensors --input 0,0,1,0 --parameter motion --range=-0.1,0.1 --figures runs/folds"

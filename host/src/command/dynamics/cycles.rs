@@ -12,8 +12,7 @@ use crate::format::arrays::ArrayFile;
 use crate::report::dynamics::cycles::Portrait;
 use crate::report::figures;
 
-/// All fixed points and cycles of a linear, ReLU or clipped-ReLU network, or of a PLRNN, as a map; Ctrl-C
-/// keeps what was found.
+/// All fixed points and cycles of a linear, ReLU or clipped-ReLU network, or of a PLRNN, as a map.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: tinyfold dynamics cycles network.safetensors --period 4 --figures runs/cycles"

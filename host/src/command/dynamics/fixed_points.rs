@@ -12,7 +12,7 @@ use crate::network::Network;
 use crate::report::{self, figures};
 use crate::{Error, Result};
 
-/// All fixed points of a network under a held input, with their stability; slow points apart; Ctrl-C keeps those so far.
+/// All fixed points of a network under a held input, with their stability; slow points apart.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: tinyfold dynamics fixed-points network.safetensors --input 0,0,1,0 --figures runs/points"

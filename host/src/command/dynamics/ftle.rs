@@ -22,8 +22,7 @@ const SEARCHED: (usize, usize) = (100, 15);
 /// Part of the least distance between two attractors that counts as having reached one.
 const NEAR: f64 = 0.2;
 
-/// Finite-time Lyapunov exponents on a plane through state space, with basins of attraction; Ctrl-C keeps the points so
-/// far.
+/// Finite-time Lyapunov exponents on a plane through state space, with basins of attraction.
 #[derive(clap::Args)]
 #[command(after_help = "Example: tinyfold dynamics ftle runs/net.safetensors --steps 20 --figures runs/ftle")]
 pub struct Args {

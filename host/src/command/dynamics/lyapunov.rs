@@ -57,8 +57,7 @@ pub fn unit(rnn: &Rnn) -> &'static str {
     if rnn.kind == Kind::Map && rnn.alpha == 1.0 { "step" } else { "time constant" }
 }
 
-/// Lyapunov exponents with their errors, Kaplan-Yorke dimension, intrinsic dimension of the states; Ctrl-C keeps the
-/// exponents so far.
+/// Lyapunov exponents with their errors, Kaplan-Yorke dimension, intrinsic dimension of the states.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: tinyfold dynamics lyapunov runs/net.safetensors --input 0,0,1,0 --exponents 20"

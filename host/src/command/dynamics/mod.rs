@@ -24,7 +24,8 @@ pub mod lyapunov;
 pub mod slow_manifold;
 pub mod ssm;
 
-/// Fixed points, cycles, slow manifolds, bifurcations and Lyapunov exponents of a network under a held input.
+/// Fixed points, cycles, slow manifolds, bifurcations and Lyapunov exponents of a network under a held input. Ctrl-C ends
+/// a command, which prints what it has found and says that it is not all; a second one ends it at once.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: tinyfold dynamics fixed-points runs/dense/network.safetensors --figures runs/dynamics"
@@ -143,7 +144,7 @@ fn points_alone(states: &[Vec<f64>], json: bool) {
         return;
     }
     say!("{PARTIAL}");
-    say!("{} fixed points, nothing else; --json prints their states", states.len());
+    say!("fixed points: {}, and nothing that follows from them; --json prints their states", states.len());
 }
 
 /// A fixed point of a file, with the parameter it belongs to if the file says so.

@@ -250,7 +250,7 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
         say!("  predicted fixed points: p, eigenvalue, residual, distance to that of the network");
     }
     for root in &study.roots {
-        let p: Vec<String> = root.p.iter().map(|p| format!("{p:+.5}")).collect();
+        let p: Vec<String> = root.p.iter().map(|p| format!("{:+.5}", unsigned(*p))).collect();
         let distance = root.distance.map_or("none near".into(), |distance| format!("{distance:.1e}"));
         say!("    {:<22}{:<24}{:<10.1e}{distance}", p.join(" "), complex(root.eigenvalues[0]), root.residual);
     }
@@ -308,6 +308,11 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
             cycle.residual
         );
     }
+}
+
+/// Rounded to five digits, without the minus of a rounded 0.
+fn unsigned(p: f64) -> f64 {
+    (p * 1e5).round() / 1e5 + 0.0
 }
 
 fn scientific([re, im]: [f64; 2]) -> String {

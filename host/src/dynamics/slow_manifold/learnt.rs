@@ -132,7 +132,7 @@ impl Learnt {
             (p, predicted)
         };
         let paths = test.iter().map(path).collect();
-        Ok(Self { degree, nmte, tried, roots, known, paths, manifold })
+        Ok(Self { manifold, degree, nmte, tried, roots, known, paths })
     }
 }
 
