@@ -32,8 +32,14 @@ const BEFORE: f64 = 50.0;
     after_help = "Example: tinyfold dynamics fit net.safetensors --input 0,0,0,1 --figures runs/fit\n         tinyfold dynamics fit --trajectories states.npy --delays 3 --lag 2"
 )]
 pub struct Args {
-    #[command(flatten)]
-    held: Option<Held>,
+    /// The network: .safetensors or .npz; recorded trajectories can do without.
+    network: Option<PathBuf>,
+    /// Held input in network units, one number an input; default: all 0.
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "U", requires = "network")]
+    input: Option<Vec<f64>>,
+    /// As a map, from sample to sample, or as a flow; default: as the network is, without one as a map.
+    #[arg(long = "as", value_enum)]
+    kind: Option<Kind>,
     /// Recorded trajectories: .npy, .npz or .safetensors, times × n or trials × times × n; default: simulated.
     #[arg(long, value_name = "FILE", required_unless_present = "network")]
     trajectories: Option<PathBuf>,
@@ -104,8 +110,11 @@ struct Output<'a> {
 /// Files that cannot be read or written; trajectories too few, too short or of another network; no degree that fits.
 pub fn run(args: &Args) -> Result<()> {
     require(args.held_out > 0.0 && args.held_out < 1.0, "--held-out", "above 0, below 1", args.held_out)?;
-    let loaded = args.held.as_ref().map(Held::load).transpose()?;
-    let kind = loaded.as_ref().map_or(Kind::Map, |(.., rnn)| rnn.kind);
+    let held = |network: &PathBuf| {
+        Held { network: network.clone(), input: args.input.clone(), kind: args.kind }.load()
+    };
+    let loaded = args.network.as_ref().map(held).transpose()?;
+    let kind = loaded.as_ref().map_or(args.kind.unwrap_or(Kind::Map), |(.., rnn)| rnn.kind);
     let watch = watch(args.count as u64, "trajectories")?;
     let (data, usual) = match (&args.trajectories, &loaded) {
         (Some(file), _) => {
@@ -145,7 +154,8 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let learnt = Learnt::new(&data, &known, &learning)?;
     let unit = match (kind, &loaded) {
-        (Kind::Flow, _) => "time constant",
+        (Kind::Flow, Some(_)) => "time constant",
+        (Kind::Flow, None) => "unit of time",
         (Kind::Map, Some(_)) => "step",
         (Kind::Map, None) => "sample",
     };
@@ -267,11 +277,12 @@ fn print(learnt: &Learnt, unit: &str) {
     if learnt.known.is_empty() {
         return;
     }
-    say!("fixed points of the network: p, nearest root, distance from the manifold, reduced speed there");
+    let root = if line { "nearest root, " } else { "" };
+    say!("fixed points of the network: p, {root}distance from the manifold, reduced speed there");
     for known in &learnt.known {
         let p: Vec<String> = known.p.iter().map(|p| format!("{p:>9.5}")).collect();
-        let root = known.root.map_or("        -".into(), |root| format!("{root:>9.5}"));
+        let root = known.root.map_or_else(String::new, |root| format!("{root:>9.5}  "));
         let outside = if known.inside { "" } else { "  outside of the range" };
-        say!("  {}  {root}  {:.2e}  {:.2e}{outside}", p.join(" "), known.distance, known.speed);
+        say!("  {}  {root}{:.2e}  {:.2e}{outside}", p.join(" "), known.distance, known.speed);
     }
 }

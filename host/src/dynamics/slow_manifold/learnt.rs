@@ -70,7 +70,7 @@ pub struct Learnt {
     pub tried: Vec<Tried>,
     /// Roots, ascending.
     pub roots: Vec<LearntRoot>,
-    /// The known fixed points.
+    /// The known fixed points, by their first coordinate.
     pub known: Vec<Known>,
     /// Coordinates of the trajectories held out, from the cut on, and as predicted from their first ones.
     #[serde(skip)]
@@ -125,7 +125,8 @@ impl Learnt {
                 p,
             }
         };
-        let known = known.iter().map(described).collect();
+        let mut known: Vec<Known> = known.iter().map(described).collect();
+        known.sort_by(|a, b| a.p[0].total_cmp(&b.p[0]));
         let path = |x: &Mat<f64>| {
             let p = projection.coordinates(x, cut);
             let predicted = manifold.follow(p.col_as_slice(0), p.ncols());
