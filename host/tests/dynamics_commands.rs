@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use tinyfold::network::{Activation, Network, Recurrence};
 
 fn tinyfold(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tinyfold")).args(args).current_dir(folder).output().expect("runs")
@@ -76,7 +77,7 @@ fn bad_input_is_named() {
     );
     refused(
         &["continue", "net.safetensors", "--parameter", "x9"],
-        "--parameter: expected one of the inputs x0, x1, x2 or its number from 1, found x9",
+        "--parameter: expected one of the inputs x0, x1, x2, or its number, 1 to 3, found x9",
     );
     refused(&["ssm", "net.safetensors", "--order", "999"], "order: expected 1 to 60, found 999");
     refused(
@@ -87,5 +88,223 @@ fn bad_input_is_named() {
     refused(
         &["slow-manifold", "net.safetensors", "--points", "none.json"],
         "none.json: cannot read: No such file or directory (os error 2)",
+    );
+}
+
+/// Ctrl-C in the middle of a command that would not end: code 0, and JSON that says it is not complete.
+#[cfg(unix)]
+fn stopped(folder: &Path, args: &[&str]) -> Value {
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+    let child = Command::new(env!("CARGO_BIN_EXE_tinyfold"))
+        .args([&["dynamics"], args, &["--json"]].concat())
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let status = format!("/proc/{}/status", child.id());
+    // SIGINT is number 2: bit 1 of the signals that are caught.
+    let catches = || {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default().trim();
+        u64::from_str_radix(mask, 16).is_ok_and(|mask| mask & 2 != 0)
+    };
+    let began = Instant::now();
+    while Path::new(&status).exists() && !catches() {
+        assert!(began.elapsed().as_secs() < 300, "{args:?}: never catches Ctrl-C");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(1500));
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
+    assert!(sent.success(), "{args:?}: ended before it was stopped");
+    let output = child.wait_with_output().expect("ends");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{args:?}: {error}");
+    let value: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(value["complete"], false, "{args:?}");
+    value
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ctrl_c_keeps_what_was_found() {
+    let folder = imported("flipflop_tanh_n64");
+    let net = "net.safetensors";
+    let steps = 1_000_000_000;
+    let found = stopped(
+        folder.path(),
+        &["lyapunov", net, "--transient", "0", "--steps", &steps.to_string(), "--figures", "figures"],
+    );
+    let spectrum = &found["spectrum"];
+    assert!(spectrum["steps"].as_u64().is_some_and(|done| done > 0 && done < steps));
+    let exponents = dynamics::numbers(&spectrum["exponents"]);
+    assert_eq!((exponents.len(), dynamics::numbers(&spectrum["errors"]).len()), (10, 10));
+    // Of the stable point that it falls on: its eigenvalue of size 0.607.
+    assert!((-0.6..-0.3).contains(&exponents[0]), "{exponents:?}");
+    assert!(folder.path().join("figures/lyapunov.png").exists());
+
+    let found = stopped(folder.path(), &["ftle", net, "--size", "400", "--steps", "2000"]);
+    let values = found["field"]["values"].as_array().expect("values");
+    let computed = found["field"]["computed"].as_u64().expect("a number") as usize;
+    assert!(computed > 0 && computed < values.len() && values.len() == 160_000);
+    assert_eq!(values.iter().filter(|value| value.is_f64()).count(), computed);
+    // Rows from the first on: before the last point only the blocks of 32 that the threads were at are missing.
+    let last = values.iter().rposition(Value::is_f64).expect("a number");
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    assert!(last + 1 - computed <= 32 * threads, "{computed} points, the last {last}");
+    assert!(found["basins"].is_null());
+
+    let arrays = dynamics::path("plrnn_small.safetensors");
+    let arrays = arrays.to_str().expect("a name of letters");
+    let found = stopped(
+        folder.path(),
+        &["cycles", arrays, "--arrays", "plrnn_relu_n4_seed25/", "--period", "40", "--most-words", "1e300"],
+    );
+    let coverage = found["coverage"].as_array().expect("periods");
+    assert!(coverage.len() < 40 && coverage[0]["complete"] == true, "{coverage:?}");
+    assert!(!found["cycles"].as_array().expect("cycles").is_empty());
+
+    let found = stopped(folder.path(), &["continue", net, "--parameter", "x0", "--values", "1000000"]);
+    assert!(found["branches"].is_array());
+    // W of random numbers, chaotic: its fixed points are beyond counting.
+    let n = 150;
+    let random = |i: usize, j: usize| (((i * n + j) as f64 * 12.9898).sin() * 43758.5453).fract();
+    let w = faer::Mat::from_fn(n, n, |i, j| 5.0 / (n as f64).sqrt() * random(i, j));
+    let one = faer::Mat::from_fn(n, 1, |i, _| random(i, n * n));
+    let chaos =
+        Network::plain(Activation::Tanh, Recurrence::Dense(w), one.clone(), one.transpose().to_owned());
+    tinyfold::format::network::save(&folder.path().join("chaos.safetensors"), &chaos).expect("writable");
+    // A search that goes on for minutes: every command that starts from fixed points gives those found.
+    for command in ["fixed-points", "ssm", "slow-manifold", "attractor"] {
+        let found = stopped(folder.path(), &[command, "chaos.safetensors"]);
+        assert!(found["points"].is_array(), "{command}");
+    }
+}
+
+#[test]
+fn inputs_and_fixed_points_are_named_in_one_way() {
+    let folder = imported("mante_tanh_n100_graded");
+    let ask = |args: &[&str]| json(folder.path(), &[&["dynamics"], args, &["--json"]].concat());
+    let held = ["net.safetensors", "--input", "0,0,0,1"];
+    let with = |command: &str, more: &[&str]| ask(&[&[command], &held[..], more].concat());
+    let by_name = with("ssm", &["--parameter", "colour"]);
+    assert_eq!(by_name, with("ssm", &["--parameter", "2"]));
+    let trials = |evidence: &str| with("slow-manifold", &["--evidence", evidence, "--trials", "5"]);
+    assert_eq!(trials("colour")["psychometric"], trials("2")["psychometric"]);
+
+    // The numbers of fixed points are those that `fixed-points` prints.
+    let points = with("fixed-points", &[]);
+    let state = |k: usize| dynamics::numbers(&points["points"][k]["x"]);
+    for number in 1..=5 {
+        let chosen = with("ssm", &["--near", &number.to_string(), "--order", "3"]);
+        assert_eq!(chosen["at"], number - 1);
+        let x = dynamics::numbers(&chosen["fixed_points"][number - 1]["x"]);
+        assert_eq!(x, state(number - 1));
+        // From a state beside it, in a file and as numbers.
+        let beside: Vec<f64> = x.iter().enumerate().map(|(i, x)| x + 0.01 * (i as f64).sin()).collect();
+        let text: Vec<String> = beside.iter().map(f64::to_string).collect();
+        std::fs::write(folder.path().join("x.json"), format!("{{\"x\": [{}]}}", text.join(",")))
+            .expect("writable");
+        for near in ["x.json", &text.join(",")] {
+            assert_eq!(with("ssm", &["--near", near, "--order", "3"])["at"], number - 1, "{near}");
+        }
+    }
+    let refused = |args: &[&str], message: &str| {
+        let output = tinyfold(folder.path(), &[&["dynamics"], args].concat());
+        let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        assert_eq!(text, format!("tinyfold: {message}"), "{args:?}");
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    };
+    let names = "expected one of the inputs motion, colour, ctx_motion, ctx_colour, or its number, 1 to 4";
+    for (command, option) in
+        [("ssm", "--parameter"), ("continue", "--parameter"), ("slow-manifold", "--evidence")]
+    {
+        let args = [&[command], &held[..], &[option, "color"]].concat();
+        refused(&args, &format!("{option}: {names}, found color"));
+    }
+    let near = |near: &str| [&["ssm"], &held[..], &["--near", near]].concat().join(" ");
+    let near = |text: &str, message: &str| {
+        refused(&near(text).split(' ').collect::<Vec<&str>>(), message);
+    };
+    near("0", "--near: expected 1 to 5, the fixed points found, found 0");
+    near("6", "--near: expected 1 to 5, the fixed points found, found 6");
+    near("0.1,0.2", "--near: expected a number, or 100 numbers of a state, found 2");
+    near("none.json", "none.json: cannot read: No such file or directory (os error 2)");
+    refused(
+        &["continue", "net.safetensors", "--input", "0,0", "--parameter", "colour"],
+        "input: expected 4 numbers, one an input (motion, colour, ctx_motion, ctx_colour), found 2",
+    );
+    refused(
+        &["cycles", "net.safetensors", "--as", "flow"],
+        "--as: expected map: cycles are those of a map, found flow",
+    );
+}
+
+#[test]
+fn a_manifold_is_learnt_from_trajectories_of_the_network() {
+    let folder = imported("mante_tanh_n100_graded");
+    let args = ["dynamics", "fit", "net.safetensors", "--input", "0,0,0,1", "--figures", "figures", "--json"];
+    let found = json(folder.path(), &args);
+    assert!(found["nmte"].as_f64().is_some_and(|nmte| nmte < 5e-3), "{}", found["nmte"]);
+    let roots = found["roots"].as_array().expect("roots");
+    let stable: Vec<bool> = roots.iter().filter_map(|root| root["stable"].as_bool()).collect();
+    assert_eq!(stable, [true, false, true, false, true]);
+    let known = found["known"].as_array().expect("known");
+    assert_eq!(known.len(), 5);
+    for known in known {
+        let number = |name: &str| known[name].as_f64().expect("a number");
+        let p = dynamics::numbers(&known["p"])[0];
+        assert!((p - number("root")).abs() < 0.05 && number("distance") < 0.1, "{known}");
+    }
+    assert!(folder.path().join("figures/fit.png").exists());
+}
+
+/// ds/dt = s - s³ on the parabola (s, s²), of which the solution is known.
+#[test]
+fn a_manifold_is_learnt_from_a_file_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (trials, times, dt) = (40_usize, 120_usize, 0.1_f64);
+    let samples = (0..trials * times).flat_map(|k| {
+        let (trial, t) = (k / times, (k % times) as f64 * dt);
+        let s0 = 1.6 * (trial as f64 * 0.618_034).fract() - 0.8;
+        let s = s0 * t.exp() / (1.0 + s0 * s0 * ((2.0 * t).exp() - 1.0)).sqrt();
+        [s, s * s]
+    });
+    let array = ndarray::Array::from_shape_vec((trials, times, 2), samples.collect()).expect("its shape");
+    ndarray_npy::write_npy(folder.path().join("states.npy"), &array).expect("writable");
+    let args = ["dynamics", "fit", "--trajectories", "states.npy", "--cut", "0"];
+    let found = json(folder.path(), &[&args[..], &["--json"]].concat());
+    let roots: Vec<(f64, f64, bool)> = found["roots"]
+        .as_array()
+        .expect("roots")
+        .iter()
+        .map(|root| {
+            let number = |name: &str| root[name].as_f64().expect("a number");
+            (number("p"), number("slope"), root["stable"] == true)
+        })
+        .collect();
+    assert_eq!(roots.iter().map(|root| root.2).collect::<Vec<bool>>(), [true, false, true], "{roots:?}");
+    // r(s) of a sample to the next: its slopes at 0 and at 1 and -1.
+    assert!((roots[1].1 - (dt.exp() - 1.0)).abs() < 1e-3, "{roots:?}");
+    for end in [0, 2] {
+        assert!((roots[end].1 - ((-2.0 * dt).exp() - 1.0)).abs() < 5e-3, "{roots:?}");
+    }
+    assert!((roots[2].0 - roots[0].0 - 2.0).abs() < 0.01, "{roots:?}");
+    assert!(found["nmte"].as_f64().is_some_and(|nmte| nmte < 1e-3), "{}", found["nmte"]);
+    let refused = |args: &[&str], message: &str| {
+        let output = tinyfold(folder.path(), args);
+        let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        assert_eq!(text, format!("tinyfold: {message}"), "{args:?}");
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    };
+    refused(&[&args[..], &["--held-out", "1"]].concat(), "--held-out: expected above 0, below 1, found 1");
+    refused(
+        &["dynamics", "fit", "--trajectories", "states.npy", "--cut", "400"],
+        "cut: expected at most 114 samples, found 400",
+    );
+    refused(
+        &["dynamics", "fit", "--trajectories", "none.npy"],
+        "none.npy: cannot read: No such file or directory (os error 2)",
     );
 }

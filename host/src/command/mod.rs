@@ -139,7 +139,7 @@ fn trials_of(network: &Network, steps: usize, seed: u64) -> Option<Vec<f64>> {
     (width == network.input.ncols()).then(|| trials.flat_map(|trial| trial.x).take(steps * width).collect())
 }
 
-/// Becomes true at Ctrl-C.
+/// Becomes true at Ctrl-C: work ends soon and keeps what it has. A second one ends the process at once.
 ///
 /// # Errors
 /// The signal cannot be caught.
@@ -152,7 +152,13 @@ pub fn interrupted() -> Result<Arc<AtomicBool>> {
     }
     let interrupted = Arc::new(AtomicBool::new(false));
     let seen = interrupted.clone();
-    ctrlc::set_handler(move || seen.store(true, Ordering::Relaxed)).map_err(|error| Error::Numeric {
+    let handler = move || {
+        if seen.swap(true, Ordering::Relaxed) {
+            // 128 and the number of the signal, as shells count.
+            std::process::exit(130);
+        }
+    };
+    ctrlc::set_handler(handler).map_err(|error| Error::Numeric {
         what: "Ctrl-C".into(),
         reason: format!("cannot be caught: {error}"),
     })?;

@@ -15,6 +15,7 @@ pub mod paper;
 pub mod reduced;
 pub mod settings;
 pub mod torch;
+pub mod trajectories;
 
 /// The ending of a file's name in small letters, with its point; "no ending" without one.
 #[must_use]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::slow_manifold::{find, unit};
-use super::{Held, states};
+use super::{Held, points_alone, spinner, states};
 use crate::command::say;
 use crate::dynamics::slow_manifold::{Attractor, Bounds, Options, Ring, RingOptions, Shape, SlowManifold};
 use crate::dynamics::{fixed_points, spectrum};
@@ -91,9 +91,16 @@ pub fn run(args: &Args) -> Result<()> {
     let (network, held, rnn) = args.held.load()?;
     let n = network.bias.len();
     let (mut line, mut ring) = (None, None);
+    let watch = spinner("slow curve")?;
     let verdict = if args.shape == ShapeArg::Line {
         let points = states(args.points.as_deref(), &network, &held, rnn.kind)?;
-        let found = find(&rnn, points, None, &Options::of(rnn.kind, rnn.alpha))?;
+        let found = find(&rnn, points.clone(), None, &Options::of(rnn.kind, rnn.alpha), &watch.stop);
+        watch.bar.finish_and_clear();
+        if watch.stopped() {
+            points_alone(&points, args.json);
+            return Ok(());
+        }
+        let found = found?;
         let verdict = Attractor::of_line(&rnn, &found, &bounds)?;
         line = Some(found);
         verdict
@@ -115,7 +122,13 @@ pub fn run(args: &Args) -> Result<()> {
             })?;
             found.0
         };
-        let found = Ring::find(&rnn, &center, &RingOptions::of(rnn.kind, rnn.alpha), &false.into())?;
+        let found = Ring::find(&rnn, &center, &RingOptions::of(rnn.kind, rnn.alpha), &watch.stop);
+        watch.bar.finish_and_clear();
+        if watch.stopped() {
+            points_alone(&[center], args.json);
+            return Ok(());
+        }
+        let found = found?;
         let verdict = Attractor::of_ring(&rnn, &found, &bounds)?;
         ring = Some(found);
         verdict

@@ -1,22 +1,22 @@
 //! `tinyfold dynamics continue`.
 
 use std::path::{Path as FilePath, PathBuf};
-use std::time::Duration;
 
-use indicatif::ProgressBar;
+use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Given, given};
-use crate::command::{interrupted, say};
+use super::{Given, Held, PARTIAL, given, input_number, watch};
+use crate::command::say;
 use crate::dynamics::continuation::{
     Diagram, FoldCurve, Iterate, Plane, Settings, Special, Start, continuation, fold_curves, starts,
 };
 use crate::dynamics::fixed_points::nearest;
+use crate::dynamics::lyapunov::Watch;
 use crate::dynamics::{At, Family, Kind, Path, Rnn};
 use crate::error::require;
 use crate::network::Network;
 use crate::report::{self, figures};
-use crate::{Error, Result, format};
+use crate::{Error, Result};
 
 /// Follows fixed points and cycles of a network in a parameter and finds where they bifurcate.
 #[derive(clap::Args)]
@@ -24,11 +24,8 @@ use crate::{Error, Result, format};
     after_help = "Example: tinyfold dynamics continue net.safetensors --input 0,0,1,0 --parameter motion --range=-0.1,0.1 --figures runs/folds"
 )]
 pub struct Args {
-    /// The network.
-    network: PathBuf,
-    /// The input that is held, in network units; default: all 0.
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "U")]
-    input: Vec<f64>,
+    #[command(flatten)]
+    held: Held,
     /// The input whose value is the parameter: its name, or its number from 1.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["from", "to", "weights"])]
     parameter: Option<String>,
@@ -60,7 +57,7 @@ pub struct Args {
     /// Follow cycles of this period: fixed points of the iterated map.
     #[arg(long, default_value_t = 1)]
     period: usize,
-    /// A second input: follow all folds in both, and find cusps.
+    /// A second input, by name or number: follow all folds in both, and find cusps.
     #[arg(long, value_name = "NAME")]
     second: Option<String>,
     /// Least and greatest value of the second input.
@@ -73,9 +70,6 @@ pub struct Args {
         default_value = "-1,1"
     )]
     second_range: Vec<f64>,
-    /// As a map or as a flow; default: flow if alpha < 1.
-    #[arg(long = "as", value_enum)]
-    kind: Option<Kind>,
     /// Values of the parameter at which the search looks for fixed points.
     #[arg(long, default_value_t = 9)]
     values: usize,
@@ -94,6 +88,8 @@ pub struct Args {
 #[derive(Serialize)]
 struct Output<'a> {
     schema: u32,
+    /// Whether every branch was followed to its end; not after Ctrl-C.
+    complete: bool,
     network: String,
     parameter: &'a str,
     kind: Kind,
@@ -110,16 +106,12 @@ struct Output<'a> {
 /// # Errors
 /// A network that cannot be read, options that do not fit it, no fixed point to start from.
 pub fn run(args: &Args) -> Result<()> {
-    let network = format::network::load(&args.network)?;
-    let flow = network.alpha < 1.0 && args.period == 1;
-    let kind = args.kind.unwrap_or(if flow { Kind::Flow } else { Kind::Map });
-    let base = base(&network, &args.input)?;
+    let (network, base, rnn) = args.held.load_as((args.period > 1).then_some(Kind::Map))?;
+    let kind = rnn.kind;
     let (name, path, at) = parameter(args, &network, &base, kind)?;
     let range = pair("--range", &args.range)?;
-    let stop = interrupted()?;
-    let bar = ProgressBar::new_spinner().with_message("branches");
-    bar.enable_steady_tick(Duration::from_millis(200));
-    let settings = Settings::new(range.0, range.1);
+    let watch = watch(args.values.max(1) as u64, "values of the parameter searched for fixed points")?;
+    let settings = Settings { bar: watch.bar.clone(), ..Settings::new(range.0, range.1) };
     let follow = |family: &dyn Family| -> Result<Diagram> {
         let starts = if let Some(file) = &args.points {
             from_file(file, args.at.unwrap_or(at), family)?
@@ -127,25 +119,40 @@ pub fn run(args: &Args) -> Result<()> {
             let values = args.values.max(1);
             let at = |k: usize| range.0 + (range.1 - range.0) * (k as f64 + 0.5) / values as f64;
             let mus: Vec<f64> = (0..values).map(at).collect();
-            starts(family, &mus, args.seed, &stop)?
+            searched(family, &mus, args, &watch)?
         };
+        if starts.is_empty() && watch.stopped() {
+            return Ok(Diagram { branches: Vec::new(), failed: Vec::new() });
+        }
         let expected = "a fixed point at some parameter in the range; more --values?";
         require(!starts.is_empty(), "starts", expected, "none")?;
-        continuation(family, &starts, &settings, &stop)
+        watch.bar.set_position(0);
+        watch.bar.set_length(starts.len() as u64);
+        watch.bar.set_message("fixed points whose branches are followed");
+        continuation(family, &starts, &settings, &watch.stop)
     };
     let diagram =
         if args.period == 1 { follow(&path)? } else { follow(&Iterate::new(path.clone(), args.period)?)? };
-    let curves = match &args.second {
-        Some(second) => second_parameter(args, &network, &path, &base, second, &diagram, &settings, &stop)?,
-        None => Vec::new(),
+    let second = args.second.as_ref().map(|name| input_number(&network, "--second", name)).transpose()?;
+    let curves = match second {
+        Some(second) if !watch.stopped() => {
+            watch.bar.set_message("fixed points; following curves of folds");
+            second_parameter(args, &network, &path, &base, second, &diagram, &settings, &watch)?
+        }
+        _ => Vec::new(),
     };
-    bar.finish_and_clear();
+    let second = second.map(|k| network.inputs[k].name.as_str());
+    watch.bar.finish_and_clear();
+    let complete = !watch.stopped();
     if let Some(folder) = &args.figures {
         let reader = |y: &[f64]| read(&network, &path, y);
         let outputs = network.outputs.iter().map(|output| output.name.clone()).collect();
         let readout = report::dynamics::continuation::Readout { names: outputs, of: &reader };
-        let mut drawn = report::dynamics::continuation::figures(&diagram, &name, &readout);
-        if let Some(second) = &args.second {
+        let mut drawn = match diagram.branches[..] {
+            [] => Vec::new(),
+            _ => report::dynamics::continuation::figures(&diagram, &name, &readout),
+        };
+        if let Some(second) = second {
             drawn.extend(report::dynamics::continuation::fold_curves(&curves, &name, second));
         }
         figures::write(folder, &drawn)?;
@@ -153,17 +160,24 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         let output = Output {
             schema: 1,
-            network: args.network.display().to_string(),
+            complete,
+            network: args.held.network.display().to_string(),
             parameter: &name,
             kind,
             period: args.period,
             range,
             diagram: &diagram,
-            second: args.second.as_deref(),
+            second,
             fold_curves: &curves,
         };
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
         return Ok(());
+    }
+    if !complete {
+        say!("{PARTIAL}");
+        if diagram.branches.is_empty() {
+            say!("no branch; fewer --values, or --points, make the search for starts shorter");
+        }
     }
     print(&diagram, &name, &curves, |special| read(&network, &path, &state(special)));
     if let Some(folder) = &args.figures {
@@ -179,12 +193,15 @@ fn state(special: &Special) -> Vec<f64> {
     y
 }
 
-/// The held input, all 0 if none is given.
-fn base(network: &Network, input: &[f64]) -> Result<Vec<f64>> {
-    let inputs = network.input.ncols();
-    let base = if input.is_empty() { vec![0.0; inputs] } else { input.to_vec() };
-    require(base.len() == inputs, "--input", format!("{inputs} numbers"), base.len())?;
-    Ok(base)
+/// Fixed points at several values of the parameter, those found when Ctrl-C comes.
+fn searched(family: &dyn Family, mus: &[f64], args: &Args, watch: &Watch) -> Result<Vec<Start>> {
+    let at = |(k, mu): (usize, &f64)| {
+        // Other trajectories at every value.
+        let found = starts(family, &[*mu], args.seed.wrapping_add(k as u64), &watch.stop);
+        watch.bar.inc(1);
+        found
+    };
+    Ok(mus.par_iter().enumerate().map(at).collect::<Result<Vec<_>>>()?.concat())
 }
 
 fn pair(option: &str, values: &[f64]) -> Result<(f64, f64)> {
@@ -192,15 +209,6 @@ fn pair(option: &str, values: &[f64]) -> Result<(f64, f64)> {
         [low, high] if low < high => Ok((low, high)),
         _ => Err(Error::input(option, "two numbers, the lower first", format!("{values:?}"))),
     }
-}
-
-/// The number of an input by its name or its number from 1.
-fn input_number(network: &Network, option: &str, name: &str) -> Result<usize> {
-    let names: Vec<&str> = network.inputs.iter().map(|input| input.name.as_str()).collect();
-    let number = || name.parse::<usize>().ok().filter(|&k| k >= 1 && k <= names.len()).map(|k| k - 1);
-    names.iter().position(|&known| known == name).or_else(number).ok_or_else(|| {
-        Error::input(option, format!("one of the inputs {} or its number from 1", names.join(", ")), name)
-    })
 }
 
 /// The parameter's name, the path, and the parameter at which the held input is reached.
@@ -247,13 +255,12 @@ fn second_parameter(
     network: &Network,
     path: &Path,
     base: &[f64],
-    second: &str,
+    k: usize,
     diagram: &Diagram,
     settings: &Settings,
-    stop: &std::sync::atomic::AtomicBool,
+    watch: &Watch,
 ) -> Result<Vec<FoldCurve>> {
     require(args.period == 1, "--second", "fixed points, not cycles", format!("--period {}", args.period))?;
-    let k = input_number(network, "--second", second)?;
     let column = network.input.col_as_slice(k).to_vec();
     // The second parameter is the input's value, as the first is.
     let mut rnn = path.rnn.clone();
@@ -269,7 +276,7 @@ fn second_parameter(
         format!("{range:?}"),
     )?;
     let folds: Vec<&Special> = diagram.folds().collect();
-    fold_curves(&plane, &folds, value, [settings.range, range], settings, stop)
+    fold_curves(&plane, &folds, value, [settings.range, range], settings, &watch.stop)
 }
 
 /// The outputs at (x, mu).

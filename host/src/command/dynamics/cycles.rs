@@ -1,27 +1,25 @@
 //! `tinyfold dynamics cycles`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::command::interrupted;
+use super::{Held, PARTIAL, spinner, watch};
+use crate::Result;
+use crate::command::say;
+use crate::dynamics::Kind;
 use crate::dynamics::cycles::{Found, Options, Piecewise, find};
-use crate::dynamics::{Kind, Rnn};
+use crate::error::require;
 use crate::format::arrays::ArrayFile;
 use crate::report::dynamics::cycles::Portrait;
 use crate::report::figures;
-use crate::{Error, Result, format};
 
-/// All fixed points and cycles of a linear, ReLU or clipped-ReLU network, or of a PLRNN, as a map; Ctrl-C
-/// keeps what was found.
+/// All fixed points and cycles of a linear, ReLU or clipped-ReLU network, or of a PLRNN, as a map.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: tinyfold dynamics cycles network.safetensors --period 4 --figures runs/cycles"
 )]
 pub struct Args {
-    /// Network.
-    network: PathBuf,
+    #[command(flatten)]
+    held: Held,
     /// The file holds the arrays of a piecewise-linear map, PREFIX + W, b (ReLU), A, W, h (PLRNN) or A, W1,
     /// W2, h1, h2 (shallow PLRNN), rather than a network.
     #[arg(long, value_name = "PREFIX", num_args = 0..=1, default_missing_value = "")]
@@ -29,9 +27,6 @@ pub struct Args {
     /// Largest period.
     #[arg(long, default_value_t = 3)]
     period: usize,
-    /// Held input in network units, one number an input; default: all 0.
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true)]
-    input: Vec<f64>,
     /// A period with more words than this is searched from random starts alone.
     #[arg(long, default_value_t = 1e8)]
     most_words: f64,
@@ -52,6 +47,8 @@ pub struct Args {
 #[derive(serde::Serialize)]
 struct Output<'a> {
     schema: u32,
+    /// Whether no cycle of these periods can be missing.
+    complete: bool,
     n: usize,
     gates: usize,
     #[serde(flatten)]
@@ -68,52 +65,48 @@ const SHOWN: usize = 40;
 /// that cannot be drawn.
 pub fn run(args: &Args) -> Result<()> {
     let map = load(args)?;
+    let watch = watch(0, "regions")?;
     let options = Options {
+        bar: watch.bar.clone(),
         period: args.period,
         most_words: args.most_words,
         starts: args.starts,
         seed: args.seed,
         ..Options::default()
     };
-    let stop = interrupted()?;
-    let bar = ProgressBar::new_spinner()
-        .with_style(ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a valid template"));
-    bar.set_message("searching words of regions");
-    bar.enable_steady_tick(Duration::from_millis(200));
-    let found = find(&map, &options, &stop);
-    bar.set_message("basins and manifolds");
-    let drawn = found.and_then(|found| {
-        let drawn = args
-            .figures
-            .as_ref()
-            .map(|folder| figures::write(folder, &[Portrait::new(&map, &found)?.figure()]));
-        drawn.transpose().map(|_| found)
-    });
-    bar.finish_and_clear();
-    let found = drawn?;
+    let found = find(&map, &options, &watch.stop);
+    watch.bar.finish_and_clear();
+    let found = found?;
+    let drawn = args.figures.as_ref().filter(|_| !watch.stopped() || !found.cycles.is_empty());
+    if let Some(folder) = drawn {
+        let drawing = spinner("basins and manifolds")?;
+        let portrait = Portrait::new(&map, &found);
+        drawing.bar.finish_and_clear();
+        figures::write(folder, &[portrait?.figure()])?;
+    }
+    let all = found.coverage.len() == args.period && found.coverage.iter().all(|period| period.complete);
     if args.json {
-        let output = Output { schema: 1, n: map.n(), gates: map.r.len(), found: &found };
-        crate::command::say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
+        let output = Output { schema: 1, complete: all, n: map.n(), gates: map.r.len(), found: &found };
+        say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
         return Ok(());
     }
+    if watch.stopped() {
+        say!("{PARTIAL}");
+    }
     print(&map, &found);
-    if let Some(folder) = &args.figures {
-        crate::command::say!("figure in {}", folder.display());
+    if let Some(folder) = drawn {
+        say!("figure in {}", folder.display());
     }
     Ok(())
 }
 
 fn load(args: &Args) -> Result<Piecewise> {
     if let Some(prefix) = &args.arrays {
-        let held = args.input.is_empty();
-        if !held {
-            return Err(Error::input("--input", "none with --arrays, which have no inputs", "some"));
-        }
-        return Piecewise::of_arrays(&ArrayFile::open(&args.network)?, prefix);
+        require(args.held.input.is_none(), "--input", "none with --arrays, which have no inputs", "some")?;
+        return Piecewise::of_arrays(&ArrayFile::open(&args.held.network)?, prefix);
     }
-    let network = format::network::load(&args.network)?;
-    let input = if args.input.is_empty() { vec![0.0; network.input.ncols()] } else { args.input.clone() };
-    Piecewise::of_rnn(&Rnn::new(&network, &input, Kind::Map)?)
+    require(args.held.kind != Some(Kind::Flow), "--as", "map: cycles are those of a map", "flow")?;
+    Piecewise::of_rnn(&args.held.load_as(Some(Kind::Map))?.2)
 }
 
 fn print(map: &Piecewise, found: &Found) {
@@ -121,28 +114,21 @@ fn print(map: &Piecewise, found: &Found) {
         (Some(used), Some(transitions)) => format!("{used} used, {transitions} transitions"),
         _ => "too many to list".into(),
     };
-    crate::command::say!("n = {}, {} gates, {} regions: {regions}", map.n(), map.r.len(), found.regions);
+    say!("n = {}, {} gates, {} regions: {regions}", map.n(), map.r.len(), found.regions);
     for coverage in &found.coverage {
-        crate::command::say!(
-            "  {}; {} found",
-            coverage.statement(),
-            found.of_period(coverage.period).count()
-        );
+        say!("  {}; {} found", coverage.statement(), found.of_period(coverage.period).count());
     }
     let holding = found.degenerate.iter().filter(|word| word.point.is_some());
     for word in holding.take(SHOWN) {
         let period = word.period;
-        crate::command::say!(
-            "  a continuum of dimension {} of points of period {period} or a divisor of it",
-            word.dimension
-        );
+        say!("  a continuum of dimension {} of points of period {period} or a divisor of it", word.dimension);
     }
-    crate::command::say!("  period  index  stable  spectral radius  from a border  residual  first point");
+    say!("  period  index  stable  spectral radius  from a border  residual  first point");
     for cycle in found.cycles.iter().take(SHOWN) {
         let point =
             cycle.orbit[0].iter().take(4).map(|z| format!("{z:.6}")).collect::<Vec<String>>().join(", ");
         let more = if map.n() > 4 { ", ..." } else { "" };
-        crate::command::say!(
+        say!(
             "  {:>6}  {:>5}  {:<6}  {:>15.6}  {:>13.1e}  {:>8.0e}  {point}{more}",
             cycle.period,
             cycle.index,
@@ -153,6 +139,6 @@ fn print(map: &Piecewise, found: &Found) {
         );
     }
     if found.cycles.len() > SHOWN {
-        crate::command::say!("  and {} more: --json", found.cycles.len() - SHOWN);
+        say!("  and {} more: --json", found.cycles.len() - SHOWN);
     }
 }

@@ -1,13 +1,11 @@
 //! `tinyfold dynamics fixed-points`.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
-use super::Held;
-use crate::command::{interrupted, say};
+use super::{Held, PARTIAL, spinner};
+use crate::command::say;
 use crate::dynamics::Kind;
 use crate::dynamics::fixed_points::{self, FixedPoints, Options};
 use crate::network::Network;
@@ -52,15 +50,14 @@ pub fn run(args: &Args) -> Result<()> {
     crate::error::require(args.rounds > 0, "--rounds", "at least 1", args.rounds)?;
     let options =
         Options { seed: args.seed, spread: args.spread, quiet_rounds: args.rounds, ..Options::default() };
-    let stop = interrupted()?;
-    let bar = ProgressBar::new_spinner().with_message("searching for fixed points");
-    bar.enable_steady_tick(Duration::from_millis(500));
-    let found = fixed_points::of_network(&network, &u, rnn.kind, &options, &stop);
-    bar.finish_and_clear();
+    let watch = spinner("searching for fixed points")?;
+    let found = fixed_points::of_network(&network, &u, rnn.kind, &options, &watch.stop);
+    watch.bar.finish_and_clear();
     let found = found?;
     if let Some(folder) = &args.figures {
         let figures = report::dynamics::fixed_points::figures(&rnn, &found, args.seed);
-        crate::error::require(!figures.is_empty(), "--figures", "a fixed or slow point to draw", "none")?;
+        let drawable = !figures.is_empty() || watch.stopped();
+        crate::error::require(drawable, "--figures", "a fixed or slow point to draw", "none")?;
         figures::write(folder, &figures)?;
     }
     if args.json {
@@ -68,7 +65,7 @@ pub fn run(args: &Args) -> Result<()> {
         say!("{}", serde_json::to_string_pretty(&value).expect("plain data becomes JSON"));
         return Ok(());
     }
-    print(&network, &found, &u);
+    print(&network, &found, &u, watch.stopped());
     if let Some(folder) = &args.figures {
         say!("figures in {}", folder.display());
     }
@@ -77,8 +74,9 @@ pub fn run(args: &Args) -> Result<()> {
 
 /// The result as JSON, with the first `vectors` eigenvectors of each point as lists of real and imaginary parts.
 fn described(found: &FixedPoints, u: &[f64], vectors: usize) -> Result<Value> {
-    let mut value =
-        json!({ "schema": 1, "input": u, "complete": found.complete(), "histogram": found.histogram() });
+    // Whether it is complete may be unknown, but not of a search that was cut short.
+    let complete = if found.finished { found.complete() } else { Some(false) };
+    let mut value = json!({ "schema": 1, "input": u, "complete": complete, "histogram": found.histogram() });
     let refuse =
         |error: serde_json::Error| Error::input("result", "numbers that JSON can hold", error.to_string());
     let Value::Object(fields) = serde_json::to_value(found).map_err(refuse)? else { return Ok(value) };
@@ -98,11 +96,14 @@ fn described(found: &FixedPoints, u: &[f64], vectors: usize) -> Result<Value> {
     Ok(value)
 }
 
-fn print(network: &Network, found: &FixedPoints, u: &[f64]) {
+fn print(network: &Network, found: &FixedPoints, u: &[f64], stopped: bool) {
     let (as_what, unit) = match found.kind {
         Kind::Map => ("map", "steps"),
         Kind::Flow => ("flow", "time constants of a neuron"),
     };
+    if stopped {
+        say!("{PARTIAL}");
+    }
     say!("{} neurons as a {as_what}, input {u:?}", network.neurons());
     let histogram = found.histogram();
     let counts = histogram.iter().enumerate().filter(|(_, count)| **count > 0);

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use faer::Mat;
 use serde_json::json;
 
-use super::lyapunov::{Started, unit, watch};
+use super::lyapunov::{Started, unit};
+use super::{PARTIAL, watch};
 use crate::command::say;
 use crate::dynamics::lyapunov::{Plane, Recurrence, attractors, basins, field, visited};
 use crate::format::arrays::ArrayFile;
@@ -61,7 +62,7 @@ pub fn run(args: &Args) -> Result<()> {
     let found = field(&rnn, &plane, args.steps, dt, &watch)?;
     let mut found_attractors = Vec::new();
     let mut reached = None;
-    if args.basin_steps > 0 {
+    let mut look = || -> Result<()> {
         let coarse = Plane { size: [SEARCHED.1; 2], ..plane.clone() };
         let random = args.started.starts(&network, SEARCHED.0);
         let starts = Mat::from_fn(plane.origin.len(), SEARCHED.0 + coarse.count(), |_, _| 0.0);
@@ -73,23 +74,36 @@ pub fn run(args: &Args) -> Result<()> {
             let bound = f64::INFINITY;
             reached = Some(basins(&rnn, &plane, &found_attractors, args.basin_steps, dt, bound, &watch)?);
         }
+        Ok(())
+    };
+    let looked = if args.basin_steps > 0 && !watch.stopped() { look() } else { Ok(()) };
+    let complete = !watch.stopped();
+    if complete {
+        looked?;
     }
     watch.bar.finish_and_clear();
-    if let Some(folder) = &args.figures {
+    if let Some(folder) = args.figures.as_ref().filter(|_| found.computed > 0) {
         let basins = reached.as_ref().map(|basins| (basins, &found_attractors[..]));
         figures::write(folder, &[dynamics::lyapunov::field(&plane, &found, basins, unit(&rnn))])?;
     }
     let share = reached.as_ref().and_then(|basins| basins.boundary_in_top(&found, 0.05));
     if args.json {
         let all = json!({
-            "schema": 2, "kind": rnn.kind, "unit": unit(&rnn), "plane": plane, "field": found,
+            "schema": 2, "complete": complete, "kind": rnn.kind, "unit": unit(&rnn), "plane": plane, "field": found,
             "attractors": found_attractors, "basins": reached, "boundary_in_top_5_percent": share,
         });
         say!("{}", serde_json::to_string_pretty(&all).expect("plain data becomes JSON"));
         return Ok(());
     }
     let (unit, [a, b]) = (unit(&rnn), plane.ranges);
+    if !complete {
+        let basins = if reached.is_none() { "; no basins" } else { "" };
+        say!("{PARTIAL}: {} of {} points{basins}", found.computed, plane.count());
+    }
     say!("{} × {} points, e1 {:.3} to {:.3}, e2 {:.3} to {:.3}", args.size, args.size, a.0, a.1, b.0, b.1);
+    if found.computed == 0 {
+        return Ok(());
+    }
     let shown = |part| found.quantile(part).map_or("-".into(), |value| format!("{value:.4}"));
     say!("FTLE over {} steps, {:.3} {unit}s, in 1 / {unit}", args.steps, found.time);
     say!(

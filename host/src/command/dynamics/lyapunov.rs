@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::Held;
+use super::{Held, PARTIAL, watch};
 use crate::Result;
-use crate::command::{interrupted, say};
-use crate::dynamics::lyapunov::{Intrinsic, Settings, Spectrum, Watch, intrinsic, spectrum, spread, visited};
+use crate::command::say;
+use crate::dynamics::lyapunov::{Intrinsic, Settings, Spectrum, intrinsic, spectrum, spread, visited};
 use crate::dynamics::{Kind, Rnn};
 use crate::network::Network;
 use crate::report::{dynamics, figures};
@@ -58,17 +57,7 @@ pub fn unit(rnn: &Rnn) -> &'static str {
     if rnn.kind == Kind::Map && rnn.alpha == 1.0 { "step" } else { "time constant" }
 }
 
-/// A progress bar, and Ctrl-C.
-///
-/// # Errors
-/// The signal cannot be caught.
-pub fn watch(length: u64, of: &str) -> Result<Watch> {
-    let template = format!("{{bar:40}} {{pos}}/{{len}} {of} {{elapsed}}");
-    let style = ProgressStyle::with_template(&template).expect("a valid template");
-    Ok(Watch { bar: ProgressBar::new(length).with_style(style), stop: interrupted()? })
-}
-
-/// Lyapunov exponents with their errors, Kaplan-Yorke and intrinsic dimension.
+/// Lyapunov exponents with their errors, Kaplan-Yorke dimension, intrinsic dimension of the states.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: tinyfold dynamics lyapunov runs/net.safetensors --input 0,0,1,0 --exponents 20"
@@ -117,7 +106,10 @@ pub fn run(args: &Args) -> Result<()> {
         figures::write(folder, &[dynamics::lyapunov::convergence(&found, unit(&rnn))])?;
     }
     if args.json {
-        let all = json!({ "schema": 1, "kind": rnn.kind, "unit": unit(&rnn), "spectrum": found, "intrinsic": size });
+        let all = json!({
+            "schema": 1, "complete": found.complete, "kind": rnn.kind, "unit": unit(&rnn), "spectrum": found,
+            "intrinsic": size,
+        });
         say!("{}", serde_json::to_string_pretty(&all).expect("plain data becomes JSON"));
         return Ok(());
     }
@@ -130,6 +122,9 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn print(rnn: &Rnn, found: &Spectrum, size: &Intrinsic) {
     let (n, unit) = (rnn.drive.len(), unit(rnn));
+    if !found.complete {
+        say!("{PARTIAL}");
+    }
     let kind = if rnn.kind == Kind::Map { "map" } else { "flow" };
     let time = if unit == "step" { String::new() } else { format!(" of {:.0} {unit}s", found.time) };
     say!("n = {n}, {kind}, {} steps{time}, QR every {} steps", found.steps, found.every);

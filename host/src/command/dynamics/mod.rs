@@ -1,8 +1,14 @@
 //! `tinyfold dynamics`: a command for every question about a network as a dynamical system.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::{interrupted, say};
 use crate::dynamics::fixed_points::{Options, of_network};
+use crate::dynamics::lyapunov::Watch;
 use crate::dynamics::{Kind, Rnn};
 use crate::error::require;
 use crate::network::Network;
@@ -11,13 +17,15 @@ use crate::{Error, Result, format};
 pub mod attractor;
 pub mod continuation;
 pub mod cycles;
+pub mod fit;
 pub mod fixed_points;
 pub mod ftle;
 pub mod lyapunov;
 pub mod slow_manifold;
 pub mod ssm;
 
-/// Fixed points, cycles, slow manifolds, bifurcations and Lyapunov exponents of a network under a held input.
+/// Fixed points, cycles, slow manifolds, bifurcations and Lyapunov exponents of a network under a held input. Ctrl-C ends
+/// a command, which prints what it has found and says that it is not all; a second one ends it at once.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example: tinyfold dynamics fixed-points runs/dense/network.safetensors --figures runs/dynamics"
@@ -32,6 +40,7 @@ enum What {
     FixedPoints(fixed_points::Args),
     Cycles(cycles::Args),
     Ssm(ssm::Args),
+    Fit(fit::Args),
     SlowManifold(slow_manifold::Args),
     Continue(continuation::Args),
     Lyapunov(lyapunov::Args),
@@ -48,6 +57,7 @@ pub fn run(args: &Args) -> Result<()> {
         What::FixedPoints(args) => fixed_points::run(args),
         What::Cycles(args) => cycles::run(args),
         What::Ssm(args) => ssm::run(args),
+        What::Fit(args) => fit::run(args),
         What::SlowManifold(args) => slow_manifold::run(args),
         What::Continue(args) => continuation::run(args),
         What::Lyapunov(args) => lyapunov::run(args),
@@ -75,12 +85,66 @@ impl Held {
     /// # Errors
     /// The file cannot be read; another number of inputs.
     pub fn load(&self) -> Result<(Network, Vec<f64>, Rnn)> {
+        self.load_as(None)
+    }
+
+    /// As [`Held::load`], `usual` unless the user says otherwise.
+    ///
+    /// # Errors
+    /// As [`Held::load`].
+    pub fn load_as(&self, usual: Option<Kind>) -> Result<(Network, Vec<f64>, Rnn)> {
         let network = format::network::load(&self.network)?;
         let input = self.input.clone().unwrap_or_else(|| vec![0.0; network.input.ncols()]);
-        let kind = self.kind.unwrap_or(if network.alpha < 1.0 { Kind::Flow } else { Kind::Map });
-        let rnn = Rnn::new(&network, &input, kind)?;
+        let leaky = if network.alpha < 1.0 { Kind::Flow } else { Kind::Map };
+        let rnn = Rnn::new(&network, &input, self.kind.or(usual).unwrap_or(leaky))?;
         Ok((network, input, rnn))
     }
+}
+
+/// The place of an input among the inputs, by its name or its number from 1.
+fn input_number(network: &Network, option: &str, name: &str) -> Result<usize> {
+    let names: Vec<&str> = network.inputs.iter().map(|input| input.name.as_str()).collect();
+    let numbered = || name.parse::<usize>().ok().filter(|k| (1..=names.len()).contains(k)).map(|k| k - 1);
+    names.iter().position(|&known| known == name).or_else(numbered).ok_or_else(|| {
+        let expected = match names[..] {
+            [] => "a network with inputs".to_owned(),
+            [only] => format!("the input {only}, or its number 1"),
+            _ => format!("one of the inputs {}, or its number, 1 to {}", names.join(", "), names.len()),
+        };
+        let found = if names.is_empty() { format!("none, and {name}") } else { name.to_owned() };
+        Error::input(option, expected, found)
+    })
+}
+
+/// A progress bar of known length, and Ctrl-C.
+fn watch(length: u64, of: &str) -> Result<Watch> {
+    let style =
+        ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} {elapsed}").expect("a valid template");
+    let bar = ProgressBar::new(length).with_style(style).with_message(of.to_owned());
+    Ok(Watch { bar, stop: interrupted()? })
+}
+
+/// The same of unknown length.
+fn spinner(what: &str) -> Result<Watch> {
+    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed}").expect("a valid template");
+    let bar = ProgressBar::new_spinner().with_style(style).with_message(what.to_owned());
+    bar.enable_steady_tick(Duration::from_millis(200));
+    Ok(Watch { bar, stop: interrupted()? })
+}
+
+/// What is said of a result that is not whole.
+const PARTIAL: &str = "stopped by Ctrl-C: what follows is what was found until then";
+
+/// Prints the fixed points found when Ctrl-C came before anything that needs them.
+fn points_alone(states: &[Vec<f64>], json: bool) {
+    if json {
+        let points: Vec<_> = states.iter().map(|x| json!({ "x": x })).collect();
+        let all = json!({ "schema": 1, "complete": false, "points": points });
+        say!("{}", serde_json::to_string_pretty(&all).expect("plain data becomes JSON"));
+        return;
+    }
+    say!("{PARTIAL}");
+    say!("fixed points: {}, and nothing that follows from them; --json prints their states", states.len());
 }
 
 /// A fixed point of a file, with the parameter it belongs to if the file says so.
@@ -106,12 +170,14 @@ fn given(path: &Path, n: usize) -> Result<Vec<Given>> {
     Ok(file.points)
 }
 
-/// States of fixed points: those of a file, else all that a search finds.
+/// States of fixed points: those of a file, else all that a search finds, until Ctrl-C.
 fn states(path: Option<&Path>, network: &Network, input: &[f64], kind: Kind) -> Result<Vec<Vec<f64>>> {
     if let Some(path) = path {
         return Ok(given(path, network.neurons())?.into_iter().map(|point| point.x).collect());
     }
     let options = Options { vectors: false, ..Options::default() };
-    let found = of_network(network, input, kind, &options, &false.into())?;
-    Ok(found.points.into_iter().map(|point| point.state).collect())
+    let watch = spinner("searching for fixed points")?;
+    let found = of_network(network, input, kind, &options, &watch.stop);
+    watch.bar.finish_and_clear();
+    Ok(found?.points.into_iter().map(|point| point.state).collect())
 }

@@ -1,11 +1,12 @@
 //! `tinyfold dynamics slow-manifold`.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 
-use super::{Held, states};
-use crate::command::{interrupted, say};
+use super::{Held, input_number, points_alone, spinner, states};
+use crate::command::say;
 use crate::dynamics::slow_manifold::{
     Attractor, Bounds, Compared, Degrees, Driven, Frame, Options, Psychometric, SlowManifold, Trials,
     psychometric,
@@ -31,18 +32,19 @@ pub struct Args {
     /// Degree of the Chebyshev series, at least 8.
     #[arg(long, default_value_t = 64)]
     degree: usize,
-    /// The fixed point, from 0, whose slow direction is the coordinate; default: that with the widest gap.
+    /// The fixed point, from 1, whose slow direction is the coordinate; default: that with the widest gap.
     #[arg(long)]
     anchor: Option<usize>,
     /// Time constants a transform flows, iterates of a map; default: 2 time constants.
     #[arg(long)]
     time: Option<f64>,
-    /// The input, from 0, whose strength decides: compares choices of the network and of the reduced model.
-    #[arg(long)]
-    evidence: Option<usize>,
-    /// The input, from 0, that is to be ignored in these trials.
-    #[arg(long, requires = "evidence")]
-    distractor: Option<usize>,
+    /// The input whose strength decides, by name or number from 1: compares choices of the network and of the reduced
+    /// model.
+    #[arg(long, value_name = "INPUT")]
+    evidence: Option<String>,
+    /// The input that is to be ignored in these trials.
+    #[arg(long, requires = "evidence", value_name = "INPUT")]
+    distractor: Option<String>,
     /// Strengths of the evidence, each with both signs.
     #[arg(long, value_delimiter = ',', default_value = "0.02,0.06,0.2")]
     strengths: Vec<f64>,
@@ -75,13 +77,13 @@ pub(super) fn find(
     states: Vec<Vec<f64>>,
     anchor: Option<usize>,
     options: &Options,
+    stop: &AtomicBool,
 ) -> Result<SlowManifold> {
     let given = states.len();
     let anchor = anchor.map(|k| {
-        let state = states.get(k).cloned();
-        state.ok_or_else(|| {
-            Error::input("--anchor", format!("below {given}, the number of points"), k.to_string())
-        })
+        let state = k.checked_sub(1).and_then(|k| states.get(k)).cloned();
+        state
+            .ok_or_else(|| Error::input("--anchor", format!("1 to {given}, the fixed points"), k.to_string()))
     });
     let anchor = anchor.transpose()?;
     let mut points = Vec::new();
@@ -101,7 +103,7 @@ pub(super) fn find(
         Some(x) => Frame::at(rnn, &x)?,
         None => Frame::choose(rnn, &points)?,
     };
-    SlowManifold::find(rnn, &points, frame, options, &false.into())
+    SlowManifold::find(rnn, &points, frame, options, stop)
 }
 
 #[derive(Serialize)]
@@ -136,22 +138,31 @@ pub fn run(args: &Args) -> Result<()> {
     let states = states(args.points.as_deref(), &network, &held, rnn.kind)?;
     let plain = Options::of(rnn.kind, rnn.alpha);
     let options = Options { degree: args.degree, time: args.time.unwrap_or(plain.time), ..plain };
-    let line = find(&rnn, states, args.anchor, &options)?;
+    let watch = spinner("slow manifold")?;
+    let line = find(&rnn, states.clone(), args.anchor, &options, &watch.stop);
+    watch.bar.finish_and_clear();
+    if watch.stopped() {
+        points_alone(&states, args.json);
+        return Ok(());
+    }
+    let line = line?;
     let verdict = Attractor::of_line(&rnn, &line, &Bounds::default())?;
     let driven = match rnn.kind {
         Kind::Flow if network.input.ncols() > 0 => Some(Driven::new(&network, &line, &held)?),
         _ => None,
     };
-    let choices = match (args.evidence, &driven) {
+    let choices = match (&args.evidence, &driven) {
         (None, _) => None,
         (Some(_), None) => return Err(Error::input("--evidence", "--as flow", "a map")),
-        (Some(channel), Some(driven)) => {
-            Some(psychometric(&network, driven, &trials(args, channel), &first(&network))?)
+        (Some(evidence), Some(driven)) => {
+            let trials = trials(args, &network, evidence)?;
+            Some(psychometric(&network, driven, &trials, &first(&network))?)
         }
     };
-    let exported = match (&args.export, args.evidence, &driven) {
-        (Some(path), Some(channel), Some(driven)) => {
-            Some(export(path, &network, driven, &verdict, &trials(args, channel))?)
+    let exported = match (&args.export, &args.evidence, &driven) {
+        (Some(path), Some(evidence), Some(driven)) => {
+            let trials = trials(args, &network, evidence)?;
+            Some(export(path, &network, driven, &verdict, &trials, &watch.stop)?)
         }
         _ => None,
     };
@@ -216,11 +227,11 @@ fn export<'a>(
     driven: &Driven,
     verdict: &Attractor,
     trials: &Trials,
+    stop: &AtomicBool,
 ) -> Result<Exported<'a>> {
     check_ending("--export", path, "tfrm")?;
     let on_line: Vec<Vec<f64>> = verdict.points.iter().map(|point| point.x.clone()).collect();
-    let stop = interrupted()?;
-    let (model, held_out) = driven.for_trials(network, &on_line, trials, &Degrees::default(), &stop)?;
+    let (model, held_out) = driven.for_trials(network, &on_line, trials, &Degrees::default(), stop)?;
     let bytes = model.export::<f32>()?;
     write_atomic(path, bytes.bytes())?;
     let shape = model.shape;
@@ -235,19 +246,21 @@ fn export<'a>(
     })
 }
 
-fn trials(args: &Args, channel: usize) -> Trials {
+fn trials(args: &Args, network: &Network, evidence: &str) -> Result<Trials> {
+    let channel = input_number(network, "--evidence", evidence)?;
+    let distractor = args.distractor.as_ref().map(|name| input_number(network, "--distractor", name));
     let mut strengths: Vec<f64> = args.strengths.iter().flat_map(|s| [*s, -*s]).collect();
     strengths.sort_unstable_by(f64::total_cmp);
     strengths.dedup();
-    Trials {
+    Ok(Trials {
         channel,
-        distractor: args.distractor,
+        distractor: distractor.transpose()?,
         strengths,
         noise: args.noise,
         each: args.trials,
         steps: args.steps,
         seed: args.seed,
-    }
+    })
 }
 
 /// The state a trial starts from.

@@ -1,12 +1,15 @@
 //! `tinyfold dynamics ssm`.
 
+use std::iter::zip;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::Held;
+use super::{Held, input_number, points_alone, spinner};
 use crate::command::say;
-use crate::dynamics::ssm::{Anchor, Choice, NormalForm, Spectrum, Study, anchors, held};
+use crate::dynamics::fixed_points::{self, FixedPoint, Options, of_network};
+use crate::dynamics::spectrum;
+use crate::dynamics::ssm::{Anchor, Choice, NormalForm, Spectrum, Study, held};
 use crate::dynamics::{Kind, Path as Line, Rnn};
 use crate::error::require;
 use crate::network::Network;
@@ -21,10 +24,10 @@ use crate::{Error, Result};
 pub struct Args {
     #[command(flatten)]
     held: Held,
-    /// The fixed point: its number in the list that this command finds (saddles of index 1 first), or a JSON file with
-    /// a field x.
-    #[arg(long, default_value = "0", value_name = "K|FILE")]
-    at: String,
+    /// The fixed point to expand at: its number in the list of `tinyfold dynamics fixed-points`, or that nearest to a
+    /// state: n numbers, or a JSON file with a field x; default: the fastest saddle of index 1, else the first point.
+    #[arg(long, value_name = "K|STATE", allow_hyphen_values = true)]
+    near: Option<String>,
     /// State coordinates, 1 or 2; 2 over a complex eigenvalue is it and its conjugate.
     #[arg(long, default_value_t = 1)]
     dimension: usize,
@@ -34,13 +37,13 @@ pub struct Args {
     /// Order; default: 9, with a parameter 13.
     #[arg(long)]
     order: Option<usize>,
-    /// An input as a further coordinate: folds are predicted.
+    /// An input, by name or number, as a further coordinate: folds are predicted.
     #[arg(long, value_name = "INPUT")]
     parameter: Option<String>,
     /// Residual of the invariance equation that bounds the domain.
     #[arg(long, default_value_t = 1e-6)]
     tolerance: f64,
-    /// Seed of the trajectories that fixed points are searched from.
+    /// Seed of the search for fixed points.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Draw the figure into this folder, as SVG and PNG: ssm.
@@ -70,10 +73,23 @@ struct Output<'a> {
 /// A network that cannot be read, inputs that it does not have, a fixed point that is not one, a resonance.
 pub fn run(args: &Args) -> Result<()> {
     let (network, input, rnn) = args.held.load()?;
-    let family = family(&network, &input, args.parameter.as_deref(), rnn.kind)?;
-    let (points, at) = anchor(&family, &args.at, args.seed)?;
+    let parameter = args.parameter.as_ref().map(|name| input_number(&network, "--parameter", name));
+    let parameter = parameter.transpose()?;
+    let family = family(&network, &input, parameter, rnn)?;
+    let near = args.near.as_deref().map(|near| Near::parse(near, network.neurons())).transpose()?;
+    let watch = spinner("searching for fixed points")?;
+    let options = Options { seed: args.seed, vectors: false, ..Options::default() };
+    let found = of_network(&network, &input, family.rnn.kind, &options, &watch.stop);
+    watch.bar.finish_and_clear();
+    let points: Vec<Anchor> = found?.points.into_iter().map(anchor).collect();
+    if watch.stopped() {
+        points_alone(&points.into_iter().map(|point| point.x).collect::<Vec<_>>(), args.json);
+        return Ok(());
+    }
+    let (points, at) = chosen(points, near.as_ref(), &family)?;
     let spectrum = Spectrum::new(&family, &points[at].x, 0.0)?;
-    let moving = args.parameter.is_some();
+    let moving = parameter.is_some();
+    let name = parameter.map(|k| network.inputs[k].name.as_str());
     let choice = Choice {
         dimension: args.dimension,
         eigenvalue: args.eigenvalue,
@@ -83,14 +99,14 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let study = Study::new(&family, &spectrum, &choice)?;
     if let Some(folder) = &args.figures {
-        figures::write(folder, &[figures_of::figure(&study)])?;
+        figures::write(folder, &[figures_of::figure(&study, name)])?;
     }
     if args.json {
         let output = Output {
             schema: 1,
             network: args.held.network.display().to_string(),
             input: &input,
-            parameter: args.parameter.as_deref(),
+            parameter: name,
             fixed_points: &points,
             at,
             study: &study,
@@ -105,36 +121,93 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The network at the input, mu the distance of the named input from it.
-fn family(network: &Network, input: &[f64], parameter: Option<&str>, kind: Kind) -> Result<Line> {
-    let Some(name) = parameter else { return Ok(held(Rnn::new(network, input, kind)?)) };
-    let names: Vec<&str> = network.inputs.iter().map(|input| input.name.as_str()).collect();
-    let index = names.iter().position(|known| *known == name);
-    let index =
-        index.ok_or_else(|| Error::input("--parameter", format!("one of {}", names.join(", ")), name))?;
+/// The network at the input, mu the distance of the parameter, an input, from it.
+fn family(network: &Network, input: &[f64], parameter: Option<usize>, rnn: Rnn) -> Result<Line> {
+    let Some(k) = parameter else { return Ok(held(rnn)) };
     let mut end = input.to_vec();
-    if let Some(end) = end.get_mut(index) {
-        *end += 1.0;
-    }
-    Line::between(network, input, &end, kind)
+    end[k] += 1.0;
+    Line::between(network, input, &end, rnn.kind)
 }
 
-/// The fixed points found or given, and the number of the chosen one.
-fn anchor(family: &Line, at: &str, seed: u64) -> Result<(Vec<Anchor>, usize)> {
-    if let Ok(number) = at.parse::<usize>() {
-        let points = anchors(family, seed)?;
-        require(number < points.len(), "--at", format!("below {}, the points found", points.len()), number)?;
-        return Ok((points, number));
+/// Which fixed point.
+enum Near {
+    /// Its number from 1.
+    Number(usize),
+    /// That nearest to a state.
+    State(Vec<f64>),
+}
+
+impl Near {
+    fn parse(text: &str, n: usize) -> Result<Self> {
+        if let Ok(number) = text.parse() {
+            return Ok(Self::Number(number));
+        }
+        let numbers: std::result::Result<Vec<f64>, _> = text.split(',').map(|x| x.trim().parse()).collect();
+        let state = numbers.or_else(|_| state_of(Path::new(text)))?;
+        require(state.len() == n, "--near", format!("a number, or {n} numbers of a state"), state.len())?;
+        Ok(Self::State(state))
     }
-    let text = std::fs::read_to_string(at).map_err(Error::file(Path::new(at), "read"))?;
-    let refuse = |found: String| Error::input(at, "a JSON object with a field x of numbers", found);
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
-    let numbers = value["x"].as_array().ok_or_else(|| refuse("no field x".into()))?;
-    let x: Option<Vec<f64>> = numbers.iter().map(serde_json::Value::as_f64).collect();
-    let x = x.ok_or_else(|| refuse("an element that is not a number".into()))?;
-    let spectrum = Spectrum::new(family, &x, 0.0)?;
-    let leading = [spectrum.eigenvalues[0].re, spectrum.eigenvalues[0].im];
-    Ok((vec![Anchor { x, unstable: spectrum.unstable(), leading }], 0))
+}
+
+/// The field x of a JSON file.
+fn state_of(path: &Path) -> Result<Vec<f64>> {
+    #[derive(serde::Deserialize)]
+    struct File {
+        x: Vec<f64>,
+    }
+    let place = path.display().to_string();
+    let text = std::fs::read(path).map_err(Error::file(path, "read"))?;
+    let file: File = serde_json::from_slice(&text).map_err(|error| {
+        Error::input(&place, "a JSON object with a field x of numbers", error.to_string())
+    })?;
+    Ok(file.x)
+}
+
+fn anchor(point: FixedPoint) -> Anchor {
+    let leading = point.spectrum.values[0];
+    Anchor { x: point.state, unstable: point.index, leading: [leading.re, leading.im] }
+}
+
+/// The fixed points, and the place among them of the one to expand at; one that the search had missed is added.
+fn chosen(mut points: Vec<Anchor>, near: Option<&Near>, family: &Line) -> Result<(Vec<Anchor>, usize)> {
+    let none = || Error::Numeric {
+        what: "fixed points".into(),
+        reason: "none found to expand at; give a state near one by --near".into(),
+    };
+    let size = |point: &Anchor| match family.rnn.kind {
+        Kind::Flow => point.leading[0],
+        Kind::Map => point.leading[0].hypot(point.leading[1]),
+    };
+    let at = match near {
+        Some(&Near::Number(number)) => {
+            let count = points.len();
+            let expected = format!("1 to {count}, the fixed points found");
+            require((1..=count).contains(&number), "--near", expected, number)?;
+            number - 1
+        }
+        Some(Near::State(state)) => {
+            let distance = |x: &[f64]| zip(x, state).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+            let nearest = |points: &[Anchor]| {
+                let by_distance =
+                    |a: &usize, b: &usize| distance(&points[*a].x).total_cmp(&distance(&points[*b].x));
+                (0..points.len()).min_by(by_distance)
+            };
+            if let Some((x, _)) = fixed_points::nearest(&family.rnn, state)
+                && nearest(&points).is_none_or(|k| distance(&x) < distance(&points[k].x) - 1e-9)
+            {
+                let spectrum = spectrum::Spectrum::values_alone(&family.rnn, &x)?;
+                let leading = [spectrum.values[0].re, spectrum.values[0].im];
+                points.push(Anchor { x, unstable: spectrum.unstable, leading });
+            }
+            nearest(&points).ok_or_else(none)?
+        }
+        None => {
+            let saddles = (0..points.len()).filter(|&k| points[k].unstable == 1);
+            let fastest = saddles.max_by(|&a, &b| size(&points[a]).total_cmp(&size(&points[b])));
+            fastest.or((!points.is_empty()).then_some(0)).ok_or_else(none)?
+        }
+    };
+    Ok((points, at))
 }
 
 fn complex(value: [f64; 2]) -> String {
@@ -146,8 +219,8 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
     say!("spectral submanifold of a {kind}, order {}", study.order);
     say!("  fixed points found     unstable  first eigenvalue");
     for (k, point) in points.iter().enumerate().filter(|&(k, _)| k < 12 || k == at) {
-        let mark = if k == at { "<- anchor" } else { "" };
-        say!("    {k:<21}{:<10}{:<24}{mark}", point.unstable, complex(point.leading));
+        let mark = if k == at { "<- expanded at this one" } else { "" };
+        say!("    {:<21}{:<10}{:<24}{mark}", k + 1, point.unstable, complex(point.leading));
     }
     let shown: Vec<String> = study.eigenvalues.iter().take(6).map(|&value| complex(value)).collect();
     say!("  eigenvalues: {}, ...", shown.join(", "));
@@ -177,7 +250,7 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
         say!("  predicted fixed points: p, eigenvalue, residual, distance to that of the network");
     }
     for root in &study.roots {
-        let p: Vec<String> = root.p.iter().map(|p| format!("{p:+.5}")).collect();
+        let p: Vec<String> = root.p.iter().map(|p| format!("{:+.5}", unsigned(*p))).collect();
         let distance = root.distance.map_or("none near".into(), |distance| format!("{distance:.1e}"));
         say!("    {:<22}{:<24}{:<10.1e}{distance}", p.join(" "), complex(root.eigenvalues[0]), root.residual);
     }
@@ -235,6 +308,11 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
             cycle.residual
         );
     }
+}
+
+/// Rounded to five digits, without the minus of a rounded 0.
+fn unsigned(p: f64) -> f64 {
+    (p * 1e5).round() / 1e5 + 0.0
 }
 
 fn scientific([re, im]: [f64; 2]) -> String {

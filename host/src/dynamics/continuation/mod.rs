@@ -31,6 +31,7 @@ mod trace;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 pub use cycle::Iterate;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub switch: bool,
     /// Most branches.
     pub branches: usize,
+    /// Moved by 1 as the branches of a start are followed.
+    pub bar: ProgressBar,
 }
 
 impl Settings {
@@ -88,6 +91,7 @@ impl Settings {
             eigenvalues: 4,
             switch: true,
             branches: 200,
+            bar: ProgressBar::hidden(),
         }
     }
 
@@ -330,6 +334,7 @@ pub fn continuation<F: Family + ?Sized>(
             Some(node) => search.follow([turned(node.clone(), -1.0), node], Some(k)),
             None => failed.push(k),
         }
+        settings.bar.inc(1);
     }
     if search.branches.is_empty() && !stop.load(Ordering::Relaxed) {
         return Err(Error::Numeric {

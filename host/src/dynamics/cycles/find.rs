@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -30,11 +31,21 @@ pub struct Options {
     pub solves: usize,
     /// Its seed.
     pub seed: u64,
+    /// Moved as words of a period are solved; its length is about their number.
+    pub bar: ProgressBar,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { period: 1, prune: true, most_words: 1e8, starts: 200, solves: 100, seed: 0 }
+        Self {
+            period: 1,
+            prune: true,
+            most_words: 1e8,
+            starts: 200,
+            solves: 100,
+            seed: 0,
+            bar: ProgressBar::hidden(),
+        }
     }
 }
 
@@ -150,8 +161,12 @@ pub fn find(map: &Piecewise, options: &Options, stop: &AtomicBool) -> Result<Fou
         let candidates = count_lyndon(regions, k);
         let begin = Instant::now();
         let (words, singular, coverage) = match &graph {
-            Some(graph) if graph.words(k) <= options.most_words => all_words(map, graph, k, candidates, stop),
+            Some(graph) if graph.words(k) <= options.most_words => {
+                begin_bar(&options.bar, graph.words(k) as u64, "words", k);
+                all_words(map, graph, k, candidates, &options.bar, stop)
+            }
             _ => {
+                begin_bar(&options.bar, options.starts as u64, "starts", k);
                 let (words, solved) = guess::words(map, k, options, stop);
                 let method = Method::Starts;
                 let rest = Coverage {
@@ -189,11 +204,24 @@ pub fn find(map: &Piecewise, options: &Options, stop: &AtomicBool) -> Result<Fou
     Ok(found)
 }
 
+fn begin_bar(bar: &ProgressBar, length: u64, of: &str, period: usize) {
+    bar.set_position(0);
+    bar.set_length(length);
+    bar.set_message(format!("{of} of period {period}"));
+}
+
 type Parts = (Vec<Vec<Region>>, Vec<Vec<Region>>, Coverage);
 
 /// Words of cycles and singular words of length k, with their coverage.
-fn all_words(map: &Piecewise, graph: &Graph, k: usize, candidates: f64, stop: &AtomicBool) -> Parts {
-    let Words { solved, hits, mut singular, counts, stopped } = search_words(map, graph, k, stop);
+fn all_words(
+    map: &Piecewise,
+    graph: &Graph,
+    k: usize,
+    candidates: f64,
+    bar: &ProgressBar,
+    stop: &AtomicBool,
+) -> Parts {
+    let Words { solved, hits, mut singular, counts, stopped } = search_words(map, graph, k, bar, stop);
     let spelled = |words: &[Vec<u32>]| -> Vec<Vec<Region>> {
         let spell = |word: &Vec<u32>| word.iter().map(|&i| graph.regions[i as usize].clone()).collect();
         words.iter().map(spell).collect()

@@ -43,8 +43,15 @@ pub(super) fn words(
         }
         (None, options.solves as u64)
     };
-    let results: Vec<(Option<Vec<Region>>, u64)> =
-        (0..options.starts).into_par_iter().map(from_start).collect();
+    let counted = |start: usize| {
+        if stop.load(Ordering::Relaxed) {
+            return (None, 0);
+        }
+        let result = from_start(start);
+        options.bar.inc(1);
+        result
+    };
+    let results: Vec<(Option<Vec<Region>>, u64)> = (0..options.starts).into_par_iter().map(counted).collect();
     let mut seen = HashSet::new();
     let solved = results.iter().map(|result| result.1).sum();
     let new = |word: &Vec<Region>| seen.insert(word.clone());

@@ -3,6 +3,7 @@
 use std::iter::zip;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use indicatif::ProgressBar;
 use rayon::prelude::*;
 
 use super::regions::Graph;
@@ -11,6 +12,9 @@ use crate::dynamics::vector::largest;
 
 /// Words a search keeps of one kind; beyond it they are counted alone.
 const KEPT: usize = 20_000;
+
+/// The bar moves, and a stop is seen, after so many words.
+const SHOWN: u64 = 4096;
 
 /// What the search of all words of one length found.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +70,7 @@ struct Table<'a> {
     /// From and to of every gate, one region after the other.
     ranges: Vec<(f64, f64)>,
     graph: &'a Graph,
+    bar: &'a ProgressBar,
     stop: &'a AtomicBool,
 }
 
@@ -78,7 +83,13 @@ pub(super) fn by_rows(m: &faer::Mat<f64>) -> Vec<f64> {
 ///
 /// The words are the leaves of the tree of prenecklaces (Ruskey, Savage & Wang 1992); a node shares the
 /// product of its prefix with all words below it.
-pub(super) fn search_words(map: &Piecewise, graph: &Graph, k: usize, stop: &AtomicBool) -> Words {
+pub(super) fn search_words(
+    map: &Piecewise,
+    graph: &Graph,
+    k: usize,
+    bar: &ProgressBar,
+    stop: &AtomicBool,
+) -> Words {
     let n = map.n();
     let q = |i: usize, j: usize| if j < n { map.q[(i, j)] } else { map.r[i] };
     let range = |piece: &u8| {
@@ -92,6 +103,7 @@ pub(super) fn search_words(map: &Piecewise, graph: &Graph, k: usize, stop: &Atom
         gates: by_rows(&faer::Mat::from_fn(map.r.len(), n + 1, q)),
         ranges: graph.regions.iter().flat_map(|Region(pieces)| pieces.iter().map(range)).collect(),
         graph,
+        bar,
         stop,
     };
     match n {
@@ -187,6 +199,7 @@ impl Table<'_> {
                 return Words { stopped: true, ..Words::default() };
             }
             walk.start(first, second);
+            self.bar.inc(walk.found.solved % SHOWN);
             std::mem::take(&mut walk.found)
         };
         let parts: Vec<Words> = starts.par_iter().with_min_len(8).map_init(|| Walk::new(self), one).collect();
@@ -269,6 +282,9 @@ impl<'a, const N: usize> Walk<'a, N> {
         let least = self.word[t - period];
         let graph = self.table.graph;
         for letter in graph.after(self.word[t - 1] as usize, least as usize) {
+            if self.found.stopped {
+                return;
+            }
             let letter = letter as u32;
             self.place(t, letter, if letter == least { period } else { t + 1 });
         }
@@ -280,6 +296,10 @@ impl<'a, const N: usize> Walk<'a, N> {
         let (n, k) = (self.n(), self.table.k);
         let size = n * (n + 1);
         self.found.solved += 1;
+        if self.found.solved.is_multiple_of(SHOWN) {
+            self.table.bar.inc(SHOWN);
+            self.found.stopped = self.table.stop.load(Ordering::Relaxed);
+        }
         let product = &self.products[(k - 1) * size..][..size];
         if !solve(n, product, &mut self.work, &mut self.z) {
             self.keep(1);

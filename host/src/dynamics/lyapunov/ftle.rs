@@ -1,15 +1,15 @@
 //! Finite-time Lyapunov exponents on a plane.
 
 use faer::Mat;
-use rayon::prelude::*;
 use serde::Serialize;
 
+use super::blocks::in_order;
 use super::{Plane, Watch};
+use crate::Result;
 use crate::dynamics::stepper::Stepper;
 use crate::dynamics::vector::dot;
 use crate::dynamics::{Kind, System};
 use crate::error::require;
-use crate::{Error, Result};
 
 /// Grid points that move together: one product with W for all of them, in cache.
 const BLOCK: usize = 32;
@@ -22,8 +22,10 @@ pub struct Field {
     /// T, in the time of `dt`.
     pub time: f64,
     /// One of every point, in the order of [`Plane`], in 1 / time; not a number where the state leaves to
-    /// infinity.
+    /// infinity, or where none was computed.
     pub values: Vec<f64>,
+    /// Points computed; fewer than there are after Ctrl-C.
+    pub computed: usize,
 }
 
 impl Field {
@@ -31,7 +33,7 @@ impl Field {
     ///
     /// ```
     /// use tinyfold::dynamics::lyapunov::Field;
-    /// let field = Field { time: 1.0, values: (0..100).map(f64::from).collect() };
+    /// let field = Field { time: 1.0, values: (0..100).map(f64::from).collect(), computed: 100 };
     /// assert_eq!(field.quantile(0.95), Some(95.0));
     /// ```
     #[must_use]
@@ -50,10 +52,10 @@ impl Field {
 /// space.
 ///
 /// steps: at least 1; dt: time of a step, the RK4 step of a flow. Grid points run in blocks, on all cores;
-/// the result has the same bits for any number of them.
+/// the result has the same bits for any number of them. Ended early, it keeps the blocks that are done.
 ///
 /// # Errors
-/// A plane of another n; no steps or no time; ended early.
+/// A plane of another n; no steps or no time.
 ///
 /// Source: Haller 2015, section 3.
 ///
@@ -98,18 +100,19 @@ pub fn field<S: System + ?Sized>(
     require(dt > 0.0 && dt.is_finite(), "dt", "a time above 0", dt.to_string())?;
     let flow = (system.kind() == Kind::Flow).then_some(dt);
     let time = steps as f64 * dt;
-    let blocks: Vec<usize> = (0..plane.count()).step_by(BLOCK).collect();
-    let values = blocks
-        .into_par_iter()
-        .map(|first| {
-            let points = BLOCK.min(plane.count() - first);
-            let growth = block(system, plane, first, points, steps, flow, watch)?;
-            watch.bar.inc(points as u64);
-            Some(growth.into_iter().map(|log| log / time).collect::<Vec<f64>>())
-        })
-        .collect::<Option<Vec<_>>>()
-        .ok_or_else(|| Error::Numeric { what: "FTLE field".into(), reason: "ended early".into() })?;
-    Ok(Field { time, values: values.concat() })
+    let done: Vec<Option<Vec<f64>>> = in_order(plane.count().div_ceil(BLOCK), |k| {
+        let points = BLOCK.min(plane.count() - k * BLOCK);
+        let growth = block(system, plane, k * BLOCK, points, steps, flow, watch)?;
+        watch.bar.inc(points as u64);
+        Some(growth.into_iter().map(|log| log / time).collect())
+    });
+    let computed = done.iter().flatten().map(Vec::len).sum();
+    let mut values = Vec::with_capacity(plane.count());
+    for block in done {
+        let missing = BLOCK.min(plane.count() - values.len());
+        values.extend(block.unwrap_or_else(|| vec![f64::NAN; missing]));
+    }
+    Ok(Field { time, values, computed })
 }
 
 /// ln sigma of points first .. first + points; `None`: ended early.

@@ -13,6 +13,7 @@
 
 mod attractors;
 mod basin;
+mod blocks;
 mod dimension;
 mod ftle;
 mod large;

@@ -1,5 +1,7 @@
 //! Lyapunov exponents by QR.
 
+use std::iter::zip;
+
 use serde::Serialize;
 
 use super::Watch;
@@ -9,8 +11,10 @@ use crate::dynamics::{Kind, System};
 use crate::error::require;
 use crate::{Error, Result};
 
-/// Points of the convergence curve.
+/// Least number of points of the convergence curve of a long run; at most twice as many.
 const POINTS: usize = 200;
+/// The bar moves after so many QR.
+const SHOWN: usize = 16;
 /// Most steps between two QR.
 const MOST_STEPS: usize = 64;
 /// Tangent vectors may differ by about this factor (its logarithm) in growth before the next QR: more loses
@@ -58,6 +62,8 @@ pub struct Spectrum {
     /// Kaplan-Yorke dimension, where exponents within two standard errors of 0 are 0; `None`: too few
     /// exponents.
     pub kaplan_yorke: Option<f64>,
+    /// Whether all steps asked for were done; not after Ctrl-C.
+    pub complete: bool,
     /// Steps that counted.
     pub steps: usize,
     /// Their time, steps · dt.
@@ -96,12 +102,12 @@ pub(super) trait Frame {
 /// dQ/dt = J Q, which is the exact linearisation of the RK4 step. The standard error of lambda_i is that of
 /// the mean of the batches; it is too small if a batch is shorter than the slowest fluctuation.
 ///
-/// start: n. Systems of at most four dimensions run without allocating. At Ctrl-C the batches done are the
+/// start: n. Systems of at most four dimensions run without allocating. At Ctrl-C the steps done are the
 /// result.
 ///
 /// # Errors
 /// A start of another length; k = 0 or above n; no steps, no batches, no time. A state that stops being
-/// finite; ended before two batches.
+/// finite; ended before the second QR that counts.
 ///
 /// Source: Benettin et al. 1980; Shimada & Nagashima 1979.
 ///
@@ -165,7 +171,10 @@ fn follow<F: Frame>(frame: &mut F, count: usize, settings: &Settings, watch: &Wa
         done += every;
         watch.bar.inc(every as u64);
         if watch.stopped() {
-            return Err(ended());
+            let transient = settings.transient;
+            return Err(ended(format!(
+                "{done} of the {transient} steps of the transient, which do not count"
+            )));
         }
         if settings.every.is_none() {
             let (least, most) =
@@ -177,39 +186,68 @@ fn follow<F: Frame>(frame: &mut F, count: usize, settings: &Settings, watch: &Wa
             };
         }
     }
-    let each = settings.steps.div_ceil(every).div_ceil(settings.batches);
-    let intervals = each * settings.batches;
-    let mut batches: Vec<Vec<f64>> = Vec::new();
-    let (mut totals, mut convergence, mut batch) = (vec![0.0; count], Vec::new(), vec![0.0; count]);
-    for interval in 1..=intervals {
+    let intervals = settings.steps.div_ceil(every).next_multiple_of(settings.batches);
+    let mut marks = Marks { every: 1, sums: Vec::new() };
+    let (mut totals, mut interval) = (vec![0.0; count], 0);
+    while interval < intervals && !watch.stopped() {
         advance(frame, every, &mut logs, done)?;
         done += every;
-        batch.iter_mut().zip(&logs).for_each(|(sum, log)| *sum += log);
-        let shown = interval * POINTS / intervals > (interval - 1) * POINTS / intervals;
-        let full = interval % each == 0;
-        if shown || full {
-            let time = (interval * every) as f64 * settings.dt;
-            if shown {
-                let mean = totals.iter().zip(&batch).map(|(total, sum)| (total + sum) / time).collect();
-                convergence.push((time, mean));
-            }
-            if full {
-                totals.iter_mut().zip(&batch).for_each(|(total, sum)| *total += sum);
-                let time = (each * every) as f64 * settings.dt;
-                batches.push(
-                    std::mem::replace(&mut batch, vec![0.0; count]).iter().map(|sum| sum / time).collect(),
-                );
-                watch.bar.inc((each * every) as u64);
-                if watch.stopped() {
-                    break;
-                }
-            }
+        interval += 1;
+        zip(&mut totals, &logs).for_each(|(total, log)| *total += log);
+        marks.add(interval, &totals);
+        if interval % SHOWN == 0 {
+            watch.bar.inc((SHOWN * every) as u64);
         }
     }
-    if batches.len() < 2 {
-        return Err(ended());
+    marks.end(interval, &totals);
+    if marks.sums.len() < 2 {
+        return Err(ended(format!("{} steps that count, of {}", interval * every, settings.steps)));
     }
-    Ok(summary(&batches, convergence, each * every, every, settings.dt, frame.state()))
+    Ok(Spectrum { complete: interval == intervals, ..summary(&marks, every, settings, frame.state()) })
+}
+
+/// Sums of the logarithms of growth at even distances, as many as are drawn however long a run is.
+struct Marks {
+    /// Intervals between two.
+    every: usize,
+    /// Intervals so far, and the sums over them.
+    sums: Vec<(usize, Vec<f64>)>,
+}
+
+impl Marks {
+    fn add(&mut self, interval: usize, totals: &[f64]) {
+        if !interval.is_multiple_of(self.every) {
+            return;
+        }
+        self.sums.push((interval, totals.to_vec()));
+        if self.sums.len() == 2 * POINTS {
+            self.every *= 2;
+            let every = self.every;
+            self.sums.retain(|mark| mark.0.is_multiple_of(every));
+        }
+    }
+
+    /// The last interval ends the last mark.
+    fn end(&mut self, interval: usize, totals: &[f64]) {
+        if self.sums.last().is_some_and(|mark| mark.0 < interval) {
+            self.sums.push((interval, totals.to_vec()));
+        }
+    }
+
+    /// Intervals and mean growth an interval of at most `most` batches of about equal length.
+    fn batches(&self, most: usize) -> Vec<(f64, Vec<f64>)> {
+        let many = self.sums.len().min(most);
+        let mut before = (0, vec![0.0; self.sums[0].1.len()]);
+        (1..=many)
+            .map(|k| {
+                let mark = &self.sums[k * self.sums.len() / many - 1];
+                let length = (mark.0 - before.0) as f64;
+                let mean = zip(&mark.1, &before.1).map(|(sum, start)| (sum - start) / length).collect();
+                before = mark.clone();
+                (length, mean)
+            })
+            .collect()
+    }
 }
 
 /// `every` steps and a QR.
@@ -226,47 +264,48 @@ fn advance<F: Frame>(frame: &mut F, every: usize, logs: &mut [f64], done: usize)
     })
 }
 
-fn ended() -> Error {
-    Error::Numeric { what: "Lyapunov exponents".into(), reason: "ended before two batches were done".into() }
+fn ended(done: String) -> Error {
+    Error::Numeric { what: "Lyapunov exponents".into(), reason: format!("ended too early: after {done}") }
 }
 
-/// Means and standard errors of the batches, sorted.
-fn summary(
-    batches: &[Vec<f64>],
-    mut convergence: Vec<(f64, Vec<f64>)>,
-    steps_of_batch: usize,
-    every: usize,
-    dt: f64,
-    state: &[f64],
-) -> Spectrum {
-    let many = batches.len() as f64;
-    let moments: Vec<(f64, f64)> = (0..batches[0].len())
+/// Means and standard errors, sorted.
+fn summary(marks: &Marks, every: usize, settings: &Settings, state: &[f64]) -> Spectrum {
+    let batches = marks.batches(settings.batches);
+    let unit = every as f64 * settings.dt;
+    let (many, all) = (batches.len() as f64, batches.iter().map(|batch| batch.0).sum::<f64>());
+    let moments: Vec<(f64, f64)> = (0..batches[0].1.len())
         .map(|i| {
-            let mean = batches.iter().map(|batch| batch[i]).sum::<f64>() / many;
-            let squares: f64 = batches.iter().map(|batch| (batch[i] - mean).powi(2)).sum();
-            (mean, (squares / (many * (many - 1.0))).sqrt())
+            let mean = batches.iter().map(|(length, batch)| length * batch[i]).sum::<f64>() / all;
+            let squares: f64 =
+                batches.iter().map(|(length, batch)| length / all * (batch[i] - mean).powi(2)).sum();
+            (mean / unit, (squares / (many - 1.0)).sqrt() / unit)
         })
         .collect();
     let mut order: Vec<usize> = (0..moments.len()).collect();
     order.sort_by(|&a, &b| moments[b].0.total_cmp(&moments[a].0));
-    for (_, values) in &mut convergence {
-        *values = order.iter().map(|&i| values[i]).collect();
-    }
+    let mean_so_far = |(interval, sums): &(usize, Vec<f64>)| {
+        let time = *interval as f64 * unit;
+        (time, order.iter().map(|&i| sums[i] / time).collect())
+    };
+    let convergence = marks.sums.iter().map(mean_so_far).collect();
     let (exponents, errors): (Vec<f64>, Vec<f64>) = order.iter().map(|&i| moments[i]).unzip();
     let clear = |(&value, &error): (&f64, &f64)| if value.abs() <= 2.0 * error { 0.0 } else { value };
-    let cleared: Vec<f64> = exponents.iter().zip(&errors).map(clear).collect();
+    let cleared: Vec<f64> = zip(&exponents, &errors).map(clear).collect();
     let half = batches.len() / 2;
-    let mean = |batches: &[Vec<f64>]| batches.iter().map(|batch| batch[order[0]]).sum::<f64>() / half as f64;
+    let mean = |batches: &[(f64, Vec<f64>)]| {
+        batches.iter().map(|batch| batch.1[order[0]]).sum::<f64>() / (half as f64 * unit)
+    };
     let change = mean(&batches[batches.len() - half..]) - mean(&batches[..half]);
     let drift = if errors[0] > 0.0 { change / (2.0 * errors[0]) } else { 0.0 };
-    let steps = batches.len() * steps_of_batch;
+    let steps = all as usize * every;
     Spectrum {
+        complete: true,
         kaplan_yorke: kaplan_yorke(&cleared, state.len()),
         exponents,
         errors,
         drift,
         steps,
-        time: steps as f64 * dt,
+        time: steps as f64 * settings.dt,
         every,
         convergence,
         state: state.to_vec(),

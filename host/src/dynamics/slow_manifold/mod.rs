@@ -2,7 +2,8 @@
 //!
 //! [`SlowManifold`] is the curve between fixed points and [`Ring`] the closed curve around one, of a network
 //! whose equations are known; [`Attractor`] is the verdict on either. [`DataManifold`] is learnt from
-//! trajectories alone. [`Driven`] adds inputs and outputs: a decision network in one dimension.
+//! trajectories alone; [`Learnt`] chooses its degree and judges it. [`Driven`] adds inputs and outputs: a
+//! decision network in one dimension.
 
 mod attractor;
 pub mod chebyshev;
@@ -10,6 +11,7 @@ mod chip;
 mod curve;
 mod data;
 mod decision;
+mod learnt;
 mod order;
 mod projection;
 mod ring;
@@ -19,6 +21,7 @@ pub use chip::{Beyond, Compared, Degrees, fit_output};
 pub use curve::{Frame, Options, SlowManifold};
 pub use data::{DataManifold, Domain, Fit, Target};
 pub use decision::{Choices, Driven, Psychometric, Trials, psychometric};
+pub use learnt::{Known, Learning, Learnt, LearntRoot};
 pub use order::{Tried, choose_degree, nmte};
 pub use projection::{Projection, delayed};
 pub use ring::{Ring, RingOptions};

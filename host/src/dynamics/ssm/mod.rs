@@ -37,7 +37,7 @@ pub use polynomial::Polynomial;
 pub use reduced::{Comparison, Root};
 pub use series::{Scalar, Series};
 pub use spectrum::Spectrum;
-pub use study::{Anchor, Choice, Coefficient, Curve, Study, anchors};
+pub use study::{Anchor, Choice, Coefficient, Curve, Study};
 pub use taylor::{Analytic, Expansion, Shape, held};
 
 use crate::dynamics::Kind;

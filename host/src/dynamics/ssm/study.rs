@@ -1,7 +1,5 @@
 //! All that is known of an SSM, to be printed and drawn.
 
-use std::sync::atomic::AtomicBool;
-
 use faer::c64;
 use serde::Serialize;
 
@@ -10,11 +8,9 @@ use super::{
     Analytic, Backbone, Chart, Comparison, Direction, Fold, NormalForm, Resonance, Root, Spectrum, Ssm,
     Style, line, pair, plane, with_parameter,
 };
-use crate::dynamics::fixed_points::{self, Options};
-use crate::dynamics::spectrum::{self, beyond};
-use crate::dynamics::{Family, Kind, Path};
+use crate::Result;
+use crate::dynamics::{Family, Kind};
 use crate::error::require;
-use crate::{Error, Result};
 
 /// A fixed point that may be the anchor of an SSM.
 #[derive(Clone, Debug, Serialize)]
@@ -25,41 +21,6 @@ pub struct Anchor {
     pub unstable: usize,
     /// Its first eigenvalue, real and imaginary part.
     pub leading: [f64; 2],
-}
-
-/// Fixed points that are listed of a continuum.
-const LISTED: usize = 64;
-
-/// Fixed points of a network at mu = 0, saddles of index 1 first, then the slowest or most unstable.
-///
-/// # Errors
-/// As [`fixed_points::find`]; none is found.
-pub fn anchors(path: &Path, seed: u64) -> Result<Vec<Anchor>> {
-    let (rnn, kind) = (&path.rnn, path.rnn.kind);
-    let options = Options { seed, vectors: false, most_slow: 0, ..Options::default() };
-    let starts = fixed_points::starts::of_system(rnn, options.spread, seed);
-    let found = fixed_points::find(rnn, &starts, None, &options, &AtomicBool::new(false))?;
-    let anchor = |x: Vec<f64>, values: &[c64]| Anchor {
-        unstable: spectrum::index(kind, values),
-        leading: values.first().map_or([0.0; 2], |value| [value.re, value.im]),
-        x,
-    };
-    let points = found.points.into_iter().map(|point| anchor(point.state, &point.spectrum.values));
-    let mut anchors: Vec<Anchor> = points.collect();
-    for x in found.continuum.into_iter().flat_map(|line| line.states).take(LISTED) {
-        let values = spectrum::eigenvalues(rnn, &x)?;
-        anchors.push(anchor(x, &values));
-    }
-    if anchors.is_empty() {
-        return Err(Error::Numeric {
-            what: "fixed points".into(),
-            reason: "the search finds none; give one as a JSON file with a field x".into(),
-        });
-    }
-    let rank = |anchor: &Anchor| (anchor.unstable != 1, anchor.unstable);
-    let size = |anchor: &Anchor| beyond(kind, c64::new(anchor.leading[0], anchor.leading[1]));
-    anchors.sort_by(|a, b| rank(a).cmp(&rank(b)).then(size(b).total_cmp(&size(a))));
-    Ok(anchors)
 }
 
 /// What to compute.

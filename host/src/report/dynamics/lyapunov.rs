@@ -98,12 +98,20 @@ pub fn field(
             .with_y_axis_max(y.1)
     };
     let least = field.values.iter().copied().filter(|value| value.is_finite()).fold(f64::MAX, f64::min);
-    let value = |k: usize| if field.values[k].is_finite() { field.values[k] } else { least };
-    let mut left = vec![heat(cells(&value), ColorMap::Viridis)];
+    let most = field.values.iter().copied().filter(|value| value.is_finite()).fold(least, f64::max);
+    let partial = field.computed < plane.count();
+    // A tenth of the scale, below the least value, is left for what was not computed.
+    let missing = if partial { least - (most - least).max(1e-9) / 9.0 } else { least };
+    let value = |k: usize| if field.values[k].is_finite() { field.values[k] } else { missing };
+    let mut left = vec![heat(cells(&value), if partial { with_missing() } else { ColorMap::Viridis })];
     let mut caption = format!(
         "Finite-time Lyapunov exponents over {:.3} {unit}s (1 / {unit}) of the points of a plane through state space.",
         field.time
     );
+    if partial {
+        caption +=
+            &format!(" Grey: not computed, {} of {} points.", plane.count() - field.computed, plane.count());
+    }
     let mut panels = Vec::new();
     if let Some((basins, attractors)) = basins {
         let edges = ScatterPlot::new().with_data(edges(plane, basins)).with_color("#ffffff").with_size(0.8);
@@ -161,6 +169,13 @@ fn edges(plane: &Plane, basins: &Basins) -> Vec<(f64, f64)> {
         }
     }
     edges
+}
+
+/// Viridis over the upper nine tenths of the scale, grey below.
+fn with_missing() -> ColorMap {
+    ColorMap::Custom(Arc::new(|at: f64| {
+        if at < 0.05 { "#8c9199".into() } else { ColorMap::Viridis.map(((at - 0.1) / 0.9).clamp(0.0, 1.0)) }
+    }))
 }
 
 /// A colour for every attractor that is reached, grey for none.

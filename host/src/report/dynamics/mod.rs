@@ -2,6 +2,7 @@
 
 pub mod continuation;
 pub mod cycles;
+pub mod fit;
 pub mod fixed_points;
 pub mod lyapunov;
 pub mod monitor;

@@ -10,12 +10,12 @@ use crate::dynamics::ssm::{Chart, Study};
 use crate::report::figures::{COLOURS, Figure, GREY, colour, grid, layout, line, log_y, with_powers_of_ten};
 
 /// The figure: R(p) with its roots, residual against p for several orders; of a parameter the branch with its folds; of
-/// a pair the backbone.
+/// a pair the backbone. parameter: its name.
 #[must_use]
-pub fn figure(study: &Study) -> Figure {
+pub fn figure(study: &Study, parameter: Option<&str>) -> Figure {
     let mut cells = vec![reduced(study)];
     if !study.branch.is_empty() {
-        cells.push(branch(study));
+        cells.push(branch(study, parameter));
     }
     if study.backbone.is_some() {
         cells.extend([backbone(study, true), backbone(study, false)]);
@@ -73,7 +73,7 @@ fn reduced(study: &Study) -> (Vec<Plot>, Layout) {
     (plots, layout)
 }
 
-fn branch(study: &Study) -> (Vec<Plot>, Layout) {
+fn branch(study: &Study, parameter: Option<&str>) -> (Vec<Plot>, Layout) {
     let mut plots = vec![Plot::Line(line(study.branch.clone(), colour(0), 2.0))];
     let places: Vec<f64> = study.branch.iter().map(|point| point.1).collect();
     let (least, most) = places.iter().fold((f64::MAX, f64::MIN), |(a, b), &p| (a.min(p), b.max(p)));
@@ -82,7 +82,8 @@ fn branch(study: &Study) -> (Vec<Plot>, Layout) {
     if !folds.is_empty() {
         plots.push(dots(folds, COLOURS[1]));
     }
-    let layout = layout(&plots, "mu", "p of fixed points").with_ticks(4);
+    let name = parameter.map_or("mu".into(), |name| format!("mu: change of {name}"));
+    let layout = layout(&plots, &name, "p of fixed points").with_ticks(4);
     (plots, layout)
 }
 
