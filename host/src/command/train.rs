@@ -215,7 +215,7 @@ pub fn run(args: &Args) -> Result<()> {
         return online(&settings, args, &interrupted);
     }
     let trained = train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted)?;
-    curves::write(out, &trained.history)?;
+    curves::write(out, &settings.task, &trained.history)?;
     let (errors, details) = outcome(&settings, &trained, data.as_ref(), out)?;
     if args.json {
         let mut summary = json!({ "end": trained.end, "best": trained.best, "unstable": trained.unstable() });
@@ -238,7 +238,7 @@ pub fn run(args: &Args) -> Result<()> {
         ),
     }
     if trained.history.len() > 1 {
-        say!("{}", curves::lines(&trained.history));
+        say!("{}", curves::lines(&settings.task, &trained.history));
     }
     if let Some(last) = trained.history.last().filter(|_| trained.unstable()) {
         say!(
@@ -332,7 +332,8 @@ pub fn train_into(
         match progress {
             &Progress::Step { step, loss } => {
                 bar.set_position(step as u64);
-                let rollout = last.map_or(String::new(), |m| format!(", roll-out {:.1e}", m.error()));
+                let on = curves::judged_on(&settings.task);
+                let rollout = last.map_or(String::new(), |m| format!(", {on} {:.1e}", m.error()));
                 bar.set_message(format!("loss {loss:.1e}{rollout}"));
             }
             Progress::Interval { metrics, .. } => last = Some(*metrics),

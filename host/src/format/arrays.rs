@@ -1,4 +1,5 @@
-//! Named arrays in files: `.safetensors` and `.npz`; f32 and f64 are read, f64 is written.
+//! Named arrays in files: `.safetensors` and `.npz`; f32 and f64 are read, of safetensors f16 and bf16 too; f64 is
+//! written.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -189,7 +190,7 @@ impl ArrayFile {
     /// The array `name`, widened to f64.
     ///
     /// # Errors
-    /// No such array; a number type that is neither f32 nor f64; a number that is not finite.
+    /// No such array; a number type other than f64, f32 and, in safetensors, f16 and bf16; a number that is not finite.
     pub fn array(&self, name: &str) -> Result<Array> {
         if !self.has(name) {
             let found = format!("only {}", list(self.names.iter().map(String::as_str)));
@@ -209,9 +210,12 @@ impl ArrayFile {
         let values = match tensor.dtype() {
             Dtype::F64 => wide(tensor.data(), f64::from_le_bytes),
             Dtype::F32 => wide(tensor.data(), |bytes| f64::from(f32::from_le_bytes(bytes))),
+            Dtype::F16 => wide(tensor.data(), |bytes| half(u16::from_le_bytes(bytes))),
+            // The upper half of an f32.
+            Dtype::BF16 => wide(tensor.data(), |[low, high]| f64::from(f32::from_le_bytes([0, 0, low, high]))),
             other => {
                 let place = self.place(&format!("array {name}"));
-                return Err(Error::input(place, "number type F32 or F64", format!("{other:?}")));
+                return Err(Error::input(place, "number type F64, F32, F16 or BF16", format!("{other:?}")));
             }
         };
         Ok(Array { shape: tensor.shape().to_vec(), values })
@@ -227,6 +231,26 @@ impl ArrayFile {
             other => other.map_err(|error| self.not_an_array(name, &error, "float32 or float64"))?,
         };
         Ok(Array { shape: array.shape().to_vec(), values: array.into_iter().collect() })
+    }
+
+    /// Half the distance from 1 to the next number of the type that the array `name` is stored in.
+    ///
+    /// # Errors
+    /// As [`ArrayFile::array`].
+    pub fn unit_roundoff(&self, name: &str) -> Result<f64> {
+        let bits = match self.format {
+            Format::Safetensors => match self.safetensors()?.tensor(name).map(|tensor| tensor.dtype()) {
+                Ok(Dtype::BF16) => 8,
+                Ok(Dtype::F16) => 11,
+                Ok(Dtype::F32) => 24,
+                _ => 53,
+            },
+            Format::Npz => {
+                let single = self.npz()?.by_name::<OwnedRepr<f32>, IxDyn>(name).is_ok();
+                if single { 24 } else { 53 }
+            }
+        };
+        Ok(0.5_f64.powi(bits))
     }
 
     fn not_an_array(&self, name: &str, error: &ReadNpzError, expected: &str) -> Error {
@@ -280,6 +304,18 @@ impl ArrayFile {
 
 fn wide<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f64) -> Vec<f64> {
     bytes.as_chunks::<N>().0.iter().map(|&chunk| value(chunk)).collect()
+}
+
+/// The value of an IEEE half: sign, 5 bits of exponent, 10 of fraction.
+fn half(bits: u16) -> f64 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
+    sign * match exponent {
+        0 => fraction * 0.5_f64.powi(24),
+        31 if fraction > 0.0 => f64::NAN,
+        31 => f64::INFINITY,
+        _ => (1.0 + fraction / 1024.0) * 2.0_f64.powi(exponent - 15),
+    }
 }
 
 fn finite(place: &str, name: &str, array: &Array) -> Result<()> {

@@ -12,6 +12,7 @@ pub mod foreign;
 pub mod model;
 pub mod network;
 pub mod paper;
+pub mod plrnn;
 pub mod reduced;
 pub mod settings;
 pub mod torch;

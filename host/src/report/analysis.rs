@@ -11,7 +11,7 @@ use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot;
 
 use super::figures::{
-    Figure, GREY, colour, diverging, grid, layout, line, log_y, ranked, with_powers_of_ten,
+    Figure, GREY, colour, diverging, grid, layout, line, log_y, ranked, round_step, with_powers_of_ten,
 };
 use super::text::{DIVERGED, grouped, percent, scientific};
 use crate::manifold::Analysis;
@@ -59,7 +59,7 @@ fn spectrum(analysis: &Analysis) -> Option<Figure> {
         layout(plots, "index", y)
             .with_x_axis_min(0.0)
             .with_x_axis_max(last as f64 + 1.0)
-            .with_x_tick_step((last as f64 / 6.0).ceil())
+            .with_x_tick_step(round_step(last as f64 / 6.0))
             .with_reference_line(ReferenceLine::vertical(modes.count as f64 + 0.5).with_color(GREY))
     };
     let logs = log_y(points.iter().copied());
@@ -255,7 +255,7 @@ fn time(analysis: &Analysis) -> Option<Figure> {
     });
     let caption = format!(
         "Part of the pre-activations outside the span of the {} leading left singular vectors of W, and error of the worst channel, in windows of time since reset; at the end the distance is {}.{growth}",
-        analysis.dimension,
+        analysis.manifold_dimension,
         percent(last.distance)
     );
     let layout = with_powers_of_ten(layout, exponents.into_iter());
