@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::design::chosen;
 use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, interrupted, say};
-use crate::Result;
+use crate::{Error, Result};
 use crate::format::network;
 use crate::report::rules::{self, Comparison};
-use crate::report::{curves, trials};
+use crate::report::{curves, linearised, trials};
 use crate::task::recording::RecordingArgs;
 use crate::task::trial::held_out;
 use crate::task::{Dataset, Integration, Task};
@@ -135,6 +135,16 @@ impl Args {
         self.task.as_deref().and_then(Task::named)
     }
 
+    /// The error with the file of settings, if that file is refused by itself.
+    fn in_file(&self, error: Error, data: Option<&Dataset>) -> Error {
+        match self.settings.as_ref().map(|path| (path, Settings::load(path))) {
+            Some((path, Ok(settings))) if settings.check(data).is_err() => {
+                error.within(&path.display().to_string())
+            }
+            _ => error,
+        }
+    }
+
     /// The settings of the file, or the defaults, with what options change.
     fn resolve(&self, inputs: usize) -> Result<Settings> {
         /// Writes what is said.
@@ -214,7 +224,8 @@ pub fn run(args: &Args) -> Result<()> {
     if !args.rule.is_empty() {
         return online(&settings, args, &interrupted);
     }
-    let trained = train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted)?;
+    let trained = train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted)
+        .map_err(|error| args.in_file(error, data.as_ref()))?;
     curves::write(out, &settings.task, &trained.history)?;
     let (errors, details) = outcome(&settings, &trained, data.as_ref(), out)?;
     if args.json {
@@ -272,6 +283,7 @@ fn outcome(
     }
     let shown = held_out(settings.task.trials(), settings.sequence, trials::SHOWN, !settings.seed);
     trials::write(&out.join("figures"), &settings.task, &shown, Some(&trained.network))?;
+    linearised::write(out, &trained.network, &settings.task, settings.sequence, !settings.seed)?;
     Ok((of_trials(&trained.best), json!({ "trials": HELD_OUT })))
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use faer::Mat;
 use ndarray::{ArrayD, ArrayViewD, IxDyn, OwnedRepr};
 use ndarray_npy::{NpzReader, NpzWriter, ReadNpyError, ReadNpzError};
-use safetensors::tensor::{Dtype, SafeTensors, View};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View};
 
 use super::{ending, write_atomic};
 use crate::{Error, Result};
@@ -103,6 +103,13 @@ enum Format {
 }
 
 impl Format {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Safetensors => "a safetensors file",
+            Self::Npz => "an npz archive",
+        }
+    }
+
     fn of(path: &Path) -> Result<Self> {
         match ending(path).as_str() {
             ".safetensors" => Ok(Self::Safetensors),
@@ -122,28 +129,35 @@ impl ArrayFile {
     /// Another ending; a file that cannot be read or is not what its ending says.
     pub fn open(path: &Path) -> Result<Self> {
         let format = Format::of(path)?;
-        let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
+        let bytes = super::read_bytes(path, format.name())?;
         let mut file = Self { place: path.display().to_string(), format, bytes, names: vec![] };
         let mut names = match format {
             Format::Safetensors => file.safetensors()?.names().into_iter().map(str::to_owned).collect(),
-            Format::Npz => file.npz()?.names().map_err(|error| file.refuse("an npz archive", &error))?,
+            Format::Npz => file.npz()?.names().map_err(|error| file.refuse(&error))?,
         };
         names.sort_unstable();
         file.names = names;
         Ok(file)
     }
 
-    fn refuse(&self, expected: &str, error: &dyn std::fmt::Display) -> Error {
-        Error::input(&self.place, expected, format!("a damaged or different file: {error}"))
+    fn refuse(&self, error: &dyn std::fmt::Display) -> Error {
+        Error::input(&self.place, self.format.name(), format!("a damaged or different file: {error}"))
     }
 
     fn safetensors(&self) -> Result<SafeTensors<'_>> {
-        SafeTensors::deserialize(&self.bytes).map_err(|error| self.refuse("a safetensors file", &error))
+        SafeTensors::deserialize(&self.bytes).map_err(|error| match error {
+            SafeTensorError::MetadataIncompleteBuffer | SafeTensorError::HeaderTooSmall => Error::input(
+                &self.place,
+                "a safetensors file",
+                format!("{} bytes, fewer than its header says: it was cut off", self.bytes.len()),
+            ),
+            other => self.refuse(&other),
+        })
     }
 
     fn npz(&self) -> Result<NpzReader<Cursor<&[u8]>>> {
         NpzReader::new(Cursor::new(self.bytes.as_slice()))
-            .map_err(|error| self.refuse("an npz archive", &error))
+            .map_err(|error| self.refuse(&error))
     }
 
     /// The file and the name of a part of it, for messages.
@@ -171,7 +185,7 @@ impl ArrayFile {
     pub fn text(&self, key: &str) -> Result<Option<String>> {
         Ok(match self.format {
             Format::Safetensors => SafeTensors::read_metadata(&self.bytes)
-                .map_err(|error| self.refuse("a safetensors file", &error))?
+                .map_err(|error| self.refuse(&error))?
                 .1
                 .metadata()
                 .as_ref()
@@ -206,7 +220,7 @@ impl ArrayFile {
 
     fn safetensors_array(&self, name: &str) -> Result<Array> {
         let file = self.safetensors()?;
-        let tensor = file.tensor(name).map_err(|error| self.refuse("a safetensors file", &error))?;
+        let tensor = file.tensor(name).map_err(|error| self.refuse(&error))?;
         let values = match tensor.dtype() {
             Dtype::F64 => wide(tensor.data(), f64::from_le_bytes),
             Dtype::F32 => wide(tensor.data(), |bytes| f64::from(f32::from_le_bytes(bytes))),

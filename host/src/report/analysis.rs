@@ -34,6 +34,11 @@ pub fn figures(analysis: &Analysis) -> Vec<Figure> {
     all.into_iter().flatten().collect()
 }
 
+/// What the integral of a channel is called.
+fn integral(analysis: &Analysis, c: usize) -> String {
+    analysis.channels.get(c).map_or(format!("integral {}", c + 1), |channel| format!("integral of {}", channel.name))
+}
+
 fn marks(points: Vec<(f64, f64)>, k: usize, size: f64) -> Plot {
     Plot::Scatter(ScatterPlot::new().with_data(points).with_color(colour(k)).with_size(size))
 }
@@ -149,13 +154,14 @@ fn coordinates(analysis: &Analysis) -> Option<Figure> {
             let marks = ScatterPlot::new().with_data(points).with_colors(colours.clone()).with_size(2.0);
             let plots = vec![Plot::Scatter(marks)];
             let layout =
-                layout(&plots, "integral 1", &format!("manifold coordinate {}", k + 1)).with_ticks(4);
+                layout(&plots, &integral(analysis, 0), &format!("manifold coordinate {}", k + 1)).with_ticks(4);
             (plots, layout)
         })
         .collect();
     let caption = format!(
-        "Coordinates on the manifold against the first integral, coloured by integral {} (blue low, orange high). Part of the coordinates that is no linear function of the integrals: {}; that is no cubic one: {}.",
-        other + 1,
+        "Coordinates on the manifold against the {}, coloured by the {} (blue low, orange high). Part of the coordinates that is no linear function of the integrals: {}; that is no cubic one: {}.",
+        integral(analysis, 0),
+        integral(analysis, other),
         percent(fit.linear),
         percent(fit.cubic)
     );
@@ -174,7 +180,7 @@ fn tuning(analysis: &Analysis) -> Option<Figure> {
                 let mean = |(&u, rate): (&f64, &Option<f64>)| rate.map(|rate| (u, rate));
                 let points = zip(&map.first, &map.mean[0]).filter_map(mean).collect();
                 let plots = vec![Plot::Line(line(points, colour(0), 2.0))];
-                let layout = layout(&plots, "integral", "mean rate").with_ticks(4).with_title(title);
+                let layout = layout(&plots, &integral(analysis, 0), "mean rate").with_ticks(4).with_title(title);
                 return (plots, layout);
             }
             let ends = |middles: &[f64]| {
@@ -194,7 +200,9 @@ fn tuning(analysis: &Analysis) -> Option<Figure> {
             }));
             let map = heat(rows.collect(), colours).with_cell_size(1.0).with_x_range(x.0, x.1);
             let plots = vec![Plot::Heatmap(map.with_y_range(y.0, y.1))];
-            let layout = layout(&plots, "integral 1", "integral 2").with_ticks(4).with_title(title);
+            let layout = layout(&plots, &integral(analysis, 0), &integral(analysis, 1))
+                .with_ticks(4)
+                .with_title(title);
             (plots, layout)
         })
         .collect();
@@ -214,9 +222,10 @@ fn selectivity(analysis: &Analysis) -> Option<Figure> {
     sorted.sort_by(f64::total_cmp);
     let count = sorted.len().max(1) as f64;
     let steps: Vec<(f64, f64)> = zip(1.., sorted).map(|(k, index)| (index, f64::from(k) / count)).collect();
+    let to = |c: usize| format!("selectivity to {}", integral(analysis, c));
     let vectors = vec![marks(points, 0, 3.0)];
     let indices = vec![Plot::Line(line(steps, colour(1), 2.0))];
-    let left = layout(&vectors, "selectivity to integral 1", "selectivity to integral 2").with_ticks(5);
+    let left = layout(&vectors, &to(0), &to(1)).with_ticks(5);
     let right = layout(&indices, "mixed-selectivity index", "part of the neurons below")
         .with_x_axis_min(1.0)
         .with_x_axis_max(analysis.dimension.max(2) as f64)
@@ -248,6 +257,7 @@ fn time(analysis: &Analysis) -> Option<Figure> {
     }
     let layout = layout(&plots, "steps since reset", "part of the norm")
         .with_log_x()
+        .with_x_axis_max(last.to as f64)
         .with_x_tick_format(TickFormat::Custom(Arc::new(|step| grouped(step.max(0.0) as u64))))
         .with_legend_position(LegendPosition::OutsideRightTop);
     let growth = analysis.error_growth.map_or(String::new(), |law| {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::figures::{self, Figure, GREY, INK, colour, columns, layout, line, log_y, with_powers_of_ten};
 use super::page::table;
-use super::text::{escape, list, scientific};
+use super::text::{escape, scientific};
 use crate::dynamics::fixed_points::{self, FixedPoints, Options};
 use crate::dynamics::system::slope;
 use crate::dynamics::{Kind, Rnn, System};
@@ -113,8 +113,9 @@ impl Linearised {
             .take_while(|p| p.iter().all(|p| p.abs() < 1e100))
             .collect();
         let count = if n <= 100 { SAMPLED } else { SAMPLED / 6 };
-        let sampled: Vec<&[f64]> =
-            usable.iter().step_by(usable.len().div_ceil(count).max(1)).copied().collect();
+        let stride = usable.len().div_ceil(count).max(1);
+        // Not the first step, which begins at rest.
+        let sampled: Vec<&[f64]> = usable.iter().skip(stride / 2).step_by(stride).copied().collect();
         if sampled.is_empty() {
             return Ok(None);
         }
@@ -240,6 +241,8 @@ fn settles(rnn: &Rnn, found: &FixedPoints, x: &[f64], steps: usize) -> bool {
 
 /// Time constants at most this many times the slowest wanted are drawn; those that grow are drawn there.
 const TALLEST: f64 = 10.0;
+/// Shorter ones are not drawn: what they stand for is gone after a step.
+const SHORTEST: f64 = 0.1;
 
 /// The multipliers of every network in the complex plane, and their time constants by rank.
 ///
@@ -316,11 +319,12 @@ fn by_rank(k: usize, network: &Linearised) -> (Vec<Plot>, Layout) {
     // |lambda| of 1 and above grows: its time constant is drawn at the top.
     let drawn = |modulus: f64| match time_constant(modulus) {
         tau if modulus >= 1.0 || tau > TALLEST * slowest => TALLEST * slowest,
-        tau => tau.max(0.1),
+        tau => tau.max(SHORTEST),
     };
     let shown = (network.channels + 5).min(KEPT);
+    let range = |k: usize| network.modulus(k).filter(|all| all[2] > (-1.0 / SHORTEST).exp());
     let ranges: Vec<(f64, [f64; 3])> =
-        (0..shown).filter_map(|k| Some((k as f64 + 1.0, network.modulus(k)?.map(drawn)))).collect();
+        (0..shown).filter_map(|k| Some((k as f64 + 1.0, range(k)?.map(drawn)))).collect();
     let mut plots = Vec::new();
     for tau in &wanted {
         let level = log_y([(0.0, *tau), (shown as f64 + 1.0, *tau)].into_iter());
@@ -331,7 +335,7 @@ fn by_rank(k: usize, network: &Linearised) -> (Vec<Plot>, Layout) {
     }
     let medians = log_y(ranges.iter().map(|&(rank, [median, ..])| (rank, median)));
     plots.push(Plot::Scatter(ScatterPlot::new().with_data(medians).with_color(colour(k)).with_size(4.0)));
-    let exponents = [0.1, TALLEST * slowest].map(f64::log10);
+    let exponents = [SHORTEST, TALLEST * slowest].map(f64::log10);
     let layout = layout(&plots, "rank of |lambda|", "time constant (steps)")
         .with_x_axis_min(0.0)
         .with_x_axis_max(shown as f64 + 1.0)
@@ -354,7 +358,8 @@ fn rows_of_points(network: &Linearised) -> Vec<Vec<String>> {
         }
         let stable = match undecided {
             0 => held.stable.to_string(),
-            corners => format!("{} <small>{corners} at a corner</small>", held.stable),
+            all if all == held.found => "not decided <small>at a corner</small>".into(),
+            some => format!("{} <small>{some} not decided, at a corner</small>", held.stable),
         };
         let slow = match held.slow.first() {
             None => "0".into(),
@@ -369,7 +374,11 @@ fn rows_of_points(network: &Linearised) -> Vec<Vec<String>> {
 /// A time constant with its multiplier.
 fn told(modulus: f64) -> String {
     let tau = time_constant(modulus);
-    let steps = if modulus >= 1.0 { "grows".into() } else { format!("{tau:.*} steps", usize::from(tau < 100.0)) };
+    let steps = match modulus {
+        1.0.. => "grows".into(),
+        0.01.. => format!("{tau:.*} steps", usize::from(tau < 100.0)),
+        _ => "gone after a step".into(),
+    };
     format!("{modulus:.4}<small>{steps}</small>")
 }
 
@@ -400,7 +409,7 @@ pub(super) fn chapter(named: &[(String, Option<&Linearised>)], figure: &str) -> 
         ["network", "held input", "fixed points", "stable", "slow points", "states of the run that settle"];
     body += &table("fixed points", &head, &rows);
     if known.iter().any(|(_, network)| network.held.iter().any(|held| held.points.iter().any(|p| p.index.is_none()))) {
-        body += "<p>At a corner the derivative jumps, as where pre-activations of a ReLU are 0: multipliers do not tell stability there, but what states of the run do when they are left alone with the held input does.</p>\n";
+        body += "<p>At a corner the derivative of the step jumps, as where pre-activations of a ReLU are 0, and has no multipliers that tell stability. What tells it is whether states of the run settle: come to a fixed point when they are left alone with the held input.</p>\n";
     }
     let most = known.iter().map(|(_, network)| network.channels).max().unwrap_or(0);
     let wanted = known.iter().find(|(_, network)| network.channels == most).map(|(_, network)| &network.wanted);
@@ -415,7 +424,7 @@ pub(super) fn chapter(named: &[(String, Option<&Linearised>)], figure: &str) -> 
     let mut head = vec!["rank of |lambda|", "wanted"];
     head.extend(known.iter().map(|(name, _)| *name));
     body += figure;
-    body += "<p>Along the run, the derivative of a step has these multipliers lambda (median over the steps), a perturbation shrinks by |lambda| a step:</p>\n";
+    body += "<p>Multipliers of the step along the run, median over its steps: a step leaves |lambda| of a small change of the state, and 1/e of it is left after the time constant -1 / ln |lambda|.</p>\n";
     body += &table("multipliers", &head, &rows);
     body += "<ul>\n";
     for (name, network) in &known {
@@ -429,7 +438,7 @@ fn statement(network: &Linearised) -> String {
     let mut parts = Vec::new();
     if let Some(regions) = network.regions {
         parts.push(format!(
-            "its step is exactly linear in each region of the state space; {} steps of the run lie in {regions} of them",
+            "{} steps of the run lie in {regions} regions of the state space, in each of which the step is exactly linear",
             network.steps
         ));
     }
@@ -438,12 +447,12 @@ fn statement(network: &Linearised) -> String {
     {
         let next = network.modulus(network.channels).map_or(0.0, |m| m[2]);
         parts.push(format!(
-            "{} slow multipliers, all at most {} from the decays asked for; the slow ones reach down to {last:.3}, the others up to {next:.3}",
+            "in all of these steps the {} slow multipliers are the decays asked for to {}; the least of them is {last:.3} (median), no other is above {next:.3}",
             network.channels,
             scientific(off)
         ));
     }
-    list(&parts) + "."
+    parts.join("; ") + "."
 }
 
 /// What is held in a task: each context, with the evidence at 0; else no input.

@@ -47,6 +47,8 @@ pub fn train_into_folder(
     from: Option<&Snapshot>,
     watch: &mut dyn FnMut(&Progress<'_>) -> Control,
 ) -> Result<Trained> {
+    // Nothing is written for settings that are refused.
+    settings.check(data)?;
     let provenance = Provenance {
         tinyfold: env!("CARGO_PKG_VERSION"),
         machine: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
