@@ -1,12 +1,12 @@
 //! Networks of other tools.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
-use tempfile::TempDir;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+use tempfile::TempDir;
 use tinyfold::dynamics::cycles::{Options, Piecewise, Region, find};
 use tinyfold::dynamics::{Kind, Rnn};
 use tinyfold::format::arrays::{self, Array, ArrayFile};
@@ -162,7 +162,9 @@ fn what_nobody_says_is_asked_for_by_its_option() {
         refused(&Given { alpha: Some(1.5), ..all.clone() })
             .contains("a leak above 0 and at most 1, found 1.5")
     );
-    assert!(refused(&given(&[("W", "V")])).contains("one of ours: W, B, b, C, c, initial, A, h, W1, W2, h1, h2, traj, traj_u, traj_y, found V"));
+    assert!(refused(&given(&[("W", "V")])).contains(
+        "one of ours: W, B, b, C, c, initial, A, h, W1, W2, h1, h2, traj, traj_u, traj_y, found V"
+    ));
     let path = write(folder.path(), "b.npz", &[("X", array(&[2, 2], |_| 0.5))]);
     let message = read(&path, &all).unwrap_err().to_string();
     assert!(message.contains("--map NAME=W") && message.contains("found arrays X"), "{message}");
@@ -257,9 +259,9 @@ fn stored_outputs_are_compared() {
     let map = given(&[("recurrent", "W"), ("in", "B"), ("y", "traj_y")]);
     let found = read(&write(folder.path(), "a.npz", &all), &map).unwrap();
     assert_eq!(found.comparison.unwrap().output.map(|[off, bound]| (off, bound > 0.0)), Some((0.0, true)));
-    all[4].1.values[2] += 0.1;
+    all[5].1.values[2] += 0.1;
     let message = read(&write(folder.path(), "b.npz", &all), &map).unwrap_err().to_string();
-    assert!(message.contains("array traj_y: expected outputs of the network"), "{message}");
+    assert!(message.contains("array y: expected outputs of the network"), "{message}");
     assert!(message.ends_with("found an output off by 1.0e-1; are C and c right?"), "{message}");
 }
 

@@ -229,6 +229,7 @@ fn figures_are_svg_that_scales_and_png() {
         assert_eq!(head.matches("viewBox=\"0 0 ").count(), 1, "{name}: {head}");
         well_formed(&svg);
         assert!(!svg.contains("NaN"), "{name} draws a NaN");
+        assert_eq!(svg.matches("<title>").count(), 1, "{name}: the caption");
         let png = std::fs::read(figures.join(format!("{name}.png"))).expect("a PNG");
         assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n", "{name}");
         assert_eq!(&png[png.len() - 8..png.len() - 4], b"IEND", "{name}");
@@ -320,7 +321,10 @@ fn the_dynamics_of_every_network_are_a_chapter() {
     let at = held.points[0].norm;
     let known = 1.5 * (1.0 - at * at);
     assert!((at - (1.5 * at).tanh()).abs() < 1e-12);
-    assert!(multipliers.iter().zip([known, known, 1.5]).all(|(a, b)| (a - b).abs() < 1e-9), "{multipliers:?}");
+    assert!(
+        multipliers.iter().zip([known, known, 1.5]).all(|(a, b)| (a - b).abs() < 1e-9),
+        "{multipliers:?}"
+    );
     assert_eq!((found.regions, found.channels), (None, 0));
 
     // Too large to wait for: told, with the command that does it.

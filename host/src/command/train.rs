@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use super::design::chosen;
 use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, interrupted, say};
-use crate::{Error, Result};
 use crate::format::network;
 use crate::report::rules::{self, Comparison};
 use crate::report::{curves, linearised, trials};
@@ -22,6 +21,7 @@ use crate::train::settings::{Loss, Supports};
 use crate::train::{
     Control, End, HELD_OUT, Metrics, Precision, Progress, Settings, Snapshot, Trained, remedies,
 };
+use crate::{Error, Result};
 
 /// Trains a recurrent network to integrate, or for another task, by backpropagation through time.
 ///

@@ -146,7 +146,9 @@ impl ArrayFile {
 
     fn safetensors(&self) -> Result<SafeTensors<'_>> {
         SafeTensors::deserialize(&self.bytes).map_err(|error| match error {
-            SafeTensorError::MetadataIncompleteBuffer | SafeTensorError::HeaderTooSmall => Error::input(
+            SafeTensorError::MetadataIncompleteBuffer
+            | SafeTensorError::HeaderTooSmall
+            | SafeTensorError::InvalidHeaderLength => Error::input(
                 &self.place,
                 "a safetensors file",
                 format!("{} bytes, fewer than its header says: it was cut off", self.bytes.len()),
@@ -156,8 +158,7 @@ impl ArrayFile {
     }
 
     fn npz(&self) -> Result<NpzReader<Cursor<&[u8]>>> {
-        NpzReader::new(Cursor::new(self.bytes.as_slice()))
-            .map_err(|error| self.refuse(&error))
+        NpzReader::new(Cursor::new(self.bytes.as_slice())).map_err(|error| self.refuse(&error))
     }
 
     /// The file and the name of a part of it, for messages.
@@ -226,7 +227,9 @@ impl ArrayFile {
             Dtype::F32 => wide(tensor.data(), |bytes| f64::from(f32::from_le_bytes(bytes))),
             Dtype::F16 => wide(tensor.data(), |bytes| half(u16::from_le_bytes(bytes))),
             // The upper half of an f32.
-            Dtype::BF16 => wide(tensor.data(), |[low, high]| f64::from(f32::from_le_bytes([0, 0, low, high]))),
+            Dtype::BF16 => {
+                wide(tensor.data(), |[low, high]| f64::from(f32::from_le_bytes([0, 0, low, high])))
+            }
             other => {
                 let place = self.place(&format!("array {name}"));
                 return Err(Error::input(place, "number type F64, F32, F16 or BF16", format!("{other:?}")));
@@ -365,9 +368,14 @@ fn numpy_type(descriptor: &str) -> String {
     }
 }
 
-/// Names in a message: "a, b, c", or "none".
+/// Names in a message: "a, b, c", or "none"; of more than 16 the first ones and how many more there are.
 #[must_use]
 pub fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names = names.collect::<Vec<&str>>().join(", ");
-    if names.is_empty() { "none".into() } else { names }
+    const MOST: usize = 16;
+    let names: Vec<&str> = names.collect();
+    match names.len() {
+        0 => "none".into(),
+        1..=MOST => names.join(", "),
+        count => format!("{} and {} more", names[..MOST].join(", "), count - MOST),
+    }
 }

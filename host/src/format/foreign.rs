@@ -211,8 +211,7 @@ impl Reader {
     }
 
     fn plrnn(&mut self) -> Result<Plrnn> {
-        let (place, found) =
-            self.said_form().unwrap_or(("an array A".into(), "plrnn".into()));
+        let (place, found) = self.said_form().unwrap_or(("an array A".into(), "plrnn".into()));
         self.note("form", found, place);
         let (theirs, a) = self.required("A", "A of z' = A z + W relu(z) + h, n × n or its diagonal")?;
         let n = a.shape.first().copied().unwrap_or(0);
@@ -391,6 +390,7 @@ impl Reader {
     /// B; where there need not be one, an input that changes nothing, as a network has one.
     fn input(&mut self, n: usize, optional: bool) -> Result<Mat<f64>> {
         if optional && self.name("B")?.is_none() {
+            self.note("B", "none", "no input weights: an input that changes nothing");
             return Ok(Mat::zeros(n, 1));
         }
         let input = self.required("B", "the input weights, n × I (or --no-inputs)")?;
@@ -443,16 +443,21 @@ impl Reader {
         let [trials, steps] = [states.shape[0], states.shape[1]];
         let u = self.file.shaped(&u.0, &[trials, steps, inputs])?;
         let y = match self.stored("traj_y")? {
-            Some((theirs, _)) => Some(self.file.shaped(&theirs, &[trials, steps, network.readout.nrows()])?),
+            Some((theirs, _)) => {
+                let shape = [trials, steps, network.readout.nrows()];
+                let array = self.file.shaped(&theirs, &shape)?;
+                Some((theirs, array))
+            }
             None => None,
         };
-        let comparison = follow(network, &states, &u, y.as_ref(), unit, whole);
-        if let Some([off, bound]) = comparison.output.filter(|[off, bound]| off > bound)
+        let comparison = follow(network, &states, &u, y.as_ref().map(|y| &y.1), unit, whole);
+        if let (Some([off, bound]), Some((theirs, _))) = (comparison.output, &y)
+            && off > bound
             && comparison.step <= comparison.bound
         {
             let expected = format!("outputs of the network, to {bound:.1e} of rounding");
             let found = format!("an output off by {off:.1e}; are C and c right?");
-            return Err(Error::input(self.file.place("array traj_y"), expected, found));
+            return Err(Error::input(self.file.place(&format!("array {theirs}")), expected, found));
         }
         if comparison.step <= comparison.bound {
             return Ok(Some(comparison));
@@ -496,7 +501,8 @@ fn follow(
         _ => 1.0,
     };
     let apart = |a: &[f64], b: &[f64]| zip(a, b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    let mut comparison = Comparison { steps: 0, step: 0.0, bound: 0.0, run: 0.0, output: y.map(|_| [0.0; 2]) };
+    let mut comparison =
+        Comparison { steps: 0, step: 0.0, bound: 0.0, run: 0.0, output: y.map(|_| [0.0; 2]) };
     let c = absolute(&network.readout);
     let trials = zip(states.values.chunks_exact(length * n), u.values.chunks_exact(length * inputs));
     for (states, u) in trials {

@@ -248,7 +248,9 @@ fn obeys_dale(network: &Network) -> bool {
         (column.iter().any(|&w| w > 0.0), column.iter().any(|&w| w < 0.0))
     };
     let all: Vec<(bool, bool)> = (0..weights.ncols()).map(signs).collect();
-    all.iter().all(|sign| *sign != (true, true)) && all.contains(&(true, false)) && all.contains(&(false, true))
+    all.iter().all(|sign| *sign != (true, true))
+        && all.contains(&(true, false))
+        && all.contains(&(false, true))
 }
 
 /// Tuning maps that an analysis holds.

@@ -36,7 +36,10 @@ pub fn figures(analysis: &Analysis) -> Vec<Figure> {
 
 /// What the integral of a channel is called.
 fn integral(analysis: &Analysis, c: usize) -> String {
-    analysis.channels.get(c).map_or(format!("integral {}", c + 1), |channel| format!("integral of {}", channel.name))
+    analysis
+        .channels
+        .get(c)
+        .map_or(format!("integral {}", c + 1), |channel| format!("integral of {}", channel.name))
 }
 
 fn marks(points: Vec<(f64, f64)>, k: usize, size: f64) -> Plot {
@@ -153,8 +156,8 @@ fn coordinates(analysis: &Analysis) -> Option<Figure> {
                 kept.iter().map(|&t| (cloud.integrals[t][0], cloud.coordinates[t][k])).collect();
             let marks = ScatterPlot::new().with_data(points).with_colors(colours.clone()).with_size(2.0);
             let plots = vec![Plot::Scatter(marks)];
-            let layout =
-                layout(&plots, &integral(analysis, 0), &format!("manifold coordinate {}", k + 1)).with_ticks(4);
+            let layout = layout(&plots, &integral(analysis, 0), &format!("manifold coordinate {}", k + 1))
+                .with_ticks(4);
             (plots, layout)
         })
         .collect();
@@ -180,7 +183,8 @@ fn tuning(analysis: &Analysis) -> Option<Figure> {
                 let mean = |(&u, rate): (&f64, &Option<f64>)| rate.map(|rate| (u, rate));
                 let points = zip(&map.first, &map.mean[0]).filter_map(mean).collect();
                 let plots = vec![Plot::Line(line(points, colour(0), 2.0))];
-                let layout = layout(&plots, &integral(analysis, 0), "mean rate").with_ticks(4).with_title(title);
+                let layout =
+                    layout(&plots, &integral(analysis, 0), "mean rate").with_ticks(4).with_title(title);
                 return (plots, layout);
             }
             let ends = |middles: &[f64]| {

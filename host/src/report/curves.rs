@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use kuva::plot::{LegendPosition, LineStyle};
 use kuva::render::layout::TickFormat;
 use kuva::render::plots::Plot;
 
@@ -20,26 +21,36 @@ pub fn judged_on(task: &Task) -> &'static str {
 
 /// Loss and error against updates, on logarithmic axes: a line a run, in the colour of its number.
 ///
-/// on: what the error is taken over, as of [`judged_on`].
+/// on: what the error is taken over, as of [`judged_on`]; names: of the numbers, for the legend.
 #[must_use]
-pub fn figure(runs: &[(usize, Vec<Metrics>)], on: &str, caption: String) -> Figure {
-    let panel = |name: &str, value: &dyn Fn(&Metrics) -> f64| {
+pub fn figure(runs: &[(usize, Vec<Metrics>)], on: &str, names: &[String], caption: String) -> Figure {
+    let first = |k: usize| runs[..k].iter().all(|run| run.0 != runs[k].0);
+    let panel = |name: &str, value: &dyn Fn(&Metrics) -> f64, legend: bool| {
         let mut exponents = Vec::new();
         let plots: Vec<Plot> = runs
             .iter()
-            .map(|(number, history)| {
+            .enumerate()
+            .map(|(k, (number, history))| {
                 let points = history.iter().map(|m| (m.step as f64, value(m).min(DIVERGED)));
                 let points = log_y(points.filter(|(_, y)| y.is_finite()));
                 exponents.extend(points.iter().map(|&(_, y)| y));
-                Plot::Line(line(points, colour(*number), 1.2))
+                let curve = line(points, colour(*number), 1.2);
+                // Four colours, then the same ones dashed.
+                let curve = if *number < 4 { curve } else { curve.with_line_style(LineStyle::Dashed) };
+                let name = names.get(*number).filter(|_| legend && first(k));
+                Plot::Line(if let Some(name) = name { curve.with_legend(name) } else { curve })
             })
             .collect();
         let layout = layout(&plots, "updates", name)
             .with_ticks(4)
+            .with_legend_position(LegendPosition::OutsideRightTop)
             .with_x_tick_format(TickFormat::Custom(Arc::new(|step: f64| grouped(step.max(0.0) as u64))));
         (plots, with_powers_of_ten(layout, exponents.into_iter()))
     };
-    let cells = vec![panel("batch loss", &|m| m.loss), panel(&format!("relative RMSE, {on}"), &Metrics::error)];
+    let cells = vec![
+        panel("batch loss", &|m| m.loss, false),
+        panel(&format!("relative RMSE, {on}"), &Metrics::error, true),
+    ];
     Figure { name: "curves", caption, scene: grid(cells, 340.0) }
 }
 
@@ -49,7 +60,10 @@ pub fn figure(runs: &[(usize, Vec<Metrics>)], on: &str, caption: String) -> Figu
 /// A file that cannot be written.
 pub fn write(folder: &Path, task: &Task, history: &[Metrics]) -> Result<()> {
     let caption = format!("Batch loss and relative RMSE over {} against updates.", judged_on(task));
-    figures::write(&folder.join("figures"), &[figure(&[(0, history.to_vec())], judged_on(task), caption)])
+    figures::write(
+        &folder.join("figures"),
+        &[figure(&[(0, history.to_vec())], judged_on(task), &[], caption)],
+    )
 }
 
 /// Widest curve in a terminal.

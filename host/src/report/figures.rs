@@ -13,7 +13,7 @@ use kuva::render::plots::Plot;
 use kuva::render::render::Scene;
 use kuva::render::theme::Theme;
 
-use super::text::{DIVERGED, grouped, list, percent, power_of_ten, scientific};
+use super::text::{DIVERGED, escape, grouped, list, percent, power_of_ten, scientific};
 use super::{ManifoldPoint, NetworkReport, Report, learning, linearised, traces};
 use crate::{Error, Result, format};
 
@@ -54,6 +54,15 @@ impl Figure {
         }
     }
 
+    /// The SVG with its caption as title, which viewers show or read aloud.
+    #[must_use]
+    pub fn captioned(&self) -> String {
+        let svg = self.svg();
+        let end = svg.find("<svg").and_then(|start| Some(start + svg[start..].find('>')? + 1));
+        let end = end.unwrap_or(0);
+        format!("{}<title>{}</title>{}", &svg[..end], escape(&self.caption), &svg[end..])
+    }
+
     /// The SVG for a page with its own colours: `currentColor` for ink, `var(--grid)` for grid lines.
     #[must_use]
     pub fn inline(&self) -> String {
@@ -81,7 +90,7 @@ impl Figure {
 pub fn write(folder: &Path, figures: &[Figure]) -> Result<()> {
     for figure in figures {
         let file = |ending: &str| folder.join(format!("{}.{ending}", figure.name));
-        format::write_atomic(&file("svg"), figure.svg().as_bytes())?;
+        format::write_atomic(&file("svg"), figure.captioned().as_bytes())?;
         format::write_atomic(&file("png"), &figure.png()?)?;
     }
     Ok(())
@@ -194,7 +203,8 @@ pub(super) fn with_powers_of_ten(layout: Layout, exponents: impl Iterator<Item =
 
 fn dynamics(report: &Report) -> Option<Figure> {
     let networks = report.networks.iter().enumerate();
-    let known: Vec<_> = networks.filter_map(|(k, n)| Some((n.name.as_str(), k, n.dynamics.as_ref()?))).collect();
+    let known: Vec<_> =
+        networks.filter_map(|(k, n)| Some((n.name.as_str(), k, n.dynamics.as_ref()?))).collect();
     linearised::figure(&known)
 }
 

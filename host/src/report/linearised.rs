@@ -107,11 +107,8 @@ impl Linearised {
             return Ok(None);
         }
         let run = simulate::run(network, x, true);
-        let usable: Vec<&[f64]> = run
-            .pre_activations
-            .chunks_exact(n)
-            .take_while(|p| p.iter().all(|p| p.abs() < 1e100))
-            .collect();
+        let usable: Vec<&[f64]> =
+            run.pre_activations.chunks_exact(n).take_while(|p| p.iter().all(|p| p.abs() < 1e100)).collect();
         let count = if n <= 100 { SAMPLED } else { SAMPLED / 6 };
         let stride = usable.len().div_ceil(count).max(1);
         // Not the first step, which begins at rest.
@@ -122,7 +119,8 @@ impl Linearised {
         let slopes = |p: &[f64]| p.iter().map(|&p| slope(network.activation, p)).collect::<Vec<f64>>();
         let all: Vec<Vec<f64>> = sampled.iter().map(|p| slopes(p)).collect();
         let piecewise = matches!(network.activation, Activation::Linear | Activation::Relu);
-        let regions = || all.iter().map(|d| d.iter().map(|&d| d > 0.0).collect()).collect::<BTreeSet<Vec<_>>>();
+        let regions =
+            || all.iter().map(|d| d.iter().map(|&d| d > 0.0).collect()).collect::<BTreeSet<Vec<_>>>();
         let multipliers: Result<Vec<_>> = all.iter().map(|d| multipliers(network, d)).collect();
         let stride = sampled.len().div_ceil(ALONE.0);
         let states: Vec<Vec<f64>> = sampled.iter().step_by(stride).map(|p| state(network, p)).collect();
@@ -186,8 +184,7 @@ fn multipliers(network: &Network, slopes: &[f64]) -> Result<Vec<(f64, f64)>> {
     };
     let alpha = network.alpha;
     let step = |value: &c64| (1.0 - alpha + alpha * value.re, alpha * value.im);
-    let mut values: Vec<(f64, f64)> =
-        core.eigenvalues().map_err(refuse)?.iter().map(step).collect();
+    let mut values: Vec<(f64, f64)> = core.eigenvalues().map_err(refuse)?.iter().map(step).collect();
     // The other directions of a low rank keep 1 - alpha of themselves.
     let rest = (n - core.nrows()).min(KEPT);
     values.extend(std::iter::repeat_n((1.0 - alpha, 0.0), rest));
@@ -365,7 +362,8 @@ fn rows_of_points(network: &Linearised) -> Vec<Vec<String>> {
             None => "0".into(),
             Some(&q) => format!("{} <small>least q {}</small>", held.slow.len(), scientific(q)),
         };
-        let settled = format!("{} of {} <small>in {} steps</small>", held.settled, held.left_alone, held.steps);
+        let settled =
+            format!("{} of {} <small>in {} steps</small>", held.settled, held.left_alone, held.steps);
         vec![escape(&held.name), found, stable, slow, settled]
     };
     network.held.iter().map(row).collect()
@@ -391,7 +389,9 @@ pub(super) fn chapter(named: &[(String, Option<&Linearised>)], figure: &str) -> 
         named.iter().filter_map(|(name, network)| Some((name.as_str(), (*network)?))).collect();
     let mut body = String::new();
     for (name, _) in named.iter().filter(|(_, network)| network.is_none()) {
-        body += &format!("<p class=\"note\">{name}: not analysed here, as it diverges or has more than {LARGEST} neurons; <code>tinyfold dynamics fixed-points</code> does it.</p>\n");
+        body += &format!(
+            "<p class=\"note\">{name}: not analysed here, as it diverges or has more than {LARGEST} neurons; <code>tinyfold dynamics fixed-points</code> does it.</p>\n"
+        );
     }
     if known.is_empty() {
         return body;
@@ -408,16 +408,22 @@ pub(super) fn chapter(named: &[(String, Option<&Linearised>)], figure: &str) -> 
     let head =
         ["network", "held input", "fixed points", "stable", "slow points", "states of the run that settle"];
     body += &table("fixed points", &head, &rows);
-    if known.iter().any(|(_, network)| network.held.iter().any(|held| held.points.iter().any(|p| p.index.is_none()))) {
+    if known
+        .iter()
+        .any(|(_, network)| network.held.iter().any(|held| held.points.iter().any(|p| p.index.is_none())))
+    {
         body += "<p>At a corner the derivative of the step jumps, as where pre-activations of a ReLU are 0, and has no multipliers that tell stability. What tells it is whether states of the run settle: come to a fixed point when they are left alone with the held input.</p>\n";
     }
     let most = known.iter().map(|(_, network)| network.channels).max().unwrap_or(0);
-    let wanted = known.iter().find(|(_, network)| network.channels == most).map(|(_, network)| &network.wanted);
+    let wanted =
+        known.iter().find(|(_, network)| network.channels == most).map(|(_, network)| &network.wanted);
     let rows: Vec<Vec<String>> = (0..(most + 1).max(3))
         .map(|k| {
             let asked = wanted.and_then(|wanted| wanted.get(k)).map_or("–".into(), |&decay| told(decay));
             let mut row = vec![format!("{}", k + 1), asked];
-            row.extend(known.iter().map(|(_, network)| network.modulus(k).map_or("–".into(), |m| told(m[0]))));
+            row.extend(
+                known.iter().map(|(_, network)| network.modulus(k).map_or("–".into(), |m| told(m[0]))),
+            );
             row
         })
         .collect();

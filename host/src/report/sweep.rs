@@ -1,5 +1,6 @@
 //! Figures of a sweep: error against every swept setting, loss curves.
 
+use std::iter::zip;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -67,6 +68,9 @@ fn errors(plan: &Plan, table: &Table) -> Option<Figure> {
     Some(Figure { name: "errors", caption, scene: grid(cells, 320.0) })
 }
 
+/// Combinations that a legend has room for.
+const NAMED: usize = 8;
+
 /// Loss and error of every run, one colour a combination.
 fn curves(out: &Path, plan: &Plan) -> Result<Figure> {
     let run = |run: &Run| Ok((run.combination, read_metrics(&folder(out, run))?));
@@ -78,5 +82,11 @@ fn curves(out: &Path, plan: &Plan) -> Result<Figure> {
     let caption = format!(
         "Batch loss and relative RMSE over {on} against updates, one line a run, one colour a combination."
     );
-    Ok(super::curves::figure(&runs, &on, caption))
+    let name = |values: &Vec<toml::Value>| {
+        let named = zip(&plan.axes, values).map(|(axis, value)| format!("{} {}", axis.name, show(value)));
+        named.collect::<Vec<String>>().join(", ")
+    };
+    let names = plan.combinations.iter().map(name).collect::<Vec<String>>();
+    let names = if names.len() > NAMED { Vec::new() } else { names };
+    Ok(super::curves::figure(&runs, &on, &names, caption))
 }
