@@ -195,8 +195,11 @@ fn integers_are_refused_with_their_type() {
     assert!(message.contains("array W: expected number type F64, F32, F16 or BF16, found I64"), "{message}");
 }
 
+/// The bytes of a number in a type.
+type Encode<'a> = &'a dyn Fn(f64) -> Vec<u8>;
+
 /// A file of the small network whose numbers are stored in another type.
-fn typed(folder: &Path, name: &str, dtype: Dtype, encode: &dyn Fn(f64) -> Vec<u8>) -> PathBuf {
+fn typed(folder: &Path, name: &str, dtype: Dtype, encode: Encode<'_>) -> PathBuf {
     let path = folder.join(name);
     let encoded: Vec<(&str, Vec<usize>, Vec<u8>)> = small(false)
         .into_iter()
@@ -228,7 +231,7 @@ fn every_float_type_is_read_to_the_same_network() {
     let f32s = |x: f64| (x as f32).to_le_bytes().to_vec();
     let halves = |x: f64| half(x).to_le_bytes().to_vec();
     let bf16s = |x: f64| (((x as f32).to_bits() >> 16) as u16).to_le_bytes().to_vec();
-    let types: [(&str, Dtype, &dyn Fn(f64) -> Vec<u8>, i32); 3] =
+    let types: [(&str, Dtype, Encode<'_>, i32); 3] =
         [("f32", Dtype::F32, &f32s, 24), ("f16", Dtype::F16, &halves, 11), ("bf16", Dtype::BF16, &bf16s, 8)];
     for (name, dtype, encode, rounding) in types {
         let path = typed(folder.path(), &format!("{name}.safetensors"), dtype, encode);

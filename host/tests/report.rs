@@ -298,7 +298,7 @@ fn the_dynamics_of_every_network_are_a_chapter() {
     assert!(trained.modulus(2).expect("three")[1] > 0.9 && trained.modulus(3).expect("four")[2] < 0.1);
     for network in [exact, trained] {
         assert_eq!((network.steps, network.multipliers.len()), (48, 48));
-        assert_eq!(network.wanted, [0.99333333333333329, 0.9916666666666667, 0.99]);
+        assert!(network.wanted.iter().eq(report.task.decays.iter().rev()), "slowest first");
         let held = &network.held[0];
         // 0 is fixed, at the corner of every ReLU, and all states of the run come to it.
         assert_eq!((held.found, held.stable, held.points[0].index), (1, 0, None));

@@ -274,7 +274,7 @@ fn singular_values(report: &Report) -> Figure {
             .with_x_tick_step(round_step(last as f64 / 6.0))
             .with_reference_line(ReferenceLine::vertical(channels as f64 + 0.5).with_color(GREY))
     };
-    let largest = report.networks.iter().flat_map(|n| n.singular_values.first());
+    let largest = report.networks.iter().filter_map(|n| n.singular_values.first());
     let largest = largest.fold(f64::MIN_POSITIVE, |most, &s| most.max(s));
     let first = panel(&linear, "singular value of W", most.clamp(1, LARGEST_SHOWN.max(channels + 3)))
         .with_y_axis_min(0.0)
