@@ -224,7 +224,7 @@ fn what_cannot_be_read_is_told() {
     for command in ["analyse", "import", "inspect"] {
         empty("x.safetensors", &[command, "x.safetensors"], "a safetensors file");
         empty("x.npz", &[command, "x.npz"], "an npz archive");
-        let cut = "expected a safetensors file, found 40 bytes, fewer than its header says: it was cut off";
+        let cut = "expected a safetensors file, found 40 bytes, not as many as its header says";
         let header = format!("{:64}", r#"{"W":{"dtype":"F64","shape":[8,8],"data_offsets":[0,512]}}"#);
         let whole = [&64_u64.to_le_bytes(), header.as_bytes(), &[0; 512]].concat();
         let gone = "y.npz: cannot read: No such file or directory (os error 2)";
@@ -238,7 +238,8 @@ fn what_cannot_be_read_is_told() {
     empty("x.tfld", &["inspect", "x.tfld"], "a chip model");
     empty("x.json", &["inspect", "x.json"], "JSON of tinyfold");
     empty("x.toml", &["inspect", "x.toml"], "settings in TOML");
-    empty("report.json", &["report", "."], "JSON of tinyfold");
+    let message = "./report.json: expected JSON of tinyfold, found an empty file";
+    refused(&[("report.json", b"")], &["report", "."], message);
     refused(&[], &["inspect", "y"], "y: cannot read: No such file or directory (os error 2)");
     let endings = ".safetensors, .npz, .tfld, .csv, .json, .jsonl, .toml or .bin, found .doc";
     let message = format!("x.doc: expected a file ending in {endings}");

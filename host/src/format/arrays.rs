@@ -151,7 +151,7 @@ impl ArrayFile {
             | SafeTensorError::InvalidHeaderLength => Error::input(
                 &self.place,
                 "a safetensors file",
-                format!("{} bytes, fewer than its header says: it was cut off", self.bytes.len()),
+                format!("{} bytes, not as many as its header says", self.bytes.len()),
             ),
             other => self.refuse(&other),
         })
