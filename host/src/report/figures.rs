@@ -14,7 +14,7 @@ use kuva::render::render::Scene;
 use kuva::render::theme::Theme;
 
 use super::text::{DIVERGED, escape, grouped, list, percent, power_of_ten, scientific};
-use super::{ManifoldPoint, NetworkReport, Report, learning, linearised, traces};
+use super::{ManifoldPoint, NetworkReport, Report, learning, multipliers, traces};
 use crate::{Error, Result, format};
 
 /// Colours of the networks, in order: told apart by the colour-blind (Okabe & Ito 2008).
@@ -205,7 +205,7 @@ fn dynamics(report: &Report) -> Option<Figure> {
     let networks = report.networks.iter().enumerate();
     let known: Vec<_> =
         networks.filter_map(|(k, n)| Some((n.name.as_str(), k, n.dynamics.as_ref()?))).collect();
-    linearised::figure(&known)
+    multipliers::figure(&known)
 }
 
 fn errors(report: &Report) -> Figure {

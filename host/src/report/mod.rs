@@ -10,6 +10,7 @@ pub mod dynamics;
 pub mod figures;
 pub mod learning;
 pub mod linearised;
+pub mod multipliers;
 pub mod page;
 pub mod rules;
 pub mod sweep;

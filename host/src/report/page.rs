@@ -7,7 +7,7 @@ use serde_json::json;
 use super::Report;
 use super::figures::{Figure, colour, drawable, ranked, shown};
 use super::learning::{self, Learning};
-use super::linearised;
+use super::multipliers;
 use super::text::{escape, grouped, list, percent, scientific};
 use crate::adapt::zero::FREE;
 use crate::verify::Verdict;
@@ -199,7 +199,7 @@ fn decays(report: &Report) -> String {
 fn dynamics(report: &Report, figure: &str) -> String {
     let networks = report.networks.iter().enumerate();
     let named: Vec<_> = networks.map(|(k, n)| (name_of(k, &n.name), n.dynamics.as_ref())).collect();
-    linearised::chapter(&named, figure)
+    multipliers::chapter(&named, figure)
 }
 
 fn verification(report: &Report) -> String {

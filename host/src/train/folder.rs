@@ -8,7 +8,8 @@
 //! | resume.safetensors | what the run goes on from, to the same bits |
 //! | checkpoint.safetensors | the latest network that is stable over a long roll-out |
 //! | network.safetensors | the best network, once training has ended |
-//! | figures/curves.svg, .png | loss and roll-out error against updates (the command, once training has ended) |
+//! | figures/curves.svg, .png | loss and error against updates (the command, once training has ended) |
+//! | dynamics.json, figures/dynamics.svg, .png | fixed points and multipliers (the command; not of integrators) |
 
 use std::fmt::Write as _;
 use std::path::Path;
