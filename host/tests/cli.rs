@@ -215,3 +215,46 @@ fn lessons_that_cannot_be() {
     adapt("drift --every 0", "every: expected at least 1, found 0");
     adapt("drift --decay 0.2", "decay after the drift: expected a number in (0, 1), found 1.15");
 }
+
+#[test]
+fn what_cannot_be_read_is_told() {
+    let empty = |name: &str, args: &[&str], what: &str| {
+        refused(&[(name, b"")], args, &format!("{name}: expected {what}, found an empty file"));
+    };
+    for command in ["analyse", "import", "inspect"] {
+        empty("x.safetensors", &[command, "x.safetensors"], "a safetensors file");
+        empty("x.npz", &[command, "x.npz"], "an npz archive");
+        let cut = "expected a safetensors file, found 40 bytes, not as many as its header says";
+        let header = format!("{:64}", r#"{"W":{"dtype":"F64","shape":[8,8],"data_offsets":[0,512]}}"#);
+        let whole = [&64_u64.to_le_bytes(), header.as_bytes(), &[0; 512]].concat();
+        let gone = "y.npz: cannot read: No such file or directory (os error 2)";
+        refused(&[], &[command, "y.npz"], gone);
+        for length in [40, 72, 580] {
+            let message = format!("x.safetensors: {}", cut.replace("40", &length.to_string()));
+            let file = &whole[..length];
+            refused(&[("x.safetensors", file)], &[command, "x.safetensors"], &message);
+        }
+    }
+    empty("x.tfld", &["inspect", "x.tfld"], "a chip model");
+    empty("x.json", &["inspect", "x.json"], "JSON of tinyfold");
+    empty("x.toml", &["inspect", "x.toml"], "settings in TOML");
+    let message = "./report.json: expected JSON of tinyfold, found an empty file";
+    refused(&[("report.json", b"")], &["report", "."], message);
+    refused(&[], &["inspect", "y"], "y: cannot read: No such file or directory (os error 2)");
+    let endings = ".safetensors, .npz, .tfld, .csv, .json, .jsonl, .toml or .bin, found .doc";
+    let message = format!("x.doc: expected a file ending in {endings}");
+    refused(&[("x.doc", b"words")], &["inspect", "x.doc"], &message);
+}
+
+#[test]
+fn settings_that_are_refused_leave_no_folder() {
+    let train = |file: &str, more: &[&str], message: &str| {
+        let args = [&["train", "--settings", "x.toml", "--out", "run"], more].concat();
+        refused(&[("x.toml", file.as_bytes())], &args, message);
+    };
+    train("neurons = 0", &[], "x.toml: neurons: expected at least 1, found 0");
+    train("steps = 3", &["--neurons", "0"], "neurons: expected at least 1, found 0");
+    train("alpha = 2.0", &[], "x.toml: alpha: expected a leak above 0 and at most 1, found 2");
+    refused(&[], &["train", "--steps", "0", "--out", "run"], "steps: expected at least 1, found 0");
+    refused(&[], &["quickstart", "--steps", "0", "--out", "run"], "steps: expected at least 1, found 0");
+}

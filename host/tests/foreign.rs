@@ -2,10 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
 use tempfile::TempDir;
+use tinyfold::dynamics::cycles::{Options, Piecewise, Region, find};
+use tinyfold::dynamics::{Kind, Rnn};
 use tinyfold::format::arrays::{self, Array, ArrayFile};
 use tinyfold::format::foreign::{Given, Imported, read};
+use tinyfold::format::network;
 use tinyfold::network::{Activation, Form};
 
 mod dynamics;
@@ -93,7 +99,8 @@ fn small(turned: bool) -> Vec<(&'static str, Array)> {
 fn given(map: &[(&str, &str)]) -> Given {
     Given {
         map: map.iter().map(|(theirs, ours)| ((*theirs).to_owned(), (*ours).to_owned())).collect(),
-        form: Some(Form::Rate),
+        form: Some("rate".into()),
+        no_inputs: false,
         alpha: Some(1.0),
         activation: Some(Activation::Relu),
     }
@@ -155,7 +162,9 @@ fn what_nobody_says_is_asked_for_by_its_option() {
         refused(&Given { alpha: Some(1.5), ..all.clone() })
             .contains("a leak above 0 and at most 1, found 1.5")
     );
-    assert!(refused(&given(&[("W", "V")])).contains("one of ours: W, B, b, C, c, initial, found V"));
+    assert!(refused(&given(&[("W", "V")])).contains(
+        "one of ours: W, B, b, C, c, initial, A, h, W1, W2, h1, h2, traj, traj_u, traj_y, found V"
+    ));
     let path = write(folder.path(), "b.npz", &[("X", array(&[2, 2], |_| 0.5))]);
     let message = read(&path, &all).unwrap_err().to_string();
     assert!(message.contains("--map NAME=W") && message.contains("found arrays X"), "{message}");
@@ -183,5 +192,144 @@ fn integers_are_refused_with_their_type() {
     std::fs::write(&path, safetensors::serialize([("W", view)], None).unwrap()).unwrap();
     assert!(ArrayFile::open(&path).is_ok());
     let message = read(&path, &given(&[])).unwrap_err().to_string();
-    assert!(message.contains("array W: expected number type F32 or F64, found I64"), "{message}");
+    assert!(message.contains("array W: expected number type F64, F32, F16 or BF16, found I64"), "{message}");
+}
+
+/// The bytes of a number in a type.
+type Encode<'a> = &'a dyn Fn(f64) -> Vec<u8>;
+
+/// A file of the small network whose numbers are stored in another type.
+fn typed(folder: &Path, name: &str, dtype: Dtype, encode: Encode<'_>) -> PathBuf {
+    let path = folder.join(name);
+    let encoded: Vec<(&str, Vec<usize>, Vec<u8>)> = small(false)
+        .into_iter()
+        .map(|(name, array)| (name, array.shape, array.values.iter().flat_map(|&x| encode(x)).collect()))
+        .collect();
+    let views = encoded
+        .iter()
+        .map(|(name, shape, bytes)| (*name, TensorView::new(dtype, shape.clone(), bytes).expect("fits")));
+    std::fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
+    path
+}
+
+/// The bits of a number that an IEEE half holds exactly.
+fn half(x: f64) -> u16 {
+    if x == 0.0 {
+        return 0;
+    }
+    let exponent = x.abs().log2().floor();
+    let fraction = (x.abs() / exponent.exp2() - 1.0) * 1024.0;
+    assert_eq!(fraction.fract(), 0.0, "{x} is no half");
+    (u16::from(x < 0.0) << 15) | ((exponent as i32 + 15) as u16) << 10 | fraction as u16
+}
+
+#[test]
+fn every_float_type_is_read_to_the_same_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let map = given(&[("recurrent", "W"), ("in", "B")]);
+    let wide = read(&write(folder.path(), "f64.safetensors", &small(false)), &map).unwrap();
+    let f32s = |x: f64| (x as f32).to_le_bytes().to_vec();
+    let halves = |x: f64| half(x).to_le_bytes().to_vec();
+    let bf16s = |x: f64| (((x as f32).to_bits() >> 16) as u16).to_le_bytes().to_vec();
+    let types: [(&str, Dtype, Encode<'_>, i32); 3] =
+        [("f32", Dtype::F32, &f32s, 24), ("f16", Dtype::F16, &halves, 11), ("bf16", Dtype::BF16, &bf16s, 8)];
+    for (name, dtype, encode, rounding) in types {
+        let path = typed(folder.path(), &format!("{name}.safetensors"), dtype, encode);
+        let found = read(&path, &map).unwrap();
+        assert_eq!(found.network, wide.network, "{name}");
+        let comparison = found.comparison.unwrap();
+        assert_eq!((comparison.steps, comparison.step), (3, 0.0), "{name}");
+        // The bound grows with the rounding of the type the file has.
+        let unit = 0.5_f64.powi(rounding);
+        assert!((unit..100.0 * unit).contains(&comparison.bound), "{name}: {}", comparison.bound);
+    }
+    let file = ArrayFile::open(&typed(folder.path(), "least.safetensors", Dtype::F16, &|x| {
+        // The least subnormal, the least normal, the largest half, and minus 1/3 rounded.
+        [1_u16, 0x0400, 0x7bff, 0xb555][(4.0 * x) as usize % 4].to_le_bytes().to_vec()
+    }));
+    let values = file.unwrap().array("recurrent").unwrap().values;
+    let known = [0.5_f64.powi(24), 0.5_f64.powi(14), 65504.0, -0.333_251_953_125];
+    assert!(values.iter().all(|x| known.contains(x)), "{values:?}");
+}
+
+#[test]
+fn stored_outputs_are_compared() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut all = small(false);
+    let states = all[2].1.clone();
+    all.push(("Wout", array(&[1, 2], |k| [3.0, -1.0][k])));
+    all.push(("y", array(&[1, 3, 1], |t| 3.0 * states.values[2 * t] - states.values[2 * t + 1])));
+    let map = given(&[("recurrent", "W"), ("in", "B"), ("y", "traj_y")]);
+    let found = read(&write(folder.path(), "a.npz", &all), &map).unwrap();
+    assert_eq!(found.comparison.unwrap().output.map(|[off, bound]| (off, bound > 0.0)), Some((0.0, true)));
+    all[5].1.values[2] += 0.1;
+    let message = read(&write(folder.path(), "b.npz", &all), &map).unwrap_err().to_string();
+    assert!(message.contains("array y: expected outputs of the network"), "{message}");
+    assert!(message.ends_with("found an output off by 1.0e-1; are C and c right?"), "{message}");
+}
+
+/// Piecewise-linear networks of every form, imported, saved and loaded: the same cycles as brute force found.
+#[test]
+fn piecewise_linear_networks_keep_all_their_cycles() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(dynamics::path("plrnn_small_reference.json")).unwrap();
+    let reference: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut forms = [0; 3];
+    for (name, net) in reference.as_object().unwrap() {
+        let path = dynamics::path("plrnn_small.safetensors");
+        let file = ArrayFile::open(&path).unwrap();
+        let parts: Vec<&str> =
+            file.names().iter().filter_map(|array| array.strip_prefix(&format!("{name}/"))).collect();
+        let relu = !parts.contains(&"A");
+        forms[usize::from(relu) + 2 * usize::from(parts.contains(&"W1"))] += 1;
+        let map = parts.iter().map(|part| (format!("{name}/{part}"), (*part).to_owned())).collect();
+        let plain = Given { no_inputs: true, ..given(&[]) };
+        let given = if relu { Given { map, ..plain } } else { Given { map, ..Given::default() } };
+        let saved = folder.path().join("network.safetensors");
+        network::save(&saved, &read(&path, &given).unwrap().network).unwrap();
+        let network = network::load(&saved).unwrap();
+        let map = Piecewise::of_rnn(&Rnn::new(&network, &[0.0], Kind::Map).unwrap()).unwrap();
+        let brute = net["brute"].as_object().unwrap();
+        let n = net["n"].as_u64().unwrap() as usize;
+        let options = Options { period: brute.len(), ..Options::default() };
+        let found = find(&map, &options, &AtomicBool::new(false)).unwrap();
+        for (coverage, k) in found.coverage.iter().zip(1..) {
+            let known = &brute[&k.to_string()];
+            assert_eq!(found.of_period(k).count() as u64, known["n"].as_u64().unwrap(), "{name} {k}");
+            assert_eq!(coverage.candidates, known["candidates"].as_f64().unwrap(), "{name} {k}");
+            assert!(coverage.complete, "{name} {k}");
+        }
+        for known in net["cycles"].as_array().unwrap() {
+            let masks: Vec<u64> =
+                known["masks"].as_array().unwrap().iter().map(|mask| mask.as_u64().unwrap()).collect();
+            let same = |regions: &[Region]| regions.iter().map(Region::mask).eq(masks.iter().copied());
+            let cycle = found.cycles.iter().find(|cycle| same(&cycle.regions)).expect(name);
+            let orbit = cycle.orbit.iter().flat_map(|state| &state[..n]);
+            for (ours, theirs) in orbit.zip(dynamics::numbers(&known["orbit"])) {
+                assert!((ours - theirs).abs() < 1e-9 * theirs.abs().max(1.0), "{name}: {ours} {theirs}");
+            }
+            let radius = known["rho"].as_f64().unwrap();
+            assert!((cycle.spectral_radius - radius).abs() < 1e-9 * radius.max(1.0), "{name}");
+        }
+    }
+    assert!(forms.iter().all(|&count| count > 1), "PLRNN, ReLU, shallow: {forms:?}");
+}
+
+#[test]
+fn what_a_piecewise_linear_network_lacks_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |all: &[(&'static str, Array)]| {
+        read(&write(folder.path(), "a.npz", all), &Given::default()).unwrap_err().to_string()
+    };
+    let diagonal = || ("A", array(&[2], |_| 0.5));
+    let message = refused(&[diagonal(), ("V", array(&[2, 2], |_| 1.0))]);
+    assert!(message.contains("array W: expected the weights of relu: --map NAME=W"), "{message}");
+    assert!(message.ends_with("found arrays A, V, note"), "{message}");
+    let message = refused(&[diagonal(), ("W", array(&[2, 3], |_| 1.0))]);
+    assert!(message.ends_with("expected shape [2, 2] as W, found [2, 3]"), "{message}");
+    let shallow = [diagonal(), ("W1", array(&[2, 3], |_| 1.0)), ("W2", array(&[2, 3], |_| 1.0))];
+    let message = refused(&shallow);
+    assert!(message.ends_with("found [2, 3], which is transposed: --map W2.T=W2"), "{message}");
+    let message = refused(&[diagonal(), ("W", array(&[2, 2], |_| 1.0)), ("h", array(&[3], |_| 1.0))]);
+    assert!(message.ends_with("expected shape [2] as h, found [3]"), "{message}");
 }

@@ -237,12 +237,12 @@ fn every_refusal_names_array_expected_and_found() {
             "array B: expected shape (any, any), found (0, 1)",
         ),
         (
-            |d| *d.tensor("W") = ("W", Dtype::F16, vec![2, 2], vec![0; 8]),
-            "array W: expected number type F32 or F64, found F16",
+            |d| *d.tensor("W") = ("W", Dtype::I16, vec![2, 2], vec![0; 8]),
+            "array W: expected number type F64, F32, F16 or BF16, found I16",
         ),
         (
             |d| *d.tensor("c") = ("c", Dtype::I64, vec![1], vec![0; 8]),
-            "array c: expected number type F32 or F64, found I64",
+            "array c: expected number type F64, F32, F16 or BF16, found I64",
         ),
         (
             |d| d.tensor("W").3 = f64s(&[1.0, 1.0, f64::NAN, 1.0]),

@@ -11,9 +11,10 @@ use tinyfold::manifold::LARGEST;
 use tinyfold::network::{Activation, Channel, Recurrence};
 use tinyfold::report::build::{TRACE, by_channel, describe, first_shown, raw_samples, source};
 use tinyfold::report::learning::{Learning, Zero};
+use tinyfold::report::linearised::{Linearised, held_inputs};
 use tinyfold::report::{self, ChipReport, Report, SCHEMA};
 use tinyfold::task::recording::{GYROSCOPE, bundled};
-use tinyfold::task::{Dataset, Integration, Recording, synthetic};
+use tinyfold::task::{Dataset, Integration, Recording, Task, synthetic};
 use tinyfold::verify::{Backend, Case, Core, Verification, verify};
 use tinyfold::{Error, Network};
 
@@ -163,13 +164,14 @@ fn the_page_tells_the_whole_story_and_loads_nothing() {
         "How many dimensions the weights use",
         "The manifold",
         "Decays",
+        "Dynamics",
         "The same bits on every chip",
         "What a chip pays",
         "Make it again",
     ] {
         assert_eq!(page.matches(&format!("<h2>{heading}</h2>")).count(), 1, "{heading}");
     }
-    for name in ["traces", "errors", "singular-values", "manifold", "coordinates"] {
+    for name in ["traces", "errors", "singular-values", "manifold", "coordinates", "dynamics"] {
         assert_eq!(page.matches(&format!("aria-label=\"Figure {name}\"")).count(), 1, "{name}");
     }
     for loads in ["src=", "<link", "@import", "@font-face", "url(http", "fetch(", "<iframe", "<object"] {
@@ -221,12 +223,13 @@ fn the_numbers_of_the_run_are_on_the_page() {
 fn figures_are_svg_that_scales_and_png() {
     let (folder, _) = written(&demo(3));
     let figures = folder.path().join("figures");
-    for name in ["traces", "errors", "singular-values", "manifold", "coordinates"] {
+    for name in ["traces", "errors", "singular-values", "manifold", "coordinates", "dynamics"] {
         let svg = text(&figures.join(format!("{name}.svg")));
         let head = &svg[..svg.find("<svg").map_or(0, |at| at + svg[at..].find('>').unwrap_or(0))];
         assert_eq!(head.matches("viewBox=\"0 0 ").count(), 1, "{name}: {head}");
         well_formed(&svg);
         assert!(!svg.contains("NaN"), "{name} draws a NaN");
+        assert_eq!(svg.matches("<title>").count(), 1, "{name}: the caption");
         let png = std::fs::read(figures.join(format!("{name}.png"))).expect("a PNG");
         assert_eq!(&png[..8], b"\x89PNG\r\n\x1a\n", "{name}");
         assert_eq!(&png[png.len() - 8..png.len() - 4], b"IEND", "{name}");
@@ -285,6 +288,65 @@ fn what_was_learned_is_a_chapter() {
 }
 
 #[test]
+fn the_dynamics_of_every_network_are_a_chapter() {
+    let report = demo(3);
+    let [exact, trained] = [0, 1].map(|k| report.networks[k].dynamics.as_ref().expect("small enough"));
+    // V' relu'(p) U is the diagonal of the decays in every region.
+    assert!(exact.off().expect("an integrator") < 1e-12 && exact.regions.expect("ReLU") > 3);
+    let off = trained.off().expect("an integrator");
+    assert!((1e-8..0.1).contains(&off), "{off}");
+    assert!(trained.modulus(2).expect("three")[1] > 0.9 && trained.modulus(3).expect("four")[2] < 0.1);
+    for network in [exact, trained] {
+        assert_eq!((network.steps, network.multipliers.len()), (48, 48));
+        assert!(network.wanted.iter().eq(report.task.decays.iter().rev()), "slowest first");
+        let held = &network.held[0];
+        // 0 is fixed, at the corner of every ReLU, and all states of the run come to it.
+        assert_eq!((held.found, held.stable, held.points[0].index), (1, 0, None));
+        assert!(held.points[0].norm < 1e-9 && held.settled == held.left_alone && held.settled > 0);
+    }
+    let (_folder, page) = written(&report);
+    let wanted = "<td>0.9933<small>149 steps</small></td>";
+    assert!(page.matches(wanted).count() >= 2, "asked for and exact");
+    assert!(page.contains("not decided <small>at a corner</small>") && page.contains("8 of 8 <small>in"));
+
+    // Three points of h' = tanh(1.5 h): eigenvalues are theirs, the middle one is unstable.
+    let one = |x: f64| Mat::from_fn(1, 1, |_, _| x);
+    let network = Network::plain(Activation::Tanh, Recurrence::Dense(one(1.5)), one(1.0), one(1.0));
+    let none = [("no input".to_owned(), vec![0.0])];
+    let x = synthetic::gaussian(200, 1, 3);
+    let found = Linearised::of_network(&network, &x, &none).expect("is analysed").expect("one neuron");
+    let held = &found.held[0];
+    assert_eq!((held.found, held.stable, held.complete, held.settled), (3, 2, Some(true), 8));
+    let multipliers: Vec<f64> = held.points.iter().map(|point| point.multipliers[0].0).collect();
+    let at = held.points[0].norm;
+    let known = 1.5 * (1.0 - at * at);
+    assert!((at - (1.5 * at).tanh()).abs() < 1e-12);
+    assert!(
+        multipliers.iter().zip([known, known, 1.5]).all(|(a, b)| (a - b).abs() < 1e-9),
+        "{multipliers:?}"
+    );
+    assert_eq!((found.regions, found.channels), (None, 0));
+
+    // Too large to wait for: told, with the command that does it.
+    let mut report = demo(1);
+    report.networks[1].dynamics = None;
+    let (_folder, page) = written(&report);
+    assert!(page.contains("<code>tinyfold dynamics fixed-points</code>"));
+}
+
+#[test]
+fn contexts_are_held_one_at_a_time() {
+    let names = |task: &Task| held_inputs(Some(task), task.trials().inputs().len());
+    let context = names(&Task::named("context").expect("a task"));
+    assert_eq!(context[0], ("attend motion".to_owned(), vec![0.0, 0.0, 1.0, 0.0]));
+    assert_eq!(context[1], ("attend colour".to_owned(), vec![0.0, 0.0, 0.0, 1.0]));
+    let switch = names(&Task::named("switch").expect("a task"));
+    assert_eq!((switch.len(), &switch[1].1[..]), (2, &[0.0, 0.0, 0.0, 1.0][..]));
+    assert_eq!(names(&Task::named("sine").expect("a task")).len(), 1);
+    assert_eq!(held_inputs(None, 2), [("no input".to_owned(), vec![0.0, 0.0])]);
+}
+
+#[test]
 fn names_are_escaped_everywhere() {
     let evil = "<b>\"&'</script>";
     let mut report = demo(2);
@@ -304,7 +366,7 @@ fn names_are_escaped_everywhere() {
     assert!(!page.contains("<b>\"") && !page.contains("&'"));
     assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
     assert_eq!(page.matches("</script>").count(), 2);
-    for name in ["traces", "errors", "singular-values", "manifold", "coordinates"] {
+    for name in ["traces", "errors", "singular-values", "manifold", "coordinates", "dynamics"] {
         well_formed(&text(&folder.path().join(format!("figures/{name}.svg"))));
     }
 }

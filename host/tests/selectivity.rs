@@ -234,6 +234,14 @@ fn neurons_of_an_integrator_mix_its_integrals() {
     let last = analysis.distance_curve.last().expect("windows");
     assert_eq!((last.to, analysis.distance_curve[0].from), (1000, 1));
     assert!((last.distance / analysis.distance - 1.0).abs() < 0.1, "{} {}", last.distance, analysis.distance);
+    assert_eq!(analysis.manifold_dimension, 2);
+    // Dale's law adds a mode: the curve is that of D + 1 vectors.
+    let dale = load(&file(REFERENCES[1].name)).expect("a network");
+    let analysis = analyse(&dale, &synthetic::gaussian(1000, 2, 1), 1000).expect("analyses");
+    assert_eq!((analysis.dimension, analysis.manifold_dimension), (2, 3));
+    let last = analysis.distance_curve.last().expect("windows").distance;
+    let one_more = analysis.distance_one_more.expect("dense");
+    assert!((last / one_more - 1.0).abs() < 0.1 && one_more < 0.5 * analysis.distance, "{last} {one_more}");
 }
 
 #[test]

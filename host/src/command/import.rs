@@ -8,7 +8,6 @@ use serde_json::json;
 use super::say;
 use crate::format::foreign::{self, Given, Imported};
 use crate::format::network::{self, names};
-use crate::network::Form;
 use crate::{Error, Result};
 
 /// Makes a network of tinyfold from a safetensors or npz file of any other tool.
@@ -22,11 +21,13 @@ pub struct Args {
     /// The network to write: .safetensors or .npz; default: only say what was found.
     #[arg(short, long)]
     out: Option<PathBuf>,
-    /// Their names of arrays and ours (W, B, b, C, c, initial); NAME.T for a transposed array.
+    /// Their names of arrays and ours (W, B, b, C, c, initial; A, W, h or A, W1, W2, h1, h2 of plrnn; traj, traj_u,
+    /// traj_y to compare with); NAME.T for a transposed array.
     #[arg(long, value_delimiter = ',', value_name = "THEIRS=OURS")]
     map: Vec<String>,
-    /// rate: h' = (1 - alpha) h + alpha phi(W h + B u + b); current: a' = (1 - alpha) a + alpha (W phi(a) + B u + b).
-    #[arg(long, value_parser = ["rate", "current"])]
+    /// rate: h' = (1 - alpha) h + alpha phi(W h + B u + b); current: a' = (1 - alpha) a + alpha (W phi(a) + B u + b);
+    /// plrnn: z' = A z + W relu(z) + h + B u or z' = A z + W1 relu(W2 z + h2) + h1 + B u.
+    #[arg(long, value_parser = ["rate", "current", "plrnn"])]
     form: Option<String>,
     /// Leak: the step by the time constant; 1 for a plain map.
     #[arg(long)]
@@ -34,6 +35,9 @@ pub struct Args {
     /// phi: linear, relu, tanh or sigmoid.
     #[arg(long, value_parser = ["linear", "relu", "tanh", "sigmoid"])]
     activation: Option<String>,
+    /// The network has no inputs: it gets one that changes nothing, as networks here have one.
+    #[arg(long)]
+    no_inputs: bool,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -51,11 +55,11 @@ pub fn run(args: &Args) -> Result<()> {
             .ok_or_else(|| Error::input("--map", "THEIRS=OURS, as J=W", pair.as_str()))?;
         map.insert(theirs.to_owned(), ours.to_owned());
     }
-    let form = |name: &str| if name == "rate" { Form::Rate } else { Form::Current };
     let given = Given {
         map,
-        form: args.form.as_deref().map(form),
+        form: args.form.clone(),
         alpha: args.alpha,
+        no_inputs: args.no_inputs,
         activation: args.activation.as_deref().and_then(|name| names::parse_activation(name, &[])),
     };
     let imported = foreign::read(&args.file, &given)?;
@@ -101,7 +105,9 @@ fn print(imported: &Imported) {
         say!("  {ours:<11} {theirs:<10} from {source}");
     }
     let Some(c) = &imported.comparison else {
-        say!("no stored trajectories with inputs (traj, traj_u): nothing was compared");
+        say!(
+            "no stored trajectories with inputs (traj, traj_u): nothing was compared, so that nobody knows whether W is the right way round"
+        );
         return;
     };
     say!(
@@ -111,4 +117,7 @@ fn print(imported: &Imported) {
         c.bound,
         c.run
     );
+    if let Some([off, bound]) = c.output {
+        say!("stored outputs: the largest difference {off:.1e} (rounding allows {bound:.1e})");
+    }
 }

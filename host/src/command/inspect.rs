@@ -14,7 +14,7 @@ use crate::format::fixed::FixedNetwork;
 use crate::format::model::{self, ModelBytes};
 use crate::format::network::{self, names};
 use crate::format::reduced::Reduced;
-use crate::format::{ending, read_json};
+use crate::format::{ending, read_bytes, read_json, settings};
 use crate::network::{Channel, Network, Recurrence};
 use crate::task::recording::{Detrend, ReadOptions, Scale, read};
 use crate::{Error, Result};
@@ -23,7 +23,7 @@ use crate::{Error, Result};
 #[derive(clap::Args)]
 #[command(after_help = "Example: tinyfold inspect runs/quickstart/exact.tfld")]
 pub struct Args {
-    /// The file: .safetensors, .npz, .tfld, .tfrm, .tfmn, .csv, .json, .jsonl, or .bin (a trial or its result).
+    /// The file: .safetensors, .npz, .tfld, .tfrm, .tfmn, .csv, .json, .jsonl, .toml, or .bin (a trial or its result).
     file: PathBuf,
     /// Print JSON.
     #[arg(long)]
@@ -58,13 +58,24 @@ pub fn describe(path: &Path) -> Result<Value> {
         ".safetensors" | ".npz" => Ok(describe_network(&network::load(path)?, "network")),
         ".json" => read_json(path),
         ".jsonl" => describe_lines(path),
+        ".toml" => describe_settings(path),
         ".bin" => describe_trial(path),
         other => {
+            // A file that is not there is told as such.
+            read_bytes(path, "a file of tinyfold")?;
             let expected =
-                "a file ending in .safetensors, .npz, .tfld, .tfrm, .tfmn, .csv, .json, .jsonl or .bin";
+                "a file ending in .safetensors, .npz, .tfld, .tfrm, .tfmn, .csv, .json, .jsonl, .toml or .bin";
             Err(Error::input(path.display().to_string(), expected, other))
         }
     }
+}
+
+/// Settings of a training run or of a sweep.
+fn describe_settings(path: &Path) -> Result<Value> {
+    let place = path.display().to_string();
+    let bytes = read_bytes(path, "settings in TOML")?;
+    let refuse = |error: std::str::Utf8Error| Error::input(&place, "settings in TOML", error.to_string());
+    settings::parse(std::str::from_utf8(&bytes).map_err(refuse)?, &place)
 }
 
 fn describe_model(path: &Path) -> Result<Value> {

@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 
 use super::design::chosen;
 use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, interrupted, say};
-use crate::Result;
 use crate::format::network;
 use crate::report::rules::{self, Comparison};
-use crate::report::{curves, trials};
+use crate::report::{curves, linearised, trials};
 use crate::task::recording::RecordingArgs;
 use crate::task::trial::held_out;
 use crate::task::{Dataset, Integration, Task};
@@ -22,6 +21,7 @@ use crate::train::settings::{Loss, Supports};
 use crate::train::{
     Control, End, HELD_OUT, Metrics, Precision, Progress, Settings, Snapshot, Trained, remedies,
 };
+use crate::{Error, Result};
 
 /// Trains a recurrent network to integrate, or for another task, by backpropagation through time.
 ///
@@ -135,6 +135,16 @@ impl Args {
         self.task.as_deref().and_then(Task::named)
     }
 
+    /// The error with the file of settings, if that file is refused by itself.
+    fn in_file(&self, error: Error, data: Option<&Dataset>) -> Error {
+        match self.settings.as_ref().map(|path| (path, Settings::load(path))) {
+            Some((path, Ok(settings))) if settings.check(data).is_err() => {
+                error.within(&path.display().to_string())
+            }
+            _ => error,
+        }
+    }
+
     /// The settings of the file, or the defaults, with what options change.
     fn resolve(&self, inputs: usize) -> Result<Settings> {
         /// Writes what is said.
@@ -214,8 +224,9 @@ pub fn run(args: &Args) -> Result<()> {
     if !args.rule.is_empty() {
         return online(&settings, args, &interrupted);
     }
-    let trained = train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted)?;
-    curves::write(out, &trained.history)?;
+    let trained = train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted)
+        .map_err(|error| args.in_file(error, data.as_ref()))?;
+    curves::write(out, &settings.task, &trained.history)?;
     let (errors, details) = outcome(&settings, &trained, data.as_ref(), out)?;
     if args.json {
         let mut summary = json!({ "end": trained.end, "best": trained.best, "unstable": trained.unstable() });
@@ -238,7 +249,7 @@ pub fn run(args: &Args) -> Result<()> {
         ),
     }
     if trained.history.len() > 1 {
-        say!("{}", curves::lines(&trained.history));
+        say!("{}", curves::lines(&settings.task, &trained.history));
     }
     if let Some(last) = trained.history.last().filter(|_| trained.unstable()) {
         say!(
@@ -272,6 +283,7 @@ fn outcome(
     }
     let shown = held_out(settings.task.trials(), settings.sequence, trials::SHOWN, !settings.seed);
     trials::write(&out.join("figures"), &settings.task, &shown, Some(&trained.network))?;
+    linearised::write(out, &trained.network, &settings.task, settings.sequence, !settings.seed)?;
     Ok((of_trials(&trained.best), json!({ "trials": HELD_OUT })))
 }
 
@@ -332,7 +344,8 @@ pub fn train_into(
         match progress {
             &Progress::Step { step, loss } => {
                 bar.set_position(step as u64);
-                let rollout = last.map_or(String::new(), |m| format!(", roll-out {:.1e}", m.error()));
+                let on = curves::judged_on(&settings.task);
+                let rollout = last.map_or(String::new(), |m| format!(", {on} {:.1e}", m.error()));
                 bar.set_message(format!("loss {loss:.1e}{rollout}"));
             }
             Progress::Interval { metrics, .. } => last = Some(*metrics),

@@ -1,4 +1,5 @@
-//! Named arrays in files: `.safetensors` and `.npz`; f32 and f64 are read, f64 is written.
+//! Named arrays in files: `.safetensors` and `.npz`; f32 and f64 are read, of safetensors f16 and bf16 too; f64 is
+//! written.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -8,7 +9,7 @@ use std::path::Path;
 use faer::Mat;
 use ndarray::{ArrayD, ArrayViewD, IxDyn, OwnedRepr};
 use ndarray_npy::{NpzReader, NpzWriter, ReadNpyError, ReadNpzError};
-use safetensors::tensor::{Dtype, SafeTensors, View};
+use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View};
 
 use super::{ending, write_atomic};
 use crate::{Error, Result};
@@ -102,6 +103,13 @@ enum Format {
 }
 
 impl Format {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Safetensors => "a safetensors file",
+            Self::Npz => "an npz archive",
+        }
+    }
+
     fn of(path: &Path) -> Result<Self> {
         match ending(path).as_str() {
             ".safetensors" => Ok(Self::Safetensors),
@@ -121,28 +129,36 @@ impl ArrayFile {
     /// Another ending; a file that cannot be read or is not what its ending says.
     pub fn open(path: &Path) -> Result<Self> {
         let format = Format::of(path)?;
-        let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
+        let bytes = super::read_bytes(path, format.name())?;
         let mut file = Self { place: path.display().to_string(), format, bytes, names: vec![] };
         let mut names = match format {
             Format::Safetensors => file.safetensors()?.names().into_iter().map(str::to_owned).collect(),
-            Format::Npz => file.npz()?.names().map_err(|error| file.refuse("an npz archive", &error))?,
+            Format::Npz => file.npz()?.names().map_err(|error| file.refuse(&error))?,
         };
         names.sort_unstable();
         file.names = names;
         Ok(file)
     }
 
-    fn refuse(&self, expected: &str, error: &dyn std::fmt::Display) -> Error {
-        Error::input(&self.place, expected, format!("a damaged or different file: {error}"))
+    fn refuse(&self, error: &dyn std::fmt::Display) -> Error {
+        Error::input(&self.place, self.format.name(), format!("a damaged or different file: {error}"))
     }
 
     fn safetensors(&self) -> Result<SafeTensors<'_>> {
-        SafeTensors::deserialize(&self.bytes).map_err(|error| self.refuse("a safetensors file", &error))
+        SafeTensors::deserialize(&self.bytes).map_err(|error| match error {
+            SafeTensorError::MetadataIncompleteBuffer
+            | SafeTensorError::HeaderTooSmall
+            | SafeTensorError::InvalidHeaderLength => Error::input(
+                &self.place,
+                "a safetensors file",
+                format!("{} bytes, not as many as its header says", self.bytes.len()),
+            ),
+            other => self.refuse(&other),
+        })
     }
 
     fn npz(&self) -> Result<NpzReader<Cursor<&[u8]>>> {
-        NpzReader::new(Cursor::new(self.bytes.as_slice()))
-            .map_err(|error| self.refuse("an npz archive", &error))
+        NpzReader::new(Cursor::new(self.bytes.as_slice())).map_err(|error| self.refuse(&error))
     }
 
     /// The file and the name of a part of it, for messages.
@@ -170,7 +186,7 @@ impl ArrayFile {
     pub fn text(&self, key: &str) -> Result<Option<String>> {
         Ok(match self.format {
             Format::Safetensors => SafeTensors::read_metadata(&self.bytes)
-                .map_err(|error| self.refuse("a safetensors file", &error))?
+                .map_err(|error| self.refuse(&error))?
                 .1
                 .metadata()
                 .as_ref()
@@ -189,7 +205,7 @@ impl ArrayFile {
     /// The array `name`, widened to f64.
     ///
     /// # Errors
-    /// No such array; a number type that is neither f32 nor f64; a number that is not finite.
+    /// No such array; a number type other than f64, f32 and, in safetensors, f16 and bf16; a number that is not finite.
     pub fn array(&self, name: &str) -> Result<Array> {
         if !self.has(name) {
             let found = format!("only {}", list(self.names.iter().map(String::as_str)));
@@ -205,13 +221,18 @@ impl ArrayFile {
 
     fn safetensors_array(&self, name: &str) -> Result<Array> {
         let file = self.safetensors()?;
-        let tensor = file.tensor(name).map_err(|error| self.refuse("a safetensors file", &error))?;
+        let tensor = file.tensor(name).map_err(|error| self.refuse(&error))?;
         let values = match tensor.dtype() {
             Dtype::F64 => wide(tensor.data(), f64::from_le_bytes),
             Dtype::F32 => wide(tensor.data(), |bytes| f64::from(f32::from_le_bytes(bytes))),
+            Dtype::F16 => wide(tensor.data(), |bytes| half(u16::from_le_bytes(bytes))),
+            // The upper half of an f32.
+            Dtype::BF16 => {
+                wide(tensor.data(), |[low, high]| f64::from(f32::from_le_bytes([0, 0, low, high])))
+            }
             other => {
                 let place = self.place(&format!("array {name}"));
-                return Err(Error::input(place, "number type F32 or F64", format!("{other:?}")));
+                return Err(Error::input(place, "number type F64, F32, F16 or BF16", format!("{other:?}")));
             }
         };
         Ok(Array { shape: tensor.shape().to_vec(), values })
@@ -227,6 +248,26 @@ impl ArrayFile {
             other => other.map_err(|error| self.not_an_array(name, &error, "float32 or float64"))?,
         };
         Ok(Array { shape: array.shape().to_vec(), values: array.into_iter().collect() })
+    }
+
+    /// Half the distance from 1 to the next number of the type that the array `name` is stored in.
+    ///
+    /// # Errors
+    /// As [`ArrayFile::array`].
+    pub fn unit_roundoff(&self, name: &str) -> Result<f64> {
+        let bits = match self.format {
+            Format::Safetensors => match self.safetensors()?.tensor(name).map(|tensor| tensor.dtype()) {
+                Ok(Dtype::BF16) => 8,
+                Ok(Dtype::F16) => 11,
+                Ok(Dtype::F32) => 24,
+                _ => 53,
+            },
+            Format::Npz => {
+                let single = self.npz()?.by_name::<OwnedRepr<f32>, IxDyn>(name).is_ok();
+                if single { 24 } else { 53 }
+            }
+        };
+        Ok(0.5_f64.powi(bits))
     }
 
     fn not_an_array(&self, name: &str, error: &ReadNpzError, expected: &str) -> Error {
@@ -282,6 +323,18 @@ fn wide<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f64) -> Vec<f64
     bytes.as_chunks::<N>().0.iter().map(|&chunk| value(chunk)).collect()
 }
 
+/// The value of an IEEE half: sign, 5 bits of exponent, 10 of fraction.
+fn half(bits: u16) -> f64 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
+    sign * match exponent {
+        0 => fraction * 0.5_f64.powi(24),
+        31 if fraction > 0.0 => f64::NAN,
+        31 => f64::INFINITY,
+        _ => (1.0 + fraction / 1024.0) * 2.0_f64.powi(exponent - 15),
+    }
+}
+
 fn finite(place: &str, name: &str, array: &Array) -> Result<()> {
     match array.values.iter().position(|x| !x.is_finite()) {
         None => Ok(()),
@@ -315,9 +368,14 @@ fn numpy_type(descriptor: &str) -> String {
     }
 }
 
-/// Names in a message: "a, b, c", or "none".
+/// Names in a message: "a, b, c", or "none"; of more than 16 the first ones and how many more there are.
 #[must_use]
 pub fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    let names = names.collect::<Vec<&str>>().join(", ");
-    if names.is_empty() { "none".into() } else { names }
+    const MOST: usize = 16;
+    let names: Vec<&str> = names.collect();
+    match names.len() {
+        0 => "none".into(),
+        1..=MOST => names.join(", "),
+        count => format!("{} and {} more", names[..MOST].join(", "), count - MOST),
+    }
 }

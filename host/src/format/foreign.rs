@@ -12,8 +12,13 @@
 //! | C | O × n; else y = h, or phi(a) | C, Wout |
 //! | c | O; else 0 | bout; c where there is a b |
 //! | initial | n; else at rest | initial, x0, h0 |
+//! | traj, traj_u, traj_y | states, inputs, outputs, trials × steps × n, I, O, to compare with | the same |
 //!
-//! `NAME.T` stands for an array transposed. The fields of the JSON and of the metadata are `form` (`rate`, `current`),
+//! A file with an array A, or of form `plrnn`, holds a piecewise-linear network ([`Plrnn`]): A (n × n, or its diagonal), W
+//! and h (n) of z' = A z + W relu(z) + h + B u; or A, W1 (n × g), W2 (g × n), h1 (n) and h2 (g) of the shallow form
+//! z' = A z + W1 relu(W2 z + h2) + h1 + B u. Its inputs B may be missing; y = C z + c, z where there is no C.
+//!
+//! `NAME.T` stands for an array transposed. The fields of the JSON and of the metadata are `form` (`rate`, `current`, `plrnn`),
 //! `alpha`, `activation` (or `nonlinearity`), `map` (their names to ours), `inputs` (their names), `kind` (`map`: rate form
 //! of alpha = 1; `ctrnn_euler`: current form) and `eq`, an equation that names the activation.
 
@@ -27,12 +32,14 @@ use serde_json::{Map, Value};
 
 use super::arrays::{Array, ArrayFile, list};
 use super::network::{load_torch, names};
+use super::plrnn::Plrnn;
 use crate::network::{Activation, Channel, Form, Network, Recurrence};
 use crate::simulate;
 use crate::{Error, Result};
 
 /// Our names of the arrays.
-const OURS: [&str; 6] = ["W", "B", "b", "C", "c", "initial"];
+const OURS: [&str; 15] =
+    ["W", "B", "b", "C", "c", "initial", "A", "h", "W1", "W2", "h1", "h2", "traj", "traj_u", "traj_y"];
 /// Fields that are looked for in a file's metadata.
 const FIELDS: [&str; 8] = ["form", "alpha", "activation", "nonlinearity", "map", "inputs", "kind", "eq"];
 
@@ -41,8 +48,10 @@ const FIELDS: [&str; 8] = ["form", "alpha", "activation", "nonlinearity", "map",
 pub struct Given {
     /// Our names of arrays by theirs.
     pub map: BTreeMap<String, String>,
-    /// Rate or current.
-    pub form: Option<Form>,
+    /// `rate`, `current` or `plrnn`.
+    pub form: Option<String>,
+    /// Whether there are no input weights.
+    pub no_inputs: bool,
     /// Leak, above 0 and at most 1.
     pub alpha: Option<f64>,
     /// phi.
@@ -60,6 +69,9 @@ pub struct Comparison {
     pub bound: f64,
     /// Largest difference when the network runs on its own from its initial state: what steps add up to.
     pub run: f64,
+    /// Largest difference of an output after a step from the stored one, and what rounding can make of it, if outputs are
+    /// stored.
+    pub output: Option<[f64; 2]>,
 }
 
 /// A foreign network and where its parts come from.
@@ -69,7 +81,8 @@ pub struct Imported {
     pub network: Network,
     /// Our names of parts and settings, their value or their name in the file, and who says so.
     pub sources: Vec<[String; 3]>,
-    /// Of the arrays `traj` (trials × steps × n) and `traj_u` (trials × steps × I), if the file has both.
+    /// Of the arrays `traj` (trials × steps × n) and `traj_u` (trials × steps × I), if the file has both, and `traj_y`
+    /// (trials × steps × O).
     pub comparison: Option<Comparison>,
 }
 
@@ -92,12 +105,12 @@ struct Reader {
 /// ```
 /// use std::collections::BTreeMap;
 /// use tinyfold::format::{arrays, foreign};
-/// use tinyfold::network::{Activation, Form};
+/// use tinyfold::network::Activation;
 /// # let folder = tempfile::tempdir().unwrap();
 /// # let path = folder.path().join("theirs.npz");
 /// let matrix = |rows, columns| arrays::Array { shape: vec![rows, columns], values: vec![0.5; rows * columns] };
 /// arrays::write(&path, &BTreeMap::from([("J", matrix(3, 3)), ("Win", matrix(3, 1))]), "eq", "x' = -x + J tanh(x) + Win u")?;
-/// let given = foreign::Given { form: Some(Form::Current), alpha: Some(0.1), ..Default::default() };
+/// let given = foreign::Given { form: Some("current".into()), alpha: Some(0.1), ..Default::default() };
 /// let network = foreign::read(&path, &given)?.network;
 /// assert_eq!((network.neurons(), network.activation), (3, Activation::Tanh));
 /// # Ok::<(), tinyfold::Error>(())
@@ -122,6 +135,12 @@ pub fn read(path: &Path, given: &Given) -> Result<Imported> {
     }
     facts.push((file.place("metadata"), metadata));
     let mut reader = Reader { file, facts, given: given.clone(), sources: Vec::new() };
+    if reader.is_plrnn()? {
+        let plrnn = reader.plrnn()?;
+        let network = reader.piecewise(&plrnn)?;
+        let comparison = reader.compare(&network, &|z| plrnn.state(z))?;
+        return Ok(Imported { network, sources: reader.sources, comparison });
+    }
     let activation = reader.activation()?;
     if reader.file.names().iter().any(|name| name.ends_with("weight_hh_l0")) {
         let network = load_torch(path, activation)?;
@@ -129,7 +148,7 @@ pub fn read(path: &Path, given: &Given) -> Result<Imported> {
     }
     let (form, alpha) = reader.form()?;
     let network = reader.network(form, alpha, activation)?;
-    let comparison = reader.compare(&network)?;
+    let comparison = reader.compare(&network, &<[f64]>::to_vec)?;
     Ok(Imported { network, sources: reader.sources, comparison })
 }
 
@@ -177,6 +196,72 @@ impl Reader {
         ))
     }
 
+    /// The form by its name, and who says it.
+    fn said_form(&self) -> Option<(String, String)> {
+        let given = self.given.form.clone().map(|form| ("option --form".to_owned(), form));
+        given.or_else(|| self.said("form").map(|(place, value)| (place, text(&value))))
+    }
+
+    /// Whether the file holds a piecewise-linear network: it is said, or nobody says another form and there is an A.
+    fn is_plrnn(&self) -> Result<bool> {
+        Ok(match self.said_form() {
+            Some((_, form)) => form == "plrnn",
+            None => self.name("A")?.is_some(),
+        })
+    }
+
+    fn plrnn(&mut self) -> Result<Plrnn> {
+        let (place, found) = self.said_form().unwrap_or(("an array A".into(), "plrnn".into()));
+        self.note("form", found, place);
+        let (theirs, a) = self.required("A", "A of z' = A z + W relu(z) + h, n × n or its diagonal")?;
+        let n = a.shape.first().copied().unwrap_or(0);
+        let a = if a.shape.len() == 1 {
+            Mat::from_fn(n, n, |i, j| if i == j { a.values[i] } else { 0.0 })
+        } else {
+            self.matrix("A", (theirs, a), [n, n])?
+        };
+        let shallow = self.name("W1")?.is_some();
+        let names = if shallow { ["W1", "h1"] } else { ["W", "h"] };
+        let w = self.required(names[0], "the weights of relu")?;
+        let w = self.matrix(names[0], w, [n, if shallow { 0 } else { n }])?;
+        let column = |values: Vec<f64>| Mat::from_fn(values.len(), 1, |i, _| values[i]);
+        let h = column(self.vector(names[1], n)?.unwrap_or(vec![0.0; n]));
+        let hidden = if shallow {
+            let g = w.ncols();
+            let q = self.required("W2", "the weights inside of relu, g × n")?;
+            let q = self.matrix("W2", q, [g, n])?;
+            Some((q, column(self.vector("h2", g)?.unwrap_or(vec![0.0; g]))))
+        } else {
+            None
+        };
+        let input = self.input(n, true)?;
+        Ok(Plrnn { a, w, h, hidden, input })
+    }
+
+    fn piecewise(&mut self, plrnn: &Plrnn) -> Result<Network> {
+        let n = plrnn.a.nrows();
+        let readout = match self.array("C")? {
+            Some(readout) => self.matrix("C", readout, [0, n])?,
+            None => Mat::identity(n, n),
+        };
+        let mut network = plrnn.network(&readout);
+        let outputs = readout.nrows();
+        network.output_bias = self.vector("c", outputs)?.unwrap_or(vec![0.0; outputs]);
+        if let Some(z) = self.vector("initial", n)? {
+            network.initial = plrnn.state(&z);
+        }
+        self.name_inputs(&mut network);
+        Ok(network)
+    }
+
+    fn name_inputs(&self, network: &mut Network) {
+        if let Some(names) = self.said("inputs").and_then(|(_, value)| channel_names(&value))
+            && names.len() == network.inputs.len()
+        {
+            network.inputs = names.into_iter().map(Channel::plain).collect();
+        }
+    }
+
     fn form(&mut self) -> Result<(Form, f64)> {
         let kind = self.said("kind");
         let of_kind = kind.as_ref().and_then(|(_, kind)| match text(kind).as_str() {
@@ -185,13 +270,11 @@ impl Reader {
             _ => None,
         });
         let by_kind = kind.map_or_else(String::new, |(place, _)| place);
-        let (form, source) = if let Some(form) = self.given.form {
-            (form, "option --form".into())
-        } else if let Some((place, value)) = self.said("form") {
-            let form = match text(&value).as_str() {
+        let (form, source) = if let Some((place, name)) = self.said_form() {
+            let form = match name.as_str() {
                 "rate" => Form::Rate,
                 "current" => Form::Current,
-                other => return Err(Error::input(place, "rate or current", other)),
+                other => return Err(Error::input(place, "rate, current or plrnn", other)),
             };
             (form, place)
         } else if let Some(form) = of_kind {
@@ -248,7 +331,8 @@ impl Reader {
             "C" => &["C", "Wout"],
             "c" if bias_is_b && !has("bout") => &["c"],
             "c" => &["bout"],
-            _ => &["initial", "x0", "h0"],
+            "initial" => &["initial", "x0", "h0"],
+            same => std::slice::from_ref(OURS.iter().find(|name| **name == same).expect("one of ours")),
         };
         let taken = |name: &str| self.given.map.contains_key(name);
         let found = usual.iter().find(|name| has(name) && !taken(name));
@@ -303,12 +387,21 @@ impl Reader {
         Err(Error::input(place, format!("shape [{length}] as {ours}"), format!("{:?}", array.shape)))
     }
 
+    /// B; where there need not be one, an input that changes nothing, as a network has one.
+    fn input(&mut self, n: usize, optional: bool) -> Result<Mat<f64>> {
+        if optional && self.name("B")?.is_none() {
+            self.note("B", "none", "no input weights: an input that changes nothing");
+            return Ok(Mat::zeros(n, 1));
+        }
+        let input = self.required("B", "the input weights, n × I (or --no-inputs)")?;
+        self.matrix("B", input, [n, 0])
+    }
+
     fn network(&mut self, form: Form, alpha: f64, activation: Activation<f64>) -> Result<Network> {
         let (theirs, w) = self.required("W", "the recurrent weights, n × n")?;
         let n = w.shape.first().copied().unwrap_or(0);
         let w = self.matrix("W", (theirs, w), [n, n])?;
-        let input = self.required("B", "the input weights, n × I")?;
-        let input = self.matrix("B", input, [n, 0])?;
+        let input = self.input(n, self.given.no_inputs)?;
         let readout = match self.array("C")? {
             Some(readout) => self.matrix("C", readout, [0, n])?,
             None => Mat::identity(n, n),
@@ -320,30 +413,59 @@ impl Reader {
         network.bias = self.vector("b", n)?.unwrap_or(vec![0.0; n]);
         network.output_bias = self.vector("c", outputs)?.unwrap_or(vec![0.0; outputs]);
         network.initial = self.vector("initial", n)?.unwrap_or(network.rest());
-        if let Some(names) = self.said("inputs").and_then(|(_, value)| channel_names(&value))
-            && names.len() == network.inputs.len()
-        {
-            network.inputs = names.into_iter().map(Channel::plain).collect();
-        }
+        self.name_inputs(&mut network);
         Ok(network)
     }
 
-    /// Compares the network with stored trajectories, where state t is the one after input t.
-    fn compare(&self, network: &Network) -> Result<Option<Comparison>> {
-        if !(self.file.has("traj") && self.file.has("traj_u")) {
-            return Ok(None);
+    /// A stored trajectory by our name, with their name.
+    fn stored(&self, ours: &str) -> Result<Option<(String, Array)>> {
+        let Some((theirs, _)) = self.name(ours)? else { return Ok(None) };
+        let array = self.file.array(&theirs)?;
+        Ok(Some((theirs, array)))
+    }
+
+    /// The rounding of what made the stored trajectories; numbers that f32 holds may have been made in f32.
+    fn stored_unit(&self, (theirs, states): &(String, Array)) -> Result<f64> {
+        let single = states.values.iter().all(|&x| f64::from(x as f32) == x);
+        let of_f32 = if single { f64::from(f32::EPSILON) / 2.0 } else { 0.0 };
+        Ok(self.file.unit_roundoff(theirs)?.max(of_f32))
+    }
+
+    /// Compares the network with stored trajectories, where state t is the one after input t; `whole`: the network's
+    /// state of a stored one, which is its first part.
+    fn compare(&self, network: &Network, whole: Whole<'_>) -> Result<Option<Comparison>> {
+        let (Some(states), Some(u)) = (self.stored("traj")?, self.stored("traj_u")?) else { return Ok(None) };
+        let unit = self.stored_unit(&states)?;
+        let (neurons, inputs) = (network.neurons(), network.input.ncols());
+        let n = states.1.shape.last().copied().unwrap_or(0);
+        let n = if whole(&vec![0.0; n]).len() == neurons { n } else { neurons };
+        let states = self.file.shaped(&states.0, &[0, 0, n])?;
+        let [trials, steps] = [states.shape[0], states.shape[1]];
+        let u = self.file.shaped(&u.0, &[trials, steps, inputs])?;
+        let y = match self.stored("traj_y")? {
+            Some((theirs, _)) => {
+                let shape = [trials, steps, network.readout.nrows()];
+                let array = self.file.shaped(&theirs, &shape)?;
+                Some((theirs, array))
+            }
+            None => None,
+        };
+        let comparison = follow(network, &states, &u, y.as_ref().map(|y| &y.1), unit, whole);
+        if let (Some([off, bound]), Some((theirs, _))) = (comparison.output, &y)
+            && off > bound
+            && comparison.step <= comparison.bound
+        {
+            let expected = format!("outputs of the network, to {bound:.1e} of rounding");
+            let found = format!("an output off by {off:.1e}; are C and c right?");
+            return Err(Error::input(self.file.place(&format!("array {theirs}")), expected, found));
         }
-        let (n, inputs) = (network.neurons(), network.input.ncols());
-        let states = self.file.shaped("traj", &[0, 0, n])?;
-        let u = self.file.shaped("traj_u", &[states.shape[0], states.shape[1], inputs])?;
-        let comparison = follow(network, &states, &u);
         if comparison.step <= comparison.bound {
             return Ok(Some(comparison));
         }
         let mut turned = network.clone();
         turned.recurrence = Recurrence::Dense(network.weights().transpose().to_owned());
-        let other = follow(&turned, &states, &u);
-        let hint = if other.step <= other.bound {
+        let other = follow(&turned, &states, &u, None, unit, whole);
+        let hint = if n == neurons && other.step <= other.bound {
             "; they are those of the transposed W: give --map NAME.T=W"
         } else {
             "; are form, alpha and activation right?"
@@ -355,12 +477,21 @@ impl Reader {
     }
 }
 
+/// The state of a network whose first part is stored.
+type Whole<'a> = &'a dyn Fn(&[f64]) -> Vec<f64>;
+
 /// Compares all steps of trajectories: trials × steps × n, and their inputs.
-fn follow(network: &Network, states: &Array, u: &Array) -> Comparison {
+fn follow(
+    network: &Network,
+    states: &Array,
+    u: &Array,
+    y: Option<&Array>,
+    unit: f64,
+    whole: Whole<'_>,
+) -> Comparison {
     let (n, inputs, length) = (states.shape[2], u.shape[2], states.shape[1]);
-    let single = |values: &[f64]| values.iter().all(|&x| f64::from(x as f32) == x);
-    let unit = if single(&states.values) { f64::from(f32::EPSILON) / 2.0 } else { f64::EPSILON / 2.0 };
-    let terms = (n + inputs + 3) as f64 * unit;
+    let neurons = network.neurons();
+    let terms = (neurons + inputs + 3) as f64 * unit;
     let gamma = terms / (1.0 - terms);
     let absolute = |m: &Mat<f64>| Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)].abs());
     let (w, b) = (absolute(&network.weights()), absolute(&network.input));
@@ -370,29 +501,43 @@ fn follow(network: &Network, states: &Array, u: &Array) -> Comparison {
         _ => 1.0,
     };
     let apart = |a: &[f64], b: &[f64]| zip(a, b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    let mut comparison = Comparison { steps: 0, step: 0.0, bound: 0.0, run: 0.0 };
+    let mut comparison =
+        Comparison { steps: 0, step: 0.0, bound: 0.0, run: 0.0, output: y.map(|_| [0.0; 2]) };
+    let c = absolute(&network.readout);
     let trials = zip(states.values.chunks_exact(length * n), u.values.chunks_exact(length * inputs));
     for (states, u) in trials {
-        comparison.run = comparison.run.max(apart(&simulate::run(network, u, false).carried, states));
+        let run = simulate::run(network, u, false).carried;
+        let off = zip(run.chunks_exact(neurons), states.chunks_exact(n)).map(|(a, b)| apart(a, b));
+        comparison.run = comparison.run.max(off.fold(0.0, f64::max));
         let mut from = network.clone();
         for (state, u) in zip(states.chunks_exact(n), u.chunks_exact(inputs)) {
-            let next = simulate::run(&from, u, false).carried;
+            let simulate::Trajectory { carried: next, outputs, .. } = simulate::run(&from, u, false);
             let rate = |&x: &f64| match network.form {
                 Form::Rate => x.abs(),
                 Form::Current => simulate::activate(network.activation, x).abs(),
             };
             let rates: Vec<f64> = from.initial.iter().map(rate).collect();
             let sum = |i: usize| -> f64 {
-                let recurrent: f64 = (0..n).map(|j| w[(i, j)] * rates[j]).sum();
+                let recurrent: f64 = (0..neurons).map(|j| w[(i, j)] * rates[j]).sum();
                 recurrent + (0..inputs).map(|k| b[(i, k)] * u[k].abs()).sum::<f64>() + network.bias[i].abs()
             };
-            let rounding =
-                (0..n).map(|i| gamma * (steepness * sum(i) + from.initial[i].abs() + state[i].abs()));
-            comparison.bound = comparison.bound.max(rounding.fold(0.0, f64::max));
+            let rounding: Vec<f64> = (0..neurons)
+                .map(|i| gamma * (steepness * sum(i) + from.initial[i].abs() + next[i].abs()))
+                .collect();
+            comparison.bound = comparison.bound.max(rounding[..n].iter().copied().fold(0.0, f64::max));
+            if let (Some(y), Some([off, bound])) = (y, &mut comparison.output) {
+                let y = &y.values[comparison.steps * outputs.len()..];
+                *off = off.max(apart(&outputs, y));
+                let of = |o: usize| -> f64 {
+                    let terms = (0..neurons).map(|j| c[(o, j)] * (rounding[j] + gamma * rate(&next[j])));
+                    terms.sum::<f64>() + gamma * (network.output_bias[o].abs() + outputs[o].abs())
+                };
+                *bound = (0..outputs.len()).map(of).fold(*bound, f64::max);
+            }
             // The first step starts from where the network says, which the file need not share.
             comparison.step = comparison.step.max(apart(&next, state));
             comparison.steps += 1;
-            from.initial.copy_from_slice(state);
+            from.initial = whole(state);
         }
     }
     comparison

@@ -12,6 +12,7 @@ pub mod foreign;
 pub mod model;
 pub mod network;
 pub mod paper;
+pub mod plrnn;
 pub mod reduced;
 pub mod settings;
 pub mod torch;
@@ -70,12 +71,22 @@ pub fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<()> {
     write_atomic(path, text.as_bytes())
 }
 
+/// Reads a file that holds something; `what`: what it should be, for the message.
+///
+/// # Errors
+/// The file cannot be read, or is empty.
+pub fn read_bytes(path: &Path, what: &str) -> Result<Vec<u8>> {
+    let bytes = std::fs::read(path).map_err(Error::file(path, "read"))?;
+    crate::error::require(!bytes.is_empty(), &path.display().to_string(), what, "an empty file")?;
+    Ok(bytes)
+}
+
 /// Reads a JSON file.
 ///
 /// # Errors
 /// The file cannot be read, or is not what it should be: the message gives line and column.
 pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = std::fs::read(path).map_err(Error::file(path, "read"))?;
-    serde_json::from_slice(&text)
-        .map_err(|error| Error::input(path.display().to_string(), "JSON of tinyfold", error.to_string()))
+    const WHAT: &str = "JSON of tinyfold";
+    serde_json::from_slice(&read_bytes(path, WHAT)?)
+        .map_err(|error| Error::input(path.display().to_string(), WHAT, error.to_string()))
 }

@@ -69,9 +69,9 @@ impl ModelBytes {
     /// Reads a file.
     ///
     /// # Errors
-    /// The file cannot be read.
+    /// The file cannot be read or is empty.
     pub fn load(path: &Path) -> Result<Self> {
-        std::fs::read(path).map(|bytes| Self::new(&bytes)).map_err(Error::file(path, "read"))
+        Ok(Self::new(&super::read_bytes(path, "a chip model")?))
     }
 
     /// The bytes.

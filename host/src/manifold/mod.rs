@@ -78,7 +78,11 @@ pub struct Analysis {
     /// Dimension that the neighbourhoods of the pre-activations show.
     #[serde(default)]
     pub local_dimension: Option<LocalDimension>,
-    /// [`Analysis::distance`] against time since reset.
+    /// Leading left singular vectors that span the manifold: D, and D + 1 under Dale's law, whose mode of one sign is
+    /// large too.
+    #[serde(default)]
+    pub manifold_dimension: usize,
+    /// The distance to [`Analysis::manifold_dimension`] vectors against time since reset.
     #[serde(default)]
     pub distance_curve: Vec<DistanceWindow>,
     /// How well the coordinates are functions of the integrals; `None` without a task.
@@ -105,7 +109,7 @@ pub struct DistanceWindow {
     pub from: usize,
     /// Last step.
     pub to: usize,
-    /// |p - P p| / |p|, as [`Analysis::distance`].
+    /// |p - P p| / |p|, as [`Analysis::distance`], of [`Analysis::manifold_dimension`] vectors.
     pub distance: f64,
 }
 
@@ -176,7 +180,8 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
     let integrals = network.integration().map(|task| task.integrals(&x));
     let cloud = Cloud::new(&q, &p, &axes, integrals.as_deref())?;
 
-    let curves = curves(network, &x, &run, &p, &span);
+    let manifold_dimension = (dimension + usize::from(obeys_dale(network))).min(left.ncols());
+    let curves = curves(network, &x, &run, &p, &left.subcols(0, manifold_dimension).to_owned());
     let rates = Mat::from_fn(n, p.ncols(), |i, t| {
         simulate::activate(network.activation, p[(i, t)] + network.bias[i])
     });
@@ -227,11 +232,25 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
         error_growth: growth::with_time(&curves.0),
         ablations: Vec::new(),
         error_curve: curves.0,
+        manifold_dimension,
         distance_curve: curves.1,
         singular_values: singular.values,
         channels,
         cloud,
     })
+}
+
+/// Whether every neuron has weights of one sign, and there are neurons of either sign.
+fn obeys_dale(network: &Network) -> bool {
+    let weights = network.weights();
+    let signs = |j: usize| {
+        let column = weights.col_as_slice(j);
+        (column.iter().any(|&w| w > 0.0), column.iter().any(|&w| w < 0.0))
+    };
+    let all: Vec<(bool, bool)> = (0..weights.ncols()).map(signs).collect();
+    all.iter().all(|sign| *sign != (true, true))
+        && all.contains(&(true, false))
+        && all.contains(&(false, true))
 }
 
 /// Tuning maps that an analysis holds.

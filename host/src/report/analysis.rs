@@ -11,7 +11,7 @@ use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot;
 
 use super::figures::{
-    Figure, GREY, colour, diverging, grid, layout, line, log_y, ranked, with_powers_of_ten,
+    Figure, GREY, colour, diverging, grid, layout, line, log_y, ranked, round_step, with_powers_of_ten,
 };
 use super::text::{DIVERGED, grouped, percent, scientific};
 use crate::manifold::Analysis;
@@ -32,6 +32,14 @@ pub fn figures(analysis: &Analysis) -> Vec<Figure> {
         ablation(analysis),
     ];
     all.into_iter().flatten().collect()
+}
+
+/// What the integral of a channel is called.
+fn integral(analysis: &Analysis, c: usize) -> String {
+    analysis
+        .channels
+        .get(c)
+        .map_or(format!("integral {}", c + 1), |channel| format!("integral of {}", channel.name))
 }
 
 fn marks(points: Vec<(f64, f64)>, k: usize, size: f64) -> Plot {
@@ -59,7 +67,7 @@ fn spectrum(analysis: &Analysis) -> Option<Figure> {
         layout(plots, "index", y)
             .with_x_axis_min(0.0)
             .with_x_axis_max(last as f64 + 1.0)
-            .with_x_tick_step((last as f64 / 6.0).ceil())
+            .with_x_tick_step(round_step(last as f64 / 6.0))
             .with_reference_line(ReferenceLine::vertical(modes.count as f64 + 0.5).with_color(GREY))
     };
     let logs = log_y(points.iter().copied());
@@ -148,14 +156,15 @@ fn coordinates(analysis: &Analysis) -> Option<Figure> {
                 kept.iter().map(|&t| (cloud.integrals[t][0], cloud.coordinates[t][k])).collect();
             let marks = ScatterPlot::new().with_data(points).with_colors(colours.clone()).with_size(2.0);
             let plots = vec![Plot::Scatter(marks)];
-            let layout =
-                layout(&plots, "integral 1", &format!("manifold coordinate {}", k + 1)).with_ticks(4);
+            let layout = layout(&plots, &integral(analysis, 0), &format!("manifold coordinate {}", k + 1))
+                .with_ticks(4);
             (plots, layout)
         })
         .collect();
     let caption = format!(
-        "Coordinates on the manifold against the first integral, coloured by integral {} (blue low, orange high). Part of the coordinates that is no linear function of the integrals: {}; that is no cubic one: {}.",
-        other + 1,
+        "Coordinates on the manifold against the {}, coloured by the {} (blue low, orange high). Part of the coordinates that is no linear function of the integrals: {}; that is no cubic one: {}.",
+        integral(analysis, 0),
+        integral(analysis, other),
         percent(fit.linear),
         percent(fit.cubic)
     );
@@ -174,7 +183,8 @@ fn tuning(analysis: &Analysis) -> Option<Figure> {
                 let mean = |(&u, rate): (&f64, &Option<f64>)| rate.map(|rate| (u, rate));
                 let points = zip(&map.first, &map.mean[0]).filter_map(mean).collect();
                 let plots = vec![Plot::Line(line(points, colour(0), 2.0))];
-                let layout = layout(&plots, "integral", "mean rate").with_ticks(4).with_title(title);
+                let layout =
+                    layout(&plots, &integral(analysis, 0), "mean rate").with_ticks(4).with_title(title);
                 return (plots, layout);
             }
             let ends = |middles: &[f64]| {
@@ -194,7 +204,9 @@ fn tuning(analysis: &Analysis) -> Option<Figure> {
             }));
             let map = heat(rows.collect(), colours).with_cell_size(1.0).with_x_range(x.0, x.1);
             let plots = vec![Plot::Heatmap(map.with_y_range(y.0, y.1))];
-            let layout = layout(&plots, "integral 1", "integral 2").with_ticks(4).with_title(title);
+            let layout = layout(&plots, &integral(analysis, 0), &integral(analysis, 1))
+                .with_ticks(4)
+                .with_title(title);
             (plots, layout)
         })
         .collect();
@@ -214,9 +226,10 @@ fn selectivity(analysis: &Analysis) -> Option<Figure> {
     sorted.sort_by(f64::total_cmp);
     let count = sorted.len().max(1) as f64;
     let steps: Vec<(f64, f64)> = zip(1.., sorted).map(|(k, index)| (index, f64::from(k) / count)).collect();
+    let to = |c: usize| format!("selectivity to {}", integral(analysis, c));
     let vectors = vec![marks(points, 0, 3.0)];
     let indices = vec![Plot::Line(line(steps, colour(1), 2.0))];
-    let left = layout(&vectors, "selectivity to integral 1", "selectivity to integral 2").with_ticks(5);
+    let left = layout(&vectors, &to(0), &to(1)).with_ticks(5);
     let right = layout(&indices, "mixed-selectivity index", "part of the neurons below")
         .with_x_axis_min(1.0)
         .with_x_axis_max(analysis.dimension.max(2) as f64)
@@ -248,6 +261,7 @@ fn time(analysis: &Analysis) -> Option<Figure> {
     }
     let layout = layout(&plots, "steps since reset", "part of the norm")
         .with_log_x()
+        .with_x_axis_max(last.to as f64)
         .with_x_tick_format(TickFormat::Custom(Arc::new(|step| grouped(step.max(0.0) as u64))))
         .with_legend_position(LegendPosition::OutsideRightTop);
     let growth = analysis.error_growth.map_or(String::new(), |law| {
@@ -255,7 +269,7 @@ fn time(analysis: &Analysis) -> Option<Figure> {
     });
     let caption = format!(
         "Part of the pre-activations outside the span of the {} leading left singular vectors of W, and error of the worst channel, in windows of time since reset; at the end the distance is {}.{growth}",
-        analysis.dimension,
+        analysis.manifold_dimension,
         percent(last.distance)
     );
     let layout = with_powers_of_ten(layout, exponents.into_iter());

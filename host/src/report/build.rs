@@ -3,6 +3,7 @@
 use faer::Mat;
 use faer::linalg::solvers::SolveLstsq;
 
+use super::linearised::{Linearised, held_inputs};
 use super::{ManifoldPoint, NetworkReport, Source};
 use crate::manifold::{self, Cloud};
 use crate::network::Network;
@@ -128,6 +129,11 @@ pub fn describe(
         distance: analysis.distance,
         manifold: points(&analysis.cloud, task),
         tolerance: tolerance(&case),
+        dynamics: Linearised::of_network(
+            network,
+            recording,
+            &held_inputs(network.task.as_ref(), network.input.ncols()),
+        )?,
         model_bytes: case.model.bytes().len(),
         multiply_adds: crate::format::model::shape_of(network).multiply_adds(),
     })

@@ -3,34 +3,54 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use kuva::plot::{LegendPosition, LineStyle};
 use kuva::render::layout::TickFormat;
 use kuva::render::plots::Plot;
 
 use super::figures::{self, Figure, colour, grid, layout, line, log_y, with_powers_of_ten};
 use super::text::{DIVERGED, grouped};
 use crate::Result;
+use crate::task::Task;
 use crate::train::Metrics;
 
-/// Loss and roll-out error against updates, on logarithmic axes: a line a run, in the colour of its number.
+/// What [`Metrics::error`] is taken over, for the task that is learnt.
 #[must_use]
-pub fn figure(runs: &[(usize, Vec<Metrics>)], caption: String) -> Figure {
-    let panel = |name: &str, value: &dyn Fn(&Metrics) -> f64| {
+pub fn judged_on(task: &Task) -> &'static str {
+    if task.integration().is_some() { "roll-outs" } else { "held-out trials" }
+}
+
+/// Loss and error against updates, on logarithmic axes: a line a run, in the colour of its number.
+///
+/// on: what the error is taken over, as of [`judged_on`]; names: of the numbers, for the legend.
+#[must_use]
+pub fn figure(runs: &[(usize, Vec<Metrics>)], on: &str, names: &[String], caption: String) -> Figure {
+    let first = |k: usize| runs[..k].iter().all(|run| run.0 != runs[k].0);
+    let panel = |name: &str, value: &dyn Fn(&Metrics) -> f64, legend: bool| {
         let mut exponents = Vec::new();
         let plots: Vec<Plot> = runs
             .iter()
-            .map(|(number, history)| {
+            .enumerate()
+            .map(|(k, (number, history))| {
                 let points = history.iter().map(|m| (m.step as f64, value(m).min(DIVERGED)));
                 let points = log_y(points.filter(|(_, y)| y.is_finite()));
                 exponents.extend(points.iter().map(|&(_, y)| y));
-                Plot::Line(line(points, colour(*number), 1.2))
+                let curve = line(points, colour(*number), 1.2);
+                // Four colours, then the same ones dashed.
+                let curve = if *number < 4 { curve } else { curve.with_line_style(LineStyle::Dashed) };
+                let name = names.get(*number).filter(|_| legend && first(k));
+                Plot::Line(if let Some(name) = name { curve.with_legend(name) } else { curve })
             })
             .collect();
         let layout = layout(&plots, "updates", name)
             .with_ticks(4)
+            .with_legend_position(LegendPosition::OutsideRightTop)
             .with_x_tick_format(TickFormat::Custom(Arc::new(|step: f64| grouped(step.max(0.0) as u64))));
         (plots, with_powers_of_ten(layout, exponents.into_iter()))
     };
-    let cells = vec![panel("batch loss", &|m| m.loss), panel("roll-out error", &Metrics::error)];
+    let cells = vec![
+        panel("batch loss", &|m| m.loss, false),
+        panel(&format!("relative RMSE, {on}"), &Metrics::error, true),
+    ];
     Figure { name: "curves", caption, scene: grid(cells, 340.0) }
 }
 
@@ -38,9 +58,12 @@ pub fn figure(runs: &[(usize, Vec<Metrics>)], caption: String) -> Figure {
 ///
 /// # Errors
 /// A file that cannot be written.
-pub fn write(folder: &Path, history: &[Metrics]) -> Result<()> {
-    let caption = "Batch loss and roll-out error against updates.".into();
-    figures::write(&folder.join("figures"), &[figure(&[(0, history.to_vec())], caption)])
+pub fn write(folder: &Path, task: &Task, history: &[Metrics]) -> Result<()> {
+    let caption = format!("Batch loss and relative RMSE over {} against updates.", judged_on(task));
+    figures::write(
+        &folder.join("figures"),
+        &[figure(&[(0, history.to_vec())], judged_on(task), &[], caption)],
+    )
 }
 
 /// Widest curve in a terminal.
@@ -72,15 +95,15 @@ pub fn sparkline(values: &[f64]) -> String {
     logs.iter().map(|&log| if log.is_finite() { HEIGHTS[height(log)] } else { 'x' }).collect()
 }
 
-/// Two lines: loss and roll-out error, from the first interval to the last.
+/// Two lines: loss and error, from the first interval to the last.
 #[must_use]
-pub fn lines(history: &[Metrics]) -> String {
+pub fn lines(task: &Task, history: &[Metrics]) -> String {
     let (Some(first), Some(last)) = (history.first(), history.last()) else { return String::new() };
     let row = |name: &str, value: fn(&Metrics) -> f64| {
         let values: Vec<f64> = history.iter().map(value).collect();
-        format!("{name:8} {}  {:.1e} to {:.1e}", sparkline(&values), value(first), value(last))
+        format!("{name:15} {}  {:.1e} to {:.1e}", sparkline(&values), value(first), value(last))
     };
-    format!("{}\n{}", row("loss", |m| m.loss), row("roll-out", Metrics::error))
+    format!("{}\n{}", row("loss", |m| m.loss), row(judged_on(task), Metrics::error))
 }
 
 #[cfg(test)]

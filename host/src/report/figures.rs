@@ -13,14 +13,14 @@ use kuva::render::plots::Plot;
 use kuva::render::render::Scene;
 use kuva::render::theme::Theme;
 
-use super::text::{DIVERGED, grouped, list, percent, power_of_ten, scientific};
-use super::{ManifoldPoint, NetworkReport, Report, learning, traces};
+use super::text::{DIVERGED, escape, grouped, list, percent, power_of_ten, scientific};
+use super::{ManifoldPoint, NetworkReport, Report, learning, multipliers, traces};
 use crate::{Error, Result, format};
 
 /// Colours of the networks, in order: told apart by the colour-blind (Okabe & Ito 2008).
 pub const COLOURS: [&str; 4] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7"];
 /// Text and axes of a figure; the page replaces it by its own ink.
-const INK: &str = "#1f2328";
+pub(super) const INK: &str = "#1f2328";
 /// Grid lines of a figure; the page replaces it by its own.
 const GRID: &str = "#e3e6ea";
 /// Background of a figure; the page makes it transparent.
@@ -54,6 +54,15 @@ impl Figure {
         }
     }
 
+    /// The SVG with its caption as title, which viewers show or read aloud.
+    #[must_use]
+    pub fn captioned(&self) -> String {
+        let svg = self.svg();
+        let end = svg.find("<svg").and_then(|start| Some(start + svg[start..].find('>')? + 1));
+        let end = end.unwrap_or(0);
+        format!("{}<title>{}</title>{}", &svg[..end], escape(&self.caption), &svg[end..])
+    }
+
     /// The SVG for a page with its own colours: `currentColor` for ink, `var(--grid)` for grid lines.
     #[must_use]
     pub fn inline(&self) -> String {
@@ -81,7 +90,7 @@ impl Figure {
 pub fn write(folder: &Path, figures: &[Figure]) -> Result<()> {
     for figure in figures {
         let file = |ending: &str| folder.join(format!("{}.{ending}", figure.name));
-        format::write_atomic(&file("svg"), figure.svg().as_bytes())?;
+        format::write_atomic(&file("svg"), figure.captioned().as_bytes())?;
         format::write_atomic(&file("png"), &figure.png()?)?;
     }
     Ok(())
@@ -124,6 +133,7 @@ pub fn all(report: &Report) -> Vec<Figure> {
     let mut figures = vec![traces::figure(report), errors(report), singular_values(report)];
     figures.extend(manifold(report));
     figures.extend(coordinates(report));
+    figures.extend(dynamics(report));
     figures.extend(report.learning.as_ref().map(learning::figure));
     figures
 }
@@ -145,8 +155,13 @@ pub(super) fn layout(plots: &[Plot], x: &str, y: &str) -> Layout {
 
 /// Panels side by side, at most three a row.
 pub(super) fn grid(cells: Vec<(Vec<Plot>, Layout)>, height: f64) -> Scene {
-    let columns = cells.len().min(3);
-    let rows = cells.len().div_ceil(3);
+    let width = cells.len().min(3);
+    columns(cells, width, height)
+}
+
+/// Panels in rows of so many columns.
+pub(super) fn columns(cells: Vec<(Vec<Plot>, Layout)>, columns: usize, height: f64) -> Scene {
+    let rows = cells.len().div_ceil(columns);
     let (plots, layouts): (Vec<Vec<Plot>>, Vec<Layout>) = cells.into_iter().unzip();
     Grid::new(rows, columns)
         .with_plots(plots)
@@ -159,6 +174,13 @@ pub(super) fn grid(cells: Vec<(Vec<Plot>, Layout)>, height: f64) -> Scene {
 
 pub(super) fn colour(k: usize) -> &'static str {
     COLOURS[k % COLOURS.len()]
+}
+
+/// The step of 1, 2, 5, 10, 20 ... that is at least `step`.
+pub(super) fn round_step(step: f64) -> f64 {
+    let decade = 10_f64.powf(step.max(1.0).log10().floor());
+    let times = [1.0, 2.0, 5.0, 10.0].into_iter().find(|times| times * decade >= step);
+    times.unwrap_or(10.0) * decade
 }
 
 /// Points with log10 y: kuva's own logarithmic axis ends at 1e-10.
@@ -177,6 +199,13 @@ pub(super) fn with_powers_of_ten(layout: Layout, exponents: impl Iterator<Item =
         .with_y_axis_max((most / step).ceil() * step)
         .with_y_tick_step(step)
         .with_y_tick_format(TickFormat::Custom(Arc::new(|exponent| power_of_ten(exponent.round() as i32))))
+}
+
+fn dynamics(report: &Report) -> Option<Figure> {
+    let networks = report.networks.iter().enumerate();
+    let known: Vec<_> =
+        networks.filter_map(|(k, n)| Some((n.name.as_str(), k, n.dynamics.as_ref()?))).collect();
+    multipliers::figure(&known)
 }
 
 fn errors(report: &Report) -> Figure {
@@ -242,11 +271,14 @@ fn singular_values(report: &Report) -> Figure {
         layout(plots, "index", y)
             .with_x_axis_min(0.0)
             .with_x_axis_max(last as f64 + 1.0)
-            .with_x_tick_step((last as f64 / 6.0).ceil())
+            .with_x_tick_step(round_step(last as f64 / 6.0))
             .with_reference_line(ReferenceLine::vertical(channels as f64 + 0.5).with_color(GREY))
     };
+    let largest = report.networks.iter().filter_map(|n| n.singular_values.first());
+    let largest = largest.fold(f64::MIN_POSITIVE, |most, &s| most.max(s));
     let first = panel(&linear, "singular value of W", most.clamp(1, LARGEST_SHOWN.max(channels + 3)))
         .with_y_axis_min(0.0)
+        .with_y_axis_max(1.06 * largest)
         .with_title("the largest");
     let second = panel(&whole, "", most)
         .with_title("all, logarithmic")

@@ -9,6 +9,8 @@ pub mod curves;
 pub mod dynamics;
 pub mod figures;
 pub mod learning;
+pub mod linearised;
+pub mod multipliers;
 pub mod page;
 pub mod rules;
 pub mod sweep;
@@ -116,6 +118,9 @@ pub struct NetworkReport {
     pub manifold: Vec<ManifoldPoint>,
     /// Largest error of a backend that passes, relative to the largest value of the run.
     pub tolerance: f64,
+    /// Fixed points and multipliers; none where the network is too large or diverges.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dynamics: Option<linearised::Linearised>,
     /// Bytes of the chip model.
     pub model_bytes: usize,
     /// Multiply-adds of a step on the chip.

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::Report;
 use super::figures::{Figure, colour, drawable, ranked, shown};
 use super::learning::{self, Learning};
+use super::multipliers;
 use super::text::{escape, grouped, list, percent, scientific};
 use crate::adapt::zero::FREE;
 use crate::verify::Verdict;
@@ -30,6 +31,7 @@ pub fn render(report: &Report, figures: &[Figure]) -> String {
     section(&mut page, "How many dimensions the weights use", &figure("singular-values"));
     section(&mut page, "The manifold", &(viewer(report) + &figure("manifold") + &figure("coordinates")));
     section(&mut page, "Decays", &decays(report));
+    section(&mut page, "Dynamics", &dynamics(report, &figure("dynamics")));
     section(&mut page, "The same bits on every chip", &verification(report));
     section(&mut page, "What a chip pays", &chips(report));
     if let Some(learning) = &report.learning {
@@ -128,7 +130,7 @@ fn cards(report: &Report) -> String {
 }
 
 /// A table; cells are HTML already. The first column names its row.
-fn table(what: &str, head: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn table(what: &str, head: &[&str], rows: &[Vec<String>]) -> String {
     let head: String = head.iter().map(|cell| format!("<th scope=\"col\">{cell}</th>")).collect();
     let rows: String = rows
         .iter()
@@ -192,6 +194,12 @@ fn decays(report: &Report) -> String {
         "<p>How much of an integral is left after a step: wanted, and as each network does it.</p>\n{}",
         table("decays", &head, &rows)
     )
+}
+
+fn dynamics(report: &Report, figure: &str) -> String {
+    let networks = report.networks.iter().enumerate();
+    let named: Vec<_> = networks.map(|(k, n)| (name_of(k, &n.name), n.dynamics.as_ref())).collect();
+    multipliers::chapter(&named, figure)
 }
 
 fn verification(report: &Report) -> String {

@@ -1,5 +1,6 @@
 //! Figures of a sweep: error against every swept setting, loss curves.
 
+use std::iter::zip;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -7,6 +8,7 @@ use kuva::plot::ScatterPlot;
 use kuva::render::layout::TickFormat;
 use kuva::render::plots::Plot;
 
+use super::curves::judged_on;
 use super::figures::{self, Figure, colour, grid, layout, line, with_powers_of_ten};
 use super::text::DIVERGED;
 use crate::Result;
@@ -54,23 +56,37 @@ fn errors(plan: &Plan, table: &Table) -> Option<Figure> {
             let whole = (x - x.round()).abs() < 1e-9 && x >= 0.0;
             names.get(x.round() as usize).filter(|_| whole).cloned().unwrap_or_default()
         };
-        let layout = layout(&plots, &axis.name, if k.is_multiple_of(3) { "roll-out error" } else { "" })
+        let layout = layout(&plots, &axis.name, if k.is_multiple_of(3) { "relative RMSE" } else { "" })
             .with_x_axis_min(-0.5)
             .with_x_axis_max(axis.values.len() as f64 - 0.5)
             .with_x_tick_step(0.5)
             .with_x_tick_format(TickFormat::Custom(Arc::new(name)));
         (plots, with_powers_of_ten(layout, errors.iter().map(|&(_, error)| error)))
     };
-    let caption = "Roll-out error of the best network of every run against each swept setting; line: geometric mean over all runs with that value.".into();
+    let caption = "Relative RMSE of the best network of every run against each swept setting; line: geometric mean over all runs with that value.".into();
     let cells = (0..plan.axes.len()).map(panel).collect();
     Some(Figure { name: "errors", caption, scene: grid(cells, 320.0) })
 }
 
-/// Loss and roll-out error of every run, one colour a combination.
+/// Combinations that a legend has room for.
+const NAMED: usize = 8;
+
+/// Loss and error of every run, one colour a combination.
 fn curves(out: &Path, plan: &Plan) -> Result<Figure> {
     let run = |run: &Run| Ok((run.combination, read_metrics(&folder(out, run))?));
     let runs: Vec<(usize, Vec<Metrics>)> = plan.runs.iter().map(run).collect::<Result<_>>()?;
-    let caption =
-        "Batch loss and roll-out error against updates, one line a run, one colour a combination.".into();
-    Ok(super::curves::figure(&runs, caption))
+    let mut on: Vec<&str> = plan.runs.iter().map(|run| judged_on(&run.settings.task)).collect();
+    on.sort_unstable();
+    on.dedup();
+    let on = on.join(" or ");
+    let caption = format!(
+        "Batch loss and relative RMSE over {on} against updates, one line a run, one colour a combination."
+    );
+    let name = |values: &Vec<toml::Value>| {
+        let named = zip(&plan.axes, values).map(|(axis, value)| format!("{} {}", axis.name, show(value)));
+        named.collect::<Vec<String>>().join(", ")
+    };
+    let names = plan.combinations.iter().map(name).collect::<Vec<String>>();
+    let names = if names.len() > NAMED { Vec::new() } else { names };
+    Ok(super::curves::figure(&runs, &on, &names, caption))
 }

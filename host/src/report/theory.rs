@@ -1,10 +1,13 @@
 //! The figures of the theory of the linear network with one channel.
 
+use std::sync::Arc;
+
 use kuva::plot::{LegendPosition, LineStyle};
-use kuva::render::layout::Layout;
+use kuva::render::layout::{Layout, TickFormat};
 use kuva::render::plots::Plot;
 
 use super::figures::{Figure, colour, grid, layout, line, log_y, with_powers_of_ten};
+use super::text::power_of_ten;
 use crate::theory::Study;
 
 /// All figures.
@@ -42,8 +45,9 @@ fn isoscale(study: &Study) -> Figure {
     };
     let mut losses = curves(|point| point.2, 0);
     losses.extend(curves(|point| point.1, 4));
+    let (losses, layout) = panel(losses, "place in the family, t", "loss", false);
     let cells = vec![
-        panel(losses, "place in the family, t", "loss", false),
+        (losses, layout.with_title("A in f32 (solid), in f64 (dashed)")),
         panel(curves(|point| point.3, 0), "place in the family, t", "condition number", true),
     ];
     let caption = format!(
@@ -97,8 +101,10 @@ fn convergence(study: &Study) -> Figure {
         reached.filter(|_| !curve.is_algebraic()).map(|point| point.0)
     };
     let most = study.descents.iter().filter_map(done).max().map_or(all, |epoch| 1.2 * epoch as f64);
+    let (decades, layout) = panel(curves(true, all), "epoch", "loss", false);
+    let power = TickFormat::Custom(Arc::new(|exponent: f64| power_of_ten(exponent.round() as i32)));
     let cells = vec![
-        panel(curves(true, all), "log10 epoch", "loss", false),
+        (decades, layout.with_x_tick_step(1.0).with_x_tick_format(power)),
         panel(curves(false, most), "epoch / 1000", "loss", true),
     ];
     let ends: Vec<String> = study

@@ -134,7 +134,7 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = vec![self.settings.clone()];
-        lines[0].extend(["runs", "diverged", "final loss", "roll-out error", "seconds"].map(str::to_owned));
+        lines[0].extend(["runs", "diverged", "final loss", "relative RMSE", "seconds"].map(str::to_owned));
         for row in &self.rows {
             let mut line = row.values.clone();
             line.extend([row.runs.to_string(), row.diverged.to_string()]);

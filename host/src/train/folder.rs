@@ -8,7 +8,8 @@
 //! | resume.safetensors | what the run goes on from, to the same bits |
 //! | checkpoint.safetensors | the latest network that is stable over a long roll-out |
 //! | network.safetensors | the best network, once training has ended |
-//! | figures/curves.svg, .png | loss and roll-out error against updates (the command, once training has ended) |
+//! | figures/curves.svg, .png | loss and error against updates (the command, once training has ended) |
+//! | dynamics.json, figures/dynamics.svg, .png | fixed points and multipliers (the command; not of integrators) |
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -47,6 +48,8 @@ pub fn train_into_folder(
     from: Option<&Snapshot>,
     watch: &mut dyn FnMut(&Progress<'_>) -> Control,
 ) -> Result<Trained> {
+    // Nothing is written for settings that are refused.
+    settings.check(data)?;
     let provenance = Provenance {
         tinyfold: env!("CARGO_PKG_VERSION"),
         machine: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),

@@ -14,6 +14,7 @@ mod cycle;
 mod find;
 mod guess;
 mod manifolds;
+mod mirror;
 mod regions;
 mod search;
 
@@ -200,6 +201,7 @@ impl Piecewise {
                 let p = diagonal(&vec![gain; n]);
                 Self::new(a, p, rnn.w.as_ref().clone(), rnn.drive.clone(), vec![0.0; n], pieces)
             }
+            Form::Current if keep == 0.0 && pieces == RELU => mirror::folded(&rnn.w, &rnn.drive),
             Form::Current => {
                 let p = faer::Scale(gain) * rnn.w.as_ref();
                 let s = rnn.drive.iter().map(|g| gain * g).collect();
