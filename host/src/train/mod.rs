@@ -3,8 +3,10 @@
 //! The three losses are in [`bptt`] (batch), [`average`] and [`proxy`]; [`vectors`] makes what is frozen;
 //! [`checkpoint`] keeps a run so that it goes on to the same bits.
 
+pub mod ablation;
 pub mod average;
 pub mod bptt;
+mod check;
 pub mod checkpoint;
 mod columns;
 pub mod folder;
@@ -176,10 +178,11 @@ const SMALL_NEURONS: usize = 128;
 
 /// Trains a network to integrate, or for another task.
 ///
-/// Unless settings give a start_gain, W starts at 0 when dense, with U = 0 and V random at rank R; the derivative of ReLU at 0 counts as 1,
-/// else nothing would ever be learnt. Dale's law is kept by a projection after every update: w_ij = 0 where its
-/// sign is not that of neuron j; at rank R the same of V, and U >= 0. Long roll-outs guard the result: the network with the least error over them is
-/// returned, not the last one. Held-out trials do so for tasks other than integration.
+/// Unless settings give a start_gain, W starts at 0 when dense, with U = 0 and V random at rank R; the derivative of ReLU at
+/// 0 counts as 1, else nothing would ever be learnt. Dale's law is kept by a projection after every update: w_ij = 0 where
+/// its sign is not that of neuron j; at rank R the same of V, and U >= 0. Masked neurons are not part of the network that
+/// is returned. Long roll-outs guard the result: the network with the least error over them is returned, not the last one.
+/// Held-out trials do so for tasks other than integration.
 ///
 /// # Errors
 /// Settings out of range; no network with a finite roll-out, that is: training diverged.
@@ -269,6 +272,8 @@ struct Session<'a, T> {
     /// E and C in f64, as the network has them.
     encoder: Mat<f64>,
     decoder: Mat<f64>,
+    /// Q, when W = Q A Qᵀ: what is trained is then the network of Qᵀ E, C Q and A.
+    basis: Option<Mat<f64>>,
     fixed: Fixed<T>,
     source: Source<'a>,
     probe: Probe<'a>,
@@ -289,12 +294,13 @@ impl<'a, T: Real> Session<'a, T> {
         from: Option<&Snapshot>,
     ) -> Result<Self> {
         let (encoder, decoder) = vectors::vectors(settings);
+        let basis = settings.reduced.then(|| vectors::joint_basis(&encoder, &decoder));
         let number = |x: &f64| T::from_f64(*x);
         let fixed = Fixed::<T> {
             activation: activation.cast(),
             alpha: T::from_f64(settings.alpha),
-            encoder: cast(&encoder),
-            decoder: cast(&decoder),
+            encoder: basis.as_ref().map_or_else(|| cast(&encoder), |q| cast(&(q.transpose() * &encoder))),
+            decoder: basis.as_ref().map_or_else(|| cast(&decoder), |q| cast(&(&decoder * q))),
             bias: vectors::biases(settings).map(|b| Mat::from_fn(b.len(), 1, |i, _| T::from_f64(b[i]))),
             current: vectors::currents(settings).map(|b| Mat::from_fn(b.len(), 1, |i, _| T::from_f64(b[i]))),
             nonlinear_decoder: settings.nonlinear_decoder,
@@ -314,6 +320,7 @@ impl<'a, T: Real> Session<'a, T> {
             data,
             encoder,
             decoder,
+            basis,
             fixed,
             source: Source::new(&settings.task, settings.sequence, data),
             probe: Probe::new(settings, data),
@@ -447,7 +454,10 @@ impl<'a, T: Real> Session<'a, T> {
     /// The network as the host and the chip know it: B = W E filled in.
     fn network(&self, parameters: &Parameters<T>) -> Network {
         let recurrence = match &parameters.weights {
-            Weights::Dense(w) => Recurrence::Dense(cast(w)),
+            Weights::Dense(w) => match &self.basis {
+                Some(q) => Recurrence::LowRank { u: q * cast::<T, f64>(w), v: q.clone() },
+                None => Recurrence::Dense(cast(w)),
+            },
             Weights::LowRank(u, v) => Recurrence::LowRank { u: cast(u), v: cast(v) },
         };
         let input = parameters.input.as_ref().map_or_else(|| recurrence.times(&self.encoder), cast);
@@ -497,11 +507,14 @@ pub fn in_parts<T: Real, P: Send>(
 }
 
 fn start<T: Real>(settings: &Settings, fixed: &Fixed<T>) -> Parameters<T> {
-    let n = settings.neurons;
+    // All neurons have their numbers, those that are left out as well.
+    let (all, n) = (settings.neurons, fixed.encoder.nrows());
+    let kept = settings.kept();
+    let kept = kept.as_deref();
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     rng.set_stream(1);
     let mut random = |rows, columns, gain: f64| {
-        let scale = gain / (n as f64).sqrt();
+        let scale = gain / (all as f64).sqrt();
         let mut entry = |_, _| {
             let x: f64 = StandardNormal.sample(&mut rng);
             T::from_f64(x * scale)
@@ -509,11 +522,15 @@ fn start<T: Real>(settings: &Settings, fixed: &Fixed<T>) -> Parameters<T> {
         if gain > 0.0 { Mat::from_fn(rows, columns, &mut entry) } else { zeros(rows, columns) }
     };
     Parameters {
-        weights: if settings.rank == 0 {
+        weights: if settings.reduced {
             Weights::Dense(random(n, n, settings.start_gain))
+        } else if settings.rank == 0 {
+            let w = random(all, all, settings.start_gain);
+            Weights::Dense(ablation::columns(ablation::rows(w, kept), kept))
         } else {
-            let v = random(n, settings.rank, 1.0);
-            Weights::LowRank(random(n, settings.rank, settings.start_gain), v)
+            let v = random(all, settings.rank, 1.0);
+            let u = random(all, settings.rank, settings.start_gain);
+            Weights::LowRank(ablation::rows(u, kept), ablation::rows(v, kept))
         },
         input: settings.free_input.then(|| fixed.encoder.clone()),
         bias: settings.train_bias.then(|| fixed.bias.clone().unwrap_or_else(|| Mat::zeros(n, 1))),
