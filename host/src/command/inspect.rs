@@ -131,6 +131,9 @@ fn describe_network(network: &Network, kind: &str) -> Value {
     if !parameters.is_empty() {
         description["activation parameters"] = json!(parameters);
     }
+    if network.nonlinear_decoder {
+        description["decoder"] = json!("nonlinear, y = phi(C h + c)");
+    }
     description["activation variant"] = json!(names::variant(network.variant));
     description["arithmetic"] = json!(names::arithmetic(network.arithmetic));
     description["largest weight"] = largest;

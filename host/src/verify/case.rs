@@ -8,7 +8,7 @@ use tinyfold_core::fixed::pack::Input;
 use tinyfold_core::fixed::{Accumulator, Rates, Settings};
 use tinyfold_core::{Number, Shape};
 
-use super::Record;
+use super::{Record, decoders};
 use crate::format::fixed::{FixedNetwork, Layers};
 use crate::format::model::{self, ModelBytes};
 use crate::network::{Activation, Arithmetic, Channel, Form, Network, Recurrence, Variant};
@@ -155,12 +155,12 @@ impl Case {
 const SIZES: Shape = Shape { neurons: 13, rank: 2, inputs: 3, outputs: 2 };
 const RANK: usize = SIZES.rank;
 
-/// Every case there is: [`float_suite`] and [`fixed_suite`].
+/// Every case there is: [`float_suite`], [`decoders::suite`] and [`fixed_suite`].
 ///
 /// # Errors
 /// None in practice: the networks are exportable by construction.
 pub fn suite(steps: usize) -> Result<Vec<Case>> {
-    Ok(float_suite(steps)?.into_iter().chain(fixed_suite(steps)?).collect())
+    Ok([float_suite(steps)?, decoders::suite(steps)?, fixed_suite(steps)?].into_iter().flatten().collect())
 }
 
 /// Every form × dense / low-rank × activation × arithmetic, with and without leak, every variant of tanh and

@@ -5,6 +5,7 @@
 //! same bits as `core`.
 
 pub mod case;
+pub mod decoders;
 pub mod firmware;
 pub mod qemu;
 pub mod tolerance;
