@@ -12,7 +12,9 @@ mod columns;
 pub mod folder;
 pub mod online;
 pub mod optimiser;
+mod outcome;
 pub mod parameters;
+mod probe;
 pub mod product;
 pub mod proxy;
 pub mod sequences;
@@ -26,129 +28,23 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
-use serde::{Deserialize, Deserializer, Serialize};
 use tinyfold_core::Scalar;
 
 use crate::network::{Activation, Channel, Network, Recurrence};
-use crate::task::trial::{Score, Trial, held_out, score};
-use crate::task::{Dataset, Integration, Task, relative_rmse, synthetic};
-use crate::{Error, Result, simulate};
+use crate::task::trial::Score;
+use crate::task::{Dataset, Task};
+use crate::{Error, Result};
 use bptt::{Fixed, Workspace, loss_and_gradient};
 pub use checkpoint::Snapshot;
 use optimiser::Optimiser;
+pub use outcome::{Control, End, Metrics, Progress, Trained};
 use parameters::{Parameters, Real, Weights};
+pub use probe::HELD_OUT;
+use probe::Probe;
 use product::zeros;
 use sequences::Source;
 use settings::Loss;
 pub use settings::{Precision, Settings};
-
-/// One line of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Metrics {
-    /// Updates done.
-    pub step: usize,
-    /// Batch loss of the last batch; null in JSON when it is not finite.
-    #[serde(deserialize_with = "or_infinite")]
-    pub loss: f64,
-    /// Relative RMSE, worst output: of integration over 2000 Gaussian steps, of another task over [`HELD_OUT`] trials;
-    /// infinite (null in JSON) when it diverges.
-    #[serde(deserialize_with = "or_infinite")]
-    pub rollout: f64,
-    /// Relative RMSE over the recordings joined end to end and repeated to 10 000 steps.
-    #[serde(default, deserialize_with = "some_or_infinite", skip_serializing_if = "Option::is_none")]
-    pub recording: Option<f64>,
-    /// Fraction of the judged outputs of the held-out trials that have the sign of their target, where targets are
-    /// decisions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub correct: Option<f64>,
-    /// Learning rate of the last update.
-    pub learning_rate: f64,
-    /// Wall time since the start.
-    pub seconds: f64,
-}
-
-fn or_infinite<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<f64, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or(f64::INFINITY))
-}
-
-fn some_or_infinite<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<f64>, D::Error> {
-    or_infinite(from).map(Some)
-}
-
-impl Metrics {
-    /// The error that the best network has least of: the larger one of both roll-outs.
-    #[must_use]
-    pub fn error(&self) -> f64 {
-        self.recording.map_or(self.rollout, |recording| recording.max(self.rollout))
-    }
-}
-
-/// What training tells while it goes on.
-pub enum Progress<'a> {
-    /// After every update.
-    Step {
-        /// Updates done.
-        step: usize,
-        /// Batch loss.
-        loss: f64,
-    },
-    /// After every interval, and at the end.
-    Interval {
-        /// The new line of metrics.
-        metrics: Metrics,
-        /// The network as it is now.
-        network: &'a Network,
-        /// Makes what [`resume`] goes on from, to the same bits: a copy of all that training changes.
-        snapshot: &'a dyn Fn() -> Snapshot,
-    },
-}
-
-/// What the watcher wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
-    /// Go on.
-    Continue,
-    /// Stop and keep the best network so far.
-    Stop,
-}
-
-/// Why training ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum End {
-    /// All updates are done.
-    Done,
-    /// The watcher stopped it.
-    Stopped,
-    /// The loss or its gradient was no longer finite; the updates before are kept.
-    Diverged,
-    /// The loss is as small as was asked for.
-    Reached,
-    /// No better network for as many intervals as was asked for.
-    Stalled,
-}
-
-/// What training made.
-#[derive(Clone, Debug)]
-pub struct Trained {
-    /// The network whose long roll-out was best.
-    pub network: Network,
-    /// The metrics of `network`.
-    pub best: Metrics,
-    /// One entry an interval.
-    pub history: Vec<Metrics>,
-    /// Why it ended.
-    pub end: End,
-}
-
-impl Trained {
-    /// Whether the last network, whatever its loss, fails over long roll-outs: its error is more than twice the signal,
-    /// while a network that does nothing has the signal itself as error.
-    #[must_use]
-    pub fn unstable(&self) -> bool {
-        self.history.last().is_some_and(|last| last.error() > 2.0)
-    }
-}
 
 /// What can be tried when networks are not stable over long roll-outs.
 #[must_use]
@@ -163,12 +59,6 @@ pub fn remedies(settings: &Settings) -> String {
     format!("try a smaller learning rate than {learning_rate}{longer}{law}")
 }
 
-/// Steps of the Gaussian roll-out that tells a good network from one that only has a low training loss.
-const ROLLOUT: usize = 2000;
-/// Trials, of the length of training sequences but never trained on, that a task other than integration is judged by.
-pub const HELD_OUT: usize = 128;
-/// Steps of the roll-out on the recording.
-const RECORDING: usize = 10_000;
 /// Least sequences of a part and most parts of a batch, whatever the number of threads: sums have one order. A small
 /// network gains nothing from a third thread; a large W is read once for all sequences of a part.
 const SMALL: (usize, usize) = (32, 2);
@@ -407,10 +297,7 @@ impl<'a, T: Real> Session<'a, T> {
 
     fn diverged(&self) -> Error {
         let step = self.history.last().map_or(0, |metrics| metrics.step);
-        let over = match &self.probe {
-            Probe::Rollouts { .. } => format!("{ROLLOUT} steps"),
-            Probe::Trials { .. } => format!("{HELD_OUT} trials"),
-        };
+        let over = self.probe.length();
         Error::Numeric {
             what: "training".into(),
             reason: format!(
@@ -536,44 +423,6 @@ fn start<T: Real>(settings: &Settings, fixed: &Fixed<T>) -> Parameters<T> {
         bias: settings.train_bias.then(|| fixed.bias.clone().unwrap_or_else(|| Mat::zeros(n, 1))),
         readout: settings.train_readout.then(|| fixed.decoder.clone()),
         output_bias: settings.train_bias.then(|| Mat::zeros(fixed.decoder.nrows(), 1)),
-    }
-}
-
-/// What a network is judged by while it is trained.
-enum Probe<'a> {
-    /// Long roll-outs of integration.
-    Rollouts { task: &'a Integration, gaussian: Vec<f64>, recording: Option<Vec<f64>> },
-    /// Trials of another task.
-    Trials { task: &'a Task, trials: Vec<Trial> },
-}
-
-impl<'a> Probe<'a> {
-    fn new(settings: &'a Settings, data: Option<&Dataset>) -> Self {
-        // Not the noise that encoders and decoders were drawn from.
-        let seed = !settings.seed;
-        match &settings.task {
-            Task::Integration(task) => Self::Rollouts {
-                task,
-                gaussian: synthetic::gaussian(ROLLOUT, task.channels(), seed),
-                recording: data.map(|data| data.joined(RECORDING)),
-            },
-            task => Self::Trials { task, trials: held_out(task.trials(), settings.sequence, HELD_OUT, seed) },
-        }
-    }
-
-    fn errors(&self, network: &Network) -> (Score, Option<f64>) {
-        let run = |x: &[f64]| simulate::run(network, x, false).outputs;
-        match self {
-            Self::Rollouts { task, gaussian, recording } => {
-                let error = |x: &Vec<f64>| relative_rmse(&run(x), &task.targets(x), task.channels());
-                let (error, recording) = rayon::join(|| error(gaussian), || recording.as_ref().map(error));
-                (Score { error, correct: None }, recording)
-            }
-            Self::Trials { task, trials } => {
-                let outputs: Vec<Vec<f64>> = trials.par_iter().map(|trial| run(&trial.x)).collect();
-                (score(task.trials(), trials, &outputs), None)
-            }
-        }
     }
 }
 

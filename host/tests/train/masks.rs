@@ -151,7 +151,7 @@ proptest! {
 
 #[test]
 fn a_masked_network_is_trained_and_smaller() {
-    let base = Settings { steps: 3000, interval: 500, batch: 64, weight_decay: 0.0, ..small() };
+    let base = Settings { neurons: 40, steps: 3000, interval: 500, batch: 64, weight_decay: 0.0, ..small() };
     for settings in [
         Settings { ablation: Ablation::Fraction(0.25), ..base.clone() },
         Settings { ablation: Ablation::Fraction(0.25), rank: 4, ..base.clone() },
@@ -160,7 +160,7 @@ fn a_masked_network_is_trained_and_smaller() {
         let trained = quiet(&settings).expect("trains");
         let kept = settings.kept().expect("a mask");
         assert_eq!(trained.network.neurons(), kept.len());
-        assert!(trained.best.rollout < 0.02, "{settings:?}: {}", trained.best.rollout);
+        assert!(trained.best.rollout < 0.05, "{settings:?}: {}", trained.best.rollout);
         let (whole, _) = vectors(&Settings { ablation: Ablation::None, ..settings.clone() });
         let encoder = trained.network.encoder.as_ref().expect("B = W E");
         assert!(kept.iter().enumerate().all(|(place, &i)| encoder.row(place) == whole.row(i)));
@@ -168,8 +168,8 @@ fn a_masked_network_is_trained_and_smaller() {
     let dale = Settings { ablation: Ablation::Fraction(0.5), dale: 0.25, ..base };
     let signs = tinyfold::train::vectors::signs(&dale).expect("Dale's law");
     let w = quiet(&Settings { steps: 50, ..dale }).expect("trains").network.weights();
-    assert_eq!(signs.len(), 12);
-    assert!(signs.iter().enumerate().all(|(j, sign)| (0..12).all(|i| w[(i, j)] * sign >= 0.0)));
+    assert_eq!(signs.len(), 20);
+    assert!(signs.iter().enumerate().all(|(j, sign)| (0..20).all(|i| w[(i, j)] * sign >= 0.0)));
 }
 
 #[test]
