@@ -34,6 +34,8 @@ pub enum Field {
     Activation,
     /// Implementation of exp and tanh.
     Variant,
+    /// Whether outputs are phi(C h + c): 1, or 0 for C h + c.
+    Decoder,
     /// Bytes that must be zero.
     Reserved,
     /// Position of a section.
@@ -155,6 +157,7 @@ impl fmt::Display for Field {
             Self::Arithmetic => "arithmetic",
             Self::Activation => "activation",
             Self::Variant => "activation variant",
+            Self::Decoder => "nonlinear decoder",
             Self::Reserved => "reserved bytes",
             Self::Offset => "section offset",
             Self::Neurons => "neurons n",

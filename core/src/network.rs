@@ -25,10 +25,12 @@ pub struct Settings<T> {
     /// 1 - alpha, in [0, 1): stored, so that it is rounded once and the same everywhere. Exactly 0
     /// when alpha is 1.
     pub keep: T,
+    /// Whether outputs are y = phi(C h + c) instead of C h + c; what a network carries is C h + c all the same.
+    pub nonlinear_decoder: bool,
 }
 
 impl<T: Scalar> Settings<T> {
-    /// Rate form without leak, separate arithmetic, rational tanh and sigmoid.
+    /// Rate form without leak, separate arithmetic, rational tanh and sigmoid, linear outputs.
     #[must_use]
     pub const fn new(activation: Activation<T>) -> Self {
         Self {
@@ -38,6 +40,7 @@ impl<T: Scalar> Settings<T> {
             activation,
             alpha: T::ONE,
             keep: T::ZERO,
+            nonlinear_decoder: false,
         }
     }
 
@@ -299,10 +302,23 @@ impl<'a, T: Scalar> View<'a, T> {
         self.give_output(state.output, state.y);
     }
 
+    /// Outputs in physical units from y = C h + c.
     #[inline(always)]
     pub(crate) fn give_output(&self, output: &mut [T], y: &[T]) {
+        if self.settings.nonlinear_decoder {
+            return self.give_decoded(output, y);
+        }
         for ((output, &y), &[center, gain]) in output.iter_mut().zip(y).zip(self.output_scaling) {
             *output = y * gain + center;
+        }
+    }
+
+    /// Outputs in physical units of phi(y).
+    #[inline(never)]
+    fn give_decoded(&self, output: &mut [T], y: &[T]) {
+        let Settings { activation, variant, .. } = self.settings;
+        for ((output, &y), &[center, gain]) in output.iter_mut().zip(y).zip(self.output_scaling) {
+            *output = activation.value(y, variant) * gain + center;
         }
     }
 

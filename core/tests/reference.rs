@@ -163,6 +163,7 @@ fn reference(case: &Case, u: f64) -> Vec<(Vec<Bounded>, Vec<Bounded>)> {
                 read(&activate(pre_activations(&carried[..rank], &carried[rank..])))
             }
         };
+        let y = if settings.nonlinear_decoder { activate(y) } else { y };
         let output = y
             .into_iter()
             .zip(&case.scaling[inputs..])

@@ -164,14 +164,14 @@ fn a_refusal_names_field_expected_and_found() {
     let found = |bytes: &[u8]| u64::from(u32::from_le_bytes(bytes.try_into().expect("four bytes")));
     let cases: &[(usize, &[u8], Field, Expected, u64)] = &[
         (0, b"ELF\x7f", Field::Magic, exactly(found(b"TFLD")), found(b"ELF\x7f")),
-        (4, &[2, 0], Field::Version, exactly(1), 2),
+        (4, &[1, 0], Field::Version, exactly(2), 1),
         (6, &[2], Field::Number, exactly(1), 2),
         (6, &[9], Field::Number, Expected::Between(1, 4), 9),
         (7, &[0], Field::Form, Expected::Between(1, 2), 0),
         (8, &[3], Field::Arithmetic, Expected::Between(1, 2), 3),
         (9, &[6], Field::Activation, Expected::Between(1, 5), 6),
         (10, &[7], Field::Variant, Expected::Between(1, 3), 7),
-        (11, &[1], Field::Reserved, exactly(0), 1),
+        (11, &[2], Field::Decoder, Expected::Between(0, 1), 2),
         (52, &[4], Field::Reserved, exactly(0), 4),
         (12, &[0, 0], Field::Neurons, Expected::Between(1, Shape::MOST as u64), 0),
         (14, &[255, 255], Field::Rank, Expected::Between(0, Shape::MOST as u64), 65_535),
@@ -191,6 +191,8 @@ fn a_refusal_names_field_expected_and_found() {
     }
     assert!(wire::read::<f32>(patched(0, b"T").bytes()).is_ok(), "an unchanged file is read");
     let file = patched(0, b"T");
+    let nonlinear = patched(11, &[1]);
+    assert!(wire::read::<f32>(nonlinear.bytes()).is_ok_and(|model| model.view.settings().nonlinear_decoder));
     let f64_asked = wire::read::<f64>(file.bytes()).err().map(|error| error.field);
     assert_eq!(f64_asked, Some(Field::Number));
 }

@@ -83,7 +83,8 @@ pub struct Network {
     pub readout: Mat<f64>,
     /// c, O.
     pub output_bias: Vec<f64>,
-    /// Whether outputs are y = phi(C h + c) instead of C h + c. Chip models have linear readouts alone.
+    /// Whether outputs are y = phi(C h + c) instead of C h + c. Chip models of fixed point and rules that learn on a chip
+    /// have linear readouts alone.
     pub nonlinear_decoder: bool,
     /// Carried state at reset, in the words of [`Network::carried`].
     pub initial: Vec<f64>,

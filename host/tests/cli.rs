@@ -100,10 +100,10 @@ fn a_model_of_another_version() {
     for command in ["verify", "inspect"] {
         let output = run(&[command, "x.tfld"]);
         let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        assert_eq!(text, "tinyfold: x.tfld: format version: expected 1, found 7");
+        assert_eq!(text, "tinyfold: x.tfld: format version: expected 2, found 7");
         assert_eq!(output.status.code(), Some(2));
     }
-    bytes[4] = 1;
+    bytes[4] = 2;
     bytes[100] ^= 1;
     std::fs::write(&path, &bytes).expect("writable");
     let output = run(&["verify", "x.tfld"]);

@@ -5,12 +5,15 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use tinyfold::design::compress::to_rank;
+use tinyfold::design::quantise::{Options, quantise};
 use tinyfold::format::{model, network};
 use tinyfold::network::{Activation, Network, Recurrence};
 use tinyfold::simulate;
 use tinyfold::task::{Integration, synthetic};
 use tinyfold::train::vectors::vectors;
 use tinyfold::train::{Control, Settings, train};
+use tinyfold::verify::{Case, Core, Subject, verify};
+use tinyfold_core::learn::Params;
 
 fn random(rows: usize, columns: usize, rng: &mut ChaCha8Rng) -> Mat<f64> {
     let mut draw = |_, _| -> f64 { StandardNormal.sample(rng) };
@@ -80,7 +83,7 @@ fn settings() -> Settings {
 /// tanh(C h + c) has to give 0.5 u with |u| up to 3: only part of the signal fits, and yet more than a linear bound allows
 /// by chance. The network that is kept says what training says, by file and by its own outputs.
 #[test]
-fn a_nonlinear_decoder_is_trained_kept_and_refused_by_chips() {
+fn a_nonlinear_decoder_is_trained_kept_and_run_by_chips() {
     let settings = Settings { nonlinear_decoder: true, ..settings() };
     let trained = train(&settings, None, &mut |_| Control::Continue).expect("trains");
     assert!(trained.best.rollout < 0.2, "{:?}", trained.best);
@@ -96,11 +99,30 @@ fn a_nonlinear_decoder_is_trained_kept_and_refused_by_chips() {
     let path = folder.path().join("network.safetensors");
     network::save(&path, kept).expect("written");
     assert_eq!(network::load(&path).expect("read"), *kept);
-    let refused = model::export::<f32>(kept).err().expect("no chip has it").to_string();
-    assert_eq!(
-        refused,
-        "export: expected a linear readout, y = C h + c, found a nonlinear decoder, y = phi(C h + c)"
+    let samples: Vec<f32> = x.iter().map(|&x| x as f32).collect();
+    let case = Case::of_network("trained", kept.clone(), samples).expect("exports");
+    assert!(matches!(&case.subject, Subject::Float(network) if network.nonlinear_decoder));
+    let verification = verify(&[case], &[&Core], &indicatif::ProgressBar::hidden()).expect("runs");
+    assert!(verification.passed(), "{:?}", verification.backends);
+    // As a chip model and back; `inspect` says so; what learns or is quantised refuses it.
+    let bytes = model::export::<f32>(kept).expect("exports");
+    let read = model::read::<f32>(&bytes, "a model").expect("reads");
+    assert!(model::import(&read, "a model").expect("imports").nonlinear_decoder);
+    let path = folder.path().join("network.tfld");
+    std::fs::write(&path, bytes.bytes()).expect("written");
+    let inspect =
+        std::process::Command::new(env!("CARGO_BIN_EXE_tinyfold")).arg("inspect").arg(&path).output();
+    let text = String::from_utf8(inspect.expect("runs").stdout).expect("text");
+    assert!(
+        text.lines().any(|line| line.split_whitespace().eq("decoder nonlinear, y = phi(C h + c)".split(' '))),
+        "{text}"
     );
+    let (shape, mut words) = (read.view.shape(), vec![0.0; read.view.shape().parameter_len()]);
+    let refused = Params::new(shape, read.view.settings(), &mut words).expect_err("no rule for it");
+    assert_eq!(refused.to_string(), "nonlinear decoder: expected 0, found 1");
+    let refused =
+        quantise(kept, &Options::new(tinyfold_core::Number::I16)).expect_err("a linear readout").to_string();
+    assert!(refused.starts_with("compress: expected a linear readout, y = C h + c"), "{refused}");
     assert!(to_rank(kept, 2, &[]).expect_err("conditions are linear").to_string().starts_with("compress: "));
 }
 

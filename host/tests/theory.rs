@@ -6,12 +6,15 @@ use proptest::test_runner::RngSeed;
 use tinyfold::design::random_frozen;
 use tinyfold::manifold::growth::exponential;
 use tinyfold::network::{Activation, Recurrence};
-use tinyfold::simulate;
-use tinyfold::task::{Integration, relative_rmse, synthetic};
-use tinyfold::theory::{Reduced, Study, Two, gaussian, train};
+use tinyfold::task::Integration;
+use tinyfold::theory::{Reduced, Study, Two, gaussian};
 use tinyfold::train::average;
 use tinyfold::train::bptt::Fixed;
+use tinyfold::train::optimiser::Method;
 use tinyfold::train::parameters::{Parameters, Weights};
+use tinyfold::train::settings::{Loss, Schedule};
+use tinyfold::train::vectors::vectors;
+use tinyfold::train::{Control, Precision, Settings, train};
 
 const NULL: Two = [[0.0; 2]; 2];
 
@@ -240,22 +243,56 @@ fn the_rate_of_convergence_is_the_third_eigenvalue() {
     assert!((law.rate / expected - 1.0).abs() < 0.01, "{} {expected}", law.rate);
 }
 
+/// `reduced = true` of training is this problem: plain descent on the average loss from a null start ends at the same A.
 #[test]
-fn the_parametrisation_trains_a_network_of_rank_two() {
-    let (e, d) = random_frozen(100, 1, 2);
-    let task = task(0.95, 1.0);
-    let (network, losses) = train(&e, &d, &task, 3, &NULL, 0.3, 100_000).expect("converges");
-    assert!(losses.last().expect("losses").1 < 1e-20 && network.rank() == 2);
-    let Recurrence::LowRank { u, .. } = &network.recurrence else { panic!("low rank") };
-    assert_eq!(u.shape(), (100, 2));
-    let x = synthetic::gaussian(2000, 1, 4);
-    let y = simulate::run(&network, &x, false).outputs;
-    let error = relative_rmse(&y, &task.targets(&x), 1);
-    assert!(error < 1e-7, "{error:e}");
+fn training_with_the_reduction_is_its_descent() {
+    let (rate, epochs) = (0.3, 2000);
+    let settings = Settings {
+        neurons: 100,
+        task: task(0.95, 1.0).into(),
+        activation: "linear".into(),
+        reduced: true,
+        loss: Loss::Average,
+        sequence: 3,
+        method: Method::Sgd { momentum: 0.0 },
+        learning_rate: rate,
+        schedule: Schedule::Constant,
+        clip: 1e9,
+        weight_decay: 0.0,
+        steps: epochs,
+        interval: epochs,
+        precision: Precision::F64,
+        ..Settings::default()
+    };
+    let trained = train(&settings, None, &mut |_| Control::Continue).expect("trains");
+    let (e, d) = vectors(&settings);
+    let (problem, q) = Reduced::of_vectors(&e, &d, &task(0.95, 1.0), 3).expect("one channel");
+    let (a, losses) = problem.descend(&NULL, rate, epochs).expect("converges");
+    let expected = &q * matrix(&a) * q.transpose();
+    let difference = (trained.network.weights() - expected).norm_max();
+    // Two thousand roundings of entries of size 1 / sqrt(n) of a contracting map.
+    assert!(difference < 1e-12, "{difference:e}");
+    assert!(losses.last().expect("losses").1 < 1e-3 * losses[0].1);
+    let Recurrence::LowRank { u, v } = &trained.network.recurrence else { panic!("low rank") };
+    assert_eq!((u.shape(), v.shape()), ((100, 2), (100, 2)));
+
+    // By Adam from a Gaussian start, to a network that integrates.
+    let quick = Settings {
+        method: Method::Adam,
+        learning_rate: 0.01,
+        schedule: Schedule::Cosine,
+        start_gain: 0.3,
+        steps: 20_000,
+        interval: 10_000,
+        ..settings
+    };
+    let trained = train(&quick, None, &mut |_| Control::Continue).expect("trains");
+    assert!(trained.best.rollout < 1e-6, "{:e}", trained.best.rollout);
+
     let two = Integration { decays: vec![0.9; 2], scales: vec![1.0; 2] };
-    let message = train(&e, &d, &two, 3, &NULL, 0.3, 10).expect_err("refused").to_string();
+    let message = Reduced::of_vectors(&e, &d, &two, 3).expect_err("refused").to_string();
     assert!(message.starts_with("task of the 2 × 2 reduction: expected 1 channel"), "{message}");
-    let message = train(&e, &d, &task, 3, &NULL, 1e3, 100_000).expect_err("refused").to_string();
+    let message = problem.descend(&NULL, 1e3, 100_000).expect_err("refused").to_string();
     assert!(message.contains("the loss is not finite at epoch"), "{message}");
 }
 

@@ -20,13 +20,14 @@ impl<'a, T: Scalar> Params<'a, T> {
     /// Borrows `words` ([`Shape::parameter_len`] of them).
     ///
     /// # Errors
-    /// As [`View::new`]; the current form, for which there is no rule.
+    /// As [`View::new`]; the current form or a nonlinear decoder, for which there is no rule.
     pub fn new(shape: Shape, settings: Settings<T>, words: &'a mut [T]) -> Result<Self, Error> {
         View::from_words(shape, settings, words)?;
         if settings.form != Form::Rate {
             let found = settings.form as u64;
             return Err(Error::new(Field::Form, Expected::Exactly(Form::Rate as u64), found));
         }
+        exactly(Field::Decoder, 0, settings.nonlinear_decoder.into())?;
         Ok(Self { shape, settings, words })
     }
 

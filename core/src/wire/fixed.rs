@@ -43,7 +43,7 @@ pub fn write<W: Weight>(view: &View<'_, W>, metadata: &str, out: &mut [u8]) -> R
         Accumulator::I64 { shift } => (2, shift),
     };
     let (activation, parameters) = tag(settings.activation, 0);
-    let tags = [settings.form as u8, sums, activation, settings.rates as u8];
+    let tags = [settings.form as u8, sums, activation, settings.rates as u8, 0];
     let words = [
         settings.alpha as i32,
         settings.exponent.into(),
@@ -82,6 +82,7 @@ pub fn read<W: Weight>(bytes: &[u8]) -> Result<Model<'_, W>, Error> {
 pub fn read_prefix<W: Weight>(bytes: &[u8]) -> Result<Model<'_, W>, Error> {
     let (header, body) = Header::read(bytes)?;
     exactly(Field::Number, W::NUMBER as usize, header.number as usize)?;
+    exactly(Field::Decoder, 0, header.decoder.into())?;
     let shape = header.shape;
     let layout = layout::<W>(&shape, header.metadata);
     header.check(&layout)?;

@@ -11,7 +11,7 @@
 //! | 8 | 1 | arithmetic |
 //! | 9 | 1 | activation |
 //! | 10 | 1 | activation variant |
-//! | 11 | 1 | zero |
+//! | 11 | 1 | 1 for a nonlinear decoder, else 0 |
 //! | 12 | 2 × 4 | n, R, I, O |
 //! | 20 | 4 | length of all, CRC included |
 //! | 24 | 4 × 6 | offsets of settings, layer, readout, scaling, initial state, metadata |
@@ -22,7 +22,7 @@
 //! packed words of [`pack`](crate::pack::pack); metadata is UTF-8 text that core does not interpret.
 //!
 //! A model of fixed point ([`fixed`]) says at offset 8 how dense products are summed (1: 32 bits, 2: 64
-//! bits) and at 10 the size of rates (1: 16 bits, 2: 8 bits); its settings are alpha, exponent, two
+//! bits), at 10 the size of rates (1: 16 bits, 2: 8 bits) and at 11 zero; its settings are alpha, exponent, two
 //! parameters of the activation, the shift of 64-bit sums and the shift of rates.
 //!
 //! [`VERSION`] rises when the meaning of any byte changes: a field, a section, the packing, the
@@ -42,7 +42,7 @@ use bytemuck::{cast_slice, try_cast_slice};
 use crc::{CRC_32_ISO_HDLC, Crc};
 
 use crate::activation::Activation;
-use crate::error::{Error, Expected, Field, exactly};
+use crate::error::{Error, Expected, Field, between, exactly};
 use crate::network::{Settings, View};
 use crate::scalar::{Arithmetic, Number, Scalar, Variant};
 use crate::shape::{Form, Shape};
@@ -51,7 +51,7 @@ use crate::shape::{Form, Shape};
 compile_error!("model bytes are read in place and little-endian");
 
 /// Version of the format that this code writes and reads.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
 /// Bytes before the first section.
 pub const HEADER_LEN: usize = 64;
 /// Sections start at multiples of this.
@@ -123,7 +123,13 @@ pub fn write<T: Scalar>(view: &View<'_, T>, metadata: &str, out: &mut [u8]) -> R
 pub fn pieces<'a, T: Scalar>(view: &View<'a, T>, metadata: &'a str) -> Pieces<'a> {
     let (shape, settings) = (view.shape(), view.settings());
     let (activation, parameters) = tag(settings.activation, T::ZERO);
-    let tags = [settings.form as u8, settings.arithmetic as u8, activation, settings.variant as u8];
+    let tags = [
+        settings.form as u8,
+        settings.arithmetic as u8,
+        activation,
+        settings.variant as u8,
+        settings.nonlinear_decoder.into(),
+    ];
     let [layer, readout_bias, readout, input_scaling, output_scaling, initial] =
         view.sections().map(cast_slice::<T, u8>);
     let settings = [settings.alpha, settings.keep, parameters[0], parameters[1]];
@@ -186,6 +192,7 @@ pub fn read_prefix<T: Scalar>(bytes: &[u8]) -> Result<Model<'_, T>, Error> {
         activation: untag(header.activation, [p0, p1])?,
         alpha,
         keep,
+        nonlinear_decoder: header.nonlinear_decoder()?,
     };
     let view = View::new(
         shape,
@@ -274,10 +281,11 @@ pub(crate) fn take_u16(bytes: &[u8], at: usize) -> Option<u16> {
 struct Header {
     number: Number,
     form: Form,
-    /// Tags of arithmetic, activation and variant, not yet looked at.
+    /// Tags of arithmetic, activation, variant and decoder, not yet looked at.
     arithmetic: u8,
     activation: u8,
     variant: u8,
+    decoder: u8,
     shape: Shape,
     length: usize,
     offsets: [usize; 6],
@@ -302,7 +310,7 @@ impl Header {
 
         let number = *one_of(Field::Number, &[Number::F32, Number::F64, Number::I16, Number::I8], byte(6))?;
         let form = *one_of(Field::Form, &[Form::Rate, Form::Current], byte(7))?;
-        let reserved = header.get(52..).unwrap_or_default().iter().fold(byte(11), |all, byte| all | byte);
+        let reserved = header.get(52..).unwrap_or_default().iter().fold(0, |all, byte| all | byte);
         exactly(Field::Reserved, 0, reserved.into())?;
         let shape = Shape { neurons: size(12), rank: size(14), inputs: size(16), outputs: size(18) };
         crate::network::check_shape(&shape)?;
@@ -312,6 +320,7 @@ impl Header {
             arithmetic: byte(8),
             activation: byte(9),
             variant: byte(10),
+            decoder: byte(11),
             shape,
             length,
             offsets: [24, 28, 32, 36, 40, 44].map(word),
@@ -327,6 +336,11 @@ impl Header {
             exactly(Field::Offset, expected, found)?;
         }
         Ok(())
+    }
+
+    fn nonlinear_decoder(&self) -> Result<bool, Error> {
+        between(Field::Decoder, 0, 1, self.decoder.into())?;
+        Ok(self.decoder == 1)
     }
 
     fn metadata<'a>(&self, body: &'a [u8], at: usize) -> Result<&'a str, Error> {

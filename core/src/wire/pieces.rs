@@ -73,11 +73,11 @@ impl<'a> Pieces<'a> {
 }
 
 impl Layout {
-    /// Header, settings, the other five sections and the checksum: `tags` are those of bytes 7 to 10.
+    /// Header, settings, the other five sections and the checksum: `tags` are those of bytes 7 to 11.
     pub(super) fn pieces<'a>(
         &self,
         number: Number,
-        tags: [u8; 4],
+        tags: [u8; 5],
         shape: &Shape,
         settings: &[u8],
         sections: [[&'a [u8]; 2]; 5],

@@ -27,9 +27,10 @@ pub fn cast<T: Scalar>(values: &[f64]) -> Vec<T> {
 
 impl Case {
     pub fn settings<T: Scalar>(&self) -> Settings<T> {
-        let Settings { form, arithmetic, variant, activation, alpha, keep } = self.settings;
+        let Settings { form, arithmetic, variant, activation, alpha, keep, nonlinear_decoder } =
+            self.settings;
         let (alpha, keep) = (T::from_f64(alpha), T::from_f64(keep));
-        Settings { form, arithmetic, variant, activation: activation.cast(), alpha, keep }
+        Settings { form, arithmetic, variant, activation: activation.cast(), alpha, keep, nonlinear_decoder }
     }
 
     pub fn pack<T: Scalar>(&self) -> Result<Vec<T>, Error> {
@@ -80,22 +81,24 @@ fn settings() -> impl Strategy<Value = Settings<f64>> {
     let variant = prop_oneof![Just(Variant::Libm), Just(Variant::Rational)];
     let alpha = prop_oneof![Just(1.0_f32), (8_u8..248).prop_map(|k| f32::from(k) / 256.0)];
     (
+        any::<bool>(),
         prop_oneof![Just(Form::Rate), Just(Form::Current)],
         prop_oneof![Just(Arithmetic::Separate), Just(Arithmetic::Fused)],
         (activation, variant),
         alpha,
     )
-        .prop_map(|(form, arithmetic, (activation, variant), alpha)| Settings {
+        .prop_map(|(nonlinear_decoder, form, arithmetic, (activation, variant), alpha)| Settings {
             form,
             arithmetic,
             variant,
             activation,
             alpha: f64::from(alpha),
             keep: f64::from(1.0 - alpha),
+            nonlinear_decoder,
         })
 }
 
-/// Random shapes, weights, settings and inputs: every form, activation, arithmetic, with and
+/// Random shapes, weights, settings and inputs: every form, activation, arithmetic, decoder, with and
 /// without leak, dense and low-rank.
 pub fn case() -> impl Strategy<Value = Case> {
     let shape = (1_usize..=20, 0_usize..=3, 0_usize..=3, 1_usize..=3)

@@ -63,8 +63,7 @@ pub fn describe(path: &Path) -> Result<Value> {
         other => {
             // A file that is not there is told as such.
             read_bytes(path, "a file of tinyfold")?;
-            let expected =
-                "a file ending in .safetensors, .npz, .tfld, .tfrm, .tfmn, .csv, .json, .jsonl, .toml or .bin";
+            let expected = "a file ending in .safetensors, .npz, .tfld, .tfrm, .tfmn, .csv, .json, .jsonl, .toml or .bin";
             Err(Error::input(path.display().to_string(), expected, other))
         }
     }
@@ -206,6 +205,9 @@ fn describe_network(network: &Network, kind: &str) -> Value {
     description["activation"] = json!(activation);
     if !parameters.is_empty() {
         description["activation parameters"] = json!(parameters);
+    }
+    if network.nonlinear_decoder {
+        description["decoder"] = json!("nonlinear, y = phi(C h + c)");
     }
     description["activation variant"] = json!(names::variant(network.variant));
     description["arithmetic"] = json!(names::arithmetic(network.arithmetic));

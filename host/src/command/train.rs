@@ -11,6 +11,7 @@ use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, interrupted, say};
 use crate::format::network;
 use crate::report::rules::{self, Comparison};
 use crate::report::{curves, linearised, trials};
+use crate::task::context::Choices;
 use crate::task::recording::RecordingArgs;
 use crate::task::trial::held_out;
 use crate::task::{Dataset, Integration, Task};
@@ -281,11 +282,23 @@ fn outcome(
         let fields = json!({ "steps": EVALUATION_STEPS, "gaussian": gaussian, "recording": recording });
         return Ok((errors.to_string(), fields));
     }
-    let shown = held_out(settings.task.trials(), settings.sequence, trials::SHOWN, !settings.seed);
-    trials::write(&out.join("figures"), &settings.task, &shown, Some(&trained.network))?;
-    linearised::write(out, &trained.network, &settings.task, settings.sequence, !settings.seed)?;
-    Ok((of_trials(&trained.best), json!({ "trials": HELD_OUT })))
+    let (task, steps, seed) = (&settings.task, settings.sequence, !settings.seed);
+    let shown = held_out(task.trials(), steps, trials::SHOWN, seed);
+    trials::write(&out.join("figures"), task, &shown, Some(&trained.network))?;
+    linearised::write(out, &trained.network, task, steps, seed)?;
+    let (mut told, mut fields) = (of_trials(&trained.best), json!({ "trials": HELD_OUT }));
+    if let Task::Context(task) = task {
+        let choices = task.choices(&trained.network, steps, CHOICES, seed);
+        for Choices { coherence, correct } in &choices {
+            told += &format!("\n{:.1} % right choices at coherence {coherence}", 100.0 * correct);
+        }
+        fields["choices"] = json!(choices);
+    }
+    Ok((told, fields))
 }
+
+/// Trials of a point of a psychometric curve.
+const CHOICES: usize = 400;
 
 /// How a network does on held-out trials.
 fn of_trials(best: &Metrics) -> String {

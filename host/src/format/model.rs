@@ -124,7 +124,6 @@ pub fn shape_of(network: &Network) -> Shape {
 /// # Errors
 /// A parameter that is not finite in T, or a size that a model cannot hold.
 pub fn export<T: Scalar>(network: &Network) -> Result<ModelBytes> {
-    network.linear_readout("export")?;
     let refused = |error| refused("export", error);
     let shape = shape_of(network);
     let cast = |values: &[f64]| values.iter().map(|&x| T::from_f64(x)).collect::<Vec<T>>();
@@ -159,6 +158,7 @@ pub fn export<T: Scalar>(network: &Network) -> Result<ModelBytes> {
         activation: network.activation.cast(),
         alpha: T::from_f64(network.alpha),
         keep: T::from_f64(1.0 - network.alpha),
+        nonlinear_decoder: network.nonlinear_decoder,
     };
     let mut words = vec![T::ZERO; shape.parameter_len()];
     pack(&shape, &matrices, &mut words).map_err(refused)?;
@@ -213,7 +213,7 @@ pub fn import<T: Scalar>(model: &Model<'_, T>, place: &str) -> Result<Network> {
         bias: (0..n).map(|i| wide(view.bias(i))).collect(),
         readout: matrix(outputs, n, &|o, i| view.readout(o, i)),
         output_bias: view.output_bias().iter().map(|c| c.to_f64()).collect(),
-        nonlinear_decoder: false,
+        nonlinear_decoder: settings.nonlinear_decoder,
         initial: view.initial().iter().map(|x| x.to_f64()).collect(),
         inputs: channels(metadata.inputs, view.input_scaling(), "inputs")?,
         outputs: channels(metadata.outputs, view.output_scaling(), "outputs")?,

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::figures::{self, Figure};
 use super::multipliers;
 use crate::dynamics::fixed_points::{self, FixedPoints, Options};
-use crate::dynamics::system::slope;
+use crate::dynamics::slope;
 use crate::dynamics::{Kind, Rnn, System};
 use crate::network::{Activation, Form, Network, Recurrence};
 use crate::task::Task;

@@ -1,15 +1,18 @@
 //! Context-dependent integration: two noisy streams of evidence, a context that says which one counts.
 
-use rand::RngExt;
 use rand::seq::IndexedRandom;
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::trial::{Trial, Trials};
 use crate::Result;
 use crate::error::require;
 use crate::format::settings::settings;
+use crate::network::Network;
+use crate::simulate;
 
 /// What the output is compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,6 +51,53 @@ settings! {
     }
 }
 
+/// How often the last output of a trial has the sign of the attended coherence.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choices {
+    /// Attended coherence; that of the other stream is drawn as in all trials.
+    pub coherence: f64,
+    /// Fraction of the trials.
+    pub correct: f64,
+}
+
+impl Context {
+    /// The psychometric curve of a network: [`Choices`] at every coherence above 0, each from `count` trials of their own.
+    ///
+    /// Noise limits what any network can reach: the mean of k steps of evidence has the sign of its coherence c in
+    /// Phi(c sqrt(k) / sigma) of the trials.
+    #[must_use]
+    pub fn choices(&self, network: &Network, steps: usize, count: usize, seed: u64) -> Vec<Choices> {
+        let rising = self.coherences.iter().copied().filter(|&c| c > 0.0);
+        rising
+            .map(|coherence| {
+                let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                let trials: Vec<(f64, Trial)> = (0..count)
+                    .map(|_| {
+                        let (mut means, attended) = self.draw(&mut rng);
+                        means[attended] = coherence.copysign(means[attended]);
+                        (means[attended], self.of(means, attended, steps, &mut rng))
+                    })
+                    .collect();
+                let right = |(mean, trial): &&(f64, Trial)| {
+                    let outputs = simulate::run(network, &trial.x, false).outputs;
+                    outputs.last().is_some_and(|y| y * mean > 0.0)
+                };
+                let right = trials.par_iter().filter(right).count();
+                Choices { coherence, correct: right as f64 / count.max(1) as f64 }
+            })
+            .collect()
+    }
+
+    /// Mean evidence of both streams, and which one is attended to.
+    fn draw(&self, rng: &mut ChaCha8Rng) -> ([f64; 2], usize) {
+        let means = [(); 2].map(|()| {
+            let coherence = *self.coherences.choose(rng).expect("at least one coherence");
+            if rng.random_bool(0.5) { coherence } else { -coherence }
+        });
+        (means, usize::from(rng.random_bool(0.5)))
+    }
+}
+
 impl Trials for Context {
     fn inputs(&self) -> Vec<String> {
         ["motion", "colour", "attend motion", "attend colour"].map(String::from).into()
@@ -79,11 +129,14 @@ impl Trials for Context {
     }
 
     fn trial(&self, steps: usize, rng: &mut ChaCha8Rng) -> Trial {
-        let means = [(); 2].map(|()| {
-            let coherence = *self.coherences.choose(rng).expect("at least one coherence");
-            if rng.random_bool(0.5) { coherence } else { -coherence }
-        });
-        let attended = usize::from(rng.random_bool(0.5));
+        let (means, attended) = self.draw(rng);
+        self.of(means, attended, steps, rng)
+    }
+}
+
+impl Context {
+    /// A trial of this mean evidence.
+    fn of(&self, means: [f64; 2], attended: usize, steps: usize, rng: &mut ChaCha8Rng) -> Trial {
         let stimulus = steps - self.response;
         let (mut x, mut integrals) = (Vec::with_capacity(4 * steps), Vec::with_capacity(steps));
         let mut u: f64 = 0.0;

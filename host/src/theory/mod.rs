@@ -24,7 +24,6 @@ use serde::{Deserialize, Serialize};
 
 pub use study::{Curve, Isoscale, Study, gaussian};
 
-use crate::network::{Activation, Network, Recurrence};
 use crate::task::Integration;
 use crate::train::vectors::joint_basis;
 use crate::{Error, Result};
@@ -268,51 +267,6 @@ impl Reduced {
         }
         Ok((a, losses))
     }
-
-    /// The network of rank 2 with W = Q A Qᵀ and B = W e.
-    ///
-    /// # Panics
-    /// If the shapes do not fit: basis n × 2, encoder n × 1, decoder 1 × n.
-    #[must_use]
-    pub fn network(&self, a: &Two, basis: &Mat<f64>, encoder: &Mat<f64>, decoder: &Mat<f64>) -> Network {
-        let u = basis * Mat::from_fn(2, 2, |i, j| a[i][j]);
-        let input = &u * (basis.transpose() * encoder);
-        let recurrence = Recurrence::LowRank { u, v: basis.clone() };
-        let mut network = Network::plain(Activation::Linear, recurrence, input, decoder.clone());
-        network.encoder = Some(encoder.clone());
-        network.task = Some(Integration { decays: vec![self.decay], scales: vec![self.scale] }.into());
-        network
-    }
-}
-
-/// Trains a linear network of one channel in the 2 × 2 parametrisation, from W = Q A Qᵀ with A = `start`.
-///
-/// encoder: n × 1, decoder: 1 × n, frozen. The same as plain gradient descent of all n² weights on the average loss.
-/// Returns the network, of rank 2, and (epoch, loss).
-///
-/// # Errors
-/// A task of more than one channel; e and d along each other; a rate that diverges.
-///
-/// ```
-/// use tinyfold::{design::random_frozen, task::Integration, theory};
-/// let (e, d) = random_frozen(100, 1, 0);
-/// let task = Integration { decays: vec![0.9], scales: vec![1.0] };
-/// let (network, losses) = theory::train(&e, &d, &task, 3, &Default::default(), 0.5, 3000)?;
-/// assert!(losses.last().is_some_and(|&(_, loss)| loss < 1e-12) && network.rank() == 2);
-/// # Ok::<(), tinyfold::Error>(())
-/// ```
-pub fn train(
-    encoder: &Mat<f64>,
-    decoder: &Mat<f64>,
-    task: &Integration,
-    steps: usize,
-    start: &Two,
-    rate: f64,
-    epochs: usize,
-) -> Result<(Network, Vec<(usize, f64)>)> {
-    let (problem, basis) = Reduced::of_vectors(encoder, decoder, task, steps)?;
-    let (a, losses) = problem.descend(start, rate, epochs)?;
-    Ok((problem.network(&a, &basis, encoder, decoder), losses))
 }
 
 /// Eigenvalues of A as real and imaginary part of the one with the larger real part, and the other.

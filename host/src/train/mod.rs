@@ -3,14 +3,18 @@
 //! The three losses are in [`bptt`] (batch), [`average`] and [`proxy`]; [`vectors`] makes what is frozen;
 //! [`checkpoint`] keeps a run so that it goes on to the same bits.
 
+pub mod ablation;
 pub mod average;
 pub mod bptt;
+mod check;
 pub mod checkpoint;
 mod columns;
 pub mod folder;
 pub mod online;
 pub mod optimiser;
+mod outcome;
 pub mod parameters;
+mod probe;
 pub mod product;
 pub mod proxy;
 pub mod sequences;
@@ -24,129 +28,23 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
-use serde::{Deserialize, Deserializer, Serialize};
 use tinyfold_core::Scalar;
 
 use crate::network::{Activation, Channel, Network, Recurrence};
-use crate::task::trial::{Score, Trial, held_out, score};
-use crate::task::{Dataset, Integration, Task, relative_rmse, synthetic};
-use crate::{Error, Result, simulate};
+use crate::task::trial::Score;
+use crate::task::{Dataset, Task};
+use crate::{Error, Result};
 use bptt::{Fixed, Workspace, loss_and_gradient};
 pub use checkpoint::Snapshot;
 use optimiser::Optimiser;
+pub use outcome::{Control, End, Metrics, Progress, Trained};
 use parameters::{Parameters, Real, Weights};
+pub use probe::HELD_OUT;
+use probe::Probe;
 use product::zeros;
 use sequences::Source;
 use settings::Loss;
 pub use settings::{Precision, Settings};
-
-/// One line of metrics.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Metrics {
-    /// Updates done.
-    pub step: usize,
-    /// Batch loss of the last batch; null in JSON when it is not finite.
-    #[serde(deserialize_with = "or_infinite")]
-    pub loss: f64,
-    /// Relative RMSE, worst output: of integration over 2000 Gaussian steps, of another task over [`HELD_OUT`] trials;
-    /// infinite (null in JSON) when it diverges.
-    #[serde(deserialize_with = "or_infinite")]
-    pub rollout: f64,
-    /// Relative RMSE over the recordings joined end to end and repeated to 10 000 steps.
-    #[serde(default, deserialize_with = "some_or_infinite", skip_serializing_if = "Option::is_none")]
-    pub recording: Option<f64>,
-    /// Fraction of the judged outputs of the held-out trials that have the sign of their target, where targets are
-    /// decisions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub correct: Option<f64>,
-    /// Learning rate of the last update.
-    pub learning_rate: f64,
-    /// Wall time since the start.
-    pub seconds: f64,
-}
-
-fn or_infinite<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<f64, D::Error> {
-    Ok(Option::deserialize(from)?.unwrap_or(f64::INFINITY))
-}
-
-fn some_or_infinite<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<f64>, D::Error> {
-    or_infinite(from).map(Some)
-}
-
-impl Metrics {
-    /// The error that the best network has least of: the larger one of both roll-outs.
-    #[must_use]
-    pub fn error(&self) -> f64 {
-        self.recording.map_or(self.rollout, |recording| recording.max(self.rollout))
-    }
-}
-
-/// What training tells while it goes on.
-pub enum Progress<'a> {
-    /// After every update.
-    Step {
-        /// Updates done.
-        step: usize,
-        /// Batch loss.
-        loss: f64,
-    },
-    /// After every interval, and at the end.
-    Interval {
-        /// The new line of metrics.
-        metrics: Metrics,
-        /// The network as it is now.
-        network: &'a Network,
-        /// Makes what [`resume`] goes on from, to the same bits: a copy of all that training changes.
-        snapshot: &'a dyn Fn() -> Snapshot,
-    },
-}
-
-/// What the watcher wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
-    /// Go on.
-    Continue,
-    /// Stop and keep the best network so far.
-    Stop,
-}
-
-/// Why training ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum End {
-    /// All updates are done.
-    Done,
-    /// The watcher stopped it.
-    Stopped,
-    /// The loss or its gradient was no longer finite; the updates before are kept.
-    Diverged,
-    /// The loss is as small as was asked for.
-    Reached,
-    /// No better network for as many intervals as was asked for.
-    Stalled,
-}
-
-/// What training made.
-#[derive(Clone, Debug)]
-pub struct Trained {
-    /// The network whose long roll-out was best.
-    pub network: Network,
-    /// The metrics of `network`.
-    pub best: Metrics,
-    /// One entry an interval.
-    pub history: Vec<Metrics>,
-    /// Why it ended.
-    pub end: End,
-}
-
-impl Trained {
-    /// Whether the last network, whatever its loss, fails over long roll-outs: its error is more than twice the signal,
-    /// while a network that does nothing has the signal itself as error.
-    #[must_use]
-    pub fn unstable(&self) -> bool {
-        self.history.last().is_some_and(|last| last.error() > 2.0)
-    }
-}
 
 /// What can be tried when networks are not stable over long roll-outs.
 #[must_use]
@@ -161,12 +59,6 @@ pub fn remedies(settings: &Settings) -> String {
     format!("try a smaller learning rate than {learning_rate}{longer}{law}")
 }
 
-/// Steps of the Gaussian roll-out that tells a good network from one that only has a low training loss.
-const ROLLOUT: usize = 2000;
-/// Trials, of the length of training sequences but never trained on, that a task other than integration is judged by.
-pub const HELD_OUT: usize = 128;
-/// Steps of the roll-out on the recording.
-const RECORDING: usize = 10_000;
 /// Least sequences of a part and most parts of a batch, whatever the number of threads: sums have one order. A small
 /// network gains nothing from a third thread; a large W is read once for all sequences of a part.
 const SMALL: (usize, usize) = (32, 2);
@@ -176,10 +68,11 @@ const SMALL_NEURONS: usize = 128;
 
 /// Trains a network to integrate, or for another task.
 ///
-/// Unless settings give a start_gain, W starts at 0 when dense, with U = 0 and V random at rank R; the derivative of ReLU at 0 counts as 1,
-/// else nothing would ever be learnt. Dale's law is kept by a projection after every update: w_ij = 0 where its
-/// sign is not that of neuron j; at rank R the same of V, and U >= 0. Long roll-outs guard the result: the network with the least error over them is
-/// returned, not the last one. Held-out trials do so for tasks other than integration.
+/// Unless settings give a start_gain, W starts at 0 when dense, with U = 0 and V random at rank R; the derivative of ReLU at
+/// 0 counts as 1, else nothing would ever be learnt. Dale's law is kept by a projection after every update: w_ij = 0 where
+/// its sign is not that of neuron j; at rank R the same of V, and U >= 0. Masked neurons are not part of the network that
+/// is returned. Long roll-outs guard the result: the network with the least error over them is returned, not the last one.
+/// Held-out trials do so for tasks other than integration.
 ///
 /// # Errors
 /// Settings out of range; no network with a finite roll-out, that is: training diverged.
@@ -269,6 +162,8 @@ struct Session<'a, T> {
     /// E and C in f64, as the network has them.
     encoder: Mat<f64>,
     decoder: Mat<f64>,
+    /// Q, when W = Q A Qᵀ: what is trained is then the network of Qᵀ E, C Q and A.
+    basis: Option<Mat<f64>>,
     fixed: Fixed<T>,
     source: Source<'a>,
     probe: Probe<'a>,
@@ -289,12 +184,13 @@ impl<'a, T: Real> Session<'a, T> {
         from: Option<&Snapshot>,
     ) -> Result<Self> {
         let (encoder, decoder) = vectors::vectors(settings);
+        let basis = settings.reduced.then(|| vectors::joint_basis(&encoder, &decoder));
         let number = |x: &f64| T::from_f64(*x);
         let fixed = Fixed::<T> {
             activation: activation.cast(),
             alpha: T::from_f64(settings.alpha),
-            encoder: cast(&encoder),
-            decoder: cast(&decoder),
+            encoder: basis.as_ref().map_or_else(|| cast(&encoder), |q| cast(&(q.transpose() * &encoder))),
+            decoder: basis.as_ref().map_or_else(|| cast(&decoder), |q| cast(&(&decoder * q))),
             bias: vectors::biases(settings).map(|b| Mat::from_fn(b.len(), 1, |i, _| T::from_f64(b[i]))),
             current: vectors::currents(settings).map(|b| Mat::from_fn(b.len(), 1, |i, _| T::from_f64(b[i]))),
             nonlinear_decoder: settings.nonlinear_decoder,
@@ -314,6 +210,7 @@ impl<'a, T: Real> Session<'a, T> {
             data,
             encoder,
             decoder,
+            basis,
             fixed,
             source: Source::new(&settings.task, settings.sequence, data),
             probe: Probe::new(settings, data),
@@ -400,10 +297,7 @@ impl<'a, T: Real> Session<'a, T> {
 
     fn diverged(&self) -> Error {
         let step = self.history.last().map_or(0, |metrics| metrics.step);
-        let over = match &self.probe {
-            Probe::Rollouts { .. } => format!("{ROLLOUT} steps"),
-            Probe::Trials { .. } => format!("{HELD_OUT} trials"),
-        };
+        let over = self.probe.length();
         Error::Numeric {
             what: "training".into(),
             reason: format!(
@@ -447,7 +341,10 @@ impl<'a, T: Real> Session<'a, T> {
     /// The network as the host and the chip know it: B = W E filled in.
     fn network(&self, parameters: &Parameters<T>) -> Network {
         let recurrence = match &parameters.weights {
-            Weights::Dense(w) => Recurrence::Dense(cast(w)),
+            Weights::Dense(w) => match &self.basis {
+                Some(q) => Recurrence::LowRank { u: q * cast::<T, f64>(w), v: q.clone() },
+                None => Recurrence::Dense(cast(w)),
+            },
             Weights::LowRank(u, v) => Recurrence::LowRank { u: cast(u), v: cast(v) },
         };
         let input = parameters.input.as_ref().map_or_else(|| recurrence.times(&self.encoder), cast);
@@ -497,11 +394,14 @@ pub fn in_parts<T: Real, P: Send>(
 }
 
 fn start<T: Real>(settings: &Settings, fixed: &Fixed<T>) -> Parameters<T> {
-    let n = settings.neurons;
+    // All neurons have their numbers, those that are left out as well.
+    let (all, n) = (settings.neurons, fixed.encoder.nrows());
+    let kept = settings.kept();
+    let kept = kept.as_deref();
     let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
     rng.set_stream(1);
     let mut random = |rows, columns, gain: f64| {
-        let scale = gain / (n as f64).sqrt();
+        let scale = gain / (all as f64).sqrt();
         let mut entry = |_, _| {
             let x: f64 = StandardNormal.sample(&mut rng);
             T::from_f64(x * scale)
@@ -509,54 +409,20 @@ fn start<T: Real>(settings: &Settings, fixed: &Fixed<T>) -> Parameters<T> {
         if gain > 0.0 { Mat::from_fn(rows, columns, &mut entry) } else { zeros(rows, columns) }
     };
     Parameters {
-        weights: if settings.rank == 0 {
+        weights: if settings.reduced {
             Weights::Dense(random(n, n, settings.start_gain))
+        } else if settings.rank == 0 {
+            let w = random(all, all, settings.start_gain);
+            Weights::Dense(ablation::columns(ablation::rows(w, kept), kept))
         } else {
-            let v = random(n, settings.rank, 1.0);
-            Weights::LowRank(random(n, settings.rank, settings.start_gain), v)
+            let v = random(all, settings.rank, 1.0);
+            let u = random(all, settings.rank, settings.start_gain);
+            Weights::LowRank(ablation::rows(u, kept), ablation::rows(v, kept))
         },
         input: settings.free_input.then(|| fixed.encoder.clone()),
         bias: settings.train_bias.then(|| fixed.bias.clone().unwrap_or_else(|| Mat::zeros(n, 1))),
         readout: settings.train_readout.then(|| fixed.decoder.clone()),
         output_bias: settings.train_bias.then(|| Mat::zeros(fixed.decoder.nrows(), 1)),
-    }
-}
-
-/// What a network is judged by while it is trained.
-enum Probe<'a> {
-    /// Long roll-outs of integration.
-    Rollouts { task: &'a Integration, gaussian: Vec<f64>, recording: Option<Vec<f64>> },
-    /// Trials of another task.
-    Trials { task: &'a Task, trials: Vec<Trial> },
-}
-
-impl<'a> Probe<'a> {
-    fn new(settings: &'a Settings, data: Option<&Dataset>) -> Self {
-        // Not the noise that encoders and decoders were drawn from.
-        let seed = !settings.seed;
-        match &settings.task {
-            Task::Integration(task) => Self::Rollouts {
-                task,
-                gaussian: synthetic::gaussian(ROLLOUT, task.channels(), seed),
-                recording: data.map(|data| data.joined(RECORDING)),
-            },
-            task => Self::Trials { task, trials: held_out(task.trials(), settings.sequence, HELD_OUT, seed) },
-        }
-    }
-
-    fn errors(&self, network: &Network) -> (Score, Option<f64>) {
-        let run = |x: &[f64]| simulate::run(network, x, false).outputs;
-        match self {
-            Self::Rollouts { task, gaussian, recording } => {
-                let error = |x: &Vec<f64>| relative_rmse(&run(x), &task.targets(x), task.channels());
-                let (error, recording) = rayon::join(|| error(gaussian), || recording.as_ref().map(error));
-                (Score { error, correct: None }, recording)
-            }
-            Self::Trials { task, trials } => {
-                let outputs: Vec<Vec<f64>> = trials.par_iter().map(|trial| run(&trial.x)).collect();
-                (score(task.trials(), trials, &outputs), None)
-            }
-        }
     }
 }
 

@@ -202,6 +202,8 @@ fn start(settings: &Settings, rule: Rule) -> Result<Network> {
     require(settings.start_gain == 0.0, "start_gain", "0 with a rule", settings.start_gain)?;
     require(settings.bias_current == 0.0, "bias_current", "0 with a rule", settings.bias_current)?;
     require(!settings.nonlinear_decoder, "nonlinear_decoder", "false with a rule", true)?;
+    require(settings.kept().is_none(), "ablation", "none with a rule", "a mask")?;
+    require(!settings.reduced, "reduced", "false with a rule", true)?;
     let (n, rank) = (settings.neurons, settings.rank);
     match (rule, rank) {
         (Rule::Latent, 0) => return Err(Error::input("rank", "at least 1 with the rule latent", "0")),

@@ -1,15 +1,14 @@
-//! What decides a training run, and what is refused before it starts.
+//! What decides a training run.
 
 use std::f64::consts::PI;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::ablation::Ablation;
 use super::optimiser::Method;
-use crate::error::require;
 use crate::format::settings::settings;
-use crate::network::Activation;
-use crate::task::{Dataset, Integration, Task};
+use crate::task::{Integration, Task};
 use crate::{Error, Result, format};
 
 /// The number type that training computes in.
@@ -115,7 +114,13 @@ settings! {
         alpha: f64 = 1.0,
         /// R of W = U Vᵀ, 0 for a dense W.
         rank: usize = 0,
-        /// g: W starts with entries N(0, g²/n), at rank R so U, and V N(0, 1/n). At 0, right for integration, W starts at
+        /// Masked neurons, left out of training, judging and the network that is written: "none", { fraction = 0.25 } (so
+        /// many, drawn by the seed) or { neurons = [0, 5] }. All else is drawn as without a mask.
+        ablation: Ablation = Ablation::None,
+        /// Whether W = Q A Qᵀ with an orthonormal basis Q of encoders and decoders, and only A is trained, 2 D × 2 D numbers:
+        /// linear networks, whose gradient is Q G Qᵀ. The 2 × 2 reduction of `tinyfold theory` when D = 1.
+        reduced: bool = false,
+        /// g: W, or A, starts with entries N(0, g²/n), at rank R so U, and V N(0, 1/n). At 0, right for integration, W starts at
         /// 0; a network that is to oscillate or remember by itself needs about 1.
         start_gain: f64 = 0.0,
         /// Dale's law: this fraction of the neurons is inhibitory, the others are excitatory; 0 for free signs. At rank R
@@ -131,7 +136,8 @@ settings! {
         encoder_scale: f64 = 1.0,
         /// Factor of the decoders C.
         decoder_scale: f64 = 1.0,
-        /// Whether outputs are y = phi(C h + c) instead of C h + c. Chip models have linear readouts alone.
+        /// Whether outputs are y = phi(C h + c) instead of C h + c. A chip runs both in f32; what is quantised or learns on the
+        /// chip has a linear readout.
         nonlinear_decoder: bool = false,
         /// Random currents beta, uniform in [0, this], that are added to the rates: h = beta + phi(p); 0 for none.
         bias_current: f64 = 0.0,
@@ -258,162 +264,5 @@ impl Settings {
         let settings = format::settings::documented(self, &fields);
         let (name, summary) = (self.task.name(), self.task.summary());
         format!("{settings}\n# {summary}\n[task.{name}]\n{}", self.task.documented())
-    }
-
-    /// phi.
-    ///
-    /// # Errors
-    /// A field out of range, or one that does not fit the recording: the message names it.
-    pub fn check(&self, data: Option<&Dataset>) -> Result<Activation<f64>> {
-        let activation =
-            format::network::names::parse_activation(&self.activation, &self.activation_parameters);
-        let activation = activation.ok_or_else(|| {
-            let expected = "linear, relu, tanh, clipped lo,hi or sigmoid slope,threshold";
-            let found = format!("{} {:?}", self.activation, self.activation_parameters);
-            Error::input("activation", expected, found)
-        })?;
-        for (field, value) in [
-            ("neurons", self.neurons),
-            ("sequence", self.sequence),
-            ("batch", self.batch),
-            ("steps", self.steps),
-            ("interval", self.interval),
-        ] {
-            require(value > 0, field, "at least 1", value)?;
-        }
-        require(self.rank <= self.neurons, "rank", format!("at most n = {}", self.neurons), self.rank)?;
-        self.task.trials().check(self.sequence)?;
-        require(self.alpha > 0.0 && self.alpha <= 1.0, "alpha", "a leak above 0 and at most 1", self.alpha)?;
-        for (field, value) in [("learning rate", self.learning_rate), ("clip", self.clip)] {
-            require(value > 0.0 && value.is_finite(), field, "a positive number", value)?;
-        }
-        self.check_constraints(activation)?;
-        let decay = self.weight_decay;
-        require(decay >= 0.0 && decay.is_finite(), "weight decay", "0 or a positive number", decay)?;
-        if let Method::Sgd { momentum } = self.method {
-            require((0.0..1.0).contains(&momentum), "momentum", "at least 0 and below 1", momentum)?;
-        }
-        let fraction = self.from_recording;
-        let place = "fraction from the recording";
-        require((0.0..=1.0).contains(&fraction), place, "a number from 0 to 1", fraction)?;
-        let Some(data) = data else {
-            require(fraction == 0.0, place, "0 without a recording", fraction)?;
-            return Ok(activation);
-        };
-        let channels = self.integration("a recording")?.channels();
-        let width = data.inputs.len();
-        require(width == channels, "recording", format!("{channels} input columns, one a decay"), width)?;
-        let longest = data.recordings.iter().map(|r| r.x.len() / width).max().unwrap_or(0);
-        let expected = format!("at least {} samples in a row, as many as a sequence has", self.sequence);
-        require(fraction == 0.0 || longest >= self.sequence, "recording", expected, longest)?;
-        Ok(activation)
-    }
-}
-
-impl Settings {
-    /// What only integration has.
-    fn check_task(&self) -> Result<()> {
-        if self.loss != Loss::Batch {
-            self.integration("loss average or proxy")?;
-        }
-        if self.proxy_weight > 0.0 {
-            self.integration("proxy_weight")?;
-        }
-        if self.supports != Supports::Random {
-            self.integration("supports other than random")?;
-        }
-        if self.overlap.is_some() {
-            self.integration("overlap")?;
-        }
-        Ok(())
-    }
-
-    /// What only some losses, parametrisations and activations can do.
-    fn check_constraints(&self, activation: Activation<f64>) -> Result<()> {
-        self.check_task()?;
-        let channels = self.task.trials().inputs().len();
-        require((0.0..1.0).contains(&self.dale), "dale", "a fraction of at least 0 and below 1", self.dale)?;
-        let blocks = match self.supports {
-            Supports::Random => 1,
-            Supports::Disjoint => 2 * channels,
-            _ => channels,
-        };
-        let place = "neurons";
-        require(
-            self.neurons >= blocks,
-            place,
-            format!("at least {blocks}, one a block of the supports"),
-            self.neurons,
-        )?;
-        if self.supports == Supports::Orthonormal {
-            let least = 2 * channels;
-            require(
-                self.neurons >= least,
-                place,
-                format!("at least 2 D = {least} for orthonormal vectors"),
-                self.neurons,
-            )?;
-        }
-        if let Some(overlap) = self.overlap {
-            let place = "overlap";
-            require((-1.0..=1.0).contains(&overlap), place, "a cosine from -1 to 1", overlap)?;
-            let fits = channels == 1 && self.supports == Supports::Random;
-            require(
-                fits,
-                place,
-                "one channel and random supports",
-                format!("D = {channels}, {:?}", self.supports),
-            )?;
-        }
-        for (field, value) in [
-            ("threshold_spread", self.threshold_spread),
-            ("bias_current", self.bias_current),
-            ("start_gain", self.start_gain),
-            ("proxy_weight", self.proxy_weight),
-            ("stop_loss", self.stop_loss),
-        ] {
-            require(value >= 0.0 && value.is_finite(), field, "0 or a positive number", value)?;
-        }
-        for (field, value) in [("encoder_scale", self.encoder_scale), ("decoder_scale", self.decoder_scale)] {
-            require(value != 0.0 && value.is_finite(), field, "a number other than 0", value)?;
-        }
-        let range = self.proxy_range;
-        require(range > 0.0 && range.is_finite(), "proxy_range", "a positive number", range)?;
-        if let Schedule::Halving { every } = self.schedule {
-            require(every > 0, "schedule.halving.every", "at least 1", every)?;
-        }
-        let conditions = self.loss != Loss::Batch || self.proxy_weight > 0.0;
-        if conditions {
-            let place = "loss";
-            for (asked, found) in
-                [(self.nonlinear_decoder, "nonlinear_decoder"), (self.bias_current > 0.0, "bias_current")]
-            {
-                require(!asked, place, format!("batch with {found}"), found)?;
-            }
-            require(
-                self.alpha == 1.0,
-                place,
-                "batch with a leak: the conditions are those of alpha = 1",
-                self.alpha,
-            )?;
-            require(
-                !self.free_input,
-                place,
-                "batch where B is trained by itself: the conditions have B = W E",
-                "free_input",
-            )?;
-            require(
-                self.from_recording == 0.0,
-                place,
-                "batch with windows of a recording",
-                self.from_recording,
-            )?;
-        }
-        if self.loss == Loss::Average {
-            let free = activation == Activation::Linear && !self.train_bias && self.threshold_spread == 0.0;
-            let found = &self.activation;
-            require(free, "loss average", "a linear network without biases", found)?;
-        }
-        Ok(())
     }
 }

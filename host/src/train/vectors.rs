@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use super::ablation;
 use super::settings::{Settings, Supports};
 use crate::design::random_frozen;
 
@@ -22,8 +23,8 @@ pub fn joint_basis(encoder: &Mat<f64>, decoder: &Mat<f64>) -> Mat<f64> {
     columns.qr().compute_thin_Q()
 }
 
-/// E (n × I) and C (O × n) with the supports and scales that the settings ask for; every vector has its scale as length
-/// on average.
+/// E (n × I) and C (O × n) with the supports and scales that the settings ask for, of the neurons that no mask leaves out;
+/// every vector of all neurons has its scale as length on average.
 ///
 /// # Panics
 /// If the settings were not checked: more blocks than neurons, or supports other than random where I and O differ.
@@ -32,6 +33,9 @@ pub fn joint_basis(encoder: &Mat<f64>, decoder: &Mat<f64>) -> Mat<f64> {
 #[must_use]
 pub fn vectors(settings: &Settings) -> (Mat<f64>, Mat<f64>) {
     let (encoder, decoder) = supported(settings);
+    let kept = settings.kept();
+    let encoder = ablation::rows(encoder, kept.as_deref());
+    let decoder = ablation::columns(decoder, kept.as_deref());
     (faer::Scale(settings.encoder_scale) * encoder, faer::Scale(settings.decoder_scale) * decoder)
 }
 
@@ -83,27 +87,31 @@ fn supported(settings: &Settings) -> (Mat<f64>, Mat<f64>) {
     )
 }
 
-/// The thresholds' biases, b = -threshold, n numbers; `None` without a spread.
+/// The thresholds' biases, b = -threshold, one a neuron that is kept; `None` without a spread.
 #[must_use]
 pub fn biases(settings: &Settings) -> Option<Vec<f64>> {
     let rng = stream(settings, 100);
     let draw = || {
         let normal = Distribution::<f64>::sample_iter(StandardNormal, rng);
-        normal.take(settings.neurons).map(|x| -settings.threshold_spread * x).collect()
+        let all = normal.take(settings.neurons).map(|x| -settings.threshold_spread * x).collect();
+        ablation::entries(all, settings)
     };
     (settings.threshold_spread > 0.0).then(draw)
 }
 
-/// The currents beta, n numbers; `None` without.
+/// The currents beta, one a neuron that is kept; `None` without.
 #[must_use]
 pub fn currents(settings: &Settings) -> Option<Vec<f64>> {
     let mut rng = stream(settings, 102);
-    let mut draw =
-        || (0..settings.neurons).map(|_| settings.bias_current * rng.random_range(0.0..=1.0)).collect();
+    let mut draw = || {
+        let all =
+            (0..settings.neurons).map(|_| settings.bias_current * rng.random_range(0.0..=1.0)).collect();
+        ablation::entries(all, settings)
+    };
     (settings.bias_current > 0.0).then(&mut draw)
 }
 
-/// +1 for an excitatory, -1 for an inhibitory neuron; `None` with free signs.
+/// +1 for an excitatory, -1 for an inhibitory neuron that is kept; `None` with free signs.
 #[must_use]
 pub fn signs(settings: &Settings) -> Option<Vec<f64>> {
     let inhibitory = (settings.dale * settings.neurons as f64).round() as usize;
@@ -111,7 +119,7 @@ pub fn signs(settings: &Settings) -> Option<Vec<f64>> {
         let mut signs: Vec<f64> =
             (0..settings.neurons).map(|j| if j < inhibitory { -1.0 } else { 1.0 }).collect();
         signs.shuffle(&mut stream(settings, 101));
-        signs
+        ablation::entries(signs, settings)
     })
 }
 

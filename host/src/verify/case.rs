@@ -9,8 +9,8 @@ use tinyfold_core::fixed::{Accumulator, Rates, Settings};
 use tinyfold_core::wire::{self, ALIGNMENT, Kind};
 use tinyfold_core::{Number, Shape};
 
-use super::Record;
 pub use super::suite::{reduced_suite, watched_suite};
+use super::{Record, decoders};
 use crate::format::fixed::{FixedNetwork, Layers};
 use crate::format::model::{self, ModelBytes};
 use crate::format::reduced::Reduced;
@@ -260,12 +260,13 @@ impl Case {
 const SIZES: Shape = Shape { neurons: 13, rank: 2, inputs: 3, outputs: 2 };
 const RANK: usize = SIZES.rank;
 
-/// Every case there is: [`float_suite`], [`fixed_suite`], [`reduced_suite`] and [`watched_suite`].
+/// Every case there is: [`float_suite`], [`decoders::suite`], [`fixed_suite`], [`reduced_suite`] and
+/// [`watched_suite`].
 ///
 /// # Errors
 /// None in practice: the networks are exportable by construction.
 pub fn suite(steps: usize) -> Result<Vec<Case>> {
-    let suites = [float_suite, fixed_suite, reduced_suite, watched_suite];
+    let suites = [float_suite, decoders::suite, fixed_suite, reduced_suite, watched_suite];
     Ok(suites.map(|suite| suite(steps)).into_iter().collect::<Result<Vec<Vec<Case>>>>()?.concat())
 }
 

@@ -5,6 +5,7 @@
 //! same bits as `core`. Networks, reduced models and networks under a monitor are cases alike.
 
 pub mod case;
+pub mod decoders;
 pub mod firmware;
 pub mod qemu;
 pub mod suite;

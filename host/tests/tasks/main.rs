@@ -1,13 +1,12 @@
 //! Tasks: their targets by another way, how files name them, and networks that learn them.
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod commands;
+mod references;
 
 use faer::Mat;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use tinyfold::format::network;
 use tinyfold::network::Activation;
 use tinyfold::task::context::{Context, Target};
 use tinyfold::task::delayed_match::DelayedMatch;
@@ -385,86 +384,4 @@ fn small_networks_learn() {
         assert_eq!(best.correct.is_some(), correct.is_some());
         assert!(best.correct >= correct, "{}: {best:?}", task.name());
     }
-}
-
-fn tinyfold(folder: &Path, command: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tinyfold"))
-        .args(command.split_whitespace())
-        .current_dir(folder)
-        .output()
-        .expect("the command runs")
-}
-
-fn ran(folder: &Path, command: &str) -> String {
-    let output = tinyfold(folder, command);
-    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
-}
-
-/// From the command that trains to the bits of a chip, with five inputs and one output.
-#[test]
-fn a_network_of_a_task_goes_through_the_commands() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let at = folder.path();
-    std::fs::write(
-        at.join("run.toml"),
-        "neurons = 12\nsteps = 20\ninterval = 10\nsequence = 20\n[task.context]\ntarget = \"choice\"\n",
-    )
-    .expect("written");
-    let told = ran(at, "train --settings run.toml --out run");
-    assert!(told.contains("relative RMSE over 128 held-out trials: "), "{told}");
-    assert!(told.contains(" % of the judged outputs have the right sign"), "{told}");
-    for file in ["figures/trials.svg", "figures/trials.png", "settings.toml", "network.safetensors"] {
-        assert!(at.join("run").join(file).exists(), "{file}");
-    }
-    let network = network::load(&at.join("run/network.safetensors")).expect("a network");
-    assert_eq!(network.task, Some(Context { target: Target::Choice, ..Context::default() }.into()));
-    assert_eq!((network.inputs.len(), network.outputs.len()), (4, 1));
-    assert_eq!(
-        (network.inputs[2].name.as_str(), network.outputs[0].name.as_str()),
-        ("attend motion", "choice")
-    );
-    let told = ran(at, "inspect run/network.safetensors");
-    assert!(told.contains("context") && told.contains("coherences"), "{told}");
-    ran(at, "export run/network.safetensors");
-    let told = ran(at, "verify run/network.tfld --original run/network.safetensors --steps 50 --json");
-    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
-    let core = told["backends"].as_array().expect("rows").iter().find(|row| row["bit_equal"] == true);
-    assert!(core.is_some(), "{told}");
-    assert!(ran(at, "inspect run/network.tfld").contains("coherences"));
-    // On trials of the task, since no recording has its inputs.
-    let told = ran(at, "analyse run/network.safetensors --steps 200");
-    assert!(told.contains("no integrals: the network is no integrator"), "{told}");
-    let told = ran(at, "compress run/network.safetensors --rank 8");
-    assert!(told.contains("Gaussian     trials") && told.contains("against the original network"), "{told}");
-    let told = ran(at, "train --task flip-flop --neurons 8 --steps 5 --out flip --json");
-    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
-    assert!(told["best"]["correct"].is_number() && told["trials"] == 128, "{told}");
-    let told = ran(at, "train --resume flip");
-    assert!(told.contains("held-out trials"), "{told}");
-
-    let refused = |command: &str, expected: &str| {
-        let output = tinyfold(at, command);
-        let told = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.code() == Some(2) && told.contains(expected), "{command}: {told}");
-    };
-    let other = network.integrator("run").expect_err("no integrator").to_string();
-    assert_eq!(other, "run: task: expected decays and scales of an integrator, found context");
-    refused("train --task sine --rule rtrl", "a rule: expected integration to learn, found the task sine");
-    refused("train --task sien", "invalid value 'sien'");
-}
-
-#[test]
-fn tasks_are_told_and_drawn() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let told = ran(folder.path(), "task");
-    assert!(Task::NAMES.iter().all(|name| told.contains(name)), "{told}");
-    let told = ran(folder.path(), "task delayed-match --figures drawn");
-    assert!(told.contains("# Steps after the test that are judged.\nresponse = 5"), "{told}");
-    assert!(told.contains("outputs: match\nsteps of a trial: 26"), "{told}");
-    let svg = std::fs::read_to_string(folder.path().join("drawn/trials.svg")).expect("a figure");
-    assert!(["stimulus 0", "stimulus 1", "match", "trial 3"].iter().all(|text| svg.contains(text)));
-    let told = ran(folder.path(), "train --print-defaults --task sine");
-    let task = Task::named("sine").expect("a task");
-    assert_eq!(Settings::parse(&told, "printed").expect("a file"), Settings::of(task));
 }

@@ -1,0 +1,62 @@
+//! What networks are judged by while they are trained.
+
+use rayon::prelude::*;
+
+use super::Settings;
+use crate::network::Network;
+use crate::simulate;
+use crate::task::trial::{Score, Trial, held_out, score};
+use crate::task::{Dataset, Integration, Task, relative_rmse, synthetic};
+
+/// Steps of the Gaussian roll-out that tells a good network from one that only has a low training loss.
+const ROLLOUT: usize = 2000;
+/// Trials, of the length of training sequences but never trained on, that a task other than integration is judged by.
+pub const HELD_OUT: usize = 128;
+/// Steps of the roll-out on the recording.
+const RECORDING: usize = 10_000;
+
+/// What a network is judged by while it is trained.
+pub(super) enum Probe<'a> {
+    /// Long roll-outs of integration.
+    Rollouts { task: &'a Integration, gaussian: Vec<f64>, recording: Option<Vec<f64>> },
+    /// Trials of another task.
+    Trials { task: &'a Task, trials: Vec<Trial> },
+}
+
+impl<'a> Probe<'a> {
+    pub(super) fn new(settings: &'a Settings, data: Option<&Dataset>) -> Self {
+        // Not the noise that encoders and decoders were drawn from.
+        let seed = !settings.seed;
+        match &settings.task {
+            Task::Integration(task) => Self::Rollouts {
+                task,
+                gaussian: synthetic::gaussian(ROLLOUT, task.channels(), seed),
+                recording: data.map(|data| data.joined(RECORDING)),
+            },
+            task => Self::Trials { task, trials: held_out(task.trials(), settings.sequence, HELD_OUT, seed) },
+        }
+    }
+
+    /// What that is, in words.
+    pub(super) fn length(&self) -> String {
+        match self {
+            Self::Rollouts { .. } => format!("{ROLLOUT} steps"),
+            Self::Trials { .. } => format!("{HELD_OUT} trials"),
+        }
+    }
+
+    pub(super) fn errors(&self, network: &Network) -> (Score, Option<f64>) {
+        let run = |x: &[f64]| simulate::run(network, x, false).outputs;
+        match self {
+            Self::Rollouts { task, gaussian, recording } => {
+                let error = |x: &Vec<f64>| relative_rmse(&run(x), &task.targets(x), task.channels());
+                let (error, recording) = rayon::join(|| error(gaussian), || recording.as_ref().map(error));
+                (Score { error, correct: None }, recording)
+            }
+            Self::Trials { task, trials } => {
+                let outputs: Vec<Vec<f64>> = trials.par_iter().map(|trial| run(&trial.x)).collect();
+                (score(task.trials(), trials, &outputs), None)
+            }
+        }
+    }
+}
