@@ -167,7 +167,7 @@ fn a_masked_network_is_trained_and_smaller() {
     }
     let dale = Settings { ablation: Ablation::Fraction(0.5), dale: 0.25, ..base };
     let signs = tinyfold::train::vectors::signs(&dale).expect("Dale's law");
-    let w = quiet(&Settings { steps: 50, ..dale }).expect("trains").network.weights();
+    let w = quiet(&Settings { steps: 50, learning_rate: 1e-3, ..dale }).expect("trains").network.weights();
     assert_eq!(signs.len(), 20);
     assert!(signs.iter().enumerate().all(|(j, sign)| (0..20).all(|i| w[(i, j)] * sign >= 0.0)));
 }
