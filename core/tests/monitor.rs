@@ -196,7 +196,7 @@ fn change(normal: &[f32], other: &[f32]) -> f32 {
 
 /// Steps from look to look and from check to check; at low rank they are one.
 fn periods(rank: usize) -> [u16; 2] {
-    if rank == 0 { [16, 4] } else { [4, 1] }
+    if rank == 0 { [16, 4] } else { [8, 1] }
 }
 
 /// Flips `count` bits of recurrent and input weights (and of the readout at low rank), one at a time, among the twelve
@@ -204,7 +204,7 @@ fn periods(rank: usize) -> [u16; 2] {
 /// these were found.
 fn flips(rank: usize, form: Form, count: usize) -> [usize; 2] {
     let mut integrator = Integrator::new(rank, form, Arithmetic::Separate);
-    let (plan, words) = integrator.monitor(20_000, periods(rank), 32);
+    let (plan, words) = integrator.monitor(20_000, periods(rank), if rank == 0 { 32 } else { 0 });
     let monitor = Monitor::new(integrator.monitored(), plan, &words).expect("valid");
     let mut random = Random(11);
     let layer = integrator.shape.layer_len();
@@ -249,7 +249,7 @@ fn flipped_bits_that_matter_are_found_within_fifty_steps() {
 fn normal_activity_raises_no_alarm() {
     for (rank, form) in [(0, Form::Rate), (0, Form::Current), (2, Form::Rate)] {
         let integrator = Integrator::new(rank, form, Arithmetic::Separate);
-        let (plan, words) = integrator.monitor(20_000, periods(rank), 32);
+        let (plan, words) = integrator.monitor(20_000, periods(rank), if rank == 0 { 32 } else { 0 });
         let monitor = Monitor::new(integrator.monitored(), plan, &words).expect("valid");
         let (_, verdicts) = run(&integrator, &monitor, 99, 100_000);
         let most = |of: fn(&Verdict<f32>) -> f32| verdicts.iter().map(of).fold(0.0, f32::max);

@@ -9,7 +9,7 @@ use assert_cmd::Command;
 use indicatif::ProgressBar;
 use tinyfold::bench::baseline::{self, Baseline};
 use tinyfold::bench::chip::Bench;
-use tinyfold::bench::{Counts, case, count, table};
+use tinyfold::bench::{Counts, case, count, derived, table};
 use tinyfold::verify::qemu::CHIPS;
 
 /// Everything on every chip, counted once for all tests.
@@ -115,6 +115,27 @@ fn no_count_is_above_the_baseline() {
         );
         println!("{news}:\n{problems}");
     }
+}
+
+/// A monitor costs at most a quarter of a dense step from n = 32 on, a reduced model a hundredth of the network's step.
+#[test]
+fn monitors_and_reduced_models_keep_their_promise() {
+    let counts = everything();
+    let dense = |watched: &derived::Watched<'_>| {
+        watched.step.on == "qemu-m4f" && watched.step.rank == 0 && watched.step.n >= 32
+    };
+    let watched: Vec<_> = derived::monitors(counts).into_iter().filter(dense).collect();
+    assert_eq!(watched.len(), 6);
+    for watched in watched {
+        assert!(watched.part <= 0.25, "{watched:?}");
+    }
+    let reduced = |row: &&tinyfold::bench::Row| {
+        (row.on.as_str(), row.kernel.as_str(), row.rank) == ("qemu-m4f", "reduced-2-inputs", 1)
+    };
+    let saved: Vec<f64> =
+        counts.rows.iter().filter(reduced).filter_map(|row| derived::saved(counts, row)).collect();
+    assert_eq!(saved.len(), 4);
+    assert!(saved.iter().all(|times| *times >= 100.0), "{saved:?}");
 }
 
 /// What the kernels are promised to cost at most: chip, kernel, n, R, number, instructions, modelled cycles, each per
