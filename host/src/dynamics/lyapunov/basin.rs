@@ -66,10 +66,8 @@ pub fn spread(centre: &[f64], deviation: f64, count: usize, seed: u64) -> Mat<f6
     Mat::from_fn(centre.len(), count, |i, _| centre[i] + deviation * draw())
 }
 
-/// Steps between two looks at whether an attractor is reached.
-const BETWEEN: usize = 8;
-/// The same for an attractor of many states.
-const BETWEEN_MANY: usize = 64;
+/// Steps between two looks at whether an attractor of many states is reached.
+const BETWEEN: usize = 64;
 /// More states than this are many.
 const MANY: usize = 64;
 
@@ -99,16 +97,13 @@ pub fn basins<S: System + ?Sized>(
     let away = |x: &[f64]| !is_finite(x) || largest(x) > bound;
     // Outside: no attractor.
     let end = |step: usize, x: &[f64], _: &[f64]| {
-        if step.is_multiple_of(BETWEEN) || step == steps {
-            let due = |attractor: &AttractingSet| {
-                attractor.states.len() <= MANY || step.is_multiple_of(BETWEEN_MANY) || step == steps
-            };
-            let found = attractors.iter().position(|attractor| due(attractor) && attractor.holds(x));
-            if found.is_some() {
-                return Some(found);
-            }
+        let all = step.is_multiple_of(BETWEEN) || step == steps;
+        let due = |set: &AttractingSet| all || set.states.len() <= MANY;
+        let found = attractors.iter().position(|set| due(set) && set.holds(x));
+        if found.is_some() {
+            return Some(found);
         }
-        away(x).then_some(None)
+        (bound.is_finite() && largest(x) > bound).then_some(None)
     };
     let ends = run(system, plane.count(), |k| plane.point(k), steps, dt, watch, end)?;
     let escaped = ends.iter().map(|(label, x)| label.flatten().is_none() && away(x)).collect();
