@@ -13,6 +13,7 @@ pub mod folder;
 pub mod online;
 pub mod optimiser;
 mod outcome;
+mod parallel;
 pub mod parameters;
 mod probe;
 pub mod product;
@@ -27,7 +28,6 @@ use faer::Mat;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use rayon::prelude::*;
 use tinyfold_core::Scalar;
 
 use crate::network::{Activation, Channel, Network, Recurrence};
@@ -38,6 +38,7 @@ use bptt::{Fixed, Workspace, loss_and_gradient};
 pub use checkpoint::Snapshot;
 use optimiser::Optimiser;
 pub use outcome::{Control, End, Metrics, Progress, Trained};
+pub use parallel::in_parts;
 use parameters::{Parameters, Real, Weights};
 pub use probe::HELD_OUT;
 use probe::Probe;
@@ -391,24 +392,6 @@ impl<'a, T: Real> Session<'a, T> {
         }
         network
     }
-}
-
-/// Loss and gradient of a batch in parts: on all cores, added in the order of the parts.
-///
-/// # Panics
-/// Without a part.
-pub fn in_parts<T: Real, P: Send>(
-    parts: &mut [P],
-    each: impl Fn(&mut P) -> (f64, Parameters<T>) + Send + Sync,
-) -> (f64, Parameters<T>) {
-    let sums: Vec<(f64, Parameters<T>)> = parts.par_iter_mut().with_max_len(1).map(each).collect();
-    let mut sums = sums.into_iter();
-    let mut sum = sums.next().expect("a batch has at least one part");
-    for (loss, gradient) in sums {
-        sum.0 += loss;
-        sum.1.add(&gradient);
-    }
-    sum
 }
 
 fn start<T: Real>(settings: &Settings, fixed: &Fixed<T>) -> Parameters<T> {

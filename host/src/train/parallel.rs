@@ -1,0 +1,63 @@
+//! A batch in parts, on all cores.
+
+use std::hint::spin_loop;
+use std::iter::zip;
+use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire};
+use std::time::{Duration, Instant};
+
+use super::parameters::{Parameters, Real};
+
+/// How long a thread stays awake without work: waking one takes as long as its part of a small network.
+const PATIENCE: Duration = Duration::from_micros(200);
+
+/// Passes that have begun: what waiting threads watch.
+static PASSES: AtomicUsize = AtomicUsize::new(0);
+
+/// Waits awake until this is so, at most `PATIENCE`.
+fn wait_until(so: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !so() && began.elapsed() < PATIENCE {
+        spin_loop();
+    }
+}
+
+/// Loss and gradient of a batch in parts: on all cores, added in the order of the parts.
+///
+/// This thread does its share, so that only the others may have to be woken.
+///
+/// # Panics
+/// Without a part.
+pub fn in_parts<T: Real, P: Send>(
+    parts: &mut [P],
+    each: impl Fn(&mut P) -> (f64, Parameters<T>) + Send + Sync,
+) -> (f64, Parameters<T>) {
+    let threads = parts.len().min(rayon::current_num_threads());
+    assert!(threads > 0, "a batch has at least one part");
+    let share = parts.len().div_ceil(threads);
+    let mut sums: Vec<Option<(f64, Parameters<T>)>> = parts.iter().map(|_| None).collect();
+    let work = |(parts, sums): (&mut [P], &mut [Option<_>])| {
+        zip(parts, sums).for_each(|(part, sum)| *sum = Some(each(part)));
+    };
+    let pass = PASSES.fetch_add(1, AcqRel) + 1;
+    let working = AtomicUsize::new(parts.len().div_ceil(share) - 1);
+    rayon::in_place_scope(|scope| {
+        let mut shares = zip(parts.chunks_mut(share), sums.chunks_mut(share));
+        let own = shares.next().expect("there is a part");
+        for share in shares {
+            scope.spawn(|_| {
+                work(share);
+                working.fetch_sub(1, AcqRel);
+                rayon::spawn(move || wait_until(|| PASSES.load(Acquire) != pass));
+            });
+        }
+        work(own);
+        wait_until(|| working.load(Acquire) == 0);
+    });
+    let mut sums = sums.into_iter().flatten();
+    let mut sum = sums.next().expect("there is a part");
+    for (loss, gradient) in sums {
+        sum.0 += loss;
+        sum.1.add(&gradient);
+    }
+    sum
+}
