@@ -92,7 +92,7 @@ fn bad_input_is_named() {
 }
 
 /// Ctrl-C in the middle of a command that would not end: code 0, and JSON that says it is not complete.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 fn stopped(folder: &Path, args: &[&str]) -> Value {
     use std::process::Stdio;
     use std::time::{Duration, Instant};
