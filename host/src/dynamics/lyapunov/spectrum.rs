@@ -242,7 +242,9 @@ impl Marks {
             .map(|k| {
                 let mark = &self.sums[k * self.sums.len() / many - 1];
                 let length = (mark.0 - before.0) as f64;
-                let mean = zip(&mark.1, &before.1).map(|(sum, start)| (sum - start) / length).collect();
+                // A direction that is lost, minus infinity, stays lost.
+                let grown = |(&sum, &start): (&f64, &f64)| if sum.is_finite() { sum - start } else { sum };
+                let mean = zip(&mark.1, &before.1).map(|pair| grown(pair) / length).collect();
                 before = mark.clone();
                 (length, mean)
             })
