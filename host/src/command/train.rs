@@ -242,8 +242,12 @@ pub fn run(args: &Args) -> Result<()> {
         say!("{}", curves::lines(&trained.history));
     }
     if let Some(last) = trained.history.last().filter(|_| trained.unstable()) {
+        let best = match kept {
+            kept if kept == last.step => "none before was better".to_owned(),
+            kept => format!("kept that of update {kept}"),
+        };
         say!(
-            "unstable: the network of update {} has a loss of {:.1e}, but an error of {:.1e} over long roll-outs; kept that of update {kept}; {}",
+            "unstable: the network of update {} has a loss of {:.1e}, but an error of {:.1e} over long roll-outs; {best}; {}",
             last.step,
             last.loss,
             last.error(),

@@ -39,6 +39,8 @@ impl Settings {
         self.check_ablation()?;
         self.check_constraints(activation)?;
         self.check_reduced(activation)?;
+        let trained = [self.train_weights, self.free_input, self.train_bias, self.train_readout];
+        require(trained.contains(&true), "train_weights", "true where nothing else is trained", false)?;
         let decay = self.weight_decay;
         require(decay >= 0.0 && decay.is_finite(), "weight decay", "0 or a positive number", decay)?;
         if let Method::Sgd { momentum } = self.method {

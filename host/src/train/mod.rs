@@ -240,14 +240,10 @@ impl<'a, T: Real> Session<'a, T> {
         while self.step < settings.steps && end == End::Done {
             self.step += 1;
             let step = self.step;
-            let (loss, gradient) = self.gradient();
+            let (loss, gradient) = self.gradient_of_trained();
             let learning_rate = settings.learning_rate * settings.schedule.factor(step, settings.steps);
             if loss.is_finite() && gradient.norm().is_finite() {
-                let (clip, decay) = (settings.clip, settings.weight_decay);
-                self.optimiser.update(&mut self.parameters, &gradient, learning_rate, clip, decay);
-                if let Some(signs) = &self.fixed.signs {
-                    self.parameters.weights.keep_signs(signs);
-                }
+                self.update(&gradient, learning_rate);
                 if self.reached(loss) {
                     end = End::Reached;
                 }
@@ -305,6 +301,28 @@ impl<'a, T: Real> Session<'a, T> {
                 remedies(self.settings)
             ),
         }
+    }
+
+    /// One update of what is trained.
+    fn update(&mut self, gradient: &Parameters<T>, rate: f64) {
+        let Settings { clip, weight_decay, train_weights, .. } = *self.settings;
+        // Weight decay would reach them too.
+        let frozen = (!train_weights).then(|| self.parameters.weights.clone());
+        self.optimiser.update(&mut self.parameters, gradient, rate, clip, weight_decay);
+        if let Some(weights) = frozen {
+            self.parameters.weights = weights;
+        } else if let Some(signs) = &self.fixed.signs {
+            self.parameters.weights.keep_signs(signs);
+        }
+    }
+
+    /// Loss and gradient of a fresh batch, 0 for weights that are not trained.
+    fn gradient_of_trained(&mut self) -> (f64, Parameters<T>) {
+        let (loss, mut gradient) = self.gradient();
+        if !self.settings.train_weights {
+            gradient.weights.clear();
+        }
+        (loss, gradient)
     }
 
     /// Loss and gradient of a fresh batch: parts on all cores, added in a fixed order.

@@ -204,6 +204,7 @@ fn start(settings: &Settings, rule: Rule) -> Result<Network> {
     require(!settings.nonlinear_decoder, "nonlinear_decoder", "false with a rule", true)?;
     require(settings.kept().is_none(), "ablation", "none with a rule", "a mask")?;
     require(!settings.reduced, "reduced", "false with a rule", true)?;
+    require(settings.train_weights, "train_weights", "true with a rule", false)?;
     let (n, rank) = (settings.neurons, settings.rank);
     match (rule, rank) {
         (Rule::Latent, 0) => return Err(Error::input("rank", "at least 1 with the rule latent", "0")),

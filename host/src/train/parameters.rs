@@ -108,6 +108,18 @@ impl<T: Real> Weights<T> {
         }
     }
 
+    /// Zeros.
+    pub(super) fn clear(&mut self) {
+        let zero = <T as Scalar>::ZERO;
+        match self {
+            Self::Dense(w) => w.fill(zero),
+            Self::LowRank(u, v) => {
+                u.fill(zero);
+                v.fill(zero);
+            }
+        }
+    }
+
     /// self += other.
     pub(super) fn add(&mut self, other: &Self) {
         match (self, other) {

@@ -99,7 +99,7 @@ settings! {
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     Settings {
-        /// n.
+        /// Number of neurons n.
         neurons: usize = 64,
         /// What is learnt: decays gamma in (0, 1) and scales s of the channels that are integrated; or the name of another
         /// task, "switch", "context", "flip-flop", "ring", "delayed-match" or "sine", or { flip-flop = { bits = 2 } } with
@@ -143,6 +143,8 @@ settings! {
         bias_current: f64 = 0.0,
         /// Standard deviation of the random thresholds of the neurons, b = -threshold; 0 for none.
         threshold_spread: f64 = 0.0,
+        /// Whether W, or U and V, is trained; a reservoir stays as it starts, see start_gain.
+        train_weights: bool = true,
         /// Whether B is trained by itself, from E, instead of being W E.
         free_input: bool = false,
         /// Whether b and c are trained.
