@@ -135,3 +135,26 @@ fn schedules_by_hand() {
     let cosine = [1, 51, 101].map(|step| Schedule::Cosine.factor(step, 101));
     assert!(cosine[0] == 1.0 && (cosine[1] - 0.5005).abs() < 1e-12 && (cosine[2] - 0.001).abs() < 1e-12);
 }
+
+/// W keeps every bit, whatever the weight decay and the law of signs; the readout learns.
+#[test]
+fn a_reservoir_keeps_its_weights() {
+    for (rank, dale) in [(0, 0.0), (0, 0.25), (2, 0.0)] {
+        let settings = Settings {
+            train_weights: false,
+            train_readout: true,
+            start_gain: 0.5,
+            weight_decay: 0.1,
+            activation: "tanh".into(),
+            rank,
+            dale,
+            ..slow()
+        };
+        let first = quiet(&Settings { steps: 1, interval: 1, ..settings.clone() }).expect("trains").network;
+        let last = quiet(&settings).expect("trains").network;
+        assert_eq!(first.recurrence, last.recurrence, "rank {rank}, dale {dale}");
+        assert!(first.readout != last.readout && last.weights().norm_l2() > 0.5);
+    }
+    let nothing = Settings { train_weights: false, ..small() }.check(None).expect_err("refused").to_string();
+    assert_eq!(nothing, "train_weights: expected true where nothing else is trained, found false");
+}
