@@ -24,8 +24,10 @@ pub fn figure(named: &[(&str, usize, &Linearised)]) -> Option<Figure> {
     }
     let planes = named.iter().map(|&(name, k, network)| plane(name, k, network));
     let ranks = named.iter().map(|&(_, k, network)| by_rank(k, network));
+    let [first, second] = if named.len() == 1 { ["Left", "Right"] } else { ["Top", "Bottom"] };
     let caption = format!(
-        "Top: the multipliers (eigenvalues lambda of the derivative of a step) at steps of a run, as dots, with the unit circle{}{}. Bottom: their time constants, -1 / ln |lambda| steps, by rank: median and range over the run{}.",
+        "{}: the multipliers (eigenvalues lambda of the derivative of a step) at steps of a run, as dots, with the unit circle{}{}. {}: their time constants, -1 / ln |lambda| steps, by rank: median and range over the run{}.",
+        first,
         if named.iter().any(|(_, _, network)| network.channels > 0) {
             "; crosses: the decays asked for"
         } else {
@@ -36,6 +38,7 @@ pub fn figure(named: &[(&str, usize, &Linearised)]) -> Option<Figure> {
         } else {
             ""
         },
+        second,
         if named.iter().any(|(_, _, network)| network.channels > 0) {
             "; dashed: those asked for. Networks that integrate D signals have D slow ones"
         } else {
