@@ -250,7 +250,7 @@ fn every_refusal_names_array_expected_and_found() {
         ),
         (
             |d| d.header = None,
-            "expected a network of tinyfold (metadata `tinyfold`), a torch.nn.RNN state dict (array `weight_hh_l0`) or one of Fanthomme & Monasson's code (arrays `W`, `encoders`, `decoders`), found arrays B, C, W, b, c, initial",
+            "expected a network of tinyfold (metadata `tinyfold`), a torch.nn.RNN state dict (array `weight_hh_l0`) or one of Fanthomme & Monasson's code (arrays `W`, `encoders`, `decoders`); `tinyfold import` makes one of any other, found arrays B, C, W, b, c, initial",
         ),
     ];
     for (spoil, expected) in cases {

@@ -213,7 +213,7 @@ pub fn load(path: &Path) -> Result<Network> {
         None if paper::is_paper(&file) => paper::read(path, &file),
         None => Err(Error::input(
             path.display().to_string(),
-            "a network of tinyfold (metadata `tinyfold`), a torch.nn.RNN state dict (array `weight_hh_l0`) or one of Fanthomme & Monasson's code (arrays `W`, `encoders`, `decoders`)",
+            "a network of tinyfold (metadata `tinyfold`), a torch.nn.RNN state dict (array `weight_hh_l0`) or one of Fanthomme & Monasson's code (arrays `W`, `encoders`, `decoders`); `tinyfold import` makes one of any other",
             format!("arrays {}", list(file.names().iter().map(String::as_str))),
         )),
     }
