@@ -208,8 +208,8 @@ fn reset_at(socket: &Path, banks: Region, sequence: u32) {
             .split_whitespace()
             .filter_map(|word| u32::from_str_radix(word.strip_prefix("0x")?, 16).ok())
             .collect();
-        // Magic, version, sequence number.
-        if words[0] == u32::from_le_bytes(*b"TFBK") { words[2] } else { 0 }
+        // Magic, version, sequence number, which may not be written yet.
+        if words[0] == u32::from_le_bytes(*b"TFBK") && words[2] != u32::MAX { words[2] } else { 0 }
     };
     while newest(0).max(newest(1)) < sequence {}
     ask(json!({"execute": "system_reset"}));

@@ -40,7 +40,7 @@ fn a_reduced_model_goes_from_its_network_to_verify() {
     let bundled = marraffa2025::bundled().expect("bundled");
     network::save(&folder.join("net.safetensors"), &bundled).expect("writable");
     let of = ["dynamics", "slow-manifold", "net.safetensors", "--input", "0,0,0,1"];
-    let trials = ["--evidence", "1", "--distractor", "0", "--trials", "20"];
+    let trials = ["--evidence", "colour", "--distractor", "motion", "--trials", "20"];
     let found = json(folder, &[&of[..], &trials, &["--export", "slow.tfrm"]].concat());
     let exported = &found["exported"];
     assert_eq!(exported["inputs"], serde_json::json!(["motion", "colour"]));
@@ -56,7 +56,10 @@ fn a_reduced_model_goes_from_its_network_to_verify() {
     verified(folder, &["slow.tfrm"]);
 
     let error = refusal(folder, &[&of[..], &["--evidence", "9", "--export", "slow.tfrm"]].concat());
-    assert!(error.contains("input of the evidence: expected below 4, found 9"), "{error}");
+    assert!(
+        error.contains("--evidence: expected one of the inputs motion, colour,") && error.contains("found 9"),
+        "{error}"
+    );
     let error = refusal(folder, &[&of[..], &trials, &["--export", "slow.tfld"]].concat());
     assert!(error.contains("--export: expected a file name ending in .tfrm"), "{error}");
     let mut bytes = std::fs::read(folder.join("slow.tfrm")).expect("written");

@@ -241,7 +241,7 @@ fn what_cannot_be_read_is_told() {
     let message = "./report.json: expected JSON of tinyfold, found an empty file";
     refused(&[("report.json", b"")], &["report", "."], message);
     refused(&[], &["inspect", "y"], "y: cannot read: No such file or directory (os error 2)");
-    let endings = ".safetensors, .npz, .tfld, .csv, .json, .jsonl, .toml or .bin, found .doc";
+    let endings = ".safetensors, .npz, .tfld, .tfrm, .tfmn, .csv, .json, .jsonl, .toml or .bin, found .doc";
     let message = format!("x.doc: expected a file ending in {endings}");
     refused(&[("x.doc", b"words")], &["inspect", "x.doc"], &message);
 }

@@ -39,7 +39,7 @@ fn the_commands_draw_and_refuse() {
     let folder_of = |name: &str| format!("{figures}/{name}");
     let line = ["slow-manifold", &net, "--points", &points_file, "--input", "0,0,0,1"];
     let drawn = folder_of("line");
-    run(&[&line[..], &["--evidence", "1", "--distractor", "0", "--figures", &drawn]].concat()).unwrap();
+    run(&[&line[..], &["--evidence", "2", "--distractor", "1", "--figures", &drawn]].concat()).unwrap();
     assert!(std::path::Path::new(&format!("{drawn}/slow-manifold.png")).exists());
     assert!(std::path::Path::new(&format!("{drawn}/slow-manifold-inputs.png")).exists());
     run(&["attractor", &net, "--points", &points_file, "--input", "0,0,0,1"]).unwrap();
