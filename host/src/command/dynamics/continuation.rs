@@ -196,6 +196,9 @@ fn state(special: &Special) -> Vec<f64> {
 /// Fixed points at several values of the parameter, those found when Ctrl-C comes.
 fn searched(family: &dyn Family, mus: &[f64], args: &Args, watch: &Watch) -> Result<Vec<Start>> {
     let at = |(k, mu): (usize, &f64)| {
+        if watch.stopped() {
+            return Ok(Vec::new());
+        }
         // Other trajectories at every value.
         let found = starts(family, &[*mu], args.seed.wrapping_add(k as u64), &watch.stop);
         watch.bar.inc(1);
