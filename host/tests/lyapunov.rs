@@ -275,7 +275,8 @@ fn singular_maps_have_exponents_of_minus_infinity() {
     assert_eq!(found.kaplan_yorke, Some(0.0));
     let flat =
         Small { kind: Kind::Map, value: |[x, y]| [0.5 * x, 0.0 * y], jacobian: |_| [[0.5, 0.0], [0.0, 0.0]] };
-    assert_eq!(run(&flat, &[1.0, 1.0], 10, 100, 1.0).exponents, [0.5_f64.ln(), f64::NEG_INFINITY]);
+    let found = run(&flat, &[1.0, 1.0], 10, 100, 1.0).exponents;
+    assert!((found[0] - 0.5_f64.ln()).abs() < 1e-14 && found[1] == f64::NEG_INFINITY, "{found:?}");
 }
 
 proptest! {
