@@ -15,7 +15,7 @@ use crate::task::context::Choices;
 use crate::task::recording::RecordingArgs;
 use crate::task::trial::held_out;
 use crate::task::{Dataset, Integration, Task};
-use crate::train::folder::{RESUME, train_into_folder};
+use crate::train::folder::{snapshot_of, train_into_folder};
 use crate::train::online::{Rule, Run, learn};
 use crate::train::optimiser::Method;
 use crate::train::settings::{Loss, Supports};
@@ -211,7 +211,7 @@ pub fn run(args: &Args) -> Result<()> {
     let data = args.recording.load()?;
     let (settings, out, snapshot) = match &args.resume {
         Some(folder) => {
-            let snapshot = Snapshot::load(&folder.join(RESUME))?;
+            let snapshot = snapshot_of(folder)?;
             (snapshot.header.settings.clone(), folder, Some(snapshot))
         }
         None => (args.resolve(data.inputs.len())?, &args.out, None),

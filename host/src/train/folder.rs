@@ -12,6 +12,7 @@
 //! | dynamics.json, figures/dynamics.svg, .png | fixed points and multipliers (the command; not of integrators) |
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Serialize;
@@ -29,6 +30,25 @@ pub const SETTINGS: &str = "settings.toml";
 /// Name of the best network.
 pub const NETWORK: &str = "network.safetensors";
 const METRICS: &str = "metrics.jsonl";
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const PROVENANCE: &str = "run.json";
+/// Files of a run, in the order in which a new run removes those of the one before: first what that one goes on from,
+/// so that whatever is left after a kill is of one run, and no run goes on as another.
+const FILES: [&str; 13] = [
+    RESUME,
+    SETTINGS,
+    PROVENANCE,
+    METRICS,
+    CHECKPOINT,
+    NETWORK,
+    "dynamics.json",
+    "figures/curves.svg",
+    "figures/curves.png",
+    "figures/trials.svg",
+    "figures/trials.png",
+    "figures/dynamics.svg",
+    "figures/dynamics.png",
+];
 
 #[derive(Serialize)]
 struct Provenance<'a> {
@@ -37,10 +57,10 @@ struct Provenance<'a> {
     inputs: Option<&'a [Channel]>,
 }
 
-/// Trains into a run folder; from a snapshot if there is one.
+/// Trains into a run folder; from a snapshot if there is one, else what a run before left there is removed first.
 ///
 /// # Errors
-/// As [`train`]; a file that cannot be written.
+/// As [`train`]; a file that cannot be written or removed.
 pub fn train_into_folder(
     settings: &Settings,
     data: Option<&Dataset>,
@@ -50,12 +70,15 @@ pub fn train_into_folder(
 ) -> Result<Trained> {
     // Nothing is written for settings that are refused.
     settings.check(data)?;
+    if from.is_none() {
+        remove(folder)?;
+    }
     let provenance = Provenance {
         tinyfold: env!("CARGO_PKG_VERSION"),
         machine: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
         inputs: data.map(|data| data.inputs.as_slice()),
     };
-    format::write_json(&folder.join("run.json"), &provenance)?;
+    format::write_json(&folder.join(PROVENANCE), &provenance)?;
     format::write_atomic(&folder.join(SETTINGS), settings.documented().as_bytes())?;
     let mut failed = None;
     let mut watch = |progress: Progress<'_>| {
@@ -79,6 +102,42 @@ pub fn train_into_folder(
     Ok(trained)
 }
 
+/// Removes the files of the run in this folder.
+fn remove(folder: &Path) -> Result<()> {
+    for path in FILES.map(|name| folder.join(name)) {
+        match std::fs::remove_file(&path) {
+            // What is no folder is told by the first file that is written.
+            Err(error) if ![ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {
+                return Err(Error::file(&path, "remove")(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What the run of this folder goes on from.
+///
+/// # Errors
+/// No run, or one without an interval to go on from; a file that cannot be read.
+pub fn snapshot_of(folder: &Path) -> Result<Snapshot> {
+    let (resume, settings) = (folder.join(RESUME), folder.join(SETTINGS));
+    let refuse =
+        |expected: &str, found: String| Err(Error::input(folder.display().to_string(), expected, found));
+    if resume.exists() {
+        return Snapshot::load(&resume);
+    }
+    if !settings.exists() {
+        return refuse("the folder of a run of tinyfold train", format!("no {RESUME}"));
+    }
+    let interval = Settings::load(&settings)?.interval;
+    let again = format!("tinyfold train --settings {} --out {}", settings.display(), folder.display());
+    refuse(
+        &format!("a run with an interval (of {interval} updates) to go on from"),
+        format!("none yet; start it again: {again} (and the same --input, if it had one)"),
+    )
+}
+
 fn write(folder: &Path, metrics: &Metrics, now: &Network, snapshot: &Snapshot) -> Result<()> {
     let mut lines = String::new();
     for metrics in &snapshot.header.history {
@@ -90,7 +149,7 @@ fn write(folder: &Path, metrics: &Metrics, now: &Network, snapshot: &Snapshot) -
         snapshot.save(&folder.join(RESUME))?;
     }
     if metrics.error().is_finite() {
-        network::save(&folder.join("checkpoint.safetensors"), now)?;
+        network::save(&folder.join(CHECKPOINT), now)?;
     }
     Ok(())
 }
