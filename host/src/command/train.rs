@@ -24,6 +24,39 @@ use crate::train::{
 };
 use crate::{Error, Result};
 
+/// What a run keeps to the end: --resume takes none of it.
+const KEPT_BY_A_RUN: [&str; 29] = [
+    "settings",
+    "print_defaults",
+    "neurons",
+    "task",
+    "decays",
+    "scales",
+    "activation",
+    "activation_parameters",
+    "alpha",
+    "rank",
+    "dale",
+    "supports",
+    "free_input",
+    "train_bias",
+    "train_readout",
+    "rule",
+    "loss",
+    "sequence",
+    "batch",
+    "steps",
+    "sgd",
+    "learning_rate",
+    "clip",
+    "weight_decay",
+    "from_recording",
+    "interval",
+    "precision",
+    "seed",
+    "out",
+];
+
 /// Trains a recurrent network to integrate, or for another task, by backpropagation through time.
 ///
 /// Settings come from a file (--settings), from options, or both: an option wins. Writes settings.toml, run.json,
@@ -41,14 +74,14 @@ pub struct Args {
     /// Print every setting with its documentation and default, as a file for --settings; with --task for this task.
     #[arg(long)]
     print_defaults: bool,
-    /// Go on with the interrupted run of this folder, to the same bits.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["settings", "rule", "out"])]
+    /// Go on with the interrupted run of this folder, to the same bits; --input as the run had it.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = KEPT_BY_A_RUN)]
     resume: Option<PathBuf>,
     /// Number of neurons n [default: 64].
     #[arg(long)]
     neurons: Option<usize>,
     /// Another task than integration, with its default parameters and settings; `tinyfold task` shows it.
-    #[arg(long, value_name = "TASK", value_parser = Task::NAMES.to_vec(), conflicts_with_all = ["settings", "resume", "decays", "scales"])]
+    #[arg(long, value_name = "TASK", value_parser = Task::NAMES.to_vec(), conflicts_with_all = ["settings", "decays", "scales"])]
     task: Option<String>,
     #[command(flatten)]
     channels: TaskArgs,

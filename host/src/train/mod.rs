@@ -100,7 +100,7 @@ pub fn train(
 /// Goes on with a run from a snapshot, to the same bits as if it had never been interrupted.
 ///
 /// # Errors
-/// As [`train`], and a snapshot of other settings.
+/// As [`train`], and a snapshot of other settings or of another recording.
 pub fn resume(
     snapshot: &Snapshot,
     data: Option<&Dataset>,
@@ -160,6 +160,8 @@ struct Session<'a, T> {
     settings: &'a Settings,
     activation: Activation<f64>,
     data: Option<&'a Dataset>,
+    /// [`Dataset::hash`] of `data`.
+    recording: Option<u64>,
     /// E and C in f64, as the network has them.
     encoder: Mat<f64>,
     decoder: Mat<f64>,
@@ -209,6 +211,7 @@ impl<'a, T: Real> Session<'a, T> {
             settings,
             activation,
             data,
+            recording: data.map(Dataset::hash),
             encoder,
             decoder,
             basis,

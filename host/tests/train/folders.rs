@@ -2,10 +2,15 @@
 
 use std::path::Path;
 
+use clap::error::ErrorKind;
+use clap::{Arg, Args as _, Command};
 use tinyfold::Result;
+use tinyfold::command::train::Args;
+use tinyfold::task::Dataset;
+use tinyfold::task::recording::{GYROSCOPE, RecordingArgs, bundled};
 use tinyfold::train::folder::{snapshot_of, train_into_folder};
 use tinyfold::train::optimiser::Method;
-use tinyfold::train::{Control, Progress, Settings, Trained};
+use tinyfold::train::{Control, Progress, Settings, Trained, resume};
 
 use crate::{slow, small};
 
@@ -63,4 +68,49 @@ fn a_new_run_does_not_go_on_as_the_one_before() {
     let empty = tempfile::tempdir().expect("a folder");
     let message = snapshot_of(empty.path()).expect_err("nothing").to_string();
     assert!(message.ends_with("a run of tinyfold train, found no resume.safetensors"), "{message}");
+}
+
+/// A run goes on with its own recording, or not at all.
+#[test]
+fn another_recording_is_refused() {
+    let data = bundled(&GYROSCOPE[..2]).expect("the bundled recording");
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = slow();
+    train_into_folder(&settings, Some(&data), folder.path(), None, &mut |_| Control::Continue)
+        .expect("trains");
+    let snapshot = snapshot_of(folder.path()).expect("an interval");
+    let message = |data: Option<&Dataset>| match resume(&snapshot, data, &mut |_| Control::Continue) {
+        Ok(_) => "goes on".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    const ASKED: &str = "recording: expected that which the run began with: the same --input and options of reading it, found ";
+    let mut others = [data.clone(), data.clone(), data.clone(), data.clone()];
+    others[0].recordings[7].x[60] += 1e-12;
+    others[1].recordings.swap(0, 1);
+    others[2].inputs[1].gain *= 2.0;
+    others[3] = bundled(&GYROSCOPE[1..]).expect("the bundled recording");
+    for other in &others {
+        assert_eq!(message(Some(other)), format!("{ASKED}another one"));
+    }
+    assert_eq!(message(None), format!("{ASKED}none"));
+    assert_eq!(message(Some(&data)), "goes on");
+}
+
+/// Every option but those that say how to read the recording and how to print.
+#[test]
+fn options_that_a_resumed_run_would_ignore_are_refused() {
+    let mut command = Args::augment_args(Command::new("train"));
+    command.build();
+    let resume = command.get_arguments().find(|arg| arg.get_id() == "resume").expect("an option");
+    let refused = command.get_arg_conflicts_with(resume);
+    let reading = RecordingArgs::augment_args(Command::new("reading"));
+    let taken = reading.get_arguments().map(Arg::get_id).map(|id| id.as_str());
+    let taken: Vec<&str> = taken.chain(["resume", "json", "help"]).collect();
+    for arg in command.get_arguments().map(Arg::get_id) {
+        let is_refused = refused.iter().any(|other| other.get_id() == arg);
+        assert_eq!(is_refused, !taken.contains(&arg.as_str()), "{arg}");
+    }
+    let words = ["train", "--resume", "runs/x", "--steps", "5"];
+    let error = Args::augment_args(Command::new("train")).try_get_matches_from(words).expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
 }
