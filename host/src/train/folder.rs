@@ -6,7 +6,7 @@
 //! | settings.toml | every setting, documented |
 //! | metrics.jsonl | one line an interval |
 //! | resume.safetensors | what the run goes on from, to the same bits |
-//! | checkpoint.safetensors | the latest network that is stable over a long roll-out |
+//! | checkpoint.safetensors | the latest network that is [stable](Metrics::stable) over long roll-outs |
 //! | network.safetensors | the best network, once training has ended |
 //! | figures/curves.svg, .png | loss and error against updates (the command, once training has ended) |
 //! | dynamics.json, figures/dynamics.svg, .png | fixed points and multipliers (the command; not of integrators) |
@@ -148,7 +148,7 @@ fn write(folder: &Path, metrics: &Metrics, now: &Network, snapshot: &Snapshot) -
     if metrics.loss.is_finite() {
         snapshot.save(&folder.join(RESUME))?;
     }
-    if metrics.error().is_finite() {
+    if metrics.stable() {
         network::save(&folder.join(CHECKPOINT), now)?;
     }
     Ok(())

@@ -44,6 +44,13 @@ impl Metrics {
     pub fn error(&self) -> f64 {
         self.recording.map_or(self.rollout, |recording| recording.max(self.rollout))
     }
+
+    /// Whether the network holds over long roll-outs: its error is at most twice the signal, while a network that does
+    /// nothing has the signal itself as error.
+    #[must_use]
+    pub fn stable(&self) -> bool {
+        self.error() <= 2.0
+    }
 }
 
 /// What training tells while it goes on.
@@ -105,10 +112,9 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// Whether the last network, whatever its loss, fails over long roll-outs: its error is more than twice the signal,
-    /// while a network that does nothing has the signal itself as error.
+    /// Whether the last network, whatever its loss, fails over long roll-outs: it is not [`Metrics::stable`].
     #[must_use]
     pub fn unstable(&self) -> bool {
-        self.history.last().is_some_and(|last| last.error() > 2.0)
+        self.history.last().is_some_and(|last| !last.stable())
     }
 }

@@ -114,3 +114,25 @@ fn options_that_a_resumed_run_would_ignore_are_refused() {
     let error = Args::augment_args(Command::new("train")).try_get_matches_from(words).expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
 }
+
+/// An error that is finite is not enough: 1e34 is no network to go on with.
+#[test]
+fn a_checkpoint_is_of_the_latest_stable_network() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let read = || std::fs::read(folder.path().join("checkpoint.safetensors")).ok();
+    let settings = Settings { interval: 1, ..small() };
+    let (mut before, mut kept, mut judged) = (None, 0, Vec::new());
+    let mut watch = |progress: &Progress<'_>| {
+        if let Progress::Interval { metrics, .. } = progress {
+            let now = read();
+            assert_eq!(now != before, metrics.error() <= 2.0, "{metrics:?}");
+            kept += usize::from(now != before);
+            before = now;
+            judged.push(metrics.error());
+        }
+        Control::Continue
+    };
+    let trained = train_into_folder(&settings, None, folder.path(), None, &mut watch).expect("trains");
+    assert!(kept > 0 && judged.iter().any(|error| error.is_finite() && *error > 2.0), "{judged:?}");
+    assert_eq!(trained.unstable(), judged.last().is_some_and(|error| *error > 2.0));
+}
