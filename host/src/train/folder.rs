@@ -82,8 +82,8 @@ pub fn train_into_folder(
     format::write_atomic(&folder.join(SETTINGS), settings.documented().as_bytes())?;
     let mut failed = None;
     let mut watch = |progress: Progress<'_>| {
-        if let Progress::Interval { metrics, network, snapshot } = &progress
-            && let Err(error) = write(folder, metrics, network, &snapshot())
+        if let Progress::Interval { metrics, network, snapshot, history } = &progress
+            && let Err(error) = write(folder, metrics, network, *snapshot, history)
         {
             failed = Some(error);
             return Control::Stop;
@@ -138,15 +138,21 @@ pub fn snapshot_of(folder: &Path) -> Result<Snapshot> {
     )
 }
 
-fn write(folder: &Path, metrics: &Metrics, now: &Network, snapshot: &Snapshot) -> Result<()> {
+fn write(
+    folder: &Path,
+    metrics: &Metrics,
+    now: &Network,
+    snapshot: Option<&dyn Fn() -> Snapshot>,
+    history: &[Metrics],
+) -> Result<()> {
     let mut lines = String::new();
-    for metrics in &snapshot.header.history {
+    for metrics in history {
         let line = serde_json::to_string(metrics).expect("numbers become JSON");
         writeln!(lines, "{line}").expect("a String takes everything");
     }
     format::write_atomic(&folder.join(METRICS), lines.as_bytes())?;
-    if metrics.loss.is_finite() {
-        snapshot.save(&folder.join(RESUME))?;
+    if let Some(snapshot) = snapshot {
+        snapshot().save(&folder.join(RESUME))?;
     }
     if metrics.stable() {
         network::save(&folder.join(CHECKPOINT), now)?;

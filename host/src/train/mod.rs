@@ -273,8 +273,10 @@ impl<'a, T: Real> Session<'a, T> {
             } else if self.stalled() && end == End::Done {
                 end = End::Stalled;
             }
-            let snapshot = &|| unstopped.clone().unwrap_or_else(|| self.snapshot());
-            let wanted = watch(Progress::Interval { metrics, network: &network, snapshot });
+            let snapshot = || unstopped.clone().unwrap_or_else(|| self.snapshot());
+            let snapshot = (end != End::Diverged).then_some(&snapshot as &dyn Fn() -> Snapshot);
+            let history = &self.history;
+            let wanted = watch(Progress::Interval { metrics, network: &network, snapshot, history });
             if wanted == Control::Stop && end == End::Done {
                 end = End::Stopped;
             }

@@ -68,8 +68,11 @@ pub enum Progress<'a> {
         metrics: Metrics,
         /// The network as it is now.
         network: &'a Network,
-        /// Makes what [`resume`] goes on from, to the same bits: a copy of all that training changes.
-        snapshot: &'a dyn Fn() -> Snapshot,
+        /// Makes what [`resume`](super::resume) goes on from, to the same bits: a copy of all that training changes. None when it
+        /// diverged: nothing goes on past that.
+        snapshot: Option<&'a dyn Fn() -> Snapshot>,
+        /// One entry an interval, this one as well.
+        history: &'a [Metrics],
     },
 }
 
