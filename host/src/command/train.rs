@@ -279,7 +279,7 @@ pub fn run(args: &Args) -> Result<()> {
         End::Reached => say!("reached a loss of {:.1e} at update {last}", settings.stop_loss),
         End::Stalled => say!("no better network since update {kept}; stopped at update {last}"),
         End::Diverged => say!(
-            "diverged at update {last}: the loss is no longer finite; kept the best network, of update {kept}"
+            "diverged at update {last}: the loss, its gradient or a weight is no longer finite; kept the best network, of update {kept}"
         ),
     }
     if trained.history.len() > 1 {

@@ -261,10 +261,19 @@ impl<'a, T: Real> Session<'a, T> {
             if end == End::Done && !due {
                 continue;
             }
+            let (first, second, _) = self.optimiser.memory();
+            let finite = self.parameters.is_finite();
+            if !(finite && first.is_finite() && second.is_finite()) {
+                end = End::Diverged;
+            }
             // A run that was never stopped has no roll-out here: one that goes on must not have it either.
             let unstopped = (end == End::Stopped && !due).then(|| self.snapshot());
             let network = self.network(&self.parameters);
-            let (Score { error: rollout, correct }, recording) = self.probe.errors(&network);
+            let (Score { error: rollout, correct }, recording) = if finite {
+                self.probe.errors(&network)
+            } else {
+                (Score { error: f64::INFINITY, correct: None }, None)
+            };
             let seconds = before + began.elapsed().as_secs_f64();
             let metrics = Metrics { step, loss, rollout, recording, correct, learning_rate, seconds };
             self.history.push(metrics);

@@ -93,7 +93,7 @@ pub enum End {
     Done,
     /// The watcher stopped it.
     Stopped,
-    /// The loss or its gradient was no longer finite; the updates before are kept.
+    /// The loss, its gradient or an updated weight was no longer finite; the best network before is kept.
     Diverged,
     /// The loss is as small as was asked for.
     Reached,

@@ -206,6 +206,12 @@ impl<T: Real> Parameters<T> {
         largest * self.entries().map(|x| (x.to_f64() / largest).powi(2)).sum::<f64>().sqrt()
     }
 
+    /// Whether all entries are finite.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.entries().all(|x| x.to_f64().is_finite())
+    }
+
     /// All entries, matrix by matrix.
     fn entries(&self) -> impl Iterator<Item = T> {
         let of = self.matrices().into_iter();

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use clap::error::ErrorKind;
 use clap::{Arg, Args as _, Command};
-use tinyfold::Result;
 use tinyfold::command::train::Args;
 use tinyfold::task::Dataset;
 use tinyfold::task::recording::{GYROSCOPE, RecordingArgs, bundled};
-use tinyfold::train::folder::{snapshot_of, train_into_folder};
+use tinyfold::train::folder::{read_metrics, snapshot_of, train_into_folder};
 use tinyfold::train::optimiser::Method;
-use tinyfold::train::{Control, Progress, Settings, Trained, resume};
+use tinyfold::train::{Control, End, Progress, Settings, Trained, resume};
+use tinyfold::{Error, Result};
 
 use crate::{slow, small};
 
@@ -135,4 +135,27 @@ fn a_checkpoint_is_of_the_latest_stable_network() {
     let trained = train_into_folder(&settings, None, folder.path(), None, &mut watch).expect("trains");
     assert!(kept > 0 && judged.iter().any(|error| error.is_finite() && *error > 2.0), "{judged:?}");
     assert_eq!(trained.unstable(), judged.last().is_some_and(|error| *error > 2.0));
+}
+
+/// Weights that are no longer finite are no network and nothing to go on from, also when the loss did not see them.
+#[test]
+fn weights_that_overflow_end_a_run() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = Settings { learning_rate: 1e39, interval: 1, ..small() };
+    let error = into(folder.path(), &settings).expect_err("diverges");
+    assert!(matches!(&error, Error::Numeric { what, .. } if what == "training"), "{error}");
+    let metrics = read_metrics(folder.path()).expect("metrics");
+    assert!(metrics.len() == 1 && metrics[0].loss.is_finite() && !metrics[0].error().is_finite());
+    assert_eq!(files(folder.path()), ["metrics.jsonl", "run.json", "settings.toml"]);
+
+    // The mean of squares leaves f32, while weights do not: Adam would never move again.
+    let settings = Settings { clip: 1e30, ..slow() };
+    let mut data = bundled(&GYROSCOPE[..2]).expect("the bundled recording");
+    for recording in &mut data.recordings {
+        recording.x[60] = 1e15;
+    }
+    let settings = Settings { from_recording: 0.5, ..settings };
+    let trained = train_into_folder(&settings, Some(&data), folder.path(), None, &mut |_| Control::Continue);
+    assert!(matches!(trained, Ok(Trained { end: End::Diverged, .. }) | Err(Error::Numeric { .. })));
+    assert!(!folder.path().join("resume.safetensors").exists());
 }
