@@ -268,8 +268,19 @@ pub fn run(args: &Args) -> Result<()> {
             summary.extend(details);
         }
         say!("{summary:#}");
-        return Ok(());
+    } else {
+        tell(&settings, &trained, &errors, out);
     }
+    // What takes long, or fails, comes after what was asked for.
+    if data.is_none() {
+        let Settings { task, sequence, seed, .. } = &settings;
+        linearised::write(out, &trained.network, task, *sequence, !seed, &interrupted)?;
+    }
+    Ok(())
+}
+
+/// Says why a run ended and what came of it.
+fn tell(settings: &Settings, trained: &Trained, errors: &str, out: &Path) {
     let (last, kept) = (trained.history.last().map_or(0, |metrics| metrics.step), trained.best.step);
     match trained.end {
         End::Done => {}
@@ -295,7 +306,7 @@ pub fn run(args: &Args) -> Result<()> {
             last.step,
             last.loss,
             last.error(),
-            remedies(&settings)
+            remedies(settings)
         );
     }
     say!("{errors}");
@@ -303,7 +314,6 @@ pub fn run(args: &Args) -> Result<()> {
         say!("this is no better than an output of 0: try more steps or another learning rate");
     }
     say!("written to {}", out.join("network.safetensors").display());
-    Ok(())
 }
 
 /// How well the best network does, in words and as fields; with a figure if that is on trials.
@@ -322,7 +332,6 @@ fn outcome(
     let (task, steps, seed) = (&settings.task, settings.sequence, !settings.seed);
     let shown = held_out(task.trials(), steps, trials::SHOWN, seed);
     trials::write(&out.join("figures"), task, &shown, Some(&trained.network))?;
-    linearised::write(out, &trained.network, task, steps, seed)?;
     let (mut told, mut fields) = (of_trials(&trained.best), json!({ "trials": HELD_OUT }));
     if let Task::Context(task) = task {
         let choices = task.choices(&trained.network, steps, CHOICES, seed);

@@ -9,7 +9,7 @@
 //! | checkpoint.safetensors | the latest network that is [stable](Metrics::stable) over long roll-outs |
 //! | network.safetensors | the best network, once training has ended |
 //! | figures/curves.svg, .png | loss and error against updates (the command, once training has ended) |
-//! | dynamics.json, figures/dynamics.svg, .png | fixed points and multipliers (the command; not of integrators) |
+//! | dynamics.json, figures/dynamics.svg, .png | fixed points and multipliers (the command; not of integrators, nor after Ctrl-C) |
 
 use std::fmt::Write as _;
 use std::io::ErrorKind;
@@ -34,13 +34,9 @@ const CHECKPOINT: &str = "checkpoint.safetensors";
 const PROVENANCE: &str = "run.json";
 /// Files of a run, in the order in which a new run removes those of the one before: first what that one goes on from,
 /// so that whatever is left after a kill is of one run, and no run goes on as another.
-const FILES: [&str; 13] = [
-    RESUME,
-    SETTINGS,
-    PROVENANCE,
-    METRICS,
-    CHECKPOINT,
-    NETWORK,
+const FILES: [&str; 6] = [RESUME, SETTINGS, PROVENANCE, METRICS, CHECKPOINT, NETWORK];
+/// What the command says about [`NETWORK`].
+const SHOWN: [&str; 7] = [
     "dynamics.json",
     "figures/curves.svg",
     "figures/curves.png",
@@ -71,7 +67,8 @@ pub fn train_into_folder(
     // Nothing is written for settings that are refused.
     settings.check(data)?;
     if from.is_none() {
-        remove(folder)?;
+        remove(folder, &FILES)?;
+        remove(folder, &SHOWN)?;
     }
     let provenance = Provenance {
         tinyfold: env!("CARGO_PKG_VERSION"),
@@ -98,13 +95,15 @@ pub fn train_into_folder(
         return Err(error);
     }
     let trained = trained?;
+    // Of the network that this run had when it was stopped before.
+    remove(folder, &SHOWN)?;
     network::save(&folder.join(NETWORK), &trained.network)?;
     Ok(trained)
 }
 
-/// Removes the files of the run in this folder.
-fn remove(folder: &Path) -> Result<()> {
-    for path in FILES.map(|name| folder.join(name)) {
+/// Removes files that may be there.
+fn remove(folder: &Path, names: &[&str]) -> Result<()> {
+    for path in names.iter().map(|name| folder.join(name)) {
         match std::fs::remove_file(&path) {
             // What is no folder is told by the first file that is written.
             Err(error) if ![ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::error::ErrorKind;
-use clap::{Arg, Args as _, Command};
+use clap::{Arg, Args as _, Command, Id};
 use tinyfold::command::train::Args;
 use tinyfold::task::Dataset;
 use tinyfold::task::recording::{GYROSCOPE, RecordingArgs, bundled};
@@ -83,16 +83,16 @@ fn another_recording_is_refused() {
         Ok(_) => "goes on".to_owned(),
         Err(error) => error.to_string(),
     };
-    const ASKED: &str = "recording: expected that which the run began with: the same --input and options of reading it, found ";
+    let asked = "recording: expected that which the run began with: the same --input and options of reading it, found ";
     let mut others = [data.clone(), data.clone(), data.clone(), data.clone()];
     others[0].recordings[7].x[60] += 1e-12;
     others[1].recordings.swap(0, 1);
     others[2].inputs[1].gain *= 2.0;
     others[3] = bundled(&GYROSCOPE[1..]).expect("the bundled recording");
     for other in &others {
-        assert_eq!(message(Some(other)), format!("{ASKED}another one"));
+        assert_eq!(message(Some(other)), format!("{asked}another one"));
     }
-    assert_eq!(message(None), format!("{ASKED}none"));
+    assert_eq!(message(None), format!("{asked}none"));
     assert_eq!(message(Some(&data)), "goes on");
 }
 
@@ -104,7 +104,7 @@ fn options_that_a_resumed_run_would_ignore_are_refused() {
     let resume = command.get_arguments().find(|arg| arg.get_id() == "resume").expect("an option");
     let refused = command.get_arg_conflicts_with(resume);
     let reading = RecordingArgs::augment_args(Command::new("reading"));
-    let taken = reading.get_arguments().map(Arg::get_id).map(|id| id.as_str());
+    let taken = reading.get_arguments().map(Arg::get_id).map(Id::as_str);
     let taken: Vec<&str> = taken.chain(["resume", "json", "help"]).collect();
     for arg in command.get_arguments().map(Arg::get_id) {
         let is_refused = refused.iter().any(|other| other.get_id() == arg);
