@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::AtomicBool;
 
 use faer::Mat;
 use indicatif::ProgressBar;
@@ -314,7 +315,9 @@ fn the_dynamics_of_every_network_are_a_chapter() {
     let network = Network::plain(Activation::Tanh, Recurrence::Dense(one(1.5)), one(1.0), one(1.0));
     let none = [("no input".to_owned(), vec![0.0])];
     let x = synthetic::gaussian(200, 1, 3);
-    let found = Linearised::of_network(&network, &x, &none).expect("is analysed").expect("one neuron");
+    let found = Linearised::of_network(&network, &[&x], &none, &AtomicBool::new(false))
+        .expect("is analysed")
+        .expect("one neuron");
     let held = &found.held[0];
     assert_eq!((held.found, held.stable, held.complete, held.settled), (3, 2, Some(true), 8));
     let multipliers: Vec<f64> = held.points.iter().map(|point| point.multipliers[0].0).collect();

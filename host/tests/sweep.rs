@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tinyfold::Error;
 use tinyfold::sweep::{plan::Plan, settings};
+use tinyfold::train::{Control, train};
 
 /// 2 × 3 combinations, 4 seeds: 24 runs of about half a second.
 const SWEEP: &str = "
@@ -132,7 +134,7 @@ fn kills_and_shards_change_no_bit() {
     }
     let lines = std::fs::read_to_string(out.join("table.csv")).expect("a table");
     assert_eq!(lines.lines().count(), 7);
-    assert!(lines.starts_with("neurons,rank,runs,diverged,loss,"), "{lines}");
+    assert!(lines.starts_with("neurons,rank,runs,diverged,unstable,loss,"), "{lines}");
 
     let other = SWEEP.replace("steps = 2000", "steps = 2001").replace("[12, 16]", "[12, 17]");
     std::fs::write(folder.join("sweep.toml"), other).expect("writable");
@@ -188,6 +190,38 @@ fn a_run_that_diverges_is_a_row_and_the_others_go_on() {
     let diverged: Vec<u64> = rows.iter().map(|row| row["diverged"].as_u64().expect("a count")).collect();
     assert_eq!(diverged, [1, 0], "{table:#}");
     assert!(rows[0]["error"].is_null() && rows[1]["error"]["mean"].is_f64(), "{table:#}");
+}
+
+/// A weight that leaves f32 in an update is a divergence as well; what else fails over long roll-outs is judged as
+/// `train` judges it.
+#[test]
+fn runs_that_diverge_or_are_unstable_are_counted() {
+    let text = "[base]\nsteps = 60\ninterval = 1\nneurons = 24\nbatch = 48\ntask = { decays = [0.8, 0.9], scales = [1.0, -2.0] }\n[grid]\nlearning_rate = [0.001, 0.01, 0.03, 0.1, 1e39]\n";
+    let folder = folder_with(text);
+    let table = done(folder.path(), &["--out", "out", "--json"]);
+    let table: serde_json::Value = serde_json::from_str(&table).expect("JSON");
+    let count = |name: &str| -> Vec<u64> {
+        let rows = table["rows"].as_array().expect("rows").iter();
+        rows.map(|row| row[name].as_u64().expect("a count")).collect()
+    };
+    assert_eq!(count("diverged"), [0, 0, 0, 0, 1], "{table:#}");
+    let plan = Plan::parse(text, "s.toml").expect("a sweep");
+    let judged = plan.runs.iter().map(|run| {
+        match train(&run.settings, None, &mut |_| Control::Continue) {
+            Ok(trained) => u64::from(trained.unstable()),
+            // No network at all is stable.
+            Err(Error::Numeric { .. }) => 1,
+            Err(error) => panic!("{error}"),
+        }
+    });
+    let judged: Vec<u64> = judged.collect();
+    assert_eq!(count("unstable"), judged);
+    assert!(judged[..4].contains(&0) && judged[..4].contains(&1), "{judged:?}");
+    let text = std::fs::read_to_string(folder.path().join("out/table.csv")).expect("a table");
+    assert!(
+        text.starts_with("learning_rate,runs,diverged,unstable,") && text.contains("1e39,1,1,1,"),
+        "{text}"
+    );
 }
 
 #[test]

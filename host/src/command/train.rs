@@ -15,7 +15,7 @@ use crate::task::context::Choices;
 use crate::task::recording::RecordingArgs;
 use crate::task::trial::held_out;
 use crate::task::{Dataset, Integration, Task};
-use crate::train::folder::{RESUME, train_into_folder};
+use crate::train::folder::{snapshot_of, train_into_folder};
 use crate::train::online::{Rule, Run, learn};
 use crate::train::optimiser::Method;
 use crate::train::settings::{Loss, Supports};
@@ -23,6 +23,39 @@ use crate::train::{
     Control, End, HELD_OUT, Metrics, Precision, Progress, Settings, Snapshot, Trained, remedies,
 };
 use crate::{Error, Result};
+
+/// What a run keeps to the end: --resume takes none of it.
+const KEPT_BY_A_RUN: [&str; 29] = [
+    "settings",
+    "print_defaults",
+    "neurons",
+    "task",
+    "decays",
+    "scales",
+    "activation",
+    "activation_parameters",
+    "alpha",
+    "rank",
+    "dale",
+    "supports",
+    "free_input",
+    "train_bias",
+    "train_readout",
+    "rule",
+    "loss",
+    "sequence",
+    "batch",
+    "steps",
+    "sgd",
+    "learning_rate",
+    "clip",
+    "weight_decay",
+    "from_recording",
+    "interval",
+    "precision",
+    "seed",
+    "out",
+];
 
 /// Trains a recurrent network to integrate, or for another task, by backpropagation through time.
 ///
@@ -41,14 +74,14 @@ pub struct Args {
     /// Print every setting with its documentation and default, as a file for --settings; with --task for this task.
     #[arg(long)]
     print_defaults: bool,
-    /// Go on with the interrupted run of this folder, to the same bits.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["settings", "rule", "out"])]
+    /// Go on with the interrupted run of this folder, to the same bits; --input as the run had it.
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = KEPT_BY_A_RUN)]
     resume: Option<PathBuf>,
     /// Number of neurons n [default: 64].
     #[arg(long)]
     neurons: Option<usize>,
     /// Another task than integration, with its default parameters and settings; `tinyfold task` shows it.
-    #[arg(long, value_name = "TASK", value_parser = Task::NAMES.to_vec(), conflicts_with_all = ["settings", "resume", "decays", "scales"])]
+    #[arg(long, value_name = "TASK", value_parser = Task::NAMES.to_vec(), conflicts_with_all = ["settings", "decays", "scales"])]
     task: Option<String>,
     #[command(flatten)]
     channels: TaskArgs,
@@ -211,7 +244,7 @@ pub fn run(args: &Args) -> Result<()> {
     let data = args.recording.load()?;
     let (settings, out, snapshot) = match &args.resume {
         Some(folder) => {
-            let snapshot = Snapshot::load(&folder.join(RESUME))?;
+            let snapshot = snapshot_of(folder)?;
             (snapshot.header.settings.clone(), folder, Some(snapshot))
         }
         None => (args.resolve(data.inputs.len())?, &args.out, None),
@@ -235,8 +268,19 @@ pub fn run(args: &Args) -> Result<()> {
             summary.extend(details);
         }
         say!("{summary:#}");
-        return Ok(());
+    } else {
+        tell(&settings, &trained, &errors, out);
     }
+    // What takes long, or fails, comes after what was asked for.
+    if data.is_none() {
+        let Settings { task, sequence, seed, .. } = &settings;
+        linearised::write(out, &trained.network, task, *sequence, !seed, &interrupted)?;
+    }
+    Ok(())
+}
+
+/// Says why a run ended and what came of it.
+fn tell(settings: &Settings, trained: &Trained, errors: &str, out: &Path) {
     let (last, kept) = (trained.history.last().map_or(0, |metrics| metrics.step), trained.best.step);
     match trained.end {
         End::Done => {}
@@ -246,7 +290,7 @@ pub fn run(args: &Args) -> Result<()> {
         End::Reached => say!("reached a loss of {:.1e} at update {last}", settings.stop_loss),
         End::Stalled => say!("no better network since update {kept}; stopped at update {last}"),
         End::Diverged => say!(
-            "diverged at update {last}: the loss is no longer finite; kept the best network, of update {kept}"
+            "diverged at update {last}: the loss, its gradient or a weight is no longer finite; kept the best network, of update {kept}"
         ),
     }
     if trained.history.len() > 1 {
@@ -262,7 +306,7 @@ pub fn run(args: &Args) -> Result<()> {
             last.step,
             last.loss,
             last.error(),
-            remedies(&settings)
+            remedies(settings)
         );
     }
     say!("{errors}");
@@ -270,7 +314,6 @@ pub fn run(args: &Args) -> Result<()> {
         say!("this is no better than an output of 0: try more steps or another learning rate");
     }
     say!("written to {}", out.join("network.safetensors").display());
-    Ok(())
 }
 
 /// How well the best network does, in words and as fields; with a figure if that is on trials.
@@ -289,7 +332,6 @@ fn outcome(
     let (task, steps, seed) = (&settings.task, settings.sequence, !settings.seed);
     let shown = held_out(task.trials(), steps, trials::SHOWN, seed);
     trials::write(&out.join("figures"), task, &shown, Some(&trained.network))?;
-    linearised::write(out, &trained.network, task, steps, seed)?;
     let (mut told, mut fields) = (of_trials(&trained.best), json!({ "trials": HELD_OUT }));
     if let Task::Context(task) = task {
         let choices = task.choices(&trained.network, steps, CHOICES, seed);

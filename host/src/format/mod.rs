@@ -90,3 +90,10 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
     serde_json::from_slice(&read_bytes(path, WHAT)?)
         .map_err(|error| Error::input(path.display().to_string(), WHAT, error.to_string()))
 }
+
+/// FNV-1a of 64 bits: the same on every machine and in every version.
+#[must_use]
+pub fn hash(bytes: impl IntoIterator<Item = u8>) -> u64 {
+    let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, step)
+}

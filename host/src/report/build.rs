@@ -1,5 +1,7 @@
 //! From a network to what the report shows of it.
 
+use std::sync::atomic::AtomicBool;
+
 use faer::Mat;
 use faer::linalg::solvers::SolveLstsq;
 
@@ -131,8 +133,9 @@ pub fn describe(
         tolerance: tolerance(&case),
         dynamics: Linearised::of_network(
             network,
-            recording,
+            &[recording],
             &held_inputs(network.task.as_ref(), network.input.ncols()),
+            &AtomicBool::new(false),
         )?,
         model_bytes: case.model.bytes().len(),
         multiply_adds: crate::format::model::shape_of(network).multiply_adds(),

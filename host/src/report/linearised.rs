@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::iter::zip;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use faer::{Mat, c64};
 use serde::{Deserialize, Serialize};
@@ -91,45 +91,53 @@ pub fn time_constant(modulus: f64) -> f64 {
 }
 
 impl Linearised {
-    /// Looks at a network along the run on `x` (row-major T × I, network units) and under each held input.
+    /// Looks at a network along a run over `trials` (each row-major T × I, network units, from the start of the network) and
+    /// under each held input.
     ///
-    /// `None` for more than [`LARGEST`] neurons, and for a run that diverges at once.
+    /// `None` for more than [`LARGEST`] neurons, for a run that diverges at once, and once `stop` is true.
     ///
     /// # Errors
     /// Inputs of another number than the network has; eigenvalues that do not converge.
-    pub fn of_network(network: &Network, x: &[f64], held: &[(String, Vec<f64>)]) -> Result<Option<Self>> {
+    pub fn of_network(
+        network: &Network,
+        trials: &[&[f64]],
+        held: &[(String, Vec<f64>)],
+        stop: &AtomicBool,
+    ) -> Result<Option<Self>> {
         let n = network.neurons();
         if n > LARGEST {
             return Ok(None);
         }
-        let run = simulate::run(network, x, true);
-        let usable: Vec<&[f64]> =
-            run.pre_activations.chunks_exact(n).take_while(|p| p.iter().all(|p| p.abs() < 1e100)).collect();
+        let usable: Vec<Step> = trials.iter().flat_map(|x| steps_of(network, x)).collect();
         let count = if n <= 100 { SAMPLED } else { SAMPLED / 6 };
         let stride = usable.len().div_ceil(count).max(1);
         // Not the first step, which begins at rest.
-        let sampled: Vec<&[f64]> = usable.iter().skip(stride / 2).step_by(stride).copied().collect();
+        let sampled: Vec<&Step> = usable.iter().skip(stride / 2).step_by(stride).collect();
         if sampled.is_empty() {
             return Ok(None);
         }
         let slopes = |p: &[f64]| p.iter().map(|&p| slope(network.activation, p)).collect::<Vec<f64>>();
-        let all: Vec<Vec<f64>> = sampled.iter().map(|p| slopes(p)).collect();
+        let all: Vec<Vec<f64>> = sampled.iter().map(|step| slopes(&step.pre_activations)).collect();
         let piecewise = matches!(network.activation, Activation::Linear | Activation::Relu);
         let regions =
             || all.iter().map(|d| d.iter().map(|&d| d > 0.0).collect()).collect::<BTreeSet<Vec<_>>>();
         let multipliers: Result<Vec<_>> = all.iter().map(|d| multipliers(network, d)).collect();
         let stride = sampled.len().div_ceil(ALONE.0);
-        let states: Vec<Vec<f64>> = sampled.iter().step_by(stride).map(|p| state(network, p)).collect();
+        let states: Vec<&[f64]> = sampled.iter().step_by(stride).map(|step| step.state.as_slice()).collect();
         let mut wanted = network.integration().map_or(Vec::new(), |task| task.decays.clone());
         wanted.sort_by(|a, b| b.total_cmp(a));
         let slowest = wanted.first().copied().unwrap_or(0.98);
         let steps = (10.0 * time_constant(slowest)).clamp(100.0, ALONE.1 as f64) as usize;
         let held: Result<Vec<Held>> =
-            held.iter().map(|(name, u)| Held::of(network, name, u, &states, steps)).collect();
+            held.iter().map(|(name, u)| Held::of(network, name, u, &states, steps, stop)).collect();
+        let held = held?;
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         Ok(Some(Self {
             channels: wanted.len(),
             wanted,
-            held: held?,
+            held,
             steps: sampled.len(),
             regions: piecewise.then(|| regions().len()),
             multipliers: multipliers?,
@@ -157,13 +165,36 @@ impl Linearised {
     }
 }
 
-/// The state h (rate form) or a (current form) in which a step with these pre-activations ends; exact for alpha = 1 and in
-/// current form.
-fn state(network: &Network, p: &[f64]) -> Vec<f64> {
-    match network.form {
-        Form::Rate => p.iter().map(|&p| simulate::activate(network.activation, p)).collect(),
-        Form::Current => p.to_vec(),
-    }
+/// A step of a run.
+struct Step {
+    /// What phi was applied to.
+    pre_activations: Vec<f64>,
+    /// h (rate form) or a (current form) after it.
+    state: Vec<f64>,
+}
+
+/// The steps of a run over `x`, until its numbers leave every range.
+///
+/// h' = (1 - alpha) h + alpha phi(p): at low rank from h = 0, for what is carried there is only Vᵀ h.
+fn steps_of(network: &Network, x: &[f64]) -> Vec<Step> {
+    let (n, alpha) = (network.neurons(), network.alpha);
+    let mut state = match &network.recurrence {
+        Recurrence::Dense(_) => network.initial.clone(),
+        Recurrence::LowRank { .. } => vec![0.0; n],
+    };
+    let after = |p: &[f64]| {
+        match network.form {
+            Form::Current => state.copy_from_slice(p),
+            Form::Rate => {
+                for (h, &p) in zip(&mut state, p) {
+                    *h = (1.0 - alpha) * *h + alpha * simulate::activate(network.activation, p);
+                }
+            }
+        }
+        Step { pre_activations: p.to_vec(), state: state.clone() }
+    };
+    let run = simulate::run(network, x, true).pre_activations;
+    run.chunks_exact(n).take_while(|p| p.iter().all(|p| p.abs() < 1e100)).map(after).collect()
 }
 
 /// The largest eigenvalues of (1 - alpha) + alpha D W, D the slopes of phi: those of df/dx in either form.
@@ -191,9 +222,16 @@ fn multipliers(network: &Network, slopes: &[f64]) -> Result<Vec<(f64, f64)>> {
 }
 
 impl Held {
-    fn of(network: &Network, name: &str, u: &[f64], states: &[Vec<f64>], steps: usize) -> Result<Self> {
+    fn of(
+        network: &Network,
+        name: &str,
+        u: &[f64],
+        states: &[&[f64]],
+        steps: usize,
+        stop: &AtomicBool,
+    ) -> Result<Self> {
         let options = Options { quiet_rounds: 4, most_slow: 4, vectors: false, ..Options::default() };
-        let found = fixed_points::of_network(network, u, Kind::Map, &options, &AtomicBool::new(false))?;
+        let found = fixed_points::of_network(network, u, Kind::Map, &options, stop)?;
         let decided = |point: &fixed_points::FixedPoint| !point.corner && !point.degenerate;
         let listed = found.points.iter().take(LISTED).map(|point| Point {
             norm: point.state.iter().map(|x| x * x).sum::<f64>().sqrt(),
@@ -254,16 +292,72 @@ pub fn held_inputs(task: Option<&Task>, inputs: usize) -> Vec<(String, Vec<f64>)
     (0..contexts).map(context).collect()
 }
 
-/// Writes dynamics.json and figures/dynamics of a network trained for a task, looked at on four held-out trials, end to end.
+/// Writes dynamics.json and figures/dynamics of a network trained for a task, looked at on four held-out trials; nothing
+/// once `stop` is true.
 ///
 /// # Errors
 /// As [`Linearised::of_network`]; a file that cannot be written.
-pub fn write(folder: &Path, network: &Network, task: &Task, steps: usize, seed: u64) -> Result<()> {
+pub fn write(
+    folder: &Path,
+    network: &Network,
+    task: &Task,
+    steps: usize,
+    seed: u64,
+    stop: &AtomicBool,
+) -> Result<()> {
     let trials = held_out(task.trials(), steps, 4, seed);
-    let x: Vec<f64> = trials.iter().flat_map(|trial| trial.x.iter().copied()).collect();
+    let trials: Vec<&[f64]> = trials.iter().map(|trial| trial.x.as_slice()).collect();
     let held = held_inputs(Some(task), network.input.ncols());
-    let Some(found) = Linearised::of_network(network, &x, &held)? else { return Ok(()) };
+    let Some(found) = Linearised::of_network(network, &trials, &held, stop)? else { return Ok(()) };
     format::write_json(&folder.join("dynamics.json"), &found)?;
     let drawn = multipliers::figure(&[(task.name(), 0, &found)]);
     figures::write(&folder.join("figures"), &drawn.into_iter().collect::<Vec<Figure>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::synthetic::gaussian;
+
+    /// A leaky network of three neurons, dense or the same at rank 2.
+    fn leaky(form: Form, dense: bool) -> Network {
+        let (u, v) = (
+            Mat::from_fn(3, 2, |i, k| 0.3 * (i + 2 * k) as f64),
+            Mat::from_fn(3, 2, |i, k| 0.4 - (i * k) as f64),
+        );
+        let recurrence =
+            if dense { Recurrence::Dense(&u * v.transpose()) } else { Recurrence::LowRank { u, v } };
+        let (input, readout) =
+            (Mat::from_fn(3, 1, |i, _| 1.0 + i as f64), Mat::from_fn(1, 3, |_, j| j as f64));
+        let mut network = Network::plain(Activation::Tanh, recurrence, input, readout);
+        (network.form, network.alpha, network.bias) = (form, 0.3, vec![0.1, -0.2, 0.3]);
+        network.initial = network.rest();
+        network
+    }
+
+    #[test]
+    fn states_are_those_of_the_run() {
+        let x = gaussian(50, 1, 4);
+        for form in [Form::Rate, Form::Current] {
+            let states = |dense| steps_of(&leaky(form, dense), &x).into_iter().flat_map(|step| step.state);
+            let carried = simulate::run(&leaky(form, true), &x, false).carried;
+            assert_eq!(carried.len(), 150);
+            assert!(states(true).eq(carried.iter().copied()), "{form:?}");
+            assert!(zip(states(false), &carried).all(|(a, b)| (a - b).abs() < 1e-12), "{form:?}");
+        }
+    }
+
+    /// Every trial from the start, and nothing when it is stopped.
+    #[test]
+    fn trials_are_runs_of_their_own() {
+        let (network, x) = (leaky(Form::Rate, true), gaussian(24, 1, 4));
+        let none = [("no input".to_owned(), vec![0.0])];
+        let of = |trials: &[&[f64]], stop| {
+            Linearised::of_network(&network, trials, &none, &AtomicBool::new(stop)).expect("is analysed")
+        };
+        let [once, twice] =
+            [of(&[&x], false), of(&[&x, &x], false)].map(|found| found.expect("three neurons"));
+        assert_eq!(twice.multipliers, [once.multipliers.clone(), once.multipliers].concat());
+        assert!(of(&[&x], true).is_none());
+    }
 }

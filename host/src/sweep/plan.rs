@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
 use super::settings::Sweep;
+use crate::format::hash;
 use crate::format::settings::{from_table, parse};
 use crate::task::Dataset;
 use crate::train::Settings;
@@ -297,13 +298,11 @@ fn name(index: usize, axes: &[Axis], values: &[Value], settings: &Settings) -> S
     });
     let readable: String = pairs.collect::<String>().chars().take(READABLE).collect();
     let text = serde_json::to_string(settings).expect("plain data becomes JSON");
-    format!("{index:04}-{}-seed={}-{:08x}", readable.trim_end_matches('-'), settings.seed, hash(&text) as u32)
-        .replace("--", "-")
-}
-
-/// FNV-1a of 64 bits: the same on every machine and in every version.
-#[must_use]
-pub fn hash(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    format!(
+        "{index:04}-{}-seed={}-{:08x}",
+        readable.trim_end_matches('-'),
+        settings.seed,
+        hash(text.bytes()) as u32
+    )
+    .replace("--", "-")
 }

@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::plan::{Plan, hash};
+use super::plan::Plan;
 use super::{FILE, Shard, incomplete};
+use crate::format::hash;
 use crate::{Error, Result};
 
 /// How often a task is submitted that ends without the results of its runs.
@@ -26,7 +27,7 @@ const LOOKS: usize = 30;
 /// No Slurm on this machine; Slurm refuses; tasks end again and again without results.
 pub fn run(executable: &Path, out: &Path, plan: &Plan, interrupted: &AtomicBool) -> Result<()> {
     let out = std::fs::canonicalize(out).map_err(Error::file(out, "read"))?;
-    let name = format!("tinyfold-{:016x}", hash(&out.to_string_lossy()));
+    let name = format!("tinyfold-{:016x}", hash(out.to_string_lossy().bytes()));
     let of = plan.sweep.slurm.tasks.clamp(1, plan.runs.len());
     let bar = ProgressBar::new(plan.runs.len() as u64).with_style(
         ProgressStyle::with_template("Slurm {bar:40} {pos}/{len} {msg} {elapsed}").expect("a valid template"),

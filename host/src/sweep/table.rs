@@ -46,6 +46,8 @@ pub struct Row {
     pub runs: usize,
     /// Those that diverged; without a stable network they have no error.
     pub diverged: usize,
+    /// Those whose last network fails over long roll-outs, whatever its loss; the best one may be good.
+    pub unstable: usize,
     /// Batch loss at the end.
     pub loss: Option<Spread>,
     /// Roll-out error of the best network.
@@ -88,13 +90,14 @@ impl Table {
                 values: values.iter().map(show).collect(),
                 runs: outcomes.len(),
                 diverged: outcomes.iter().filter(|outcome| outcome.end == End::Diverged).count(),
+                unstable: outcomes.iter().filter(|outcome| outcome.unstable).count(),
                 loss: spread(&|outcome| outcome.loss),
                 error: spread(&|outcome| outcome.error),
                 seconds: spread(&|outcome| Some(outcome.seconds)),
             }
         };
         let rows = plan.combinations.iter().enumerate().map(row).collect();
-        Ok(Self { schema: 1, settings: plan.axes.iter().map(|axis| axis.name.clone()).collect(), rows, runs })
+        Ok(Self { schema: 2, settings: plan.axes.iter().map(|axis| axis.name.clone()).collect(), rows, runs })
     }
 
     /// Runs that are not complete.
@@ -111,11 +114,12 @@ impl Table {
         format::write_json(&out.join("results.json"), self)?;
         let path = out.join("table.csv");
         let mut writer = csv::Writer::from_writer(Vec::new());
-        let columns = ["runs", "diverged", "loss", "loss sd", "error", "error sd", "seconds", "seconds sd"];
+        let columns =
+            ["runs", "diverged", "unstable", "loss", "loss sd", "error", "error sd", "seconds", "seconds sd"];
         let mut lines = vec![[self.settings.clone(), columns.map(str::to_owned).to_vec()].concat()];
         for row in &self.rows {
             let mut line = row.values.clone();
-            line.extend([row.runs.to_string(), row.diverged.to_string()]);
+            line.extend([row.runs, row.diverged, row.unstable].map(|count| count.to_string()));
             for spread in [row.loss, row.error, row.seconds] {
                 let text =
                     |x: fn(Spread) -> f64| spread.map_or(String::new(), |spread| x(spread).to_string());
@@ -134,10 +138,12 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines = vec![self.settings.clone()];
-        lines[0].extend(["runs", "diverged", "final loss", "relative RMSE", "seconds"].map(str::to_owned));
+        lines[0].extend(
+            ["runs", "diverged", "unstable", "final loss", "relative RMSE", "seconds"].map(str::to_owned),
+        );
         for row in &self.rows {
             let mut line = row.values.clone();
-            line.extend([row.runs.to_string(), row.diverged.to_string()]);
+            line.extend([row.runs, row.diverged, row.unstable].map(|count| count.to_string()));
             line.extend([row.loss, row.error].map(|x| x.map_or("-".into(), |spread| spread.to_string())));
             line.push(row.seconds.map_or("-".into(), |x| format!("{:.1} ± {:.1}", x.mean, x.deviation)));
             lines.push(line);

@@ -20,6 +20,9 @@ pub struct Outcome {
     pub tinyfold: String,
     /// Why training ended.
     pub end: End,
+    /// Whether the last network, whatever its loss, fails over long roll-outs: see
+    /// [`Metrics::stable`](crate::train::Metrics::stable).
+    pub unstable: bool,
     /// Updates done.
     pub steps: usize,
     /// Batch loss at the end; none when it was not finite.
@@ -108,7 +111,9 @@ fn one(plan: &Plan, run: &Run, folder: &Path) -> Result<()> {
     };
     let (steps, seconds) = last.map_or((0, 0.0), |metrics| (metrics.step, metrics.seconds));
     let tinyfold = env!("CARGO_PKG_VERSION").into();
-    format::write_json(&folder.join(RESULT), &Outcome { tinyfold, end, steps, loss, error, seconds, reason })
+    let unstable = last.is_some_and(|metrics| !metrics.stable());
+    let outcome = Outcome { tinyfold, end, unstable, steps, loss, error, seconds, reason };
+    format::write_json(&folder.join(RESULT), &outcome)
 }
 
 fn same(path: &Path, run: &Run, found: &Settings) -> Result<()> {

@@ -18,7 +18,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use self::integration::Integration;
 pub use self::kind::Task;
-use crate::{Error, Result};
+use crate::{Error, Result, format};
 
 /// One stretch of signal: T samples of I inputs, and of O targets when the user brought them.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,17 @@ impl Dataset {
     /// All samples of input `c`.
     pub fn channel(&self, c: usize) -> impl Iterator<Item = f64> + '_ {
         self.recordings.iter().flat_map(move |r| r.x.iter().skip(c).step_by(self.inputs.len())).copied()
+    }
+
+    /// A hash of all that training sees: the inputs with their units, the lengths and the samples.
+    #[must_use]
+    pub fn hash(&self) -> u64 {
+        let inputs = serde_json::to_string(&self.inputs).expect("plain data becomes JSON");
+        let recordings = self.recordings.iter().flat_map(|recording| {
+            let samples = recording.x.iter().flat_map(|x| x.to_le_bytes());
+            (recording.x.len() as u64).to_le_bytes().into_iter().chain(samples)
+        });
+        format::hash(inputs.bytes().chain(recordings))
     }
 
     /// Mean and standard deviation of input `c` over all recordings.

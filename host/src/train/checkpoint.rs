@@ -15,7 +15,7 @@ use crate::format::arrays::{self, Array, ArrayFile};
 use crate::{Error, Result};
 
 /// Version of the file; rises when the meaning of a field or array changes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const KEY: &str = "tinyfold_run";
 
 /// What a snapshot says besides its arrays.
@@ -25,6 +25,8 @@ pub struct Header {
     version: u32,
     /// Settings of the run.
     pub settings: Settings,
+    /// [`Dataset::hash`](crate::task::Dataset::hash) of the recording, if there is one.
+    recording: Option<u64>,
     /// Updates done.
     pub step: usize,
     /// Updates of the optimiser.
@@ -115,6 +117,7 @@ impl<T: Real> Session<'_, T> {
         let header = Header {
             version: VERSION,
             settings: self.settings.clone(),
+            recording: self.recording,
             step: self.step,
             updates,
             drawn: self.parts.iter().map(|part| part.rng.get_word_pos() as u64).collect(),
@@ -127,6 +130,12 @@ impl<T: Real> Session<'_, T> {
     /// Goes back to where the snapshot was taken.
     pub(super) fn restore(&mut self, snapshot: &Snapshot) -> Result<()> {
         let header = &snapshot.header;
+        if header.recording != self.recording {
+            const EXPECTED: &str =
+                "that which the run began with: the same --input and options of reading it";
+            let found = if self.recording.is_none() { "none" } else { "another one" };
+            return Err(Error::input("recording", EXPECTED, found));
+        }
         if header.drawn.len() != self.parts.len() {
             let expected = format!("{} streams of random numbers", self.parts.len());
             return Err(Error::input("snapshot", expected, header.drawn.len().to_string()));

@@ -6,12 +6,13 @@
 //! | settings.toml | every setting, documented |
 //! | metrics.jsonl | one line an interval |
 //! | resume.safetensors | what the run goes on from, to the same bits |
-//! | checkpoint.safetensors | the latest network that is stable over a long roll-out |
+//! | checkpoint.safetensors | the latest network that is [stable](Metrics::stable) over long roll-outs |
 //! | network.safetensors | the best network, once training has ended |
 //! | figures/curves.svg, .png | loss and error against updates (the command, once training has ended) |
-//! | dynamics.json, figures/dynamics.svg, .png | fixed points and multipliers (the command; not of integrators) |
+//! | dynamics.json, figures/dynamics.svg, .png | fixed points and multipliers (the command; not of integrators, nor after Ctrl-C) |
 
 use std::fmt::Write as _;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use serde::Serialize;
@@ -29,6 +30,21 @@ pub const SETTINGS: &str = "settings.toml";
 /// Name of the best network.
 pub const NETWORK: &str = "network.safetensors";
 const METRICS: &str = "metrics.jsonl";
+const CHECKPOINT: &str = "checkpoint.safetensors";
+const PROVENANCE: &str = "run.json";
+/// Files of a run, in the order in which a new run removes those of the one before: first what that one goes on from,
+/// so that whatever is left after a kill is of one run, and no run goes on as another.
+const FILES: [&str; 6] = [RESUME, SETTINGS, PROVENANCE, METRICS, CHECKPOINT, NETWORK];
+/// What the command says about [`NETWORK`].
+const SHOWN: [&str; 7] = [
+    "dynamics.json",
+    "figures/curves.svg",
+    "figures/curves.png",
+    "figures/trials.svg",
+    "figures/trials.png",
+    "figures/dynamics.svg",
+    "figures/dynamics.png",
+];
 
 #[derive(Serialize)]
 struct Provenance<'a> {
@@ -37,10 +53,10 @@ struct Provenance<'a> {
     inputs: Option<&'a [Channel]>,
 }
 
-/// Trains into a run folder; from a snapshot if there is one.
+/// Trains into a run folder; from a snapshot if there is one, else what a run before left there is removed first.
 ///
 /// # Errors
-/// As [`train`]; a file that cannot be written.
+/// As [`train`]; a file that cannot be written or removed.
 pub fn train_into_folder(
     settings: &Settings,
     data: Option<&Dataset>,
@@ -50,17 +66,21 @@ pub fn train_into_folder(
 ) -> Result<Trained> {
     // Nothing is written for settings that are refused.
     settings.check(data)?;
+    if from.is_none() {
+        remove(folder, &FILES)?;
+        remove(folder, &SHOWN)?;
+    }
     let provenance = Provenance {
         tinyfold: env!("CARGO_PKG_VERSION"),
         machine: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
         inputs: data.map(|data| data.inputs.as_slice()),
     };
-    format::write_json(&folder.join("run.json"), &provenance)?;
+    format::write_json(&folder.join(PROVENANCE), &provenance)?;
     format::write_atomic(&folder.join(SETTINGS), settings.documented().as_bytes())?;
     let mut failed = None;
     let mut watch = |progress: Progress<'_>| {
-        if let Progress::Interval { metrics, network, snapshot } = &progress
-            && let Err(error) = write(folder, metrics, network, &snapshot())
+        if let Progress::Interval { metrics, network, snapshot, history } = &progress
+            && let Err(error) = write(folder, metrics, network, *snapshot, history)
         {
             failed = Some(error);
             return Control::Stop;
@@ -75,22 +95,66 @@ pub fn train_into_folder(
         return Err(error);
     }
     let trained = trained?;
+    // Of the network that this run had when it was stopped before.
+    remove(folder, &SHOWN)?;
     network::save(&folder.join(NETWORK), &trained.network)?;
     Ok(trained)
 }
 
-fn write(folder: &Path, metrics: &Metrics, now: &Network, snapshot: &Snapshot) -> Result<()> {
+/// Removes files that may be there.
+fn remove(folder: &Path, names: &[&str]) -> Result<()> {
+    for path in names.iter().map(|name| folder.join(name)) {
+        match std::fs::remove_file(&path) {
+            // What is no folder is told by the first file that is written.
+            Err(error) if ![ErrorKind::NotFound, ErrorKind::NotADirectory].contains(&error.kind()) => {
+                return Err(Error::file(&path, "remove")(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What the run of this folder goes on from.
+///
+/// # Errors
+/// No run, or one without an interval to go on from; a file that cannot be read.
+pub fn snapshot_of(folder: &Path) -> Result<Snapshot> {
+    let (resume, settings) = (folder.join(RESUME), folder.join(SETTINGS));
+    let refuse =
+        |expected: &str, found: String| Err(Error::input(folder.display().to_string(), expected, found));
+    if resume.exists() {
+        return Snapshot::load(&resume);
+    }
+    if !settings.exists() {
+        return refuse("the folder of a run of tinyfold train", format!("no {RESUME}"));
+    }
+    let interval = Settings::load(&settings)?.interval;
+    let again = format!("tinyfold train --settings {} --out {}", settings.display(), folder.display());
+    refuse(
+        &format!("a run with an interval (of {interval} updates) to go on from"),
+        format!("none yet; start it again: {again} (and the same --input, if it had one)"),
+    )
+}
+
+fn write(
+    folder: &Path,
+    metrics: &Metrics,
+    now: &Network,
+    snapshot: Option<&dyn Fn() -> Snapshot>,
+    history: &[Metrics],
+) -> Result<()> {
     let mut lines = String::new();
-    for metrics in &snapshot.header.history {
+    for metrics in history {
         let line = serde_json::to_string(metrics).expect("numbers become JSON");
         writeln!(lines, "{line}").expect("a String takes everything");
     }
     format::write_atomic(&folder.join(METRICS), lines.as_bytes())?;
-    if metrics.loss.is_finite() {
-        snapshot.save(&folder.join(RESUME))?;
+    if let Some(snapshot) = snapshot {
+        snapshot().save(&folder.join(RESUME))?;
     }
-    if metrics.error().is_finite() {
-        network::save(&folder.join("checkpoint.safetensors"), now)?;
+    if metrics.stable() {
+        network::save(&folder.join(CHECKPOINT), now)?;
     }
     Ok(())
 }

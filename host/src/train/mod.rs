@@ -100,7 +100,7 @@ pub fn train(
 /// Goes on with a run from a snapshot, to the same bits as if it had never been interrupted.
 ///
 /// # Errors
-/// As [`train`], and a snapshot of other settings.
+/// As [`train`], and a snapshot of other settings or of another recording.
 pub fn resume(
     snapshot: &Snapshot,
     data: Option<&Dataset>,
@@ -160,6 +160,8 @@ struct Session<'a, T> {
     settings: &'a Settings,
     activation: Activation<f64>,
     data: Option<&'a Dataset>,
+    /// [`Dataset::hash`] of `data`.
+    recording: Option<u64>,
     /// E and C in f64, as the network has them.
     encoder: Mat<f64>,
     decoder: Mat<f64>,
@@ -209,6 +211,7 @@ impl<'a, T: Real> Session<'a, T> {
             settings,
             activation,
             data,
+            recording: data.map(Dataset::hash),
             encoder,
             decoder,
             basis,
@@ -258,10 +261,19 @@ impl<'a, T: Real> Session<'a, T> {
             if end == End::Done && !due {
                 continue;
             }
+            let (first, second, _) = self.optimiser.memory();
+            let finite = self.parameters.is_finite();
+            if !(finite && first.is_finite() && second.is_finite()) {
+                end = End::Diverged;
+            }
             // A run that was never stopped has no roll-out here: one that goes on must not have it either.
             let unstopped = (end == End::Stopped && !due).then(|| self.snapshot());
             let network = self.network(&self.parameters);
-            let (Score { error: rollout, correct }, recording) = self.probe.errors(&network);
+            let (Score { error: rollout, correct }, recording) = if finite {
+                self.probe.errors(&network)
+            } else {
+                (Score { error: f64::INFINITY, correct: None }, None)
+            };
             let seconds = before + began.elapsed().as_secs_f64();
             let metrics = Metrics { step, loss, rollout, recording, correct, learning_rate, seconds };
             self.history.push(metrics);
@@ -270,8 +282,10 @@ impl<'a, T: Real> Session<'a, T> {
             } else if self.stalled() && end == End::Done {
                 end = End::Stalled;
             }
-            let snapshot = &|| unstopped.clone().unwrap_or_else(|| self.snapshot());
-            let wanted = watch(Progress::Interval { metrics, network: &network, snapshot });
+            let snapshot = || unstopped.clone().unwrap_or_else(|| self.snapshot());
+            let snapshot = (end != End::Diverged).then_some(&snapshot as &dyn Fn() -> Snapshot);
+            let history = &self.history;
+            let wanted = watch(Progress::Interval { metrics, network: &network, snapshot, history });
             if wanted == Control::Stop && end == End::Done {
                 end = End::Stopped;
             }

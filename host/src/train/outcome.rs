@@ -44,6 +44,13 @@ impl Metrics {
     pub fn error(&self) -> f64 {
         self.recording.map_or(self.rollout, |recording| recording.max(self.rollout))
     }
+
+    /// Whether the network holds over long roll-outs: its error is at most twice the signal, while a network that does
+    /// nothing has the signal itself as error.
+    #[must_use]
+    pub fn stable(&self) -> bool {
+        self.error() <= 2.0
+    }
 }
 
 /// What training tells while it goes on.
@@ -61,8 +68,11 @@ pub enum Progress<'a> {
         metrics: Metrics,
         /// The network as it is now.
         network: &'a Network,
-        /// Makes what [`resume`] goes on from, to the same bits: a copy of all that training changes.
-        snapshot: &'a dyn Fn() -> Snapshot,
+        /// Makes what [`resume`](super::resume) goes on from, to the same bits: a copy of all that training changes. None when it
+        /// diverged: nothing goes on past that.
+        snapshot: Option<&'a dyn Fn() -> Snapshot>,
+        /// One entry an interval, this one as well.
+        history: &'a [Metrics],
     },
 }
 
@@ -83,7 +93,7 @@ pub enum End {
     Done,
     /// The watcher stopped it.
     Stopped,
-    /// The loss or its gradient was no longer finite; the updates before are kept.
+    /// The loss, its gradient or an updated weight was no longer finite; the best network before is kept.
     Diverged,
     /// The loss is as small as was asked for.
     Reached,
@@ -105,10 +115,9 @@ pub struct Trained {
 }
 
 impl Trained {
-    /// Whether the last network, whatever its loss, fails over long roll-outs: its error is more than twice the signal,
-    /// while a network that does nothing has the signal itself as error.
+    /// Whether the last network, whatever its loss, fails over long roll-outs: it is not [`Metrics::stable`].
     #[must_use]
     pub fn unstable(&self) -> bool {
-        self.history.last().is_some_and(|last| last.error() > 2.0)
+        self.history.last().is_some_and(|last| !last.stable())
     }
 }

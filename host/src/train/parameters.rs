@@ -194,9 +194,51 @@ impl<T: Real> Parameters<T> {
         }
     }
 
-    /// Square root of the sum of all squares.
+    /// Square root of the sum of all squares; not finite only if an entry is not, or if it is beyond f64 itself.
     #[must_use]
     pub fn norm(&self) -> f64 {
-        self.matrices().iter().map(|m| m.squared_norm_l2().to_f64()).sum::<f64>().sqrt()
+        let squares: f64 = self.matrices().iter().map(|m| m.squared_norm_l2().to_f64()).sum();
+        if squares.is_finite() {
+            return squares.sqrt();
+        }
+        // Squares leave the number type long before their entries do.
+        let largest = self.entries().map(|x| x.to_f64().abs()).fold(0.0, f64::max);
+        largest * self.entries().map(|x| (x.to_f64() / largest).powi(2)).sum::<f64>().sqrt()
+    }
+
+    /// Whether all entries are finite.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.entries().all(|x| x.to_f64().is_finite())
+    }
+
+    /// All entries, matrix by matrix.
+    fn entries(&self) -> impl Iterator<Item = T> {
+        let of = self.matrices().into_iter();
+        of.flat_map(|m| (0..m.ncols()).flat_map(move |j| m.col_as_slice(j))).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of<T: Real>(entries: [f64; 4]) -> Parameters<T> {
+        let weights = Weights::Dense(Mat::from_fn(1, 3, |_, j| T::from_f64(entries[j])));
+        let bias = Some(Mat::from_fn(1, 1, |_, _| T::from_f64(entries[3])));
+        Parameters { weights, input: None, bias, readout: None, output_bias: None }
+    }
+
+    #[test]
+    fn a_norm_is_finite_where_squares_are_not() {
+        let near = |norm: f64, known: f64| assert!((norm / known - 1.0).abs() < 1e-6, "{norm}, not {known}");
+        let entries = |scale: f64| [1.0, -2.0, 2.0, 4.0].map(|x| x * scale);
+        near(of::<f32>(entries(1.0)).norm(), 5.0);
+        near(of::<f32>(entries(5e37)).norm(), 2.5e38);
+        near(of::<f64>(entries(1e300)).norm(), 5e300);
+        for bad in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+            assert!(!of::<f32>([1.0, bad, 2.0, 3.0]).norm().is_finite());
+            assert!(!of::<f32>([1.0, 1e30, bad, 3.0]).norm().is_finite());
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Training: gradients against finite differences, reproducibility, and that it gets where it should.
 
+mod folders;
 mod gradients;
 mod masks;
 mod networks;

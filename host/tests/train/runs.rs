@@ -57,6 +57,20 @@ fn a_network_from_before_the_divergence_is_kept() {
     assert!(bits(&trained.network).iter().all(|&b| f64::from_bits(b).is_finite()));
 }
 
+/// Squares of a gradient leave f32 long before the gradient: its norm is clipped as any other.
+#[test]
+fn a_gradient_is_clipped_where_its_squares_overflow() {
+    let mut data = bundled(&GYROSCOPE[..2]).expect("the bundled recording");
+    for recording in &mut data.recordings {
+        recording.x[60] = 1e15;
+    }
+    let settings = Settings { from_recording: 0.5, interval: 1, ..small() };
+    let trained = train(&settings, Some(&data), &mut |_| Control::Continue).expect("trains");
+    let most = trained.history.iter().map(|metrics| metrics.loss).fold(0.0, f64::max);
+    assert!(most.is_finite() && most > 1e25, "met the sample: {most}");
+    assert_eq!((trained.end, trained.history.len()), (End::Done, 60));
+}
+
 #[test]
 fn the_watcher_sees_every_step_and_can_stop() {
     let mut steps = Vec::new();
@@ -138,7 +152,7 @@ fn a_resumed_run_ends_with_the_same_bits() {
         let whole = quiet(settings).expect("trains");
         let mut kept = None;
         train(settings, None, &mut |progress| match progress {
-            Progress::Interval { snapshot, metrics, .. } if metrics.step == stop => {
+            Progress::Interval { snapshot: Some(snapshot), metrics, .. } if metrics.step == stop => {
                 kept = Some(snapshot());
                 Control::Stop
             }
@@ -168,7 +182,7 @@ fn a_run_that_had_ended_does_not_go_on() {
     for settings in [reached, stalled] {
         let mut last = None;
         let whole = train(&settings, None, &mut |progress| {
-            if let Progress::Interval { snapshot, .. } = progress {
+            if let Progress::Interval { snapshot: Some(snapshot), .. } = progress {
                 last = Some(snapshot());
             }
             Control::Continue
