@@ -7,7 +7,7 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::trial::{Trial, Trials};
+use super::trial::{LARGEST, Trial, Trials};
 use crate::Result;
 use crate::error::require;
 use crate::format::settings::settings;
@@ -108,7 +108,7 @@ impl Trials for Context {
     }
 
     fn steps(&self) -> usize {
-        50 + self.response
+        self.response.saturating_add(50)
     }
 
     fn decides(&self) -> bool {
@@ -123,7 +123,8 @@ impl Trials for Context {
         require(self.noise >= 0.0 && self.noise.is_finite(), "noise", "0 or a positive number", self.noise)?;
         require(self.gain > 0.0 && self.gain.is_finite(), "gain", "a positive number", self.gain)?;
         let least = usize::from(self.target == Target::Choice);
-        require(self.response >= least, "response", "at least 1 step to choose in", self.response)?;
+        let fits = (least..=LARGEST).contains(&self.response);
+        require(fits, "response", format!("from {least} to {LARGEST} steps"), self.response)?;
         let expected = format!("more than the response of {} steps", self.response);
         require(steps > self.response, "sequence", expected, steps)
     }

@@ -24,6 +24,9 @@ impl Trial {
     }
 }
 
+/// The most channels, neurons, steps of a trial and trials of a batch: products of three of them are no overflow.
+pub(crate) const LARGEST: usize = 1 << 20;
+
 /// A task that is learnt from trials.
 pub trait Trials: Sync {
     /// Names of the I input channels.

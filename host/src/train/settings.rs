@@ -232,7 +232,10 @@ impl Settings {
         if self.task.integration().is_some() {
             return Ok(self);
         }
-        let mut table = toml::Table::try_from(Self::of(self.task)).expect("settings are a table");
+        // All but the task's own parameters are defaults, and those fit.
+        let too_large =
+            |_| Error::input(place, format!("parameters of the task up to {}", i64::MAX), "a larger one");
+        let mut table = toml::Table::try_from(Self::of(self.task)).map_err(too_large)?;
         table.extend(said()?);
         format::settings::from_table(table, place)
     }

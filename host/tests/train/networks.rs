@@ -52,13 +52,23 @@ fn only_what_may_change_changes() {
 fn settings_out_of_range_are_refused_by_name() {
     let task = |decays: Vec<f64>, scales: Vec<f64>| Integration { decays, scales }.into();
     let cases = [
-        (Settings { neurons: 0, ..small() }, "neurons: expected at least 1, found 0"),
-        (Settings { batch: 0, ..small() }, "batch: expected at least 1, found 0"),
+        (Settings { neurons: 0, ..small() }, "neurons: expected from 1 to 1048576, found 0"),
+        (Settings { batch: 0, ..small() }, "batch: expected from 1 to 1048576, found 0"),
+        (Settings { sequence: usize::MAX, ..small() }, "sequence: expected from 1 to 1048576, found 1844"),
+        (Settings { seed: 1 << 63, ..small() }, "seed: expected from 0 to 9223372036854775807, found 9223"),
+        (
+            Settings { steps: usize::MAX, ..small() },
+            "steps: expected from 1 to 9223372036854775807, found 1844",
+        ),
+        (
+            Settings { neurons: 1, overlap: Some(0.5), task: task(vec![0.9], vec![1.0]), ..small() },
+            "neurons: expected at least 2 for an encoder and a decoder with an overlap, found 1",
+        ),
         (Settings { rank: 25, ..small() }, "rank: expected at most n = 24, found 25"),
         (Settings { alpha: 1.5, ..small() }, "alpha: expected a leak above 0 and at most 1, found 1.5"),
         (
             Settings { learning_rate: f64::NAN, ..small() },
-            "learning rate: expected a positive number, found NaN",
+            "learning_rate: expected a positive number, found NaN",
         ),
         (Settings { from_recording: 0.5, ..small() }, "expected 0 without a recording, found 0.5"),
         (
