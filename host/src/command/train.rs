@@ -22,7 +22,7 @@ use crate::train::settings::{Loss, Supports};
 use crate::train::{
     Control, End, HELD_OUT, Metrics, Precision, Progress, Settings, Snapshot, Trained, remedies,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, format};
 
 /// Trains a recurrent network to integrate, or for another task, by backpropagation through time.
 ///
@@ -38,8 +38,9 @@ pub struct Args {
     /// Settings in TOML; --print-defaults shows all of them.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Print every setting with its documentation and default, as a file for --settings; with --task for this task.
-    #[arg(long)]
+    /// Print every setting with its documentation and default, as a file for --settings: of integration or --task, with
+    /// the values of the other options and of --settings.
+    #[arg(long, conflicts_with = "resume")]
     print_defaults: bool,
     /// Go on with the interrupted run of this folder, to the same bits.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["settings", "rule", "out"])]
@@ -136,11 +137,12 @@ impl Args {
         self.task.as_deref().and_then(Task::named)
     }
 
-    /// The error with the file of settings, if that file is refused by itself.
+    /// The error with the file of settings and the line, if that file is refused by itself.
     fn in_file(&self, error: Error, data: Option<&Dataset>) -> Error {
-        match self.settings.as_ref().map(|path| (path, Settings::load(path))) {
-            Some((path, Ok(settings))) if settings.check(data).is_err() => {
-                error.within(&path.display().to_string())
+        let Some(path) = &self.settings else { return error };
+        match (Settings::load(path), std::fs::read_to_string(path)) {
+            (Ok(settings), Ok(text)) if settings.check(data).is_err() => {
+                format::settings::located(error, &text, &path.display().to_string())
             }
             _ => error,
         }
@@ -154,12 +156,15 @@ impl Args {
                 setting.clone_from(value);
             }
         }
-        let mut settings = match &self.settings {
-            Some(path) => Settings::load(path)?,
-            None => Settings::of(match self.task() {
-                Some(task) if task.integration().is_none() => task,
-                _ => self.channels.resolve(inputs)?.into(),
-            }),
+        let (mut settings, said) = match &self.settings {
+            Some(path) => Settings::load_said(path)?,
+            None => {
+                let task = match self.task() {
+                    Some(task) if task.integration().is_none() => task,
+                    _ => self.channels.resolve(inputs)?.into(),
+                };
+                (Settings::of(task), toml::Table::new())
+            }
         };
         if self.channels.chosen() {
             settings.task = self.channels.resolve(inputs)?.into();
@@ -167,11 +172,14 @@ impl Args {
         if let Some(momentum) = self.sgd {
             settings.method = Method::Sgd { momentum };
         }
-        if self.settings.is_none() && (settings.task.integration().is_some() || self.sgd.is_some()) {
+        let unsaid = Settings::of(settings.task.clone()).learnt_by(settings.method);
+        if !said.contains_key("learning_rate") {
             // One sample at a time is a noisier gradient than a batch.
             let noisy = if self.rule.is_empty() { 1.0 } else { 0.1 };
-            settings.learning_rate = settings.method.learning_rate() * noisy;
-            settings.weight_decay = settings.method.weight_decay();
+            settings.learning_rate = unsaid.learning_rate * noisy;
+        }
+        if !said.contains_key("weight_decay") {
+            settings.weight_decay = unsaid.weight_decay;
         }
         put(&mut settings.neurons, self.neurons.as_ref());
         put(&mut settings.activation, self.activation.as_ref());
@@ -203,12 +211,15 @@ impl Args {
 /// # Errors
 /// Bad input, a file that cannot be written, or a training that diverged.
 pub fn run(args: &Args) -> Result<()> {
+    let data = args.recording.load()?;
     if args.print_defaults {
-        let task = args.task().unwrap_or_else(|| Integration::default().into());
-        say!("{}", Settings::of(task).documented().trim_end());
+        let settings = args.resolve(data.inputs.len())?;
+        settings
+            .check(chosen(&args.recording).then_some(&data))
+            .map_err(|error| args.in_file(error, None))?;
+        say!("{}", settings.documented().trim_end());
         return Ok(());
     }
-    let data = args.recording.load()?;
     let (settings, out, snapshot) = match &args.resume {
         Some(folder) => {
             let snapshot = Snapshot::load(&folder.join(RESUME))?;
@@ -223,7 +234,7 @@ pub fn run(args: &Args) -> Result<()> {
     let data = channels.map(|channels| data.first_inputs(channels)).transpose()?;
     let interrupted = interrupted()?;
     if !args.rule.is_empty() {
-        return online(&settings, args, &interrupted);
+        return online(&settings, args, &interrupted).map_err(|error| args.in_file(error, None));
     }
     let trained = train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted)
         .map_err(|error| args.in_file(error, data.as_ref()))?;

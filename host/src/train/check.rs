@@ -21,8 +21,20 @@ impl Settings {
         let activation =
             format::network::names::parse_activation(&self.activation, &self.activation_parameters);
         let activation = activation.ok_or_else(|| {
-            let expected = "linear, relu, tanh, clipped lo,hi or sigmoid slope,threshold";
-            let found = format!("{} {:?}", self.activation, self.activation_parameters);
+            let (known, name) = (format::network::names::ACTIVATIONS, self.activation.as_str());
+            if known.contains(&name) {
+                let expected = match name {
+                    "clipped" => "lo,hi of clipped, lo at most hi",
+                    "sigmoid" => "slope,threshold of sigmoid, or none",
+                    _ => "none: only clipped and sigmoid have parameters",
+                };
+                return Error::input(
+                    "activation_parameters",
+                    expected,
+                    format!("{:?}", self.activation_parameters),
+                );
+            }
+            let (expected, found) = format::settings::unknown(name, known);
             Error::input("activation", expected, found)
         })?;
         for (field, value) in [("neurons", self.neurons), ("sequence", self.sequence), ("batch", self.batch)]

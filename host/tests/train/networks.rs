@@ -83,7 +83,7 @@ fn settings_out_of_range_are_refused_by_name() {
             Settings { task: task(vec![0.9], vec![]), ..small() },
             "number of scales: expected 1, one a decay, found 0",
         ),
-        (Settings { activation: "step".into(), ..small() }, "activation: expected linear, relu"),
+        (Settings { activation: "step".into(), ..small() }, "activation: expected one of linear, relu"),
         (
             Settings { method: Method::Sgd { momentum: 1.0 }, ..small() },
             "momentum: expected at least 0 and below 1",
