@@ -3,6 +3,7 @@
 use super::Settings;
 use super::optimiser::Method;
 use super::settings::{Loss, Schedule, Supports};
+use super::vectors::vectors;
 use crate::error::require;
 use crate::network::Activation;
 use crate::task::Dataset;
@@ -62,6 +63,7 @@ impl Settings {
         self.check_reduced(activation)?;
         let trained = [self.train_weights, self.free_input, self.train_bias, self.train_readout];
         require(trained.contains(&true), "train_weights", "true where nothing else is trained", false)?;
+        self.check_alive()?;
         let decay = self.weight_decay;
         require(decay >= 0.0 && decay.is_finite(), "weight_decay", "0 or a positive number", decay)?;
         if let Method::Sgd { momentum } = self.method {
@@ -96,6 +98,34 @@ impl Settings {
         }
         if self.overlap.is_some() {
             self.integration("overlap")?;
+        }
+        Ok(())
+    }
+
+    /// That every input can reach an output: W is not 0 for good, no vector is masked as a whole.
+    fn check_alive(&self) -> Result<()> {
+        let alive = self.train_weights || self.free_input || self.start_gain > 0.0;
+        let expected =
+            "above 0, or free_input = true, for a W that is not trained: it stays 0, and B = W E with it";
+        require(alive, "start_gain", expected, self.start_gain)?;
+        if self.kept().is_none() {
+            return Ok(());
+        }
+        let task = self.task.trials();
+        let (encoder, decoder) = vectors(self);
+        let masked = |kind: &str, name: &String| {
+            let expected = format!("neurons left in the support of every {kind}");
+            Error::input("ablation", expected, format!("none for that of {name}"))
+        };
+        for (column, name) in encoder.col_iter().zip(&task.inputs()) {
+            if !self.free_input && column.iter().all(|&e| e == 0.0) {
+                return Err(masked("encoder", name));
+            }
+        }
+        for (row, name) in decoder.row_iter().zip(&task.outputs()) {
+            if !self.train_readout && row.iter().all(|&d| d == 0.0) {
+                return Err(masked("decoder", name));
+            }
         }
         Ok(())
     }

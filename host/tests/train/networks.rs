@@ -2,9 +2,10 @@
 
 use tinyfold::task::Integration;
 use tinyfold::task::recording::{GYROSCOPE, bundled};
+use tinyfold::train::ablation::Ablation;
 use tinyfold::train::optimiser::Method;
-use tinyfold::train::settings::{Loss, Schedule};
-use tinyfold::train::{Control, End, Precision, Settings, train, vectors};
+use tinyfold::train::settings::{Loss, Schedule, Supports};
+use tinyfold::train::{Control, End, Precision, Settings, remedies, train, vectors};
 
 use crate::{quiet, slow, small};
 
@@ -66,6 +67,27 @@ fn settings_out_of_range_are_refused_by_name() {
         ),
         (Settings { rank: 25, ..small() }, "rank: expected at most n = 24, found 25"),
         (Settings { alpha: 1.5, ..small() }, "alpha: expected a leak above 0 and at most 1, found 1.5"),
+        (
+            Settings { train_weights: false, train_readout: true, ..small() },
+            "start_gain: expected above 0, or free_input = true, for a W that is not trained",
+        ),
+        (
+            Settings {
+                supports: Supports::Same,
+                ablation: Ablation::Neurons((12..24).collect()),
+                train_readout: true,
+                ..small()
+            },
+            "ablation: expected neurons left in the support of every encoder, found none for that of x1",
+        ),
+        (
+            Settings {
+                supports: Supports::RandomEncoder,
+                ablation: Ablation::Neurons((0..12).collect()),
+                ..small()
+            },
+            "ablation: expected neurons left in the support of every decoder, found none for that of y0",
+        ),
         (
             Settings { learning_rate: f64::NAN, ..small() },
             "learning_rate: expected a positive number, found NaN",
@@ -167,4 +189,23 @@ fn a_reservoir_keeps_its_weights() {
     }
     let nothing = Settings { train_weights: false, ..small() }.check(None).expect_err("refused").to_string();
     assert_eq!(nothing, "train_weights: expected true where nothing else is trained, found false");
+}
+
+/// A proxy term is offered where the settings would take it, and only then.
+#[test]
+fn a_remedy_is_one_that_is_not_refused() {
+    let offered = |settings: Settings| remedies(&settings).contains("proxy_weight");
+    assert!(offered(small()) && offered(Settings { dale: 0.25, ..small() }));
+    for settings in [
+        Settings { proxy_weight: 0.01, ..small() },
+        Settings { from_recording: 0.5, ..small() },
+        Settings { alpha: 0.5, ..small() },
+        Settings { free_input: true, ..small() },
+        Settings { nonlinear_decoder: true, ..small() },
+        Settings { bias_current: 0.1, ..small() },
+        Settings { loss: Loss::Proxy, ..small() },
+    ] {
+        assert!(!offered(settings.clone()), "{settings:?}");
+    }
+    assert!(remedies(&Settings { alpha: 0.5, ..small() }).ends_with("0.01 or longer sequences than 10"));
 }
