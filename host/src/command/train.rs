@@ -13,14 +13,14 @@ use crate::report::rules::{self, Comparison};
 use crate::report::{curves, linearised, trials};
 use crate::task::context::Choices;
 use crate::task::recording::RecordingArgs;
-use crate::task::trial::held_out;
+use crate::task::trial::{Score, of_stream};
 use crate::task::{Dataset, Integration, Task};
 use crate::train::folder::{RESUME, train_into_folder};
 use crate::train::online::{Rule, Run, learn};
 use crate::train::optimiser::Method;
 use crate::train::settings::{Loss, Supports};
 use crate::train::{
-    Control, End, HELD_OUT, Metrics, Precision, Progress, Settings, Snapshot, Trained, remedies,
+    Control, End, HELD_OUT, Precision, Progress, Settings, Snapshot, Trained, judged, remedies,
 };
 use crate::{Error, Result, format};
 
@@ -298,10 +298,13 @@ fn outcome(
         return Ok((errors.to_string(), fields));
     }
     let (task, steps, seed) = (&settings.task, settings.sequence, !settings.seed);
-    let shown = held_out(task.trials(), steps, trials::SHOWN, seed);
+    let shown = of_stream(task.trials(), steps, trials::SHOWN, seed, SHOWN);
     trials::write(&out.join("figures"), task, &shown, Some(&trained.network))?;
     linearised::write(out, &trained.network, task, steps, seed)?;
-    let (mut told, mut fields) = (of_trials(&trained.best), json!({ "trials": HELD_OUT }));
+    let fresh = of_stream(task.trials(), steps, HELD_OUT, seed, TOLD);
+    let score = judged(&trained.network, task, &fresh);
+    let mut told = of_trials(score);
+    let mut fields = json!({ "trials": HELD_OUT, "error": score.error, "correct": score.correct });
     if let Task::Context(task) = task {
         let choices = task.choices(&trained.network, steps, CHOICES, seed);
         for Choices { coherence, correct } in &choices {
@@ -312,14 +315,17 @@ fn outcome(
     Ok((told, fields))
 }
 
+/// Streams of the trials that the result is told from and that are shown: not those, of stream 0, that chose the network.
+const TOLD: u64 = 1;
+const SHOWN: u64 = 2;
 /// Trials of a point of a psychometric curve.
 const CHOICES: usize = 400;
 
-/// How a network does on held-out trials.
-fn of_trials(best: &Metrics) -> String {
-    let error = format!("relative RMSE over {HELD_OUT} held-out trials: {:.2e}", best.rollout);
+/// How a network does on trials that neither trained nor chose it.
+fn of_trials(score: Score) -> String {
+    let error = format!("relative RMSE over {HELD_OUT} held-out trials: {:.2e}", score.error);
     let share = |correct| format!("; {:.1} % of the judged outputs have the right sign", 100.0 * correct);
-    error + &best.correct.map_or(String::new(), share)
+    error + &score.correct.map_or(String::new(), share)
 }
 
 /// Learns by every rule asked for, into the run folder.

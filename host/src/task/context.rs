@@ -60,8 +60,12 @@ pub struct Choices {
     pub correct: f64,
 }
 
+/// The stream of the first coherence: none that trials are drawn from elsewhere.
+const CHOICES: u64 = 16;
+
 impl Context {
-    /// The psychometric curve of a network: [`Choices`] at every coherence above 0, each from `count` trials of their own.
+    /// The psychometric curve of a network: [`Choices`] at every coherence above 0, each from `count` trials of a
+    /// stream of its own.
     ///
     /// Noise limits what any network can reach: the mean of k steps of evidence has the sign of its coherence c in
     /// Phi(c sqrt(k) / sigma) of the trials.
@@ -69,8 +73,10 @@ impl Context {
     pub fn choices(&self, network: &Network, steps: usize, count: usize, seed: u64) -> Vec<Choices> {
         let rising = self.coherences.iter().copied().filter(|&c| c > 0.0);
         rising
-            .map(|coherence| {
+            .zip(CHOICES..)
+            .map(|(coherence, stream)| {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                rng.set_stream(stream);
                 let trials: Vec<(f64, Trial)> = (0..count)
                     .map(|_| {
                         let (mut means, attended) = self.draw(&mut rng);
