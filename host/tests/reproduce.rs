@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 use tinyfold::reproduce::claims::claims;
-use tinyfold::reproduce::fanthomme2021::{experiments, run};
+use tinyfold::reproduce::fanthomme2021::{Found, experiments, run};
 use tinyfold::train::Settings;
 
 fn folder(name: &str) -> PathBuf {
@@ -61,6 +61,22 @@ fn untrained_networks_fail_the_claims() {
     let found: Vec<_> = ["linear", "sgd"].map(small).into_iter().collect();
     let generalises = claims(&found).into_iter().find(|claim| claim.claim.contains("generalises"));
     assert!(!generalises.expect("both networks are there").holds, "{found:?}");
+    // One without an analysis, or that is unstable in the end, fails every claim about it and drops none.
+    let names = |found: &[Found]| claims(found).iter().map(|claim| claim.claim).collect::<Vec<_>>();
+    for analysed in [false, true] {
+        let mut spoilt = found.clone();
+        for network in &mut spoilt {
+            network.unstable = analysed;
+            network.analysis = network.analysis.take().filter(|_| analysed);
+        }
+        assert_eq!(names(&spoilt), names(&found));
+        let about: Vec<_> =
+            claims(&spoilt).into_iter().filter(|claim| !claim.claim.starts_with('(')).collect();
+        assert!(about.len() >= 4 && about.iter().all(|claim| !claim.holds), "{about:?}");
+        assert!(
+            about.iter().all(|claim| claim.found.ends_with("linear, sgd") || claim.found.ends_with("sgd"))
+        );
+    }
 }
 
 /// At full size every network but the remedy, which is ours, has metrics of the authors' code beside it.

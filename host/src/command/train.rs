@@ -13,16 +13,16 @@ use crate::report::rules::{self, Comparison};
 use crate::report::{curves, linearised, trials};
 use crate::task::context::Choices;
 use crate::task::recording::RecordingArgs;
-use crate::task::trial::held_out;
+use crate::task::trial::{Score, of_stream};
 use crate::task::{Dataset, Integration, Task};
 use crate::train::folder::{snapshot_of, train_into_folder};
 use crate::train::online::{Rule, Run, learn};
 use crate::train::optimiser::Method;
 use crate::train::settings::{Loss, Supports};
 use crate::train::{
-    Control, End, HELD_OUT, Metrics, Precision, Progress, Settings, Snapshot, Trained, remedies,
+    Control, End, HELD_OUT, Precision, Progress, Settings, Snapshot, Trained, judged, remedies,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, format};
 
 /// What a run keeps to the end: --resume takes none of it.
 const KEPT_BY_A_RUN: [&str; 29] = [
@@ -71,8 +71,9 @@ pub struct Args {
     /// Settings in TOML; --print-defaults shows all of them.
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Print every setting with its documentation and default, as a file for --settings; with --task for this task.
-    #[arg(long)]
+    /// Print every setting with its documentation and default, as a file for --settings: of integration or --task, with
+    /// the values of the other options and of --settings.
+    #[arg(long, conflicts_with = "resume")]
     print_defaults: bool,
     /// Go on with the interrupted run of this folder, to the same bits; --input as the run had it.
     #[arg(long, value_name = "FOLDER", conflicts_with_all = KEPT_BY_A_RUN)]
@@ -169,11 +170,12 @@ impl Args {
         self.task.as_deref().and_then(Task::named)
     }
 
-    /// The error with the file of settings, if that file is refused by itself.
+    /// The error with the file of settings and the line, if that file is refused by itself.
     fn in_file(&self, error: Error, data: Option<&Dataset>) -> Error {
-        match self.settings.as_ref().map(|path| (path, Settings::load(path))) {
-            Some((path, Ok(settings))) if settings.check(data).is_err() => {
-                error.within(&path.display().to_string())
+        let Some(path) = &self.settings else { return error };
+        match (Settings::load(path), std::fs::read_to_string(path)) {
+            (Ok(settings), Ok(text)) if settings.check(data).is_err() => {
+                format::settings::located(error, &text, &path.display().to_string())
             }
             _ => error,
         }
@@ -187,12 +189,15 @@ impl Args {
                 setting.clone_from(value);
             }
         }
-        let mut settings = match &self.settings {
-            Some(path) => Settings::load(path)?,
-            None => Settings::of(match self.task() {
-                Some(task) if task.integration().is_none() => task,
-                _ => self.channels.resolve(inputs)?.into(),
-            }),
+        let (mut settings, said) = match &self.settings {
+            Some(path) => Settings::load_said(path)?,
+            None => {
+                let task = match self.task() {
+                    Some(task) if task.integration().is_none() => task,
+                    _ => self.channels.resolve(inputs)?.into(),
+                };
+                (Settings::of(task), toml::Table::new())
+            }
         };
         if self.channels.chosen() {
             settings.task = self.channels.resolve(inputs)?.into();
@@ -200,11 +205,14 @@ impl Args {
         if let Some(momentum) = self.sgd {
             settings.method = Method::Sgd { momentum };
         }
-        if self.settings.is_none() && (settings.task.integration().is_some() || self.sgd.is_some()) {
+        let unsaid = Settings::of(settings.task.clone()).learnt_by(settings.method);
+        if !said.contains_key("learning_rate") {
             // One sample at a time is a noisier gradient than a batch.
             let noisy = if self.rule.is_empty() { 1.0 } else { 0.1 };
-            settings.learning_rate = settings.method.learning_rate() * noisy;
-            settings.weight_decay = settings.method.weight_decay();
+            settings.learning_rate = unsaid.learning_rate * noisy;
+        }
+        if !said.contains_key("weight_decay") {
+            settings.weight_decay = unsaid.weight_decay;
         }
         put(&mut settings.neurons, self.neurons.as_ref());
         put(&mut settings.activation, self.activation.as_ref());
@@ -236,12 +244,15 @@ impl Args {
 /// # Errors
 /// Bad input, a file that cannot be written, or a training that diverged.
 pub fn run(args: &Args) -> Result<()> {
+    let data = args.recording.load()?;
     if args.print_defaults {
-        let task = args.task().unwrap_or_else(|| Integration::default().into());
-        say!("{}", Settings::of(task).documented().trim_end());
+        let settings = args.resolve(data.inputs.len())?;
+        settings
+            .check(chosen(&args.recording).then_some(&data))
+            .map_err(|error| args.in_file(error, None))?;
+        say!("{}", settings.documented().trim_end());
         return Ok(());
     }
-    let data = args.recording.load()?;
     let (settings, out, snapshot) = match &args.resume {
         Some(folder) => {
             let snapshot = snapshot_of(folder)?;
@@ -256,7 +267,7 @@ pub fn run(args: &Args) -> Result<()> {
     let data = channels.map(|channels| data.first_inputs(channels)).transpose()?;
     let interrupted = interrupted()?;
     if !args.rule.is_empty() {
-        return online(&settings, args, &interrupted);
+        return online(&settings, args, &interrupted).map_err(|error| args.in_file(error, None));
     }
     let trained = train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted)
         .map_err(|error| args.in_file(error, data.as_ref()))?;
@@ -330,9 +341,12 @@ fn outcome(
         return Ok((errors.to_string(), fields));
     }
     let (task, steps, seed) = (&settings.task, settings.sequence, !settings.seed);
-    let shown = held_out(task.trials(), steps, trials::SHOWN, seed);
+    let shown = of_stream(task.trials(), steps, trials::SHOWN, seed, SHOWN);
     trials::write(&out.join("figures"), task, &shown, Some(&trained.network))?;
-    let (mut told, mut fields) = (of_trials(&trained.best), json!({ "trials": HELD_OUT }));
+    let fresh = of_stream(task.trials(), steps, HELD_OUT, seed, TOLD);
+    let score = judged(&trained.network, task, &fresh);
+    let mut told = of_trials(score);
+    let mut fields = json!({ "trials": HELD_OUT, "error": score.error, "correct": score.correct });
     if let Task::Context(task) = task {
         let choices = task.choices(&trained.network, steps, CHOICES, seed);
         for Choices { coherence, correct } in &choices {
@@ -343,14 +357,17 @@ fn outcome(
     Ok((told, fields))
 }
 
+/// Streams of the trials that the result is told from and that are shown: not those, of stream 0, that chose the network.
+const TOLD: u64 = 1;
+const SHOWN: u64 = 2;
 /// Trials of a point of a psychometric curve.
 const CHOICES: usize = 400;
 
-/// How a network does on held-out trials.
-fn of_trials(best: &Metrics) -> String {
-    let error = format!("relative RMSE over {HELD_OUT} held-out trials: {:.2e}", best.rollout);
+/// How a network does on trials that neither trained nor chose it.
+fn of_trials(score: Score) -> String {
+    let error = format!("relative RMSE over {HELD_OUT} held-out trials: {:.2e}", score.error);
     let share = |correct| format!("; {:.1} % of the judged outputs have the right sign", 100.0 * correct);
-    error + &best.correct.map_or(String::new(), share)
+    error + &score.correct.map_or(String::new(), share)
 }
 
 /// Learns by every rule asked for, into the run folder.

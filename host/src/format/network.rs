@@ -97,6 +97,9 @@ pub mod names {
         }
     }
 
+    /// Names of all activations.
+    pub const ACTIVATIONS: &[&str] = &["linear", "relu", "clipped", "tanh", "sigmoid"];
+
     /// The activation of a name and its parameters; `None` if there is no such one.
     #[must_use]
     pub fn parse_activation(name: &str, parameters: &[f64]) -> Option<Activation<f64>> {

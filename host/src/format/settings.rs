@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use toml::de::DeTable;
 
 use crate::{Error, Result};
 
@@ -61,17 +62,50 @@ pub fn from_table<T: DeserializeOwned>(table: toml::Table, place: &str) -> Resul
 
 /// What serde says of an unknown field or variant, in our words: expected, found.
 fn explain(message: &str) -> Option<(String, String)> {
-    let unknown =
+    // The keys of a variant are refused by toml, all else by serde.
+    if let Some(keys) = message.strip_prefix("unexpected keys in table: ") {
+        let (found, known) = keys.split_once(", available keys: ")?;
+        let found = found.split(", ").next().unwrap_or(found);
+        return Some(unknown(found, &known.split(", ").collect::<Vec<&str>>()));
+    }
+    let rest =
         ["unknown field `", "unknown variant `"].iter().find_map(|start| message.strip_prefix(start))?;
-    let (found, rest) = unknown.split_once('`')?;
-    let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
+    let (found, rest) = rest.split_once('`')?;
+    Some(unknown(found, &rest.split('`').skip(1).step_by(2).collect::<Vec<&str>>()))
+}
+
+/// What is expected, and what is found, with the known name that it is nearest to.
+pub(crate) fn unknown(found: &str, known: &[&str]) -> (String, String) {
     let near = known
         .iter()
         .map(|name| (strsim::damerau_levenshtein(found, name), name))
         .min()
         .filter(|(distance, name)| 3 * distance <= name.len().max(3))
         .map_or(String::new(), |(_, name)| format!("; did you mean {name}?"));
-    Some((format!("one of {}", known.join(", ")), format!("{found}{near}")))
+    (format!("one of {}", known.join(", ")), format!("{found}{near}"))
+}
+
+/// The error with the file `place` of this text, and with the line of the setting where the file has it.
+pub fn located(error: Error, text: &str, place: &str) -> Error {
+    let Error::Input { place: field, .. } = &error else { return error };
+    // "number of scales" is about scales.
+    let name = field.rsplit(' ').next().unwrap_or(field);
+    match DeTable::parse(text).ok().and_then(|table| position(table.get_ref(), name)) {
+        Some(at) => error.within(&format!("{place}:{}", text[..at].matches('\n').count() + 1)),
+        None => error.within(place),
+    }
+}
+
+/// Where a key is that a dotted name ends with, the outermost one first.
+fn position(table: &DeTable<'_>, name: &str) -> Option<usize> {
+    let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
+    let here = table.iter().find(|(key, _)| key.get_ref() == first).and_then(|(key, value)| {
+        let Some(rest) = rest else { return Some(key.span().start) };
+        value.get_ref().as_table().and_then(|table| position(table, rest))
+    });
+    here.or_else(|| {
+        table.values().find_map(|value| value.get_ref().as_table().and_then(|table| position(table, name)))
+    })
 }
 
 /// TOML with the lines of documentation above every field.
@@ -116,6 +150,49 @@ mod tests {
         assert!(defaults.contains("# overlap =\n") && defaults.contains("\nneurons = 64\n"), "{defaults}");
     }
 
+    /// A value out of range has the line of its key, whichever table that is in; none where the file does not say it.
+    #[test]
+    fn what_is_out_of_range_is_told_with_its_line() {
+        let told = |text: &str| {
+            let error =
+                Settings::parse(text, "run.toml").expect("settings").check(None).expect_err("refused");
+            super::located(error, text, "run.toml").to_string()
+        };
+        for (text, start) in [
+            ("rank = 2\nactivation = \"rleu\"", "run.toml:2: activation: expected one of linear, relu, "),
+            ("rank = 2\n\n[method.sgd]\nmomentum = 2.0", "run.toml:4: momentum: expected at least 0"),
+            ("ablation = { neurons = [70] }\nneurons = 64", "run.toml:1: ablation.neurons: expected neurons"),
+            ("schedule.halving.every = 0", "run.toml:1: schedule.halving.every: expected from 1"),
+            ("neurons = 8\n[task]\ndecays = [0.9]\nscales = []", "run.toml:4: number of scales: expected 1"),
+            (
+                "\n[task.ring]\ncue = 60",
+                "run.toml: sequence: expected more than the cue of 60 steps, found 50",
+            ),
+        ] {
+            let message = told(text);
+            assert!(message.starts_with(start), "{message}");
+        }
+        assert!(told("activation = \"rleu\"").ends_with("found rleu; did you mean relu?"));
+        assert!(
+            told("activation = \"clipped\"").ends_with("expected lo,hi of clipped, lo at most hi, found []")
+        );
+    }
+
+    /// Learning rate and weight decay that are not said are those of the method, as with --sgd.
+    #[test]
+    fn what_is_not_said_is_that_of_the_method() {
+        let read = |text: &str| {
+            let settings = Settings::parse(text, "run.toml").expect("settings");
+            (settings.learning_rate, settings.weight_decay)
+        };
+        assert_eq!(read("method = \"adam\""), (0.01, 0.02));
+        assert_eq!(read("method = { sgd = { momentum = 0.5 } }"), (1.0, 0.0));
+        assert_eq!(read("method = { sgd = { momentum = 0.5 } }\nlearning_rate = 0.2"), (0.2, 0.0));
+        assert_eq!(read("method = { sgd = { momentum = 0.0 } }\nweight_decay = 0.1"), (1.0, 0.1));
+        assert_eq!(read("task = \"sine\""), (0.003, 0.0));
+        assert_eq!(read("task = \"sine\"\nmethod = { sgd = { momentum = 0.0 } }"), (1.0, 0.0));
+    }
+
     #[test]
     fn what_is_wrong_is_told_with_its_line() {
         let told = |text: &str| Settings::parse(text, "run.toml").expect_err("wrong").to_string();
@@ -131,6 +208,8 @@ mod tests {
         assert!(message.starts_with("run.toml:4: expected one of decays, scales, found scale"), "{message}");
         let message = told("neurons = \"many\"");
         assert!(message.starts_with("run.toml:1: ") && message.contains("many"), "{message}");
+        let message = told("rank = 1\nmethod = { sgd = { momentm = 0.5 } }");
+        assert_eq!(message, "run.toml:2: expected one of momentum, found momentm; did you mean momentum?");
         let message = told("neurons = = 3");
         assert!(message.starts_with("run.toml:1: ") && message.ends_with("found neurons = = 3"), "{message}");
     }

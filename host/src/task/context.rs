@@ -7,7 +7,7 @@ use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::trial::{Trial, Trials};
+use super::trial::{LARGEST, Trial, Trials};
 use crate::Result;
 use crate::error::require;
 use crate::format::settings::settings;
@@ -60,8 +60,12 @@ pub struct Choices {
     pub correct: f64,
 }
 
+/// The stream of the first coherence: none that trials are drawn from elsewhere.
+const CHOICES: u64 = 16;
+
 impl Context {
-    /// The psychometric curve of a network: [`Choices`] at every coherence above 0, each from `count` trials of their own.
+    /// The psychometric curve of a network: [`Choices`] at every coherence above 0, each from `count` trials of a
+    /// stream of its own.
     ///
     /// Noise limits what any network can reach: the mean of k steps of evidence has the sign of its coherence c in
     /// Phi(c sqrt(k) / sigma) of the trials.
@@ -69,8 +73,10 @@ impl Context {
     pub fn choices(&self, network: &Network, steps: usize, count: usize, seed: u64) -> Vec<Choices> {
         let rising = self.coherences.iter().copied().filter(|&c| c > 0.0);
         rising
-            .map(|coherence| {
+            .zip(CHOICES..)
+            .map(|(coherence, stream)| {
                 let mut rng = ChaCha8Rng::seed_from_u64(seed);
+                rng.set_stream(stream);
                 let trials: Vec<(f64, Trial)> = (0..count)
                     .map(|_| {
                         let (mut means, attended) = self.draw(&mut rng);
@@ -108,7 +114,7 @@ impl Trials for Context {
     }
 
     fn steps(&self) -> usize {
-        50 + self.response
+        self.response.saturating_add(50)
     }
 
     fn decides(&self) -> bool {
@@ -123,7 +129,8 @@ impl Trials for Context {
         require(self.noise >= 0.0 && self.noise.is_finite(), "noise", "0 or a positive number", self.noise)?;
         require(self.gain > 0.0 && self.gain.is_finite(), "gain", "a positive number", self.gain)?;
         let least = usize::from(self.target == Target::Choice);
-        require(self.response >= least, "response", "at least 1 step to choose in", self.response)?;
+        let fits = (least..=LARGEST).contains(&self.response);
+        require(fits, "response", format!("from {least} to {LARGEST} steps"), self.response)?;
         let expected = format!("more than the response of {} steps", self.response);
         require(steps > self.response, "sequence", expected, steps)
     }

@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::trial::{Trial, Trials};
+use super::trial::{LARGEST, Trial, Trials};
 use crate::Result;
 use crate::error::require;
 use crate::format::settings::settings;
@@ -40,7 +40,8 @@ impl Trials for DelayedMatch {
     }
 
     fn steps(&self) -> usize {
-        2 * self.pulse + self.delay_most + self.response
+        let stimuli = self.pulse.saturating_mul(2);
+        stimuli.saturating_add(self.delay_most).saturating_add(self.response)
     }
 
     fn decides(&self) -> bool {
@@ -48,9 +49,16 @@ impl Trials for DelayedMatch {
     }
 
     fn check(&self, steps: usize) -> Result<()> {
-        require(self.stimuli > 1, "stimuli", "at least 2", self.stimuli)?;
-        require(self.pulse > 0, "pulse", "at least 1", self.pulse)?;
-        require(self.response > 0, "response", "at least 1", self.response)?;
+        for (field, value, smallest) in [
+            ("stimuli", self.stimuli, 2),
+            ("pulse", self.pulse, 1),
+            ("response", self.response, 1),
+            ("delay_least", self.delay_least, 0),
+            ("delay_most", self.delay_most, 0),
+        ] {
+            let expected = format!("from {smallest} to {LARGEST}");
+            require((smallest..=LARGEST).contains(&value), field, expected, value)?;
+        }
         let ordered = self.delay_least <= self.delay_most;
         require(
             ordered,

@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::trial::{Trial, Trials};
+use super::trial::{LARGEST, Trial, Trials};
 use crate::Result;
 use crate::error::require;
 use crate::format::settings::settings;
@@ -44,7 +44,8 @@ impl Trials for FlipFlop {
     }
 
     fn check(&self, _: usize) -> Result<()> {
-        require(self.bits > 0, "bits", "at least 1", self.bits)?;
+        let expected = format!("from 1 to {LARGEST}");
+        require((1..=LARGEST).contains(&self.bits), "bits", expected, self.bits)?;
         let fits = self.pulses > 0.0 && self.pulses <= 1.0;
         require(fits, "pulses", "a probability above 0 and at most 1", self.pulses)
     }

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
-use super::trial::{Trial, Trials};
+use super::trial::{LARGEST, Trial, Trials};
 use crate::Result;
 use crate::error::require;
 use crate::format::settings::settings;
@@ -49,7 +49,8 @@ impl Trials for Ring {
         require(self.speed > 0.0 && self.speed.is_finite(), "speed", "a positive number", self.speed)?;
         let fits = (0.0..1.0).contains(&self.persistence);
         require(fits, "persistence", "at least 0 and below 1", self.persistence)?;
-        require(self.cue > 0, "cue", "at least 1", self.cue)?;
+        let expected = format!("from 1 to {LARGEST}");
+        require((1..=LARGEST).contains(&self.cue), "cue", expected, self.cue)?;
         require(steps > self.cue, "sequence", format!("more than the cue of {} steps", self.cue), steps)
     }
 

@@ -6,6 +6,11 @@ use rand_distr::{Distribution, StandardNormal};
 
 use crate::{Error, Result};
 
+/// Independent N(0, 1) samples without end.
+pub(crate) fn normal(seed: u64) -> impl Iterator<Item = f64> {
+    StandardNormal.sample_iter(ChaCha8Rng::seed_from_u64(seed))
+}
+
 /// Independent N(0, 1) samples, row-major `steps` × `channels`.
 ///
 /// ```
@@ -14,7 +19,7 @@ use crate::{Error, Result};
 /// ```
 #[must_use]
 pub fn gaussian(steps: usize, channels: usize, seed: u64) -> Vec<f64> {
-    StandardNormal.sample_iter(ChaCha8Rng::seed_from_u64(seed)).take(steps * channels).collect()
+    normal(seed).take(steps * channels).collect()
 }
 
 /// How spike trains burst.

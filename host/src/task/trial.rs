@@ -24,6 +24,9 @@ impl Trial {
     }
 }
 
+/// The most channels, neurons, steps of a trial and trials of a batch: products of three of them are no overflow.
+pub(crate) const LARGEST: usize = 1 << 20;
+
 /// A task that is learnt from trials.
 pub trait Trials: Sync {
     /// Names of the I input channels.
@@ -56,7 +59,14 @@ pub trait Trials: Sync {
 /// Trials of a stream of random numbers that training does not draw from.
 #[must_use]
 pub fn held_out(task: &dyn Trials, steps: usize, count: usize, seed: u64) -> Vec<Trial> {
+    of_stream(task, steps, count, seed, 0)
+}
+
+/// Trials of one of the streams of a seed: independent of those of every other stream, of which 0 is [`held_out`].
+#[must_use]
+pub fn of_stream(task: &dyn Trials, steps: usize, count: usize, seed: u64, stream: u64) -> Vec<Trial> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(stream);
     (0..count).map(|_| task.trial(steps, &mut rng)).collect()
 }
 

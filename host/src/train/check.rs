@@ -3,10 +3,15 @@
 use super::Settings;
 use super::optimiser::Method;
 use super::settings::{Loss, Schedule, Supports};
+use super::vectors::vectors;
 use crate::error::require;
 use crate::network::Activation;
 use crate::task::Dataset;
+use crate::task::trial::LARGEST;
 use crate::{Error, Result, format};
+
+/// The most that a count or a seed may be: what a file of settings can hold.
+const MOST: u64 = i64::MAX as u64;
 
 impl Settings {
     /// phi.
@@ -17,23 +22,40 @@ impl Settings {
         let activation =
             format::network::names::parse_activation(&self.activation, &self.activation_parameters);
         let activation = activation.ok_or_else(|| {
-            let expected = "linear, relu, tanh, clipped lo,hi or sigmoid slope,threshold";
-            let found = format!("{} {:?}", self.activation, self.activation_parameters);
+            let (known, name) = (format::network::names::ACTIVATIONS, self.activation.as_str());
+            if known.contains(&name) {
+                let expected = match name {
+                    "clipped" => "lo,hi of clipped, lo at most hi",
+                    "sigmoid" => "slope,threshold of sigmoid, or none",
+                    _ => "none: only clipped and sigmoid have parameters",
+                };
+                return Error::input(
+                    "activation_parameters",
+                    expected,
+                    format!("{:?}", self.activation_parameters),
+                );
+            }
+            let (expected, found) = format::settings::unknown(name, known);
             Error::input("activation", expected, found)
         })?;
-        for (field, value) in [
-            ("neurons", self.neurons),
-            ("sequence", self.sequence),
-            ("batch", self.batch),
-            ("steps", self.steps),
-            ("interval", self.interval),
+        for (field, value) in [("neurons", self.neurons), ("sequence", self.sequence), ("batch", self.batch)]
+        {
+            let expected = format!("from 1 to {LARGEST}");
+            require((1..=LARGEST).contains(&value), field, expected, value)?;
+        }
+        for (field, value, least) in [
+            ("steps", self.steps as u64, 1),
+            ("interval", self.interval as u64, 1),
+            ("patience", self.patience as u64, 0),
+            ("seed", self.seed, 0),
         ] {
-            require(value > 0, field, "at least 1", value)?;
+            let expected = format!("from {least} to {MOST}");
+            require((least..=MOST).contains(&value), field, expected, value)?;
         }
         require(self.rank <= self.neurons, "rank", format!("at most n = {}", self.neurons), self.rank)?;
         self.task.trials().check(self.sequence)?;
         require(self.alpha > 0.0 && self.alpha <= 1.0, "alpha", "a leak above 0 and at most 1", self.alpha)?;
-        for (field, value) in [("learning rate", self.learning_rate), ("clip", self.clip)] {
+        for (field, value) in [("learning_rate", self.learning_rate), ("clip", self.clip)] {
             require(value > 0.0 && value.is_finite(), field, "a positive number", value)?;
         }
         self.check_ablation()?;
@@ -41,13 +63,14 @@ impl Settings {
         self.check_reduced(activation)?;
         let trained = [self.train_weights, self.free_input, self.train_bias, self.train_readout];
         require(trained.contains(&true), "train_weights", "true where nothing else is trained", false)?;
+        self.check_alive()?;
         let decay = self.weight_decay;
-        require(decay >= 0.0 && decay.is_finite(), "weight decay", "0 or a positive number", decay)?;
+        require(decay >= 0.0 && decay.is_finite(), "weight_decay", "0 or a positive number", decay)?;
         if let Method::Sgd { momentum } = self.method {
             require((0.0..1.0).contains(&momentum), "momentum", "at least 0 and below 1", momentum)?;
         }
         let fraction = self.from_recording;
-        let place = "fraction from the recording";
+        let place = "from_recording";
         require((0.0..=1.0).contains(&fraction), place, "a number from 0 to 1", fraction)?;
         let Some(data) = data else {
             require(fraction == 0.0, place, "0 without a recording", fraction)?;
@@ -75,6 +98,34 @@ impl Settings {
         }
         if self.overlap.is_some() {
             self.integration("overlap")?;
+        }
+        Ok(())
+    }
+
+    /// That every input can reach an output: W is not 0 for good, no vector is masked as a whole.
+    fn check_alive(&self) -> Result<()> {
+        let alive = self.train_weights || self.free_input || self.start_gain > 0.0;
+        let expected =
+            "above 0, or free_input = true, for a W that is not trained: it stays 0, and B = W E with it";
+        require(alive, "start_gain", expected, self.start_gain)?;
+        if self.kept().is_none() {
+            return Ok(());
+        }
+        let task = self.task.trials();
+        let (encoder, decoder) = vectors(self);
+        let masked = |kind: &str, name: &String| {
+            let expected = format!("neurons left in the support of every {kind}");
+            Error::input("ablation", expected, format!("none for that of {name}"))
+        };
+        for (column, name) in encoder.col_iter().zip(&task.inputs()) {
+            if !self.free_input && column.iter().all(|&e| e == 0.0) {
+                return Err(masked("encoder", name));
+            }
+        }
+        for (row, name) in decoder.row_iter().zip(&task.outputs()) {
+            if !self.train_readout && row.iter().all(|&d| d == 0.0) {
+                return Err(masked("decoder", name));
+            }
         }
         Ok(())
     }
@@ -108,6 +159,8 @@ impl Settings {
         if let Some(overlap) = self.overlap {
             let place = "overlap";
             require((-1.0..=1.0).contains(&overlap), place, "a cosine from -1 to 1", overlap)?;
+            let least = format!("at least 2 for an encoder and a decoder with an {place}");
+            require(self.neurons >= 2, "neurons", least, self.neurons)?;
             let fits = channels == 1 && self.supports == Supports::Random;
             require(
                 fits,
@@ -131,7 +184,8 @@ impl Settings {
         let range = self.proxy_range;
         require(range > 0.0 && range.is_finite(), "proxy_range", "a positive number", range)?;
         if let Schedule::Halving { every } = self.schedule {
-            require(every > 0, "schedule.halving.every", "at least 1", every)?;
+            let fits = every > 0 && every as u64 <= MOST;
+            require(fits, "schedule.halving.every", format!("from 1 to {MOST}"), every)?;
         }
         let conditions = self.loss != Loss::Batch || self.proxy_weight > 0.0;
         if conditions {
@@ -163,7 +217,7 @@ impl Settings {
         if self.loss == Loss::Average {
             let free = activation == Activation::Linear && !self.train_bias && self.threshold_spread == 0.0;
             let found = &self.activation;
-            require(free, "loss average", "a linear network without biases", found)?;
+            require(free, "loss", "batch or proxy: average is for linear networks without biases", found)?;
         }
         Ok(())
     }

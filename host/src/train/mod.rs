@@ -40,8 +40,8 @@ use optimiser::Optimiser;
 pub use outcome::{Control, End, Metrics, Progress, Trained};
 pub use parallel::in_parts;
 use parameters::{Parameters, Real, Weights};
-pub use probe::HELD_OUT;
 use probe::Probe;
+pub use probe::{HELD_OUT, judged};
 use product::zeros;
 use sequences::Source;
 use settings::Loss;
@@ -51,10 +51,13 @@ pub use settings::{Precision, Settings};
 #[must_use]
 pub fn remedies(settings: &Settings) -> String {
     let Settings { learning_rate, sequence, loss, dale, task, .. } = settings;
-    let longer = if *loss == Loss::Batch && task.integration().is_some() {
-        format!(", longer sequences than {sequence}, or a proxy_weight of 0.01")
-    } else {
-        String::new()
+    let proxy = Settings { proxy_weight: 0.01, ..settings.clone() };
+    // Not what the settings would refuse; a recording is refused as well, so that none is needed to know.
+    let proxied = settings.proxy_weight == 0.0 && proxy.check(None).is_ok();
+    let longer = match (*loss == Loss::Batch && task.integration().is_some(), proxied) {
+        (true, true) => format!(", longer sequences than {sequence}, or a proxy_weight of 0.01"),
+        (true, false) => format!(" or longer sequences than {sequence}"),
+        (false, _) => String::new(),
     };
     let law = if *dale > 0.0 { "; all of them keep Dale's law" } else { "" };
     format!("try a smaller learning rate than {learning_rate}{longer}{law}")

@@ -18,6 +18,7 @@ use tinyfold_core::wire::{Model, learned};
 use tinyfold_core::{Shape, View};
 
 use super::optimiser::Method;
+use super::settings::{Loss, Schedule};
 use super::{Control, Settings, vectors};
 use crate::design::random_frozen;
 use crate::error::require;
@@ -100,8 +101,9 @@ pub const FREE: usize = 2000;
 /// Episodes that gradients are summed over for an alignment.
 const EPISODES: usize = 32;
 
-/// Learns by a rule. Of the settings, those of recording, batch, precision and weight decay do not apply; a training
-/// sequence is an episode. Dale's law is kept by [`Dale`].
+/// Learns by a rule. Of the settings, those of recording, batch, precision and weight decay do not apply, and the learning
+/// rate stays; a training sequence is an episode. Encoders, decoders and thresholds are those of other training. Dale's law
+/// is kept by [`Dale`].
 ///
 /// # Errors
 /// Settings out of range; a rank with a rule for dense networks, or none with [`Rule::Latent`].
@@ -146,10 +148,12 @@ pub fn learn(settings: &Settings, rule: Rule, watch: &mut dyn FnMut(&Point) -> C
     let task = settings.integration("a rule")?;
     let channels = task.channels();
     let episode = settings.sequence;
-    let samples = synthetic::gaussian(settings.steps, channels, settings.seed.wrapping_add(1));
+    let mut noise = synthetic::normal(settings.seed.wrapping_add(1));
+    let mut x = vec![0.0; channels];
     let (mut points, mut integrals) = (Vec::new(), vec![0.0; channels]);
     let (mut loss, mut level, mut seconds, mut began) = (0.0, 0.0, 0.0, Instant::now());
-    for (t, x) in samples.chunks_exact(channels).enumerate() {
+    for t in 0..settings.steps {
+        x.fill_with(|| noise.next().unwrap_or_default());
         if t % episode == 0 {
             params.view().reset(&mut state);
             learner.reset();
@@ -160,7 +164,7 @@ pub fn learn(settings: &Settings, rule: Rule, watch: &mut dyn FnMut(&Point) -> C
             *u = task.decays[c] * (*u + x[c]);
             target[c] = task.scales[c] * *u;
         }
-        loss += 2.0 * learner.step(&mut params, &mut state, x, Some(&target)).loss;
+        loss += 2.0 * learner.step(&mut params, &mut state, &x, Some(&target)).loss;
         level += target.iter().map(|y| y * y).sum::<f64>();
         let done = t + 1;
         if done % settings.interval == 0 || done == settings.steps {
@@ -198,13 +202,19 @@ fn groups(settings: &Settings) -> Groups {
 /// The network that every rule starts with.
 fn start(settings: &Settings, rule: Rule) -> Result<Network> {
     let activation = settings.check(None)?;
-    let channels = settings.integration("a rule")?.channels();
+    settings.integration("a rule")?;
     require(settings.start_gain == 0.0, "start_gain", "0 with a rule", settings.start_gain)?;
     require(settings.bias_current == 0.0, "bias_current", "0 with a rule", settings.bias_current)?;
     require(!settings.nonlinear_decoder, "nonlinear_decoder", "false with a rule", true)?;
     require(settings.kept().is_none(), "ablation", "none with a rule", "a mask")?;
     require(!settings.reduced, "reduced", "false with a rule", true)?;
     require(settings.train_weights, "train_weights", "true with a rule", false)?;
+    require(settings.loss == Loss::Batch, "loss", "batch with a rule", "another one")?;
+    require(settings.proxy_weight == 0.0, "proxy_weight", "0 with a rule", settings.proxy_weight)?;
+    require(settings.patience == 0, "patience", "0 with a rule", settings.patience)?;
+    require(settings.stop_loss == 0.0, "stop_loss", "0 with a rule", settings.stop_loss)?;
+    let halving = matches!(settings.schedule, Schedule::Halving { .. });
+    require(!halving, "schedule", "constant with a rule", "halving")?;
     let (n, rank) = (settings.neurons, settings.rank);
     match (rule, rank) {
         (Rule::Latent, 0) => return Err(Error::input("rank", "at least 1 with the rule latent", "0")),
@@ -214,7 +224,7 @@ fn start(settings: &Settings, rule: Rule) -> Result<Network> {
             return Err(Error::input("rank", expected, rank.to_string()));
         }
     }
-    let (encoder, decoder) = random_frozen(n, channels, settings.seed);
+    let (encoder, decoder) = vectors::vectors(settings);
     let recurrence = if rank == 0 {
         Recurrence::Dense(Mat::zeros(n, n))
     } else {
@@ -223,6 +233,9 @@ fn start(settings: &Settings, rule: Rule) -> Result<Network> {
     };
     let mut network = Network::plain(activation, recurrence, encoder, decoder);
     network.alpha = settings.alpha;
+    if let Some(biases) = vectors::biases(settings) {
+        network.bias = biases;
+    }
     network.task = Some(settings.task.clone());
     network.initial = network.rest();
     Ok(network)

@@ -53,10 +53,15 @@ impl<'a> Probe<'a> {
                 let (error, recording) = rayon::join(|| error(gaussian), || recording.as_ref().map(error));
                 (Score { error, correct: None }, recording)
             }
-            Self::Trials { task, trials } => {
-                let outputs: Vec<Vec<f64>> = trials.par_iter().map(|trial| run(&trial.x)).collect();
-                (score(task.trials(), trials, &outputs), None)
-            }
+            Self::Trials { task, trials } => (judged(network, task, trials), None),
         }
     }
+}
+
+/// The score of a network on trials.
+#[must_use]
+pub fn judged(network: &Network, task: &Task, trials: &[Trial]) -> Score {
+    let run = |trial: &Trial| simulate::run(network, &trial.x, false).outputs;
+    let outputs: Vec<Vec<f64>> = trials.par_iter().map(run).collect();
+    score(task.trials(), trials, &outputs)
 }

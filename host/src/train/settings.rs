@@ -164,9 +164,9 @@ settings! {
         batch: usize = 64,
         /// Updates.
         steps: usize = 40_000,
-        /// "adam" or { sgd = { momentum = 0.0 } }.
+        /// "adam" or { sgd = { momentum = 0.0 } }; learning_rate and weight_decay have other defaults with sgd.
         method: Method = Method::Adam,
-        /// First learning rate.
+        /// First learning rate. What is not said is 1 with sgd; with adam 0.01, and 0.003 for tasks other than integration.
         learning_rate: f64 = Method::Adam.learning_rate(),
         /// How the learning rate goes on: cosine (falls to a thousandth at the last update), constant, or
         /// { halving = { every = 1000 } }.
@@ -174,7 +174,7 @@ settings! {
         /// Largest norm of a gradient; a longer one is scaled down.
         clip: f64 = 1.0,
         /// Decoupled weight decay: keeps the bulk of W small beside its D large singular values, so that W
-        /// can be compressed.
+        /// can be compressed. What is not said is 0 with sgd and for tasks other than integration, else 0.02.
         weight_decay: f64 = Method::Adam.weight_decay(),
         /// Ends training at the first loss of at most this; 0 for never.
         stop_loss: f64 = 0.0,
@@ -198,8 +198,14 @@ impl Settings {
     /// Text that is not TOML, an unknown setting, a value of another type: file, line and, where a name is
     /// nearly one that is known, this name.
     pub fn parse(text: &str, place: &str) -> Result<Self> {
+        Self::parse_said(text, place).map(|(settings, _)| settings)
+    }
+
+    /// The same, and what the text says by itself.
+    fn parse_said(text: &str, place: &str) -> Result<(Self, toml::Table)> {
         let settings: Self = format::settings::parse(text, place)?;
-        settings.completed(|| format::settings::parse(text, place), place)
+        let said: toml::Table = format::settings::parse(text, place)?;
+        Ok((settings.completed(|| Ok(said.clone()), place)?, said))
     }
 
     /// The defaults for a task.
@@ -227,12 +233,28 @@ impl Settings {
         }
     }
 
-    /// What was read, with the defaults of its task for all that was not said.
+    /// These settings with a method, and with its learning rate and weight decay where it is not Adam.
+    #[must_use]
+    pub fn learnt_by(self, method: Method) -> Self {
+        match method {
+            Method::Adam => Self { method, ..self },
+            Method::Sgd { .. } => {
+                let (learning_rate, weight_decay) = (method.learning_rate(), method.weight_decay());
+                Self { method, learning_rate, weight_decay, ..self }
+            }
+        }
+    }
+
+    /// What was read, with the defaults of its task and method for all that was not said.
     pub(crate) fn completed(self, said: impl FnOnce() -> Result<toml::Table>, place: &str) -> Result<Self> {
-        if self.task.integration().is_some() {
+        if self.task.integration().is_some() && self.method == Method::Adam {
             return Ok(self);
         }
-        let mut table = toml::Table::try_from(Self::of(self.task)).expect("settings are a table");
+        // All but the task's own parameters are defaults, and those fit.
+        let too_large =
+            |_| Error::input(place, format!("parameters of the task up to {}", i64::MAX), "a larger one");
+        let mut table =
+            toml::Table::try_from(Self::of(self.task).learnt_by(self.method)).map_err(too_large)?;
         table.extend(said()?);
         format::settings::from_table(table, place)
     }
@@ -251,8 +273,13 @@ impl Settings {
     /// # Errors
     /// As [`Settings::parse`], and a file that cannot be read.
     pub fn load(path: &Path) -> Result<Self> {
+        Self::load_said(path).map(|(settings, _)| settings)
+    }
+
+    /// The same, and what the file says by itself.
+    pub(crate) fn load_said(path: &Path) -> Result<(Self, toml::Table)> {
         let text = std::fs::read_to_string(path).map_err(Error::file(path, "read"))?;
-        Self::parse(&text, &path.display().to_string())
+        Self::parse_said(&text, &path.display().to_string())
     }
 
     /// These settings as TOML, each below its documentation: what [`Settings::parse`] reads.

@@ -241,6 +241,11 @@ fn typos_have_a_line_and_a_suggestion() {
         ("[task]\nring = {}\nsine = {}", "run.toml:3: expected one of ring", "found sine"),
         ("[task.sine]\nslowest = \"a\"", "run.toml:2: ", "found slowest = \"a\""),
         ("task = 3", "run.toml:1: ", "found task = 3"),
+        (
+            "[task.delayed-match]\ndelay_most = 18446744073709551615",
+            "run.toml: expected parameters of the task up to 9223372036854775807",
+            "found a larger one",
+        ),
         ("task = \"sine\"\nrnak = 1", "run.toml:2: expected one of neurons, ", "did you mean rank?"),
     ] {
         let message = told(text);
@@ -271,7 +276,19 @@ fn what_a_task_cannot_do_is_refused_by_name() {
             "task = \"delayed-match\"\nsequence = 25",
             "sequence: expected at least 26, the longest trial, found 25",
         ),
-        ("[task.flip-flop]\nbits = 0", "bits: expected at least 1, found 0"),
+        ("[task.flip-flop]\nbits = 0", "bits: expected from 1 to 1048576, found 0"),
+        (
+            "[task.delayed-match]\npulse = 1152921504606846976",
+            "pulse: expected from 1 to 1048576, found 1152921504606846976",
+        ),
+        (
+            "[task.context]\nresponse = 9223372036854775000",
+            "response: expected from 0 to 1048576 steps, found 9223372036854775000",
+        ),
+        (
+            "[task.ring]\ncue = 9223372036854775000",
+            "cue: expected from 1 to 1048576, found 9223372036854775000",
+        ),
         ("[task.flip-flop]\npulses = nan", "pulses: expected a probability above 0 and at most 1, found NaN"),
         ("[task.switch]\ndecays = []", "channels: expected at least 1, found 0"),
         ("[task.switch]\nswitching = 2.0", "switching: expected a probability from 0 to 1, found 2"),

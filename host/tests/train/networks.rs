@@ -2,9 +2,10 @@
 
 use tinyfold::task::Integration;
 use tinyfold::task::recording::{GYROSCOPE, bundled};
+use tinyfold::train::ablation::Ablation;
 use tinyfold::train::optimiser::Method;
-use tinyfold::train::settings::{Loss, Schedule};
-use tinyfold::train::{Control, End, Precision, Settings, train, vectors};
+use tinyfold::train::settings::{Loss, Schedule, Supports};
+use tinyfold::train::{Control, End, Precision, Settings, remedies, train, vectors};
 
 use crate::{quiet, slow, small};
 
@@ -52,13 +53,44 @@ fn only_what_may_change_changes() {
 fn settings_out_of_range_are_refused_by_name() {
     let task = |decays: Vec<f64>, scales: Vec<f64>| Integration { decays, scales }.into();
     let cases = [
-        (Settings { neurons: 0, ..small() }, "neurons: expected at least 1, found 0"),
-        (Settings { batch: 0, ..small() }, "batch: expected at least 1, found 0"),
+        (Settings { neurons: 0, ..small() }, "neurons: expected from 1 to 1048576, found 0"),
+        (Settings { batch: 0, ..small() }, "batch: expected from 1 to 1048576, found 0"),
+        (Settings { sequence: usize::MAX, ..small() }, "sequence: expected from 1 to 1048576, found 1844"),
+        (Settings { seed: 1 << 63, ..small() }, "seed: expected from 0 to 9223372036854775807, found 9223"),
+        (
+            Settings { steps: usize::MAX, ..small() },
+            "steps: expected from 1 to 9223372036854775807, found 1844",
+        ),
+        (
+            Settings { neurons: 1, overlap: Some(0.5), task: task(vec![0.9], vec![1.0]), ..small() },
+            "neurons: expected at least 2 for an encoder and a decoder with an overlap, found 1",
+        ),
         (Settings { rank: 25, ..small() }, "rank: expected at most n = 24, found 25"),
         (Settings { alpha: 1.5, ..small() }, "alpha: expected a leak above 0 and at most 1, found 1.5"),
         (
+            Settings { train_weights: false, train_readout: true, ..small() },
+            "start_gain: expected above 0, or free_input = true, for a W that is not trained",
+        ),
+        (
+            Settings {
+                supports: Supports::Same,
+                ablation: Ablation::Neurons((12..24).collect()),
+                train_readout: true,
+                ..small()
+            },
+            "ablation: expected neurons left in the support of every encoder, found none for that of x1",
+        ),
+        (
+            Settings {
+                supports: Supports::RandomEncoder,
+                ablation: Ablation::Neurons((0..12).collect()),
+                ..small()
+            },
+            "ablation: expected neurons left in the support of every decoder, found none for that of y0",
+        ),
+        (
             Settings { learning_rate: f64::NAN, ..small() },
-            "learning rate: expected a positive number, found NaN",
+            "learning_rate: expected a positive number, found NaN",
         ),
         (Settings { from_recording: 0.5, ..small() }, "expected 0 without a recording, found 0.5"),
         (
@@ -73,7 +105,7 @@ fn settings_out_of_range_are_refused_by_name() {
             Settings { task: task(vec![0.9], vec![]), ..small() },
             "number of scales: expected 1, one a decay, found 0",
         ),
-        (Settings { activation: "step".into(), ..small() }, "activation: expected linear, relu"),
+        (Settings { activation: "step".into(), ..small() }, "activation: expected one of linear, relu"),
         (
             Settings { method: Method::Sgd { momentum: 1.0 }, ..small() },
             "momentum: expected at least 0 and below 1",
@@ -157,4 +189,23 @@ fn a_reservoir_keeps_its_weights() {
     }
     let nothing = Settings { train_weights: false, ..small() }.check(None).expect_err("refused").to_string();
     assert_eq!(nothing, "train_weights: expected true where nothing else is trained, found false");
+}
+
+/// A proxy term is offered where the settings would take it, and only then.
+#[test]
+fn a_remedy_is_one_that_is_not_refused() {
+    let offered = |settings: Settings| remedies(&settings).contains("proxy_weight");
+    assert!(offered(small()) && offered(Settings { dale: 0.25, ..small() }));
+    for settings in [
+        Settings { proxy_weight: 0.01, ..small() },
+        Settings { from_recording: 0.5, ..small() },
+        Settings { alpha: 0.5, ..small() },
+        Settings { free_input: true, ..small() },
+        Settings { nonlinear_decoder: true, ..small() },
+        Settings { bias_current: 0.1, ..small() },
+        Settings { loss: Loss::Proxy, ..small() },
+    ] {
+        assert!(!offered(settings.clone()), "{settings:?}");
+    }
+    assert!(remedies(&Settings { alpha: 0.5, ..small() }).ends_with("0.01 or longer sequences than 10"));
 }

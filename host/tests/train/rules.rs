@@ -6,6 +6,8 @@ use tinyfold::format::network;
 use tinyfold::report::rules::Comparison;
 use tinyfold::task::Integration;
 use tinyfold::train::online::{Rule, learn};
+use tinyfold::train::settings::{Loss, Schedule, Supports};
+use tinyfold::train::vectors::{biases, vectors};
 use tinyfold::train::{Control, Settings};
 
 fn online(rule: Rule, rank: usize) -> Settings {
@@ -119,4 +121,51 @@ fn rules_for_other_networks_are_refused() {
     };
     assert_eq!(reason(0, Rule::Latent), "rank: expected at least 1 with the rule latent, found 0");
     assert_eq!(reason(2, Rule::KfRtrl), "rank: expected 0 (a dense W) with the rule kf-rtrl, found 2");
+}
+
+#[test]
+fn settings_that_a_rule_does_not_follow_are_refused() {
+    let plain = online(Rule::Snap1, 0);
+    for (settings, expected) in [
+        (
+            Settings { loss: Loss::Proxy, ..plain.clone() },
+            "loss: expected batch with a rule, found another one",
+        ),
+        (Settings { proxy_weight: 0.1, ..plain.clone() }, "proxy_weight: expected 0 with a rule, found 0.1"),
+        (Settings { patience: 2, ..plain.clone() }, "patience: expected 0 with a rule, found 2"),
+        (Settings { stop_loss: 1e-3, ..plain.clone() }, "stop_loss: expected 0 with a rule, found 0.001"),
+        (
+            Settings { schedule: Schedule::Halving { every: 9 }, ..plain },
+            "schedule: expected constant with a rule, found halving",
+        ),
+    ] {
+        let error = learn(&settings, Rule::Snap1, &mut |_| Control::Continue).expect_err("refused");
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+/// What a rule does not train is as in other training: C, of its supports and scale, and thresholds.
+#[test]
+fn a_rule_starts_with_the_vectors_of_other_training() {
+    let settings = Settings {
+        supports: Supports::Same,
+        encoder_scale: 2.0,
+        decoder_scale: 0.5,
+        threshold_spread: 0.3,
+        steps: 20,
+        interval: 20,
+        ..online(Rule::Snap1, 0)
+    };
+    let learnt = |settings: &Settings| {
+        learn(settings, Rule::Snap1, &mut |_| Control::Continue).expect("learns").network
+    };
+    let network = learnt(&settings);
+    let (encoder, decoder) = vectors(&settings);
+    assert_eq!((&network.readout, &network.bias), (&decoder, &biases(&settings).expect("a spread")));
+    // B starts at E, and 20 updates of Adam at 1e-3 move no entry by more than about 0.02.
+    assert!((&network.input - &encoder).norm_max() < 0.03);
+    let one = Integration { decays: vec![0.9], scales: vec![1.0] };
+    let overlapping = Settings { task: one.into(), overlap: Some(0.5), ..online(Rule::Snap1, 0) };
+    let overlapping = Settings { steps: 20, interval: 20, ..overlapping };
+    assert_eq!(learnt(&overlapping).readout, vectors(&overlapping).1);
 }
