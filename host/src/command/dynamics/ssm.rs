@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::export::{self, Exported};
 use super::{Held, input_number, points_alone, spinner};
 use crate::command::say;
 use crate::dynamics::fixed_points::{self, FixedPoint, Options, of_network};
+use crate::dynamics::slow_manifold::Degrees;
 use crate::dynamics::spectrum;
-use crate::dynamics::ssm::{Anchor, Choice, NormalForm, Spectrum, Study, held};
+use crate::dynamics::ssm::{Anchor, Choice, Followed, NormalForm, Spectrum, Study, for_chip, held};
 use crate::dynamics::{Kind, Path as Line, Rnn};
 use crate::error::require;
 use crate::network::Network;
@@ -43,6 +45,13 @@ pub struct Args {
     /// Residual of the invariance equation that bounds the domain.
     #[arg(long, default_value_t = 1e-6)]
     tolerance: f64,
+    /// Write the reduced model for a chip, on a box inside the domain of the network's own step; its inputs are changes of
+    /// the held input.
+    #[arg(long, value_name = "FILE.tfrm", conflicts_with = "parameter")]
+    export: Option<PathBuf>,
+    /// Degrees of its series: of the motion (at most the order), of the effect of inputs, of the outputs.
+    #[arg(long, value_delimiter = ',', default_value = "7,4,5", value_name = "F,G,C", requires = "export")]
+    degrees: Vec<usize>,
     /// Seed of the search for fixed points.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -65,6 +74,7 @@ struct Output<'a> {
     at: usize,
     #[serde(flatten)]
     study: &'a Study,
+    exported: Option<&'a Exported<'a, Followed>>,
 }
 
 /// Runs the command.
@@ -72,6 +82,9 @@ struct Output<'a> {
 /// # Errors
 /// A network that cannot be read, inputs that it does not have, a fixed point that is not one, a resonance.
 pub fn run(args: &Args) -> Result<()> {
+    if let Some(path) = &args.export {
+        export::check(path)?;
+    }
     let (network, input, rnn) = args.held.load()?;
     let parameter = args.parameter.as_ref().map(|name| input_number(&network, "--parameter", name));
     let parameter = parameter.transpose()?;
@@ -98,6 +111,16 @@ pub fn run(args: &Args) -> Result<()> {
         tolerance: args.tolerance,
     };
     let study = Study::new(&family, &spectrum, &choice)?;
+    let exported = args.export.as_ref().map(|path| {
+        let [drift, gain, output] = args.degrees[..] else {
+            let found = format!("{} numbers", args.degrees.len());
+            return Err(Error::input("--degrees", "three numbers, F,G,C", found));
+        };
+        let degrees = Degrees { drift, gain, output };
+        let (model, followed) = for_chip(&network, &input, &spectrum, &choice, &degrees, args.seed)?;
+        Exported::write(path, &model, followed)
+    });
+    let exported = exported.transpose()?;
     if let Some(folder) = &args.figures {
         figures::write(folder, &[figures_of::figure(&study, name)])?;
     }
@@ -110,11 +133,15 @@ pub fn run(args: &Args) -> Result<()> {
             fixed_points: &points,
             at,
             study: &study,
+            exported: exported.as_ref(),
         };
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
         return Ok(());
     }
     print(&study, &points, at);
+    if let Some(exported) = &exported {
+        print_exported(exported);
+    }
     if let Some(folder) = &args.figures {
         say!("figure in {}", folder.display());
     }
@@ -308,6 +335,19 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
             cycle.residual
         );
     }
+}
+
+fn print_exported(exported: &Exported<'_, Followed>) {
+    exported.print();
+    let Followed { trials, steps, nmte, driven, noise, outside } = exported.held_out;
+    let driven = driven.map_or("no input moves it".into(), |driven| {
+        format!("{:.3} % under noise of {noise:.3} on the inputs", 100.0 * driven)
+    });
+    say!(
+        "  beside the network in {trials} trials of {steps} steps: NMTE {:.3} %; {driven}; outside its box in {:.1} % of steps",
+        100.0 * nmte,
+        100.0 * outside
+    );
 }
 
 /// Rounded to five digits, without the minus of a rounded 0.

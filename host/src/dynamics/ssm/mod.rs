@@ -16,6 +16,7 @@
 //! Source: Haller & Ponsioen 2016 (existence and uniqueness), Cabre, Fontich & de la Llave 2003
 //! (parameterisation method); Marraffa et al. 2025 for recurrent networks.
 
+mod chip;
 mod domain;
 mod folds;
 mod invariance;
@@ -28,6 +29,7 @@ mod spectrum;
 mod study;
 mod taylor;
 
+pub use chip::{Followed, for_chip};
 pub use domain::{Direction, Resonance};
 pub use faer::c64;
 pub use folds::Fold;
