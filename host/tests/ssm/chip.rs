@@ -137,8 +137,10 @@ fn a_plane_of_two_real_eigenvalues_is_that_of_the_steps() {
     let spectrum = Spectrum::new(&family, &[0.0; 64], 0.0).unwrap();
     let choice = Choice { dimension: 2, eigenvalue: 0, order: 7, moving: false, tolerance: 1e-4 };
     let degrees = Degrees { drift: 7, gain: 3, output: 7 };
-    let (model, followed) = ssm::for_chip(&network, &[0.0; 2], &spectrum, &choice, &degrees, 3).unwrap();
+    let (model, followed) =
+        ssm::for_chip(&network, &[0.0; 2], &[0, 1], (&spectrum, &choice), &degrees, 3).unwrap();
     println!("{:?} {followed:?}", model.interval);
+    assert!(followed.nmte < 1e-3 && followed.driven.unwrap() < 0.05);
     let [low, high] = model.interval[0];
     let slope = |d: usize| {
         let at = |z: f64| {
@@ -189,16 +191,18 @@ fn the_command_exports_what_core_computes_bit_for_bit() {
     let core = &verified["backends"][1];
     assert_eq!((&core["name"], &core["verdict"]), (&"core".into(), &"pass".into()), "{verified}");
 
-    let line = run(folder, &[&of[..], &["spiral.tfrm", "--dimension", "1"]].concat());
-    assert!(
-        line.contains("cannot be used multiple times") || line.contains("a pair is taken whole"),
-        "{line}"
-    );
+    let text = run(folder, &[&of[..], &["one.tfrm", "--json", "--inputs", "x1", "--as", "map"]].concat());
+    let found: serde_json::Value = serde_json::from_str(&text).expect(&text);
+    let exported = &found["exported"];
+    assert_eq!((&exported["inputs"], &exported["multiply_adds"]), (&serde_json::json!(["x1"]), &144.into()));
+    assert!(exported["held_out"]["driven"].as_f64() < Some(0.05), "{exported}");
+
     for (wrong, says) in [
         (&["model.bin"][..], "--export: expected a file name ending in .tfrm"),
         (&["spiral.tfrm", "--degrees", "9,2"], "--degrees: expected three numbers, F,G,C, found 2 numbers"),
         (&["spiral.tfrm", "--degrees", "9,2,40"], "degree: expected at most 31, found 40"),
         (&["spiral.tfrm", "--parameter", "x0"], "cannot be used with"),
+        (&["spiral.tfrm", "--inputs", "x2"], "--inputs: expected one of the inputs x0, x1"),
     ] {
         let error = run(folder, &[&of[..], wrong].concat());
         assert!(error.contains(says), "{error}");

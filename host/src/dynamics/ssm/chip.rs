@@ -3,14 +3,11 @@
 use std::iter::zip;
 
 use faer::{Mat, c64};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
 use rayon::prelude::*;
-use serde::Serialize;
 use tinyfold_core::reduced::Shape;
 use tinyfold_core::{Arithmetic, Form};
 
+use super::follow::Followed;
 use super::series::Scalar;
 use super::{Chart, Choice, Spectrum, Ssm, Style, held, line, pair, plane};
 use crate::dynamics::slow_manifold::Degrees;
@@ -23,23 +20,6 @@ use crate::network::Network;
 use crate::simulate::activate;
 use crate::{Error, Result};
 
-/// A reduced model beside its network, both started on the SSM inside the box.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Followed {
-    /// Trials without inputs, and as many with.
-    pub trials: usize,
-    /// Steps of a trial.
-    pub steps: usize,
-    /// Mean over the trials of mean |y - y'| / max |y - y0|: outputs of the network, of the model, and at rest.
-    pub nmte: f64,
-    /// The same under inputs; none when no input moves the model.
-    pub driven: Option<f64>,
-    /// Standard deviation of these inputs, anew each step, in network units.
-    pub noise: f64,
-    /// Part of all steps in which the model was at an end of its box.
-    pub outside: f64,
-}
-
 /// The SSM that `choice` names at a fixed point, as a reduced model for a chip, its numbers those of f32; and how it
 /// follows the network.
 ///
@@ -47,20 +27,24 @@ pub struct Followed {
 /// point and eigenvectors are the same, an eigenvalue lambda becomes 1 + alpha lambda. The manifold of Euler steps is
 /// another than that of the flow, from the second order on.
 ///
-/// The model's inputs are changes of the held input `u0`, all of the network's; its box is [`Ssm::inscribed`].
+/// The model's inputs are changes of the held input `u0` in those of the network's inputs that are `kept`; its box is
+/// [`Ssm::inscribed`], for the residual `choice.tolerance` of a step, or of a time constant where `spectrum` is of the
+/// flow. A seed draws the trials.
 ///
 /// # Errors
-/// As [`line()`], [`plane`], [`pair`]; a parameter as coordinate; no outputs; degrees beyond those of core.
+/// As [`line()`], [`plane`], [`pair`] and [`Ssm::on_chip`]; a parameter as coordinate; inputs that the network does not
+/// have.
 pub fn for_chip(
     network: &Network,
     u0: &[f64],
-    spectrum: &Spectrum,
-    choice: &Choice,
+    kept: &[usize],
+    (spectrum, choice): (&Spectrum, &Choice),
     degrees: &Degrees,
     seed: u64,
 ) -> Result<(Reduced, Followed)> {
     require(!choice.moving, "SSM for a chip", "coordinates of the state alone", "a parameter")?;
     let first = spectrum.eigenvalue(choice.eigenvalue)?;
+    let (network, u0) = &with_inputs(network, u0, kept)?;
     let family = held(Rnn::new(network, u0, Kind::Map)?);
     let map = Spectrum::new(&family, &spectrum.x, 0.0)?;
     let of_map = |index: usize| -> Result<usize> {
@@ -71,30 +55,42 @@ pub fn for_chip(
         Ok(nearest.unwrap_or_default())
     };
     let index = of_map(choice.eigenvalue)?;
+    let tolerance =
+        if spectrum.kind == Kind::Map { choice.tolerance } else { network.alpha * choice.tolerance };
+    let chip = Chip { network, rnn: &family.rnn, spectrum: &map, tolerance, degrees, seed };
+    let (order, real) = (choice.order, first.im == 0.0);
     match choice.dimension {
-        1 => line(&family, &map, index, choice.order)?.followed(
-            network,
-            &family.rnn,
-            &map,
-            choice,
-            degrees,
-            seed,
-        ),
-        2 if first.im == 0.0 => {
-            let indices = [index, of_map(choice.eigenvalue + 1)?];
-            let ssm = plane(&family, &map, indices, choice.order)?;
-            ssm.followed(network, &family.rnn, &map, choice, degrees, seed)
-        }
-        2 => {
-            let ssm = pair(&family, &map, index, Style::Graph, choice.order)?;
-            ssm.followed(network, &family.rnn, &map, choice, degrees, seed)
-        }
+        1 => line(&family, &map, index, order)?.followed(&chip),
+        2 if real => plane(&family, &map, [index, of_map(choice.eigenvalue + 1)?], order)?.followed(&chip),
+        2 => pair(&family, &map, index, Style::Graph, order)?.followed(&chip),
         other => Err(Error::input("dimension", "1 or 2", other.to_string())),
     }
 }
 
-/// Trials of a comparison.
-const TRIALS: usize = 40;
+/// What an SSM needs to become a model.
+struct Chip<'a> {
+    network: &'a Network,
+    rnn: &'a Rnn,
+    spectrum: &'a Spectrum,
+    tolerance: f64,
+    degrees: &'a Degrees,
+    seed: u64,
+}
+
+/// The network with some of its inputs, the others held.
+fn with_inputs(network: &Network, u0: &[f64], kept: &[usize]) -> Result<(Network, Vec<f64>)> {
+    let inputs = network.input.ncols();
+    require(u0.len() == inputs, "held input", format!("{inputs} numbers"), u0.len())?;
+    require(kept.iter().all(|k| *k < inputs), "inputs", format!("below {inputs}"), format!("{kept:?}"))?;
+    let mut bias = network.bias.clone();
+    for k in (0..inputs).filter(|k| !kept.contains(k)) {
+        zip(&mut bias, network.input.col_as_slice(k)).for_each(|(bias, b)| *bias += b * u0[k]);
+    }
+    let input = Mat::from_fn(network.input.nrows(), kept.len(), |i, k| network.input[(i, kept[k])]);
+    let names = kept.iter().map(|k| network.inputs[*k].clone()).collect();
+    let u0 = kept.iter().map(|k| u0[*k]).collect();
+    Ok((Network { bias, input, inputs: names, ..network.clone() }, u0))
+}
 
 /// How far beyond the ellipse around the box, in its radii, the series is still asked.
 const MARGIN: f64 = 1.2;
@@ -174,7 +170,7 @@ impl<S: Scalar> Ssm<S> {
             series(&values, fine, dimensions, degree)
         };
         let driven = (0..dimensions * inputs).flat_map(|k| series(gain, &|place| place.inputs[k]));
-        let mut model = Reduced {
+        Ok(Reduced {
             shape: Shape { dimensions, inputs, outputs, drift, gain, output: degrees.output },
             arithmetic: Arithmetic::Separate,
             interval: interval.to_vec(),
@@ -184,13 +180,10 @@ impl<S: Scalar> Ssm<S> {
             output: (0..outputs).flat_map(|o| series(degrees.output, &|place| place.outputs[o])).collect(),
             inputs: network.inputs.clone(),
             outputs: network.outputs.clone(),
-        };
-        // Rounding at the ends of the box.
-        zip(&mut model.initial, interval).for_each(|(z, [low, high])| *z = z.clamp(*low, *high));
-        Ok(model)
+        })
     }
 
-    fn place(&self, network: &Network, rnn: &Rnn, p: &[f64], ahead: usize) -> Result<Place> {
+    pub(super) fn place(&self, network: &Network, rnn: &Rnn, p: &[f64], ahead: usize) -> Result<Place> {
         let (x, next) = (self.state(p), self.reduced(p));
         let slopes = rnn.slopes(&x);
         let covectors = self.covectors(rnn, next.clone(), ahead)?;
@@ -279,143 +272,46 @@ impl<S: Scalar> Ssm<S> {
         places.par_iter().map(steps).min().unwrap_or_default()
     }
 
-    /// The place that the network's first state runs together with, in the box.
+    /// The place in the box that the network's first state runs together with; 0 where there is none.
     fn phase(&self, network: &Network, rnn: &Rnn, interval: &[[f64; 2]], ahead: usize) -> Result<Vec<f64>> {
         let n = rnn.dimension();
         let first = if network.initial.len() == n { network.initial.clone() } else { vec![0.0; n] };
         let mut q = vec![0.0; self.dimension()];
+        let mut far = 0.0;
         for _ in 0..20 {
+            far = 0.0;
             let covectors = self.covectors(rnn, q.clone(), ahead)?;
             let off: Vec<f64> = zip(&first, self.state(&q)).map(|(a, b)| a - b).collect();
             for (d, (q, [low, high])) in zip(&mut q, interval).enumerate() {
                 let step: f64 = off.iter().enumerate().map(|(i, off)| covectors[(d, i)] * off).sum();
                 *q = (*q + step).clamp(*low, *high);
+                far = step.abs().max(far);
             }
         }
-        Ok(q)
+        Ok(if far < 1e-6 { q } else { vec![0.0; q.len()] })
     }
 
     /// The model on its own box, in f32, and how it follows the network.
-    fn followed(
-        &self,
-        network: &Network,
-        rnn: &Rnn,
-        spectrum: &Spectrum,
-        choice: &Choice,
-        degrees: &Degrees,
-        seed: u64,
-    ) -> Result<(Reduced, Followed)> {
-        let interval = self.inscribed(&held(rnn.clone()), choice.tolerance);
+    fn followed(&self, chip: &Chip<'_>) -> Result<(Reduced, Followed)> {
+        let Chip { network, rnn, spectrum, tolerance, degrees, seed } = *chip;
+        let interval = self.inscribed(&held(rnn.clone()), tolerance);
         let wide = interval.iter().all(|[low, high]| low < high);
-        let found = "none: a lower order, or a larger one";
-        require(wide, "tolerance", "one that the residual stays below somewhere", found)?;
+        require(wide, "tolerance", "a residual that some box stays below", format!("{tolerance:.1e}"))?;
         let model = self.on_chip(network, rnn, spectrum, &interval, degrees)?.rounded::<f32>();
         let followed = self.follow(network, rnn, &model, seed)?;
         Ok((model, followed))
     }
-
-    /// A model of [`Ssm::on_chip`] beside the network, from 40 places in the ellipse inside its box, over two time
-    /// constants (20 to 1000 steps); under inputs that spread it over about a quarter of the box, but at most 1.
-    ///
-    /// # Errors
-    /// As [`Reduced::run`].
-    pub fn follow(&self, network: &Network, rnn: &Rnn, model: &Reduced, seed: u64) -> Result<Followed> {
-        let modulus = self.eigenvalues.iter().map(|value| value.modulus()).fold(0.0, f64::max);
-        let steps = (2.0 / modulus.ln().abs()).clamp(20.0, 1000.0) as usize;
-        let noise = self.spread(network, rnn, model, modulus, steps)?;
-        let run = |noise: f64| -> Result<(f64, usize)> {
-            let one = |k: usize| self.trial(network, rnn, model, (steps, noise), seed.wrapping_add(k as u64));
-            let all: Result<Vec<(f64, usize)>> = (0..TRIALS).into_par_iter().map(one).collect();
-            let sum = |(a, b): (f64, usize), (c, d): (f64, usize)| (a + c, b + d);
-            let (nmte, outside) = all?.into_iter().fold((0.0, 0), sum);
-            Ok((nmte / TRIALS as f64, outside))
-        };
-        let (nmte, mut outside) = run(0.0)?;
-        let mut all = steps * TRIALS;
-        let mut driven = None;
-        if noise > 0.0 {
-            let (nmte, more) = run(noise)?;
-            (driven, outside, all) = (Some(nmte), outside + more, 2 * all);
-        }
-        let outside = outside as f64 / all as f64;
-        Ok(Followed { trials: TRIALS, steps, nmte, driven, noise, outside })
-    }
-
-    /// The standard deviation of inputs that spreads the model over a quarter of its box in some steps; 0 if none does.
-    fn spread(
-        &self,
-        network: &Network,
-        rnn: &Rnn,
-        model: &Reduced,
-        modulus: f64,
-        steps: usize,
-    ) -> Result<f64> {
-        let inputs = network.input.ncols();
-        let at_rest = self.place(network, rnn, &vec![0.0; self.dimension()], 0)?;
-        let moved = zip(&model.interval, at_rest.inputs.chunks(inputs.max(1))).map(|([low, high], g)| {
-            let g = zip(g, &network.inputs).map(|(g, channel)| (g / channel.gain).powi(2)).sum::<f64>();
-            2.0 * g.sqrt() / (high - low)
-        });
-        let most = moved.fold(0.0, f64::max);
-        let held: f64 = (0..steps).map(|t| modulus.powi(2 * t as i32)).sum();
-        Ok(if most > 0.0 { (0.25 / (most * held.sqrt())).min(1.0) } else { 0.0 })
-    }
-
-    /// NMTE of a trial and steps outside.
-    fn trial(
-        &self,
-        network: &Network,
-        rnn: &Rnn,
-        model: &Reduced,
-        (steps, noise): (usize, f64),
-        seed: u64,
-    ) -> Result<(f64, usize)> {
-        let (inputs, outputs) = (network.input.ncols(), network.readout.nrows());
-        let random = &mut ChaCha8Rng::seed_from_u64(seed);
-        let (distance, angle) = (random.random::<f64>(), std::f64::consts::TAU * random.random::<f64>());
-        let s = match self.dimension() {
-            1 => vec![2.0 * distance - 1.0],
-            _ => vec![distance.sqrt() * angle.cos(), distance.sqrt() * angle.sin()],
-        };
-        let start: Vec<f64> = zip(&s, &model.interval)
-            .map(|(s, [low, high])| f64::midpoint(*low, *high) + 0.5 * s * (high - low))
-            .collect();
-        let u: Vec<f64> =
-            (0..steps * inputs).map(|_| noise * random.sample::<f64, _>(StandardNormal)).collect();
-        let physical: Vec<f64> =
-            u.iter().enumerate().map(|(k, u)| u / network.inputs[k % inputs].gain).collect();
-        let mut x = self.state(&start);
-        let found = Reduced { initial: start, ..model.clone() }.run(&physical, steps)?;
-        let rest = read(network, rnn, &self.manifold.column(0, 0)[..self.manifold.n]);
-        let (mut error, mut largest) = (0.0, f64::MIN_POSITIVE);
-        for t in 0..steps {
-            let mut now = rnn.clone();
-            for (k, u) in u[t * inputs..(t + 1) * inputs].iter().enumerate() {
-                zip(&mut now.drive, network.input.col_as_slice(k)).for_each(|(g, b)| *g += b * u);
-            }
-            let mut next = vec![0.0; x.len()];
-            now.value(&x, &mut next);
-            x = next;
-            let y = read(network, rnn, &x);
-            let model = zip(&found.outputs[t * outputs..], &network.outputs);
-            let model = model.map(|(y, channel)| (y - channel.center) / channel.gain);
-            let square: f64 = zip(&y, model).map(|(y, model)| (y - model).powi(2)).sum();
-            error += square.sqrt();
-            largest = zip(&y, &rest).map(|(y, rest)| (y - rest).powi(2)).sum::<f64>().sqrt().max(largest);
-        }
-        Ok((error / steps as f64 / largest, found.outside))
-    }
 }
 
 /// What is known at a place: R(p) - p, g (D × I), y.
-struct Place {
+pub(super) struct Place {
     change: Vec<f64>,
-    inputs: Vec<f64>,
+    pub inputs: Vec<f64>,
     outputs: Vec<f64>,
 }
 
 /// The outputs of a state, in network units.
-fn read(network: &Network, rnn: &Rnn, x: &[f64]) -> Vec<f64> {
+pub(super) fn read(network: &Network, rnn: &Rnn, x: &[f64]) -> Vec<f64> {
     let rates = rnn.rates(x);
     let output = |o: usize| {
         let sum: f64 = rates.iter().enumerate().map(|(i, rate)| network.readout[(o, i)] * rate).sum();
