@@ -169,13 +169,11 @@ impl Args {
     }
 
     fn degrees(&self) -> Result<Degrees> {
-        match self.degrees[..] {
-            [drift, gain, output] => Ok(Degrees { drift, gain, output }),
-            _ => {
-                let found = format!("{} numbers", self.degrees.len());
-                Err(Error::input("--degrees", "three numbers, F,G,C", found))
-            }
-        }
+        let [drift, gain, output] = self.degrees[..] else {
+            let found = format!("{} numbers", self.degrees.len());
+            return Err(Error::input("--degrees", "three numbers, F,G,C", found));
+        };
+        Ok(Degrees { drift, gain, output })
     }
 }
 
