@@ -1,5 +1,6 @@
 //! Spectral submanifolds against references, textbook cases and the full systems.
 
+mod chip;
 mod command;
 #[path = "../dynamics/mod.rs"]
 mod dynamics;

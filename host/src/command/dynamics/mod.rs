@@ -17,6 +17,7 @@ use crate::{Error, Result, format};
 pub mod attractor;
 pub mod continuation;
 pub mod cycles;
+mod export;
 pub mod fit;
 pub mod fixed_points;
 pub mod ftle;

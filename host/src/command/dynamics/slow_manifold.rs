@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use serde::Serialize;
 
+use super::export::{self, Exported};
 use super::{Held, input_number, points_alone, spinner, states};
 use crate::command::say;
 use crate::dynamics::slow_manifold::{
@@ -12,8 +13,6 @@ use crate::dynamics::slow_manifold::{
     psychometric,
 };
 use crate::dynamics::{Kind, Rnn, spectrum};
-use crate::format::model::check_ending;
-use crate::format::write_atomic;
 use crate::network::Network;
 use crate::report::{self, figures};
 use crate::{Error, Result};
@@ -114,19 +113,7 @@ struct Output<'a> {
     /// Of a flow.
     inputs: Option<&'a Driven>,
     psychometric: Option<&'a Psychometric>,
-    exported: Option<&'a Exported<'a>>,
-}
-
-/// A reduced model for a chip, as it was written.
-#[derive(Serialize)]
-struct Exported<'a> {
-    file: &'a Path,
-    bytes: usize,
-    degrees: [usize; 3],
-    inputs: Vec<&'a str>,
-    multiply_adds: usize,
-    /// On trials that it was not fitted to.
-    held_out: Compared,
+    exported: Option<&'a Exported<'a, Compared>>,
 }
 
 /// Runs the command.
@@ -201,12 +188,8 @@ pub fn run(args: &Args) -> Result<()> {
         );
     }
     if let Some(exported) = &exported {
-        let Exported { file, bytes, degrees: [f, g, c], inputs, multiply_adds, held_out } = exported;
-        say!(
-            "{}: {bytes} bytes, degree {f} (inputs {g}, outputs {c}), inputs {}, {multiply_adds} multiply-adds a step",
-            file.display(),
-            inputs.join(" and ")
-        );
+        exported.print();
+        let held_out = &exported.held_out;
         say!(
             "  beside the network on {} other trials: the same choice in {:.1} %, NMTE {:.2} %",
             held_out.trials,
@@ -223,27 +206,16 @@ pub fn run(args: &Args) -> Result<()> {
 /// Makes the reduced model of these trials and writes it.
 fn export<'a>(
     path: &'a Path,
-    network: &'a Network,
+    network: &Network,
     driven: &Driven,
     verdict: &Attractor,
     trials: &Trials,
     stop: &AtomicBool,
-) -> Result<Exported<'a>> {
-    check_ending("--export", path, "tfrm")?;
+) -> Result<Exported<'a, Compared>> {
+    export::check(path)?;
     let on_line: Vec<Vec<f64>> = verdict.points.iter().map(|point| point.x.clone()).collect();
     let (model, held_out) = driven.for_trials(network, &on_line, trials, &Degrees::default(), stop)?;
-    let bytes = model.export::<f32>()?;
-    write_atomic(path, bytes.bytes())?;
-    let shape = model.shape;
-    let kept = network.inputs.iter().filter(|input| model.inputs.contains(input));
-    Ok(Exported {
-        file: path,
-        bytes: bytes.bytes().len(),
-        degrees: [shape.drift, shape.gain, shape.output],
-        inputs: kept.map(|input| input.name.as_str()).collect(),
-        multiply_adds: shape.multiply_adds(),
-        held_out,
-    })
+    Exported::write(path, &model, held_out)
 }
 
 fn trials(args: &Args, network: &Network, evidence: &str) -> Result<Trials> {

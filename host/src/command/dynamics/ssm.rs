@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::export::{self, Exported};
 use super::{Held, input_number, points_alone, spinner};
 use crate::command::say;
 use crate::dynamics::fixed_points::{self, FixedPoint, Options, of_network};
+use crate::dynamics::slow_manifold::Degrees;
 use crate::dynamics::spectrum;
-use crate::dynamics::ssm::{Anchor, Choice, NormalForm, Spectrum, Study, held};
+use crate::dynamics::ssm::{Anchor, Choice, Followed, NormalForm, Spectrum, Study, for_chip, held};
 use crate::dynamics::{Kind, Path as Line, Rnn};
 use crate::error::require;
 use crate::network::Network;
@@ -43,7 +45,16 @@ pub struct Args {
     /// Residual of the invariance equation that bounds the domain.
     #[arg(long, default_value_t = 1e-6)]
     tolerance: f64,
-    /// Seed of the search for fixed points.
+    /// Write the reduced model for a chip, on a box inside the domain of the network's own step.
+    #[arg(long, value_name = "FILE.tfrm", conflicts_with = "parameter")]
+    export: Option<PathBuf>,
+    /// Degrees of its series: of the motion (at most the order), of the effect of inputs, of the outputs.
+    #[arg(long, value_delimiter = ',', default_value = "7,4,5", value_name = "F,G,C", requires = "export")]
+    degrees: Vec<usize>,
+    /// Its inputs, by name or number, as changes of the held input; default: all. Each costs time.
+    #[arg(long, value_delimiter = ',', requires = "export", value_name = "INPUT,..")]
+    inputs: Option<Vec<String>>,
+    /// Seed of the search for fixed points and of the trials that compare a model for a chip.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Draw the figure into this folder, as SVG and PNG: ssm.
@@ -65,6 +76,7 @@ struct Output<'a> {
     at: usize,
     #[serde(flatten)]
     study: &'a Study,
+    exported: Option<&'a Exported<'a, Followed>>,
 }
 
 /// Runs the command.
@@ -72,6 +84,9 @@ struct Output<'a> {
 /// # Errors
 /// A network that cannot be read, inputs that it does not have, a fixed point that is not one, a resonance.
 pub fn run(args: &Args) -> Result<()> {
+    if let Some(path) = &args.export {
+        export::check(path)?;
+    }
     let (network, input, rnn) = args.held.load()?;
     let parameter = args.parameter.as_ref().map(|name| input_number(&network, "--parameter", name));
     let parameter = parameter.transpose()?;
@@ -98,6 +113,18 @@ pub fn run(args: &Args) -> Result<()> {
         tolerance: args.tolerance,
     };
     let study = Study::new(&family, &spectrum, &choice)?;
+    let exported = args.export.as_ref().map(|path| {
+        let (model, followed) = for_chip(
+            &network,
+            &input,
+            &args.kept(&network)?,
+            (&spectrum, &choice),
+            &args.degrees()?,
+            args.seed,
+        )?;
+        Exported::write(path, &model, followed)
+    });
+    let exported = exported.transpose()?;
     if let Some(folder) = &args.figures {
         figures::write(folder, &[figures_of::figure(&study, name)])?;
     }
@@ -110,15 +137,44 @@ pub fn run(args: &Args) -> Result<()> {
             fixed_points: &points,
             at,
             study: &study,
+            exported: exported.as_ref(),
         };
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
         return Ok(());
     }
     print(&study, &points, at);
+    if let Some(exported) = &exported {
+        print_exported(exported);
+        if args.eigenvalue > 0 {
+            say!(
+                "  directions slower than the chosen ones are left out: it holds as long as nothing moves along them"
+            );
+        }
+    }
     if let Some(folder) = &args.figures {
         say!("figure in {}", folder.display());
     }
     Ok(())
+}
+
+impl Args {
+    /// The inputs that a model for a chip keeps.
+    fn kept(&self, network: &Network) -> Result<Vec<usize>> {
+        let Some(names) = &self.inputs else { return Ok((0..network.input.ncols()).collect()) };
+        let numbers = names.iter().map(|name| input_number(network, "--inputs", name));
+        let mut kept = numbers.collect::<Result<Vec<usize>>>()?;
+        kept.sort_unstable();
+        kept.dedup();
+        Ok(kept)
+    }
+
+    fn degrees(&self) -> Result<Degrees> {
+        let [drift, gain, output] = self.degrees[..] else {
+            let found = format!("{} numbers", self.degrees.len());
+            return Err(Error::input("--degrees", "three numbers, F,G,C", found));
+        };
+        Ok(Degrees { drift, gain, output })
+    }
 }
 
 /// The network at the input, mu the distance of the parameter, an input, from it.
@@ -307,6 +363,19 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
             cycle.frequency,
             cycle.residual
         );
+    }
+}
+
+fn print_exported(exported: &Exported<'_, Followed>) {
+    exported.print();
+    let Followed { trials, steps, nmte, driven, noise, left } = exported.held_out;
+    let driven = driven.map_or("no input moves it".into(), |driven| {
+        format!("{:.3} % under noise of {noise:.3} on the inputs", 100.0 * driven)
+    });
+    say!("  beside the network in {trials} trials of {steps} steps: NMTE {:.3} %; {driven}", 100.0 * nmte);
+    if left > 0 {
+        let all = if exported.held_out.driven.is_some() { 2 * trials } else { trials };
+        say!("  it left its box in {left} of {all} trials, which count until then");
     }
 }
 

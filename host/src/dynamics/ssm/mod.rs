@@ -13,11 +13,15 @@
 //! A power series ends at its radius of convergence; [`Pade`] goes on behind it. Nodes of a line attractor
 //! have a small radius, since their ratio of eigenvalues is near a whole number: anchor at saddles.
 //!
+//! [`for_chip`] makes the reduced model of one or two coordinates that a microcontroller runs in place of the network.
+//!
 //! Source: Haller & Ponsioen 2016 (existence and uniqueness), Cabre, Fontich & de la Llave 2003
 //! (parameterisation method); Marraffa et al. 2025 for recurrent networks.
 
+mod chip;
 mod domain;
 mod folds;
+mod follow;
 mod invariance;
 mod normal_form;
 mod pade;
@@ -28,9 +32,11 @@ mod spectrum;
 mod study;
 mod taylor;
 
+pub use chip::for_chip;
 pub use domain::{Direction, Resonance};
 pub use faer::c64;
 pub use folds::Fold;
+pub use follow::Followed;
 pub use normal_form::{Backbone, BackbonePoint, NormalForm};
 pub use pade::{Pade, PadeLine};
 pub use polynomial::Polynomial;
