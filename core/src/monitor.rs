@@ -29,8 +29,10 @@
 //!
 //! z' = Γ z + E x + e, y = S z' + s
 //!
-//! and both are compared every few steps; as they hold only if U, V, B and C are right, no scrub is needed. NaN and
-//! infinity anywhere raise the alarm of what they are compared in.
+//! and both are compared every few steps; as they hold only if U, V, B and C are right, no scrub is needed. If it does
+//! not integrate, they hold only roughly and a wrong weight can hide in what is left: then the scrub, which at low rank
+//! reads the whole network, finds it within two of its rounds. NaN and infinity anywhere raise the alarm of what they
+//! are compared in.
 //!
 //! A wrong weight stays wrong, so the identity need not be checked in every step. Checks and looks at the manifold fall
 //! on different steps where their periods allow it: the first look is in step 0, the first check in step 1.
@@ -116,7 +118,7 @@ pub struct Plan {
     pub every: u16,
     /// Steps from one check of the identity of a dense network to the next, at least 1.
     pub check: u16,
-    /// Bytes of the readout that a step adds to the checksum; 0: the readout is not watched.
+    /// Bytes of the readout, at low rank of the whole network, that a step adds to the checksum; 0: it is not watched.
     pub scrub: u16,
     /// CRC-32 of the readout: see [`readout_checksum`].
     pub readout: u32,

@@ -265,6 +265,28 @@ proptest! {
     }
 
     #[test]
+    fn a_state_of_any_bits_is_in_its_interval_after_a_step(
+        case in case(),
+        bits in prop_oneof![any::<[u32; 2]>(), any::<bool>().prop_map(|huge| {
+            [if huge { f32::MAX } else { f32::NAN }.to_bits(); 2]
+        })],
+    ) {
+        let words = case.pack::<f32>().expect("sizes fit");
+        let view = case.view(&words);
+        let mut memory = vec![0.0; case.shape.state_len()];
+        let mut state = view.state(&mut memory).expect("long enough");
+        for (z, bits) in state.z_mut().iter_mut().zip(bits) {
+            *z = f32::from_bits(bits);
+        }
+        view.step(&mut state, &[]);
+        for (d, z) in state.z().iter().enumerate() {
+            let [lo, hi] = view.interval(d).expect("a coordinate");
+            prop_assert!(lo <= *z && *z <= hi, "{z} of {lo} to {hi}");
+        }
+        prop_assert!(state.output().iter().all(|y| y.is_finite()));
+    }
+
+    #[test]
     fn what_is_written_is_read(case in case(), text in "[a-zµ]{0,20}") {
         fn check<T: Scalar>(case: &Case, text: &str) -> Result<(), TestCaseError> {
             let words = case.pack::<T>().expect("sizes fit");

@@ -4,13 +4,16 @@ use std::path::PathBuf;
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use tinyfold::design::compress::to_rank;
 use tinyfold::design::exact::{Spec, paired};
-use tinyfold::dynamics::monitor::study::{self, WARM, WINDOW};
+use tinyfold::dynamics::monitor::study::{self, ENOUGH, WARM, WINDOW};
 use tinyfold::dynamics::monitor::{Settings, Thresholds, learn};
 use tinyfold::format::{model, network};
 use tinyfold::network::{Activation, Network};
 use tinyfold::task::Integration;
 use tinyfold_core::wire;
+
+mod dynamics;
 
 /// Standard normal numbers times `size`, in f32.
 fn samples(count: usize, size: f64, seed: u64) -> Vec<f32> {
@@ -43,6 +46,13 @@ fn networks() -> Vec<(&'static str, Network, f64)> {
         ("design, dense, n = 32", paired(&Spec { neurons: 32, ..spec }).expect("fits").dense(), 0.5),
         ("torch ReLU", torch(Activation::Relu, "torch_nn_rnn_relu_h64.safetensors"), 0.51),
         ("torch tanh", torch(Activation::Tanh, "torch_nn_rnn_tanh_h64.safetensors"), 0.51),
+        // Trained, and no linear integrator: z' and y are linear only roughly.
+        (
+            "flip-flop, rank 3",
+            to_rank(&dynamics::network("flipflop_tanh_n64"), 3, &[]).expect("fits").network,
+            0.5,
+        ),
+        ("ring, current form", dynamics::network("ring_tanh_n64"), 0.5),
         ("paper ReLU", reference("paper_c_relu_D2_T3_sgd_fast_n256.safetensors"), 1.0),
     ]
 }
@@ -53,13 +63,15 @@ fn a_monitor_is_silent_until_a_bit_flips() {
     for (name, network, size) in networks() {
         let bytes = model::export::<f32>(&network).expect("plain");
         let settings = Settings::at_rank(network.rank());
-        let (monitor, learnt) = learn(&bytes, &samples(2 * 20_000, size, 1), &settings).expect("normal");
+        let inputs = network.input.ncols();
+        let (monitor, learnt) = learn(&bytes, &samples(inputs * 20_000, size, 1), &settings).expect("normal");
         let watcher = wire::monitor::read::<f32>(monitor.bytes()).expect("just written");
         let read = model::read::<f32>(&bytes, name).expect("just written");
         assert!(watcher.watches(&read));
-        let normal = study::normal(&bytes, &monitor, &samples(2 * 100_000, size, 2)).expect("same sizes");
+        let normal =
+            study::normal(&bytes, &monitor, &samples(inputs * 100_000, size, 2)).expect("same sizes");
         let count = if network.neurons() > 64 { 200 } else { 500 };
-        let run = samples(2 * (WARM + WINDOW), size, 3);
+        let run = samples(inputs * (WARM + WINDOW), size, 3);
         let flipped = study::flipped(&bytes, &monitor, &run, (count, 16), 4).expect("same sizes");
         println!(
             "{name}: K = {}, variance outside {:.1e}, cost {:.1} % in multiply-adds; 1e5 normal steps: {} alarms, \
@@ -77,6 +89,8 @@ fn a_monitor_is_silent_until_a_bit_flips() {
         assert_eq!(normal.alarms, 0, "{name}");
         assert!(learnt.cost <= 0.25, "{name}");
         assert!(flipped.slowest.is_none_or(|steps| steps <= WINDOW), "{name}");
+        // Every one finds what matters: a sum would hide one that does not.
+        assert!(flipped.matter >= 10 && flipped.part().is_some_and(|part| part >= ENOUGH), "{name}");
         (material, found) = (material + flipped.matter, found + flipped.found);
         // Most flips that do not matter stay below the threshold only if their weights are never used.
         assert!(normal.most[0] > 0.02, "{name}: a threshold far from what it judges");
@@ -97,7 +111,24 @@ fn what_cannot_be_learnt_is_refused() {
     let normal = samples(2 * 1000, size, 1);
     assert!(learn(&bytes, &normal, &Settings::at_rank(0)).is_ok());
     assert!(learn(&bytes, &normal[2..], &Settings::at_rank(0)).is_err());
-    assert!(learn(&bytes, &normal, &Settings { factor: 1.0, ..Settings::at_rank(0) }).is_err());
+    for factor in [1.0, f64::INFINITY, f64::NAN] {
+        assert!(learn(&bytes, &normal, &Settings { factor, ..Settings::at_rank(0) }).is_err(), "{factor}");
+    }
+    // Thresholds of a network at rest would be those of rounding.
+    let refused = |network: &Network| {
+        let bytes = model::export::<f32>(network).expect("plain");
+        learn(&bytes, &[0.0; 2 * 1000], &Settings::at_rank(network.rank()))
+            .err()
+            .expect("at rest")
+            .to_string()
+    };
+    for network in [&network, &networks()[1].1, &networks()[3].1] {
+        assert!(refused(network).contains("constant activity"), "{}", refused(network));
+    }
+    let (monitor, _) = learn(&bytes, &normal, &Settings::at_rank(2)).expect("normal");
+    assert!(study::flipped(&bytes, &monitor, &normal[..300], (0, 16), 4).is_err());
+    let none = study::Flipped { flips: 1, matter: 0, found: 0, slowest: None, all: vec![] };
+    assert_eq!(none.part(), None);
     let dense = networks().swap_remove(1).1;
     let bytes = model::export::<f32>(&dense).expect("plain");
     for dimensions in [0, 9] {

@@ -23,8 +23,8 @@
 //!   the series in s_2 of the terms with T_j(s_1);
 //! - z' = z + the series.
 //!
-//! A z' below lo becomes lo, one above hi becomes hi, NaN becomes z: the state is finite and in its interval
-//! whatever happens. [`Status::outside`] says when: the model means nothing there.
+//! A z' below lo becomes lo, one above hi becomes hi, NaN becomes z, or center if z is not in its interval either: the
+//! state is finite and in its interval whatever happens. [`Status::outside`] says when: the model means nothing there.
 //!
 //! ```
 //! use tinyfold_core::reduced::{Series, Shape, View, pack};
@@ -126,7 +126,7 @@ impl<T: Scalar> Axis<T> {
         (z - self.center) * self.inverse
     }
 
-    /// `next` in the interval, NaN as `z`; whether that is another number.
+    /// `next` in the interval, NaN as `z` or, if that is outside too, the center; whether that is another number.
     #[inline(always)]
     fn clamped(&self, next: T, z: T) -> (T, bool) {
         if self.lo <= next && next <= self.hi {
@@ -135,8 +135,10 @@ impl<T: Scalar> Axis<T> {
             (self.lo, true)
         } else if next > self.hi {
             (self.hi, true)
-        } else {
+        } else if self.lo <= z && z <= self.hi {
             (z, true)
+        } else {
+            (self.center, true)
         }
     }
 }

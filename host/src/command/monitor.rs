@@ -8,8 +8,9 @@ use tinyfold_core::wire::{self, ALIGNMENT};
 use super::analyse::signal;
 use super::design::chosen;
 use super::{say, trials_of};
-use crate::dynamics::monitor::study::{self, Flipped, MATTERS, Normal, WARM, WINDOW};
+use crate::dynamics::monitor::study::{self, ENOUGH, Flipped, MATTERS, Normal, WARM, WINDOW};
 use crate::dynamics::monitor::{Learnt, Settings, Thresholds, learn};
+use crate::error::require;
 use crate::format::model::{self, check_ending, refused};
 use crate::format::{network, write_atomic};
 use crate::network::Network;
@@ -27,13 +28,13 @@ use crate::{Error, Result};
 pub struct Args {
     /// The network: .safetensors or .npz.
     network: PathBuf,
-    /// Steps that thresholds are learnt from, at least 1000.
+    /// Steps that thresholds are learnt from, 1000 to 10 million.
     #[arg(long, default_value_t = 20_000)]
     steps: usize,
-    /// Other steps, to count false alarms.
+    /// Other steps, to count false alarms, at most 10 million.
     #[arg(long, default_value_t = 100_000)]
     held_out: usize,
-    /// Bits to flip in recurrent and input weights, one at a time, to see which are found.
+    /// Bits to flip in recurrent and input weights, one at a time, to see which are found; at least 1.
     #[arg(long, default_value_t = 500)]
     flips: usize,
     /// The lowest bit that is flipped: 0 to 31, the sign.
@@ -48,7 +49,7 @@ pub struct Args {
     /// Steps from one check of the weights of a dense network to the next; default: 4.
     #[arg(long, value_name = "STEPS")]
     check: Option<u16>,
-    /// Thresholds are the largest normal values times this, above 1.
+    /// Thresholds are the largest normal values times this, above 1 and finite.
     #[arg(long, default_value_t = 2.0)]
     factor: f64,
     /// Seed of the inputs, of the check and of the flips.
@@ -71,6 +72,9 @@ pub struct Args {
     json: bool,
 }
 
+/// Most steps of a stretch.
+const MOST: usize = 10_000_000;
+
 #[derive(Serialize)]
 struct Output<'a> {
     schema: u32,
@@ -90,6 +94,9 @@ struct Output<'a> {
 pub fn run(args: &Args) -> Result<()> {
     if let Some(path) = &args.export {
         check_ending("--export", path, "tfmn")?;
+    }
+    for (option, steps) in [("--steps", args.steps), ("--held-out", args.held_out)] {
+        require((1..=MOST).contains(&steps), option, format!("1 to {MOST} steps"), steps)?;
     }
     let network = network::load(&args.network)?;
     let model = model::export::<f32>(&network)?;
@@ -116,6 +123,18 @@ pub fn run(args: &Args) -> Result<()> {
         figures::write(folder, &[report::dynamics::monitor::figure(&normal, &flipped)])?;
     }
     let bytes = monitor.bytes().len();
+    if let Some(part) = flipped.part()
+        && part < ENOUGH
+    {
+        eprintln!(
+            "warning: the monitor misses {} of {} flipped bits that matter ({:.1} % found, at least {} % are wanted): smaller \
+             --every, --check or --factor find more",
+            flipped.matter - flipped.found,
+            flipped.matter,
+            100.0 * part,
+            100.0 * ENOUGH
+        );
+    }
     if args.json {
         let exported = args.export.as_deref();
         let output = Output {
@@ -198,8 +217,10 @@ fn print(learnt: &Learnt, settings: &Settings, thresholds: &Thresholds, normal: 
         );
     }
     say!("  range       {}", ranges(thresholds));
-    if settings.round > 0 {
-        say!("  readout     its checksum, once in {} steps", settings.round);
+    if learnt.round > 0 {
+        let what =
+            if thresholds.distance.is_some() { "its checksum" } else { "checksum of the whole network" };
+        say!("  readout     {what}, once in {} steps", learnt.round);
     }
     let [residual, distance, range] = normal.most;
     say!(
@@ -208,11 +229,11 @@ fn print(learnt: &Learnt, settings: &Settings, thresholds: &Thresholds, normal: 
         normal.steps,
         normal.alarms
     );
-    let part = if flipped.matter > 0 { 100.0 * flipped.found as f64 / flipped.matter as f64 } else { 100.0 };
+    let part = flipped.part().map_or_else(|| "-".into(), |part| format!("{:.1} %", 100.0 * part));
     let slowest = flipped.slowest.map_or_else(String::new, |steps| format!(", the last after {steps} steps"));
     say!(
         "{} flipped bits: {} change the outputs of the next {WINDOW} steps by more than {} %; found {} of them \
-         ({part:.1} %){slowest}",
+         ({part}){slowest}",
         flipped.flips,
         flipped.matter,
         100.0 * MATTERS,

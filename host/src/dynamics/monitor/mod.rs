@@ -31,7 +31,7 @@ pub struct Settings {
     pub check: u16,
     /// Thresholds are the largest values of normal activity times this, above 1.
     pub factor: f64,
-    /// Steps in which the whole readout is to be scrubbed; 0: never.
+    /// Steps in which the whole readout is to be scrubbed; 0: never, but see [`Learnt::round`].
     pub round: usize,
     /// Seed of the row r of the algebraic check.
     pub seed: u64,
@@ -39,10 +39,15 @@ pub struct Settings {
 
 /// Steps in which the whole readout is scrubbed.
 pub const ROUND: usize = 40;
+/// Steps in which the whole network of low rank is scrubbed if its relations are loose: a bit that flips behind the
+/// scrub is found by the next round, within twice as many.
+pub const ROUND_OF_LAYER: usize = 25;
+/// A relation of low rank is loose if its threshold is above this part of the largest value.
+const LOOSE: f64 = 1e-3;
 
 impl Settings {
     /// Twice the normal values; dense: a look every 16 steps, a check every 4, the readout within 40 steps; at low rank
-    /// everything every 8, which needs no scrub.
+    /// everything every 8, which needs no scrub if the network integrates.
     #[must_use]
     pub const fn at_rank(rank: usize) -> Self {
         let (every, round) = if rank == 0 { (16, ROUND) } else { (8, 0) };
@@ -59,6 +64,9 @@ pub struct Learnt {
     pub outside: f64,
     /// Largest residual of the algebraic check in normal activity, in units of the largest left side.
     pub residual: f64,
+    /// Steps in which the readout, at low rank the whole network, is scrubbed; 0: never. As the settings say, but at low
+    /// rank [`ROUND_OF_LAYER`] instead of never if z' or y is no linear function to 1e-3: a wrong weight could hide there.
+    pub round: usize,
     /// Multiply-adds of the monitor per step on average, in units of those of the step.
     pub cost: f64,
 }
@@ -69,6 +77,8 @@ const FEWEST: usize = 1000;
 const MOST: usize = 8192;
 /// Variance of p that may stay outside its manifold.
 const OUTSIDE: f64 = 1e-6;
+/// Activity is constant if it varies by no more than this part of its size.
+const CONSTANT: f64 = 1e-6;
 /// Roundings of f32, in units of the largest number, that every threshold allows for.
 const ROUNDINGS: f64 = 16.0;
 
@@ -80,12 +90,13 @@ const ROUNDINGS: f64 = 16.0;
 ///
 /// # Errors
 /// A model that is not f32, fewer than 1000 steps, a network of low rank in current form, samples in which a
-/// channel was held.
+/// channel was held, activity that is constant.
 pub fn learn(bytes: &ModelBytes, samples: &[f32], settings: &Settings) -> Result<(ModelBytes, Learnt)> {
     let model = crate::format::model::read::<f32>(bytes, "model")?;
     let steps = samples.len() / model.view.shape().inputs.max(1);
     require(steps >= FEWEST, "samples", format!("at least {FEWEST} steps"), steps)?;
-    require(settings.factor > 1.0, "factor", "above 1", settings.factor)?;
+    let factor = settings.factor;
+    require(factor > 1.0 && factor.is_finite(), "factor", "a finite number above 1", factor)?;
     if model.view.shape().is_dense() {
         dense(&model, samples, settings)
     } else {
@@ -119,9 +130,29 @@ pub fn scrub(shape: &tinyfold_core::Shape, round: usize) -> u16 {
     if round == 0 { 0 } else { (4 * words).div_ceil(round).min(u16::MAX.into()) as u16 }
 }
 
-fn plan(view: &View<'_, f32>, settings: &Settings) -> Plan {
+/// Refuses rows of numbers that do not change in their second half.
+fn changing(rows: &[f64], width: usize) -> Result<()> {
+    let last = &rows[rows.len() / width / 2 * width..];
+    let (mut ranges, mut size) = (vec![NOWHERE; width], 0.0_f64);
+    for row in last.chunks_exact(width) {
+        widen(&mut ranges, row.iter().copied());
+        size = row.iter().fold(size, |size, x| size.max(x.abs()));
+    }
+    let widest = ranges.iter().map(|[lo, hi]| hi - lo).fold(0.0, f64::max);
+    if widest > CONSTANT * size {
+        return Ok(());
+    }
+    let expected = "activity that changes: thresholds of a network at rest say nothing of it in use";
+    Err(Error::input(
+        "samples",
+        expected,
+        "constant activity; are there inputs, and do they reach the neurons?",
+    ))
+}
+
+fn plan(view: &View<'_, f32>, settings: &Settings, round: usize) -> Plan {
     let shape = view.shape();
-    let scrub = scrub(&shape, settings.round);
+    let scrub = scrub(&shape, round);
     Plan { every: settings.every, check: settings.check, scrub, readout: readout_checksum(view) }
 }
 
@@ -139,6 +170,7 @@ fn dense(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Result
         }
         t += 1;
     })?;
+    changing(&kept, n)?;
     let rows = kept.len() / n;
     let mean: Vec<f64> =
         (0..n).map(|i| (0..rows).map(|t| kept[t * n + i]).sum::<f64>() / rows as f64).collect();
@@ -194,7 +226,7 @@ fn dense(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Result
     words.extend(ranges.iter().flat_map(|&pair| range(pair, factor)));
 
     let monitored = Shape { network: shape, dimensions: k };
-    let plan = plan(view, settings);
+    let plan = plan(view, settings, settings.round);
     let provisional = Monitor::new(monitored, Plan { check: 1, ..plan }, &words)
         .map_err(|error| refused("monitor", error))?;
     let mut residual = 0.0_f64;
@@ -209,6 +241,7 @@ fn dense(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Result
         dimensions: k,
         outside: outside(k),
         residual: residual / scale.max(f64::MIN_POSITIVE),
+        round: settings.round,
         cost: cost / shape.multiply_adds() as f64,
     };
     Ok((write(&monitor, model.checksum)?, learnt))
@@ -231,6 +264,7 @@ fn low_rank(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Res
         after.extend(std::iter::once(1.0).chain(state.carried()[..rank].iter().map(|&z| f64::from(z))));
         y.extend(state.output().iter().map(|&y| f64::from(y)));
     }
+    changing(&after, 1 + rank)?;
     let steps = before.len() / (1 + rank + inputs);
     let fit = |rows: &[f64], width: usize, target: &dyn Fn(usize) -> f64| -> (Vec<f32>, f64, f64) {
         let left = Mat::from_fn(steps, width, |t, k| rows[t * width + k]);
@@ -260,12 +294,14 @@ fn low_rank(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Res
     }
     words.extend(ranges.iter().flat_map(|&pair| range(pair, factor)));
     let monitored = Shape { network: shape, dimensions: 0 };
-    let monitor =
-        Monitor::new(monitored, plan(view, settings), &words).map_err(|error| refused("monitor", error))?;
+    let loose = factor * residual > LOOSE && settings.round == 0;
+    let round = if loose { ROUND_OF_LAYER } else { settings.round };
+    let monitor = Monitor::new(monitored, plan(view, settings, round), &words)
+        .map_err(|error| refused("monitor", error))?;
     let cost = (rank * (rank + inputs + 1) + outputs * (rank + 1)) as f64
         / f64::from(settings.every)
         / shape.multiply_adds() as f64;
-    Ok((write(&monitor, model.checksum)?, Learnt { dimensions: 0, outside: 0.0, residual, cost }))
+    Ok((write(&monitor, model.checksum)?, Learnt { dimensions: 0, outside: 0.0, residual, round, cost }))
 }
 
 fn write(monitor: &Monitor<'_, f32>, model: u32) -> Result<ModelBytes> {

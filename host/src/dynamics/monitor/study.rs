@@ -6,10 +6,13 @@ use tinyfold_core::wire;
 use super::flips::{Flip, flips};
 use super::watch;
 use crate::Result;
+use crate::error::require;
 use crate::format::model::{self, ModelBytes, refused};
 
 /// A flip matters if it changes the outputs by more than this part.
 pub const MATTERS: f64 = 0.05;
+/// Part of the flips that matter that a monitor is to find.
+pub const ENOUGH: f64 = 0.99;
 /// Steps after a flip in which it is to be found.
 pub const WINDOW: usize = 50;
 /// Steps before a flip.
@@ -46,6 +49,14 @@ pub struct Flipped {
     pub all: Vec<Flip>,
 }
 
+impl Flipped {
+    /// The part of the flips that matter that was found, if any matters.
+    #[must_use]
+    pub fn part(&self) -> Option<f64> {
+        (self.matter > 0).then(|| self.found as f64 / self.matter as f64)
+    }
+}
+
 /// Watches a network on normal raw samples, T × I, from reset on.
 ///
 /// # Errors
@@ -70,7 +81,7 @@ pub fn normal(bytes: &ModelBytes, monitor: &ModelBytes, samples: &[f32]) -> Resu
 /// [`WINDOW`] steps.
 ///
 /// # Errors
-/// As [`flips`].
+/// As [`flips`]; a count of 0.
 pub fn flipped(
     bytes: &ModelBytes,
     monitor: &ModelBytes,
@@ -80,6 +91,7 @@ pub fn flipped(
 ) -> Result<Flipped> {
     let view = model::read::<f32>(bytes, "model")?.view;
     let watcher = wire::monitor::read::<f32>(monitor.bytes()).map_err(|error| refused("monitor", error))?;
+    require(count > 0, "flips", "at least 1", count)?;
     let all = flips(&view, &watcher.monitor, samples, WARM, (count, lowest), seed)?;
     let matter: Vec<&Flip> = all.iter().filter(|flip| flip.change > MATTERS).collect();
     let found: Vec<usize> = matter.iter().filter_map(|flip| flip.found).collect();
