@@ -219,7 +219,7 @@ fn runs_that_diverge_or_are_unstable_are_counted() {
     assert!(judged[..4].contains(&0) && judged[..4].contains(&1), "{judged:?}");
     let text = std::fs::read_to_string(folder.path().join("out/table.csv")).expect("a table");
     assert!(
-        text.starts_with("learning_rate,runs,diverged,unstable,") && text.contains("1e39,1,1,1,"),
+        text.starts_with("learning_rate,runs,diverged,unstable,") && text.contains("000.0,1,1,1,"),
         "{text}"
     );
 }

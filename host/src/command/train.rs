@@ -156,7 +156,7 @@ pub struct Args {
     /// The recording that the result is evaluated on.
     #[command(flatten)]
     recording: RecordingArgs,
-    /// Folder of the run.
+    /// Folder of the run; files of a run before are removed first.
     #[arg(long, default_value = "runs/train")]
     out: PathBuf,
     /// Print the result as JSON.
