@@ -8,12 +8,13 @@ use serde_json::{Value, json};
 
 use super::design::chosen;
 use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, interrupted, say};
+use crate::error::require;
 use crate::format::network;
 use crate::report::rules::{self, Comparison};
 use crate::report::{curves, linearised, trials};
 use crate::task::context::Choices;
 use crate::task::recording::RecordingArgs;
-use crate::task::trial::{Score, of_stream};
+use crate::task::trial::{LARGEST, Score, of_stream};
 use crate::task::{Dataset, Integration, Task};
 use crate::train::folder::{snapshot_of, train_into_folder};
 use crate::train::online::{Rule, Run, learn};
@@ -156,6 +157,10 @@ pub struct Args {
     /// The recording that the result is evaluated on.
     #[command(flatten)]
     recording: RecordingArgs,
+    /// Time steps of the trials that the result is judged by at the end, for tasks other than integration [default: those
+    /// of training].
+    #[arg(long, value_name = "STEPS", conflicts_with = "rule")]
+    trial_steps: Option<usize>,
     /// Folder of the run; files of a run before are removed first.
     #[arg(long, default_value = "runs/train")]
     out: PathBuf,
@@ -265,6 +270,11 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let channels = settings.task.integration().map(Integration::channels);
     let data = channels.map(|channels| data.first_inputs(channels)).transpose()?;
+    let steps = args.trial_steps.unwrap_or(settings.sequence);
+    require(steps <= LARGEST, "--trial-steps", format!("at most {LARGEST}"), steps)?;
+    if args.trial_steps.is_some() {
+        settings.task.trials().check(steps).map_err(|error| error.within("--trial-steps"))?;
+    }
     let interrupted = interrupted()?;
     if !args.rule.is_empty() {
         return online(&settings, args, &interrupted).map_err(|error| args.in_file(error, None));
@@ -272,7 +282,7 @@ pub fn run(args: &Args) -> Result<()> {
     let trained = train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted)
         .map_err(|error| args.in_file(error, data.as_ref()))?;
     curves::write(out, &settings.task, &trained.history)?;
-    let (errors, details) = outcome(&settings, &trained, data.as_ref(), out)?;
+    let (errors, details) = outcome(&settings, steps, &trained, data.as_ref(), out)?;
     if args.json {
         let mut summary = json!({ "end": trained.end, "best": trained.best, "unstable": trained.unstable() });
         if let (Some(summary), Value::Object(details)) = (summary.as_object_mut(), details) {
@@ -330,6 +340,7 @@ fn tell(settings: &Settings, trained: &Trained, errors: &str, out: &Path) {
 /// How well the best network does, in words and as fields; with a figure if that is on trials.
 fn outcome(
     settings: &Settings,
+    steps: usize,
     trained: &Trained,
     data: Option<&Dataset>,
     out: &Path,
@@ -340,13 +351,14 @@ fn outcome(
         let fields = json!({ "steps": EVALUATION_STEPS, "gaussian": gaussian, "recording": recording });
         return Ok((errors.to_string(), fields));
     }
-    let (task, steps, seed) = (&settings.task, settings.sequence, !settings.seed);
+    let (task, seed) = (&settings.task, !settings.seed);
     let shown = of_stream(task.trials(), steps, trials::SHOWN, seed, SHOWN);
     trials::write(&out.join("figures"), task, &shown, Some(&trained.network))?;
     let fresh = of_stream(task.trials(), steps, HELD_OUT, seed, TOLD);
     let score = judged(&trained.network, task, &fresh);
-    let mut told = of_trials(score);
-    let mut fields = json!({ "trials": HELD_OUT, "error": score.error, "correct": score.correct });
+    let mut told = of_trials(score, steps);
+    let mut fields =
+        json!({ "trials": HELD_OUT, "steps": steps, "error": score.error, "correct": score.correct });
     if let Task::Context(task) = task {
         let choices = task.choices(&trained.network, steps, CHOICES, seed);
         for Choices { coherence, correct } in &choices {
@@ -364,8 +376,9 @@ const SHOWN: u64 = 2;
 const CHOICES: usize = 400;
 
 /// How a network does on trials that neither trained nor chose it.
-fn of_trials(score: Score) -> String {
-    let error = format!("relative RMSE over {HELD_OUT} held-out trials: {:.2e}", score.error);
+fn of_trials(score: Score, steps: usize) -> String {
+    let error =
+        format!("relative RMSE over {HELD_OUT} held-out trials of {steps} steps: {:.2e}", score.error);
     let share = |correct| format!("; {:.1} % of the judged outputs have the right sign", 100.0 * correct);
     error + &score.correct.map_or(String::new(), share)
 }

@@ -33,7 +33,7 @@ fn a_network_of_a_task_goes_through_the_commands() {
     )
     .expect("written");
     let told = ran(at, "train --settings run.toml --out run");
-    assert!(told.contains("relative RMSE over 128 held-out trials: "), "{told}");
+    assert!(told.contains("relative RMSE over 128 held-out trials of 20 steps: "), "{told}");
     assert!(told.contains(" % of the judged outputs have the right sign"), "{told}");
     for file in ["figures/trials.svg", "figures/trials.png", "settings.toml", "network.safetensors"] {
         assert!(at.join("run").join(file).exists(), "{file}");
@@ -60,9 +60,11 @@ fn a_network_of_a_task_goes_through_the_commands() {
     assert!(told.contains("Gaussian     trials") && told.contains("against the original network"), "{told}");
     let told = ran(at, "train --task flip-flop --neurons 8 --steps 5 --out flip --json");
     let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
-    assert!(told["best"]["correct"].is_number() && told["trials"] == 128, "{told}");
-    let told = ran(at, "train --resume flip");
-    assert!(told.contains("held-out trials"), "{told}");
+    assert!(told["best"]["correct"].is_number() && told["trials"] == 128 && told["steps"] == 60, "{told}");
+    // Told from other trials than those that chose the network.
+    assert!(told["error"].is_number() && told["error"] != told["best"]["rollout"], "{told}");
+    let told = ran(at, "train --resume flip --trial-steps 90");
+    assert!(told.contains("held-out trials of 90 steps"), "{told}");
 
     let refused = |command: &str, expected: &str| {
         let output = tinyfold(at, command);
@@ -88,4 +90,40 @@ fn tasks_are_told_and_drawn() {
     let told = ran(folder.path(), "train --print-defaults --task sine");
     let task = Task::named("sine").expect("a task");
     assert_eq!(Settings::parse(&told, "printed").expect("a file"), Settings::of(task));
+}
+
+#[test]
+fn settings_are_those_of_the_file_the_method_and_the_options() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let written = |text: &str| std::fs::write(at.join("f.toml"), text).expect("written");
+    let printed = |options: &str| {
+        let told = ran(at, &format!("train --print-defaults {options}"));
+        let Settings { neurons, learning_rate, weight_decay, .. } =
+            Settings::parse(&told, "printed").expect("a file");
+        (neurons, learning_rate, weight_decay)
+    };
+    written("neurons = 8\n");
+    assert_eq!(printed("--neurons 5"), (5, 0.01, 0.02));
+    assert_eq!(printed("--settings f.toml"), (8, 0.01, 0.02));
+    assert_eq!(printed("--settings f.toml --sgd"), (8, 1.0, 0.0));
+    assert_eq!(printed("--settings f.toml --rule rtrl"), (8, 0.001, 0.02));
+    written("learning_rate = 0.3\nmethod = { sgd = { momentum = 0.5 } }\n");
+    assert_eq!(printed("--settings f.toml"), (64, 0.3, 0.0));
+    assert_eq!(printed("--settings f.toml --weight-decay 0.1"), (64, 0.3, 0.1));
+
+    let refused = |options: &str, expected: &str| {
+        let output = tinyfold(at, &format!("train {options}"));
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(told.trim(), format!("tinyfold: {expected}"), "{options}");
+        assert_eq!(output.status.code(), Some(2), "{options}");
+    };
+    for options in ["--seed 18446744073709551615", "--print-defaults --seed 18446744073709551615"] {
+        refused(options, "seed: expected from 0 to 9223372036854775807, found 18446744073709551615");
+    }
+    written("rank = 2\nactivation = \"rleu\"\n");
+    let names = "f.toml:2: activation: expected one of linear, relu, clipped, tanh, sigmoid, found rleu";
+    for more in ["", " --rule latent", " --print-defaults"] {
+        refused(&format!("--settings f.toml{more}"), &format!("{names}; did you mean relu?"));
+    }
 }

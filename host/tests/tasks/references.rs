@@ -36,6 +36,10 @@ fn the_bundled_network_chooses_as_its_authors_say() {
     for (choices, (said, bound)) in found.iter().zip([(0.740, 0.085), (0.960, 0.04), (1.0, 0.01)]) {
         assert!((choices.correct - said).abs() < bound, "{choices:?}, {said} was said");
     }
+    // Trials of one coherence are not those of another.
+    let twice = Context { coherences: vec![0.02, 0.02], ..context(&settings).clone() };
+    let found = twice.choices(&network, settings.sequence, 100, 1);
+    assert!((found[0].correct - found[1].correct).abs() > 0.0, "{found:?}");
     let silent = Context { noise: 0.0, ..context(&settings).clone() };
     assert!(silent.choices(&network, settings.sequence, 20, 1).iter().all(|choices| choices.correct == 1.0));
 }
