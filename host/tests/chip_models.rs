@@ -99,6 +99,8 @@ fn a_monitor_goes_from_its_network_to_verify() {
 
     let error = refusal(folder, &["verify", "other.tfld", "--monitor", "net.tfmn"]);
     assert!(error.contains("net.tfmn: expected the monitor of other.tfld, checksum 0x"), "{error}");
+    let error = refusal(folder, &["verify", "other.tfld", "--monitor", "other.tfld"]);
+    assert!(error.contains("other.tfld: expected a monitor (.tfmn), found a network"), "{error}");
     let error = refusal(folder, &["verify", "net.tfmn"]);
     assert!(error.contains("expected a model; its monitor comes behind --monitor"), "{error}");
     let error = refusal(folder, &["monitor", "net.safetensors", "--steps", "10"]);

@@ -408,3 +408,9 @@ fn the_command_draws_and_refuses() {
         Rnn::new(&network("ring_tanh_n64"), &vec![0.0; network("ring_tanh_n64").input.ncols()], Kind::Map);
     assert!(Piecewise::of_rnn(&tanh.unwrap()).unwrap_err().to_string().contains("piecewise linear"));
 }
+
+#[test]
+fn a_count_beyond_the_digits_of_f64_is_rounded() {
+    use tinyfold::dynamics::cycles::counted;
+    assert_eq!((counted(65536.0), counted(2.0_f64.powi(64))), ("65536".into(), "1.8e19".into()));
+}

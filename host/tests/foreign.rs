@@ -333,3 +333,92 @@ fn what_a_piecewise_linear_network_lacks_is_told() {
     let message = refused(&[diagonal(), ("W", array(&[2, 2], |_| 1.0)), ("h", array(&[3], |_| 1.0))]);
     assert!(message.ends_with("expected shape [2] as h, found [3]"), "{message}");
 }
+
+fn single(value: f64) -> Array {
+    Array { shape: vec![], values: vec![value] }
+}
+
+#[test]
+fn arrays_that_are_no_texts_are_no_metadata() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut all = small(false);
+    all.extend([("alpha", single(0.25)), ("inputs", array(&[2, 2], |_| 0.5)), ("form", single(1.0))]);
+    all.retain(|(name, _)| !name.starts_with("traj"));
+    let path = write(folder.path(), "a.npz", &all);
+    let map = [("recurrent", "W"), ("in", "B")];
+    let given = Given { alpha: None, ..given(&map) };
+    let imported = read(&path, &given).unwrap();
+    assert_eq!((imported.network.alpha, imported.network.inputs.len()), (0.25, 1));
+    // Python's alpha=1, and an f32 as it is written.
+    for (name, integer, alpha) in [("i.npz", true, 1.0), ("f.npz", false, 0.2)] {
+        let path = folder.path().join(name);
+        let mut archive = ndarray_npy::NpzWriter::new(std::fs::File::create(&path).unwrap());
+        archive.add_array("recurrent", &ndarray::arr2(&[[0.5, -0.5], [0.25, 0.5]])).unwrap();
+        archive.add_array("in", &ndarray::arr2(&[[1.0], [2.0]])).unwrap();
+        if integer {
+            archive.add_array("alpha", &ndarray::arr0(1_i64)).unwrap();
+        } else {
+            archive.add_array("alpha", &ndarray::arr0(0.2_f32)).unwrap();
+        }
+        archive.finish().unwrap();
+        assert_eq!(read(&path, &given).unwrap().network.alpha, alpha, "{name}");
+    }
+    let nobody = read(&path, &Given { form: None, ..given }).unwrap_err().to_string();
+    assert!(
+        nobody.contains("--form") && nobody.contains("the array form of the file is no text"),
+        "{nobody}"
+    );
+}
+
+#[test]
+fn outputs_alone_are_compared_of_torch_files_too() {
+    let folder = tempfile::tempdir().unwrap();
+    // Without a readout the outputs are the states.
+    let names = |turned| -> Vec<(&'static str, Array)> {
+        let theirs = ["weight_hh_l0", "weight_ih_l0", "traj_y", "traj_u"];
+        std::iter::zip(theirs, small(turned)).map(|(name, (_, array))| (name, array)).collect()
+    };
+    let relu = |form: Option<&str>, alpha| Given {
+        form: form.map(str::to_owned),
+        alpha,
+        activation: Some(Activation::Relu),
+        ..Given::default()
+    };
+    let path = write(folder.path(), "t.safetensors", &names(false));
+    let Imported { outputs, comparison, sources, .. } = read(&path, &relu(Some("rate"), Some(1.0))).unwrap();
+    let outputs = outputs.unwrap();
+    assert_eq!((outputs.steps, outputs.off, comparison), (3, 0.0, None));
+    assert!(outputs.bound > 0.0 && outputs.bound < 1e-5, "{outputs:?}");
+    for part in ["form", "alpha"] {
+        assert!(sources.iter().any(|[ours, ..]| ours == part), "{sources:?}");
+    }
+    let refused = |path: &Path, given: &Given| read(path, given).unwrap_err().to_string();
+    let told = refused(&path, &relu(Some("current"), None));
+    assert!(told.contains("--form") && told.contains("expected rate") && told.contains("current"), "{told}");
+    let told = refused(&path, &relu(None, Some(0.5)));
+    assert!(told.contains("--alpha") && told.contains("expected 1") && told.contains("0.5"), "{told}");
+    let turned = refused(&write(folder.path(), "turned.safetensors", &names(true)), &relu(None, None));
+    assert!(turned.contains("transposed W"), "{turned}");
+    let mut wrong = names(false);
+    wrong[2].1.values[5] += 1e-3;
+    let wrong = refused(&write(folder.path(), "wrong.safetensors", &wrong), &relu(None, None));
+    assert!(wrong.contains("traj_y") && wrong.contains("an output off by 1.0e-3"), "{wrong}");
+}
+
+#[test]
+fn one_trial_needs_no_dimension_of_trials_and_no_inputs_have_an_option() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut all = small(false);
+    for (_, array) in &mut all[2..] {
+        array.shape.remove(0);
+    }
+    let map = [("recurrent", "W"), ("in", "B")];
+    let path = write(folder.path(), "one.safetensors", &all);
+    assert_eq!(read(&path, &given(&map)).unwrap().comparison.unwrap().steps, 3);
+    let empty = [("recurrent", all[0].1.clone()), ("in", array(&[2, 0], |_| 0.0))];
+    let path = write(folder.path(), "empty.npz", &empty);
+    let told = read(&path, &given(&map)).unwrap_err().to_string();
+    assert!(told.contains("--no-inputs") && told.contains("[2, 0]"), "{told}");
+    let network = read(&path, &Given { no_inputs: true, ..given(&map) }).unwrap().network;
+    assert_eq!(network.input, faer::Mat::<f64>::zeros(2, 1));
+}

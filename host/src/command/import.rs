@@ -94,6 +94,7 @@ fn described(imported: &Imported) -> serde_json::Value {
         "activation": names::activation(network.activation).0,
         "sources": sources,
         "comparison": imported.comparison,
+        "outputs_compared": imported.outputs,
     })
 }
 
@@ -104,9 +105,18 @@ fn print(imported: &Imported) {
     for [ours, theirs, source] in &imported.sources {
         say!("  {ours:<11} {theirs:<10} from {source}");
     }
+    if let Some(c) = &imported.outputs {
+        say!(
+            "stored outputs: {} steps of whole runs, the largest difference {:.1e} (rounding allows {:.1e})",
+            c.steps,
+            c.off,
+            c.bound
+        );
+        return;
+    }
     let Some(c) = &imported.comparison else {
         say!(
-            "no stored trajectories with inputs (traj, traj_u): nothing was compared, so that nobody knows whether W is the right way round"
+            "no stored trajectories with inputs (traj or traj_y, with traj_u): nothing was compared, so that nobody knows whether W is the right way round"
         );
         return;
     };

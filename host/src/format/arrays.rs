@@ -202,6 +202,34 @@ impl ArrayFile {
         })
     }
 
+    /// As [`ArrayFile::text`], but an array of another type than uint8 is no text.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn text_if_any(&self, key: &str) -> Result<Option<String>> {
+        if matches!(self.format, Format::Npz)
+            && self.has(key)
+            && let Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_))) =
+                self.npz()?.by_name::<OwnedRepr<u8>, IxDyn>(key)
+        {
+            return Ok(None);
+        }
+        self.text(key)
+    }
+
+    /// The number in the array `name`, if that holds one alone; a f32 as the shortest number that reads as it.
+    #[must_use]
+    pub fn number(&self, name: &str) -> Option<f64> {
+        if let Format::Npz = self.format
+            && let Ok(array) = self.npz().ok()?.by_name::<OwnedRepr<i64>, IxDyn>(name)
+        {
+            return (array.len() == 1).then(|| array.sum() as f64);
+        }
+        let &[number] = self.array(name).ok()?.values.as_slice() else { return None };
+        let single = number as f32;
+        if f64::from(single) == number { single.to_string().parse().ok() } else { Some(number) }
+    }
+
     /// The array `name`, widened to f64.
     ///
     /// # Errors

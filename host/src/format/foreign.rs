@@ -12,7 +12,7 @@
 //! | C | O × n; else y = h, or phi(a) | C, Wout |
 //! | c | O; else 0 | bout; c where there is a b |
 //! | initial | n; else at rest | initial, x0, h0 |
-//! | traj, traj_u, traj_y | states, inputs, outputs, trials × steps × n, I, O, to compare with | the same |
+//! | traj, traj_u, traj_y | states, inputs, outputs, trials × steps × n, I, O (one trial: steps × ..), to compare with | the same |
 //!
 //! A file with an array A, or of form `plrnn`, holds a piecewise-linear network ([`Plrnn`]): A (n × n, or its diagonal), W
 //! and h (n) of z' = A z + W relu(z) + h + B u; or A, W1 (n × g), W2 (g × n), h1 (n) and h2 (g) of the shallow form
@@ -84,6 +84,19 @@ pub struct Imported {
     /// Of the arrays `traj` (trials × steps × n) and `traj_u` (trials × steps × I), if the file has both, and `traj_y`
     /// (trials × steps × O).
     pub comparison: Option<Comparison>,
+    /// Of `traj_u` and `traj_y`, if the file has both and no `traj`.
+    pub outputs: Option<Outputs>,
+}
+
+/// Stored outputs against those of the network, run from its initial state on the stored inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Outputs {
+    /// Steps compared: those in which rounding, as far as it can have grown, makes less than 1 % of the largest output.
+    pub steps: usize,
+    /// Largest difference.
+    pub off: f64,
+    /// What rounding can make of an output, at most, in these steps.
+    pub bound: f64,
 }
 
 /// A file and all that says something of it.
@@ -129,7 +142,11 @@ pub fn read(path: &Path, given: &Given) -> Result<Imported> {
     }
     let mut metadata = Map::new();
     for field in FIELDS {
-        if let Some(text) = file.text(field)? {
+        if field == "alpha"
+            && let Some(number) = file.number(field)
+        {
+            metadata.insert(field.into(), number.into());
+        } else if let Some(text) = file.text_if_any(field)? {
             metadata.insert(field.into(), serde_json::from_str(&text).unwrap_or(Value::String(text)));
         }
     }
@@ -138,18 +155,18 @@ pub fn read(path: &Path, given: &Given) -> Result<Imported> {
     if reader.is_plrnn()? {
         let plrnn = reader.plrnn()?;
         let network = reader.piecewise(&plrnn)?;
-        let comparison = reader.compare(&network, &|z| plrnn.state(z))?;
-        return Ok(Imported { network, sources: reader.sources, comparison });
+        return reader.compared(network, &|z| plrnn.state(z));
     }
     let activation = reader.activation()?;
     if reader.file.names().iter().any(|name| name.ends_with("weight_hh_l0")) {
-        let network = load_torch(path, activation)?;
-        return Ok(Imported { network, sources: reader.sources, comparison: None });
+        reader.torch_form()?;
+        let mut network = load_torch(path, activation)?;
+        reader.name_inputs(&mut network);
+        return reader.compared(network, &<[f64]>::to_vec);
     }
     let (form, alpha) = reader.form()?;
     let network = reader.network(form, alpha, activation)?;
-    let comparison = reader.compare(&network, &<[f64]>::to_vec)?;
-    Ok(Imported { network, sources: reader.sources, comparison })
+    reader.compared(network, &<[f64]>::to_vec)
 }
 
 impl Reader {
@@ -192,8 +209,36 @@ impl Reader {
         Err(Error::input(
             place,
             format!("--activation ({KNOWN}), or `activation` in a JSON file beside it"),
-            "neither",
+            self.neither("activation"),
         ))
+    }
+
+    /// What is found where nobody says a field.
+    fn neither(&self, field: &str) -> String {
+        if self.file.has(field) {
+            format!(
+                "neither; the array {field} of the file is no text that is read (only uint8 is), nor a number"
+            )
+        } else {
+            "neither".into()
+        }
+    }
+
+    /// A `torch.nn.RNN` is of rate form with alpha = 1: whoever says otherwise means another network.
+    fn torch_form(&mut self) -> Result<()> {
+        let source = "weight_hh_l0, a torch.nn.RNN";
+        if let Some((place, form)) = self.said_form() {
+            crate::error::require(form == "rate", &place, format!("rate, the form of {source}"), form)?;
+        }
+        let given = self.given.alpha.map(|alpha| ("option --alpha".to_owned(), alpha.to_string()));
+        let said = given.or_else(|| self.said("alpha").map(|(place, value)| (place, text(&value))));
+        if let Some((place, alpha)) = said {
+            let one = alpha.parse::<f64>().is_ok_and(|alpha| alpha == 1.0);
+            crate::error::require(one, &place, format!("1, the alpha of {source}"), alpha)?;
+        }
+        self.note("form", "rate", source);
+        self.note("alpha", "1", source);
+        Ok(())
     }
 
     /// The form by its name, and who says it.
@@ -281,7 +326,7 @@ impl Reader {
             (form, by_kind.clone())
         } else {
             let expected = "--form rate (h' = (1 - alpha) h + alpha phi(W h + B u + b)) or --form current (a' = (1 - alpha) a + alpha (W phi(a) + B u + b)), or `form` in a JSON file beside it";
-            return Err(Error::input(self.file.place("form"), expected, "neither"));
+            return Err(Error::input(self.file.place("form"), expected, self.neither("form")));
         };
         self.note("form", names::form(form), source);
         let (alpha, source) = if let Some(alpha) = self.given.alpha {
@@ -294,7 +339,7 @@ impl Reader {
         } else {
             let expected =
                 "--alpha (step by time constant, 1 for a plain map), or `alpha` in a JSON file beside it";
-            return Err(Error::input(self.file.place("alpha"), expected, "neither"));
+            return Err(Error::input(self.file.place("alpha"), expected, self.neither("alpha")));
         };
         crate::error::require(alpha > 0.0 && alpha <= 1.0, &source, "a leak above 0 and at most 1", alpha)?;
         self.note("alpha", alpha.to_string(), source);
@@ -389,11 +434,20 @@ impl Reader {
 
     /// B; where there need not be one, an input that changes nothing, as a network has one.
     fn input(&mut self, n: usize, optional: bool) -> Result<Mat<f64>> {
-        if optional && self.name("B")?.is_none() {
+        let empty = |(theirs, _): (String, String)| {
+            !self.file.has(&theirs) || self.file.array(&theirs).is_ok_and(|array| array.values.is_empty())
+        };
+        if optional && self.name("B")?.is_none_or(empty) {
             self.note("B", "none", "no input weights: an input that changes nothing");
             return Ok(Mat::zeros(n, 1));
         }
         let input = self.required("B", "the input weights, n × I (or --no-inputs)")?;
+        if input.1.shape.contains(&0) {
+            let expected =
+                "input weights, n × I with I at least 1; a network without inputs takes --no-inputs";
+            let place = self.file.place(&format!("array {}", input.0));
+            return Err(Error::input(place, expected, format!("shape {:?}", input.1.shape)));
+        }
         self.matrix("B", input, [n, 0])
     }
 
@@ -417,11 +471,52 @@ impl Reader {
         Ok(network)
     }
 
-    /// A stored trajectory by our name, with their name.
+    /// A stored trajectory by our name, with their name; without trials, it is one trial.
     fn stored(&self, ours: &str) -> Result<Option<(String, Array)>> {
         let Some((theirs, _)) = self.name(ours)? else { return Ok(None) };
-        let array = self.file.array(&theirs)?;
+        let mut array = self.file.array(&theirs)?;
+        if array.shape.len() == 2 {
+            array.shape.insert(0, 1);
+        }
         Ok(Some((theirs, array)))
+    }
+
+    /// A stored trajectory of trials × steps × width, where 0 stands for any size but 0.
+    fn fitted(&self, (theirs, array): (String, Array), shape: [usize; 3]) -> Result<Array> {
+        let mut sizes = zip(&array.shape, shape);
+        if array.shape.len() == 3 && sizes.all(|(&f, s)| f > 0 && (s == 0 || f == s)) {
+            return Ok(array);
+        }
+        let size = |size: usize| if size == 0 { "any".into() } else { size.to_string() };
+        let expected = format!("shape [{}] (trials, steps, width)", shape.map(size).join(", "));
+        Err(Error::input(self.file.place(&format!("array {theirs}")), expected, format!("{:?}", array.shape)))
+    }
+
+    fn compared(self, network: Network, whole: Whole<'_>) -> Result<Imported> {
+        let comparison = self.compare(&network, whole)?;
+        let outputs = if comparison.is_none() { self.compare_outputs(&network)? } else { None };
+        Ok(Imported { network, sources: self.sources, comparison, outputs })
+    }
+
+    /// Compares the outputs of the network with stored ones, where the states are not stored.
+    fn compare_outputs(&self, network: &Network) -> Result<Option<Outputs>> {
+        let (Some(u), Some(y)) = (self.stored("traj_u")?, self.stored("traj_y")?) else { return Ok(None) };
+        let (unit, place) = (self.stored_unit(&y)?, self.file.place(&format!("array {}", y.0)));
+        let u = self.fitted(u, [0, 0, network.input.ncols()])?;
+        let y = self.fitted(y, [u.shape[0], u.shape[1], network.readout.nrows()])?;
+        let (outputs, follows) = follow_outputs(network, &u, &y, unit);
+        if follows {
+            return Ok(Some(outputs));
+        }
+        let mut turned = network.clone();
+        turned.recurrence = Recurrence::Dense(network.weights().transpose().to_owned());
+        let hint = if follow_outputs(&turned, &u, &y, unit).1 {
+            "they are those of the transposed W: give --map NAME.T=W"
+        } else {
+            "are W, C, form, alpha, activation and the initial state right?"
+        };
+        let expected = format!("outputs of the network, to {:.1e} of rounding", outputs.bound);
+        Err(Error::input(place, expected, format!("an output off by {:.1e}; {hint}", outputs.off)))
     }
 
     /// The rounding of what made the stored trajectories; numbers that f32 holds may have been made in f32.
@@ -439,13 +534,13 @@ impl Reader {
         let (neurons, inputs) = (network.neurons(), network.input.ncols());
         let n = states.1.shape.last().copied().unwrap_or(0);
         let n = if whole(&vec![0.0; n]).len() == neurons { n } else { neurons };
-        let states = self.file.shaped(&states.0, &[0, 0, n])?;
+        let states = self.fitted(states, [0, 0, n])?;
         let [trials, steps] = [states.shape[0], states.shape[1]];
-        let u = self.file.shaped(&u.0, &[trials, steps, inputs])?;
+        let u = self.fitted(u, [trials, steps, inputs])?;
         let y = match self.stored("traj_y")? {
-            Some((theirs, _)) => {
+            Some((theirs, array)) => {
                 let shape = [trials, steps, network.readout.nrows()];
-                let array = self.file.shaped(&theirs, &shape)?;
+                let array = self.fitted((theirs.clone(), array), shape)?;
                 Some((theirs, array))
             }
             None => None,
@@ -491,15 +586,9 @@ fn follow(
 ) -> Comparison {
     let (n, inputs, length) = (states.shape[2], u.shape[2], states.shape[1]);
     let neurons = network.neurons();
-    let terms = (neurons + inputs + 3) as f64 * unit;
-    let gamma = terms / (1.0 - terms);
-    let absolute = |m: &Mat<f64>| Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)].abs());
+    let gamma = gamma(network, unit);
     let (w, b) = (absolute(&network.weights()), absolute(&network.input));
-    // The logistic function may be steeper than 1.
-    let steepness = match network.activation {
-        Activation::Sigmoid { slope, .. } => (slope.abs() / 4.0).max(1.0),
-        _ => 1.0,
-    };
+    let steepness = steepness(network);
     let apart = |a: &[f64], b: &[f64]| zip(a, b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     let mut comparison =
         Comparison { steps: 0, step: 0.0, bound: 0.0, run: 0.0, output: y.map(|_| [0.0; 2]) };
@@ -541,6 +630,78 @@ fn follow(
         }
     }
     comparison
+}
+
+/// gamma_{n + I + 3}: the relative rounding of a sum of so many terms.
+fn gamma(network: &Network, unit: f64) -> f64 {
+    let terms = (network.neurons() + network.input.ncols() + 3) as f64 * unit;
+    terms / (1.0 - terms)
+}
+
+fn absolute(m: &Mat<f64>) -> Mat<f64> {
+    Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)].abs())
+}
+
+/// The largest slope of phi; the logistic function may be steeper than 1.
+fn steepness(network: &Network) -> f64 {
+    match network.activation {
+        Activation::Sigmoid { slope, .. } => (slope.abs() / 4.0).max(1.0),
+        _ => 1.0,
+    }
+}
+
+/// Compares the outputs of whole runs, as long as rounding can have made no more than 1 % of the largest; whether none is
+/// off by more than rounding.
+///
+/// A state is off by at most e; then the next one by (1 - alpha) e + alpha L |W| e and the rounding of the step.
+fn follow_outputs(network: &Network, u: &Array, y: &Array, unit: f64) -> (Outputs, bool) {
+    const PART: f64 = 0.01;
+    let (neurons, inputs, width) = (network.neurons(), u.shape[2], y.shape[2]);
+    let (gamma, steepness) = (gamma(network, unit), steepness(network));
+    let [w, b, c] = [&network.weights(), &network.input, &network.readout].map(absolute);
+    let largest = y.values.iter().fold(0.0_f64, |most, y| most.max(y.abs()));
+    let (mut found, mut follows) = (Outputs { steps: 0, off: 0.0, bound: 0.0 }, true);
+    let rate = |x: f64| match network.form {
+        Form::Rate => x.abs(),
+        Form::Current => simulate::activate(network.activation, x).abs(),
+    };
+    let steps = u.shape[1];
+    for (u, y) in zip(u.values.chunks_exact(steps * inputs), y.values.chunks_exact(steps * width)) {
+        let run = simulate::run(network, u, false);
+        let (mut before, mut error) = (network.initial.as_slice(), vec![0.0; neurons]);
+        let samples = zip(u.chunks_exact(inputs), run.carried.chunks_exact(neurons));
+        for ((u, next), (ours, theirs)) in
+            zip(samples, zip(run.outputs.chunks_exact(width), y.chunks_exact(width)))
+        {
+            error = (0..neurons)
+                .map(|i| {
+                    let carried: f64 = (0..neurons).map(|j| w[(i, j)] * error[j]).sum();
+                    let terms = (0..neurons).map(|j| w[(i, j)] * rate(before[j])).sum::<f64>()
+                        + (0..inputs).map(|k| b[(i, k)] * u[k].abs()).sum::<f64>()
+                        + network.bias[i].abs();
+                    let rounding = gamma * (steepness * terms + before[i].abs() + next[i].abs());
+                    (1.0 - network.alpha) * error[i] + network.alpha * steepness * carried + rounding
+                })
+                .collect();
+            let of = |o: usize| -> f64 {
+                let terms = (0..neurons).map(|j| c[(o, j)] * (steepness * error[j] + gamma * rate(next[j])));
+                terms.sum::<f64>() + gamma * (network.output_bias[o].abs() + ours[o].abs())
+            };
+            let bounds: Vec<f64> = (0..width).map(of).collect();
+            let bound = bounds.iter().copied().fold(0.0, f64::max);
+            if bound > PART * largest {
+                break;
+            }
+            for ((ours, theirs), bound) in zip(zip(ours, theirs), &bounds) {
+                let off = (ours - theirs).abs();
+                follows &= off <= *bound;
+                found.off = found.off.max(off);
+            }
+            found = Outputs { steps: found.steps + 1, bound: found.bound.max(bound), ..found };
+            before = next;
+        }
+    }
+    (found, follows)
 }
 
 fn transposed(array: &Array) -> Array {

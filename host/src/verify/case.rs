@@ -111,6 +111,13 @@ impl Case {
     /// The bytes are not a monitor, or that of another model.
     pub fn watched(mut self, monitor: ModelBytes, place: &str) -> Result<Self> {
         let refused = |error| model::refused(place, error);
+        let other = match wire::kind(monitor.bytes()) {
+            Some(Kind::Network) => "a network",
+            Some(Kind::Reduced) => "a reduced model",
+            Some(Kind::Monitor) => "",
+            None => "a file of another kind",
+        };
+        crate::error::require(other.is_empty(), place, "a monitor (.tfmn)", other)?;
         let read = wire::monitor::read::<f32>(monitor.bytes()).map_err(refused)?;
         let model = model::read::<f32>(&self.model, &self.name)?;
         if !read.watches(&model) {

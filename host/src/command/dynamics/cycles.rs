@@ -6,7 +6,7 @@ use super::{Held, PARTIAL, spinner, watch};
 use crate::Result;
 use crate::command::say;
 use crate::dynamics::Kind;
-use crate::dynamics::cycles::{Found, Options, Piecewise, find};
+use crate::dynamics::cycles::{Found, Options, Piecewise, counted, find};
 use crate::error::require;
 use crate::format::arrays::ArrayFile;
 use crate::report::dynamics::cycles::Portrait;
@@ -114,7 +114,7 @@ fn print(map: &Piecewise, found: &Found) {
         (Some(used), Some(transitions)) => format!("{used} used, {transitions} transitions"),
         _ => "too many to list".into(),
     };
-    say!("n = {}, {} gates, {} regions: {regions}", map.n(), map.r.len(), found.regions);
+    say!("n = {}, {} gates, {} regions: {regions}", map.n(), map.r.len(), counted(found.regions));
     for coverage in &found.coverage {
         say!("  {}; {} found", coverage.statement(), found.of_period(coverage.period).count());
     }

@@ -81,17 +81,22 @@ pub struct Coverage {
     pub seconds: f64,
 }
 
+/// A count as people read it: digits as long as f64 holds them all.
+#[must_use]
+pub fn counted(count: f64) -> String {
+    if count < 1e15 { count.to_string() } else { format!("{count:.1e}") }
+}
+
 impl Coverage {
     /// One sentence for a reader.
     #[must_use]
     pub fn statement(&self) -> String {
         let Self { period, candidates, solved, pruned, degenerate, .. } = self;
-        let number = |x: f64| if x < 1e15 { format!("{x}") } else { format!("{x:.1e}") };
-        let candidates = number(*candidates);
+        let candidates = counted(*candidates);
         match (self.method, self.complete) {
             (Method::All, complete) => format!(
                 "period {period}: {candidates} words, {solved} solved, {} pruned, {degenerate} singular: {}",
-                number(*pruned),
+                counted(*pruned),
                 if complete { "complete" } else { "stopped before the end" },
             ),
             (Method::Starts, _) => {

@@ -24,7 +24,7 @@ use std::iter::zip;
 use faer::{Mat, MatMut};
 
 pub use cycle::{Cycle, Degenerate};
-pub use find::{Coverage, Found, Method, Options, find};
+pub use find::{Coverage, Found, Method, Options, counted, find};
 pub use manifolds::{Manifold, Reach, manifolds};
 pub use regions::RADIUS;
 pub use search::count_lyndon;
