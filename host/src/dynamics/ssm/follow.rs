@@ -49,9 +49,10 @@ impl<S: Scalar> Ssm<S> {
         let run = |noise: f64| -> Result<(f64, usize)> {
             let one = |k: usize| self.trial(network, rnn, model, (steps, noise), seed.wrapping_add(k as u64));
             let all: Result<Vec<(f64, usize)>> = (0..TRIALS).into_par_iter().map(one).collect();
-            let sum = |(a, b): (f64, usize), (c, d): (f64, usize)| (a + c, b + d);
-            let (nmte, left) = all?.into_iter().fold((0.0, 0), sum);
-            Ok((nmte / TRIALS as f64, left))
+            let all = all?;
+            let lasting: Vec<f64> = all.iter().map(|trial| trial.0).filter(|nmte| !nmte.is_nan()).collect();
+            let mean = lasting.iter().sum::<f64>() / lasting.len() as f64;
+            Ok((mean, all.iter().map(|trial| trial.1).sum()))
         };
         let (nmte, left) = run(0.0)?;
         let driven = if noise > 0.0 { Some(run(noise)?) } else { None };
@@ -79,7 +80,7 @@ impl<S: Scalar> Ssm<S> {
         Ok(if most > 0.0 { (0.25 / (most * held.sqrt())).min(1.0) } else { 0.0 })
     }
 
-    /// NMTE of a trial, and 1 if it left the box.
+    /// NMTE of a trial, not a number of one that leaves the box at once; and 1 if it left it.
     fn trial(
         &self,
         network: &Network,
@@ -107,7 +108,7 @@ impl<S: Scalar> Ssm<S> {
         let rest = read(network, rnn, &self.manifold.column(0, 0)[..self.manifold.n]);
         let clamped = |z: &[f64]| zip(z, &model.interval).any(|(z, ends)| ends.contains(z));
         let inside = found.z.chunks(start.len()).position(clamped);
-        let compared = inside.unwrap_or(steps).max(1);
+        let compared = inside.unwrap_or(steps);
         let (mut error, mut largest) = (0.0, f64::MIN_POSITIVE);
         for t in 0..compared {
             let mut now = rnn.clone();
