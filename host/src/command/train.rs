@@ -170,9 +170,6 @@ impl Args {
             };
             (Settings::of(task), toml::Table::new())
         };
-                (Settings::of(task), toml::Table::new())
-            }
-        };
         if self.channels.chosen() {
             settings.task = self.channels.resolve(inputs)?.into();
         }
