@@ -194,15 +194,14 @@ impl Args {
                 setting.clone_from(value);
             }
         }
-        let (mut settings, said) = match &self.settings {
-            Some(path) => Settings::load_said(path)?,
-            None => {
-                let task = match self.task() {
-                    Some(task) if task.integration().is_none() => task,
-                    _ => self.channels.resolve(inputs)?.into(),
-                };
-                (Settings::of(task), toml::Table::new())
-            }
+        let (mut settings, said) = if let Some(path) = &self.settings {
+            Settings::load_said(path)?
+        } else {
+            let task = match self.task() {
+                Some(task) if task.integration().is_none() => task,
+                _ => self.channels.resolve(inputs)?.into(),
+            };
+            (Settings::of(task), toml::Table::new())
         };
         if self.channels.chosen() {
             settings.task = self.channels.resolve(inputs)?.into();

@@ -86,6 +86,7 @@ pub(crate) fn unknown(found: &str, known: &[&str]) -> (String, String) {
 }
 
 /// The error with the file `place` of this text, and with the line of the setting where the file has it.
+#[must_use]
 pub fn located(error: Error, text: &str, place: &str) -> Error {
     let Error::Input { place: field, .. } = &error else { return error };
     // "number of scales" is about scales.

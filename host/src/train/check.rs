@@ -38,6 +38,7 @@ impl Settings {
             let (expected, found) = format::settings::unknown(name, known);
             Error::input("activation", expected, found)
         })?;
+        self.task.trials().check(self.sequence)?;
         for (field, value) in [("neurons", self.neurons), ("sequence", self.sequence), ("batch", self.batch)]
         {
             let expected = format!("from 1 to {LARGEST}");
@@ -53,7 +54,6 @@ impl Settings {
             require((least..=MOST).contains(&value), field, expected, value)?;
         }
         require(self.rank <= self.neurons, "rank", format!("at most n = {}", self.neurons), self.rank)?;
-        self.task.trials().check(self.sequence)?;
         require(self.alpha > 0.0 && self.alpha <= 1.0, "alpha", "a leak above 0 and at most 1", self.alpha)?;
         for (field, value) in [("learning_rate", self.learning_rate), ("clip", self.clip)] {
             require(value > 0.0 && value.is_finite(), field, "a positive number", value)?;
