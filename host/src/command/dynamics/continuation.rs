@@ -18,6 +18,9 @@ use crate::network::Network;
 use crate::report::{self, figures};
 use crate::{Error, Result};
 
+/// Most values of the parameter.
+const VALUES: usize = 1_000_000;
+
 /// Follows fixed points and cycles of a network in a parameter and finds where they bifurcate.
 #[derive(clap::Args)]
 #[command(
@@ -106,17 +109,18 @@ struct Output<'a> {
 /// # Errors
 /// A network that cannot be read, options that do not fit it, no fixed point to start from.
 pub fn run(args: &Args) -> Result<()> {
+    require((1..=VALUES).contains(&args.values), "--values", format!("1 to {VALUES}"), args.values)?;
     let (network, base, rnn) = args.held.load_as((args.period > 1).then_some(Kind::Map))?;
     let kind = rnn.kind;
     let (name, path, at) = parameter(args, &network, &base, kind)?;
     let range = pair("--range", &args.range)?;
-    let watch = watch(args.values.max(1) as u64, "values of the parameter searched for fixed points")?;
+    let watch = watch(args.values as u64, "values of the parameter searched for fixed points")?;
     let settings = Settings { bar: watch.bar.clone(), ..Settings::new(range.0, range.1) };
     let follow = |family: &dyn Family| -> Result<Diagram> {
         let starts = if let Some(file) = &args.points {
             from_file(file, args.at.unwrap_or(at), family)?
         } else {
-            let values = args.values.max(1);
+            let values = args.values;
             let at = |k: usize| range.0 + (range.1 - range.0) * (k as f64 + 0.5) / values as f64;
             let mus: Vec<f64> = (0..values).map(at).collect();
             searched(family, &mus, args, &watch)?
@@ -246,7 +250,7 @@ fn from_file(file: &FilePath, at: f64, family: &dyn Family) -> Result<Vec<Start>
         // Files may hold fewer digits than Newton wants.
         Start { mu, x: nearest(&At { family, mu }, &point.x).map_or(point.x, |found| found.0) }
     };
-    Ok(given(file, family.dimension())?.into_iter().map(start).collect())
+    Ok(given(file, family.dimension())?.0.into_iter().map(start).collect())
 }
 
 #[allow(clippy::too_many_arguments)]
