@@ -91,6 +91,99 @@ fn bad_input_is_named() {
     );
 }
 
+/// A linear network of uncoupled neurons, an input to the last of them, as many outputs as neurons.
+fn uncoupled(folder: &Path, name: &str, values: &[f64]) {
+    let n = values.len();
+    let w = faer::Mat::from_fn(n, n, |i, j| if i == j { values[i] } else { 0.0 });
+    let input = faer::Mat::from_fn(n, 1, |i, _| f64::from(u8::from(i + 1 == n)));
+    let network = Network::plain(Activation::Linear, Recurrence::Dense(w), input, faer::Mat::identity(n, n));
+    tinyfold::format::network::save(&folder.join(name), &network).expect("writable");
+}
+
+#[test]
+fn an_exact_line_and_a_leaky_integrator_are_judged() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let ask = |args: &[&str]| json(folder.path(), &[&["dynamics"], args, &["--json"]].concat());
+    let net = "net.safetensors";
+    uncoupled(folder.path(), net, &[1.0, 0.5, 0.3]);
+    let points = ask(&["fixed-points", net]);
+    assert_eq!(points["continuum"]["dimension"], 1);
+    std::fs::write(folder.path().join("points.json"), points.to_string()).expect("writable");
+    for more in [&[][..], &["--points", "points.json"]] {
+        let found = ask(&[&["attractor", net], more].concat());
+        assert_eq!(found["verdict"]["verdict"], "attractor", "{}", found["verdict"]["sentence"]);
+        assert!((found["verdict"]["normal_rate"].as_f64().expect("a number") - 0.5_f64.ln()).abs() < 1e-9);
+    }
+    uncoupled(folder.path(), net, &[0.9995, 0.99, 0.3]);
+    let found = ask(&["attractor", net, "--reach", "0.5"]);
+    assert_eq!(found["verdict"]["verdict"], "slow");
+    assert_eq!(dynamics::numbers(&found["line"]["speed"]).len(), 65);
+    let output = tinyfold(folder.path(), &["dynamics", "attractor", net]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        text.starts_with("the slow spectral submanifold of a lone fixed point, p from -1.0000 to 1.0000"),
+        "{text}"
+    );
+    assert!(text.contains("but a slow line: below 0.01 lengths per time over 100 %"), "{text}");
+    assert!(text.contains("1 fixed point on it, a node"), "{text}");
+    // Two directions that rest, and none that does.
+    uncoupled(folder.path(), net, &[1.0, 1.0, 0.3]);
+    let refused = |args: &[&str]| {
+        let output = tinyfold(folder.path(), &[&["dynamics"], args].concat());
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        String::from_utf8_lossy(&output.stderr).trim().to_owned()
+    };
+    let text = refused(&["attractor", net]);
+    assert!(text.contains("found a surface of 2 dimensions, each of its states at rest"), "{text}");
+    // What moves along a continuum is followed nowhere, so that no folds are made up.
+    let text = refused(&["continue", net, "--parameter", "1", "--values", "5"]);
+    assert!(
+        text.ends_with("found a continuum of fixed points at the parameter -0.8000, -0.4000, 0.0000, .."),
+        "{text}"
+    );
+    let ends = tinyfold(folder.path(), &["dynamics", "attractor", net, "--shape", "ring"]);
+    assert!(!ends.status.success());
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_at_once() {
+    let folder = imported("flipflop_tanh_n64");
+    for (args, message) in [
+        ("fit net.safetensors --count 18446744073709551615", "--count: expected 2 to 1000000"),
+        ("fit net.safetensors --count 1000000 --samples 1000", "--count and --samples: expected at most"),
+        ("fit net.safetensors --interval 1e7", "--interval: expected above 0, at most 10000, found 10000000"),
+        ("fit net.safetensors --degrees 3,200", "--degrees: expected 1 to 100, found 200"),
+        ("continue net.safetensors --parameter x0 --values 1000000000000", "--values: expected 1 to 1000000"),
+        ("continue net.safetensors --parameter x0 --values 0", "--values: expected 1 to 1000000, found 0"),
+        ("ftle net.safetensors --size 200000", "--size: expected 2 to 5000, found 200000"),
+        ("slow-manifold net.safetensors --time 1e9", "--time: expected above 0, at most 100000"),
+        ("slow-manifold net.safetensors --time nan", "--time: expected above 0"),
+        ("slow-manifold net.safetensors --degree 100000", "--degree: expected 8 to 1024"),
+    ] {
+        refused_with(folder.path(), args, message);
+    }
+    let folder = imported("mante_tanh_n100_graded");
+    // Without the points that the search would take seconds to find.
+    let trials = "slow-manifold net.safetensors --points none.json --input 0,0,0,1 --evidence colour";
+    for (option, message) in [
+        ("--strengths nan", "--strengths: expected finite numbers, found NaN"),
+        ("--steps 0", "--steps: expected 1 to 100000, found 0"),
+        ("--trials 0", "--trials: expected 1 to 100000, found 0"),
+        ("--noise=-1", "--noise: expected 0 or more, found -1"),
+        ("--as map", "--evidence: expected --as flow, found a map"),
+    ] {
+        refused_with(folder.path(), &format!("{trials} {option}"), message);
+    }
+}
+
+fn refused_with(folder: &Path, args: &str, message: &str) {
+    let args: Vec<&str> = std::iter::once("dynamics").chain(args.split(' ')).collect();
+    let output = tinyfold(folder, &args);
+    let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    assert!(text.starts_with(&format!("tinyfold: {message}")), "{args:?}: {text}");
+    assert_eq!(output.status.code(), Some(2), "{args:?}");
+}
+
 /// Ctrl-C in the middle of a command that would not end: code 0, and JSON that says it is not complete.
 #[cfg(target_os = "linux")]
 fn stopped(folder: &Path, args: &[&str]) -> Value {

@@ -227,6 +227,74 @@ fn beside_a_fold_are_two_points_or_a_slow_one() {
     assert!(fold.continuum.is_none());
 }
 
+/// dx/dt = c + x².
+struct Line(f64);
+
+impl System for Line {
+    fn dimension(&self) -> usize {
+        1
+    }
+    fn kind(&self) -> Kind {
+        Kind::Flow
+    }
+    fn value(&self, x: &[f64], out: &mut [f64]) {
+        out[0] = self.0 + x[0] * x[0];
+    }
+    fn jacobian(&self, x: &[f64], mut out: MatMut<'_, f64>) {
+        out[(0, 0)] = 2.0 * x[0];
+    }
+}
+
+#[test]
+fn slow_points_of_one_neuron_and_of_small_residuals_are_found() {
+    let options = Options { most_rounds: 20, ..Options::default() };
+    for c in [1e-2, 1e-7, 1e-10] {
+        let starts = [vec![2.0, 1.0], vec![-1.0, 0.5], vec![0.3, -0.2]];
+        let ones: Vec<Vec<f64>> = starts.iter().map(|x| x[..1].to_vec()).collect();
+        for (system, starts) in [(&Fold(c) as &dyn System, &starts[..]), (&Line(c), &ones[..])] {
+            let found = fixed_points::find(system, starts, None, &options, &AtomicBool::new(false)).unwrap();
+            assert!(found.points.is_empty());
+            let [point] = &found.slow[..] else { panic!("{c:.0e}: {:?}", found.slow) };
+            assert!((point.q - 0.5 * c * c).abs() < 1e-3 * c * c, "{c:.0e}: {:.3e}", point.q);
+        }
+    }
+}
+
+/// h' = tanh h has one fixed point, 0, at which f' is 1: Newton's method ends near it, anywhere.
+#[test]
+fn a_singular_point_is_one_and_leaves_the_sum_open() {
+    let network = Network::plain(
+        Activation::Tanh,
+        Recurrence::Dense(Mat::from_fn(1, 1, |_, _| 1.0)),
+        Mat::zeros(1, 1),
+        Mat::zeros(0, 1),
+    );
+    for seed in 0..3 {
+        let found = search(&network, &[0.0], Kind::Map, seed);
+        let [point] = &found.points[..] else { panic!("{:?}", found.points) };
+        assert!(point.degenerate && !point.corner && point.sign == 0 && point.state[0].abs() < 2e-4);
+        assert!(found.continuum.is_none());
+        assert_eq!((found.complete(), found.index_sum), (None, 0));
+    }
+}
+
+/// Rounding of states of 1e7 leaves a residual of 1e-9.
+#[test]
+fn the_point_of_large_states_is_found() {
+    let n = 50;
+    let random = |i: usize, j: usize| ((((i * n + j) as f64) * 12.9898).sin() * 43758.5453).fract();
+    let w = Mat::from_fn(n, n, |i, j| 0.5 / (n as f64).sqrt() * random(i, j));
+    let mut network =
+        Network::plain(Activation::Linear, Recurrence::Dense(w), Mat::zeros(n, 1), Mat::zeros(0, n));
+    network.bias = (0..n).map(|i| 1e7 * (1.3 * i as f64).cos()).collect();
+    for kind in [Kind::Map, Kind::Flow] {
+        let found = search(&network, &[0.0], kind, 0);
+        let [point] = &found.points[..] else { panic!("{} points", found.points.len()) };
+        let largest = point.state.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
+        assert!(largest > 1e6 && point.residual <= 1e-12 * largest, "{:.1e}", point.residual);
+    }
+}
+
 /// Beside the last fold of the context network's branch, mu = 0.01660487, the readout is slow where the
 /// points met.
 #[test]

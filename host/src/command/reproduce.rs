@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::say;
+use super::{interrupted, say};
 use crate::dynamics::lyapunov::Watch;
 use crate::report;
 use crate::report::text::{percent, scientific};
@@ -90,9 +90,15 @@ fn marraffa(args: &Args) -> Result<()> {
     let began = std::time::Instant::now();
     let bar = ProgressBar::new_spinner().with_message("fixed points, slow manifolds, folds, exponents");
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
-    let watch = Watch { bar: bar.clone(), ..Watch::default() };
+    let watch = Watch { bar: bar.clone(), stop: interrupted()? };
     let found = marraffa2025::findings(&network, &marraffa2025::Size::new(args.quick), &watch);
     bar.finish_and_clear();
+    if watch.stopped() {
+        return Err(Error::Numeric {
+            what: "reproduce".into(),
+            reason: "stopped by Ctrl-C: no claim is judged, nothing is written".into(),
+        });
+    }
     let found = found?;
     report::dynamics::write(&out.join("figures"), &network, &found)?;
     let claims = marraffa2025::claims(&found);

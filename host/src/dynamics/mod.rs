@@ -23,5 +23,5 @@ mod wide;
 
 pub use path::Path;
 pub use rnn::{Rnn, slope};
-pub use stepper::advance;
+pub use stepper::{advance, advance_until};
 pub use system::{At, Family, Kind, System};

@@ -1,6 +1,7 @@
 //! Many states moved at once, and one.
 
 use std::iter::zip;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use faer::Mat;
 
@@ -71,6 +72,17 @@ impl Stepper {
 ///
 /// time and step: above 0 and finite.
 pub fn advance<S: System + ?Sized>(system: &S, x: &mut Mat<f64>, time: f64, step: f64) {
+    advance_until(system, x, time, step, &AtomicBool::new(false));
+}
+
+/// The same until a true `stop`, which leaves the columns on their way.
+pub fn advance_until<S: System + ?Sized>(
+    system: &S,
+    x: &mut Mat<f64>,
+    time: f64,
+    step: f64,
+    stop: &AtomicBool,
+) {
     let (steps, flow) = match system.kind() {
         Kind::Map => (time.round().max(1.0), None),
         Kind::Flow => {
@@ -79,7 +91,12 @@ pub fn advance<S: System + ?Sized>(system: &S, x: &mut Mat<f64>, time: f64, step
         }
     };
     let mut stepper = Stepper::new(x.ncols(), std::mem::replace(x, Mat::new()), flow);
-    (0..steps as usize).for_each(|_| stepper.step(system));
+    for _ in 0..steps as usize {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        stepper.step(system);
+    }
     *x = stepper.z;
 }
 

@@ -288,7 +288,7 @@ fn context(network: &Network, name: &'static str, size: &Size, stop: &AtomicBool
         steps: STEPS,
         seed: 1,
     };
-    let choices = psychometric(network, &driven, &trials, &network.initial)?;
+    let choices = psychometric(network, &driven, &trials, &network.initial, stop)?;
     Ok(Context { name, points, driven, verdict, nmte, diagram, persistence, folds, choices })
 }
 

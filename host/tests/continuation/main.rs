@@ -74,7 +74,7 @@ fn run<F: Family>(family: &F, starts: &[(f64, &[f64])], low: f64, high: f64) -> 
 
 /// Fixed points to start from.
 fn found(path: &Path, mus: &[f64]) -> Vec<Start> {
-    starts(path, mus, 0, &AtomicBool::new(false)).unwrap()
+    starts(path, mus, 0, &AtomicBool::new(false)).unwrap().0
 }
 
 fn all(diagram: &Diagram, kind: Bifurcation) -> Vec<&Special> {

@@ -7,7 +7,7 @@ use faer::prelude::Solve;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
-use tinyfold::dynamics::continuation::{Bifurcation, Settings, Special, continuation};
+use tinyfold::dynamics::continuation::{Bifurcation, End, Settings, Special, continuation};
 use tinyfold::dynamics::{Kind, Path, Rnn};
 use tinyfold::network::{Activation, Form};
 
@@ -34,6 +34,27 @@ fn rotating_networks_turn_over_together() {
             near(point.angle.unwrap(), 0.7_f64.tan());
         }
         check_index(&path, &diagram);
+    }
+}
+
+/// A linear network is at rest at (1 - W)^-1 (drive + mu): states above 1000 are as good as those of 1.
+#[test]
+fn branches_of_large_states_go_to_the_ends_of_the_range() {
+    let n = 30;
+    let random = |i: usize, j: usize| ((((i * n + j) as f64) * 12.9898).sin() * 43758.5453).fract();
+    let mut network = plain(faer::Mat::from_fn(n, n, |i, j| 0.4 / (n as f64).sqrt() * random(i, j)));
+    network.activation = Activation::Linear;
+    network.bias = (0..n).map(|i| 5e3 * (1.3 * i as f64).cos()).collect();
+    for kind in [Kind::Map, Kind::Flow] {
+        let rnn = Rnn::new(&network, &[0.0], kind).unwrap();
+        let path = Path { rnn, direction: vec![20.0; n], weight_scale: 0.0 };
+        let starts = found(&path, &[0.0]);
+        assert_eq!(starts.len(), 1);
+        let diagram =
+            continuation(&path, &starts, &Settings::new(-1.0, 1.0), &AtomicBool::new(false)).unwrap();
+        let [branch] = &diagram.branches[..] else { panic!("{} branches", diagram.branches.len()) };
+        assert_eq!(branch.ends, [End::Range; 2]);
+        assert!(branch.ends[0].reason().is_none() && End::Bound.reason().is_some());
     }
 }
 

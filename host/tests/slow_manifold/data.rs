@@ -201,3 +201,16 @@ fn nmte_divides_by_the_largest_norm() {
     let error = nmte(&[predicted], &[reference], 1, &[1.0, 1.0]);
     assert!((error - 0.2 / 2.0).abs() < 1e-15, "{error}");
 }
+
+/// Learnt from decays from 1 to 0, and held out from a state that jumps to the other side and stays there.
+#[test]
+fn a_degree_that_predicts_worse_than_rest_is_never_chosen() {
+    let decay = |rate: f64| faer::Mat::from_fn(1, 60, |_, t| rate.powi(t as i32));
+    let train: Vec<faer::Mat<f64>> = (0..4).map(|k| decay(0.9 + 0.01 * f64::from(k))).collect();
+    let other = faer::Mat::from_fn(1, 60, |_, t| if t == 0 { 1.0 } else { -1.0 });
+    let projection = Projection { origin: vec![0.0], rows: vec![vec![1.0]] };
+    let fit = Fit { degree: 1, cut: 0, interval: 1.0, target: Target::Map };
+    let refused = choose_degree(&train, &[other], &projection, &fit, &[1, 2], &[]).unwrap_err().to_string();
+    assert!(refused.contains("no degree predicts the held-out trajectories: NMTE 1."), "{refused}");
+    assert!(choose_degree(&train, &[decay(0.915)], &projection, &fit, &[1, 2], &[]).is_ok());
+}

@@ -54,7 +54,9 @@ fn the_reduced_model_chooses_as_the_network() {
         };
         let noisy = Trials { noise: 0.5, each: 100, ..quiet.clone() };
         for (name, trials) in [("noise-free", quiet), ("noisy", noisy)] {
-            let found = psychometric(&network, &driven, &trials, &x0).unwrap();
+            let found = psychometric(&network, &driven, &trials, &x0, &false.into()).unwrap();
+            let stopped = psychometric(&network, &driven, &trials, &x0, &true.into());
+            assert!(stopped.unwrap_err().to_string().contains("stopped"));
             println!("  {name}: agreement {:.3}, output error {:.3}", found.agreement, found.output_error);
             assert!(found.agreement >= if trials.noise == 0.0 { 1.0 } else { 0.95 });
             for row in &found.rows {

@@ -6,6 +6,7 @@ use proptest::prelude::{ProptestConfig, prop_assert, prop_assert_eq, proptest};
 use serde_json::Value;
 use tinyfold::dynamics::slow_manifold::{Attractor, Bounds, Frame, Options, SlowManifold, Verdict};
 use tinyfold::dynamics::{Kind, Rnn, System, advance};
+use tinyfold::network::{Activation, Network, Recurrence};
 
 use crate::{best_of, dynamics, json, mante};
 
@@ -208,4 +209,60 @@ fn columns_are_evaluated_as_states() {
             }
         }
     }
+}
+
+fn diagonal(activation: Activation<f64>, values: &[f64]) -> Rnn {
+    let n = values.len();
+    let w = faer::Mat::from_fn(n, n, |i, j| if i == j { values[i] } else { 0.0 });
+    let none = faer::Mat::zeros(n, 0);
+    let network = Network::plain(activation, Recurrence::Dense(w), none, faer::Mat::zeros(0, n));
+    Rnn::new(&network, &[], Kind::Map).unwrap()
+}
+
+#[test]
+fn a_lone_fixed_point_has_its_slow_line() {
+    let bounds = Bounds::default();
+    // p' = 0.9995 p, exactly.
+    let leaky = diagonal(Activation::Linear, &[0.9995, 0.99, 0.3]);
+    let line = SlowManifold::around(&leaky, &[0.0; 3], 2.0, 64).unwrap();
+    assert_eq!((line.range.low, line.range.high), (-2.0, 2.0));
+    assert!(line.range.even(9).all(|p| (line.speed(p) + 5e-4 * p).abs() < 1e-14));
+    let verdict = Attractor::of_line(&leaky, &line, &bounds).unwrap();
+    assert_eq!((verdict.verdict, verdict.points.len()), (Verdict::Slow, 1));
+    assert!(
+        (verdict.largest_speed - 2.5e-4).abs() < 1e-12 && (verdict.normal_rate - 0.99_f64.ln()).abs() < 1e-9
+    );
+    // h' = tanh(0.999 h), y = 0: r(p) = tanh(0.999 p) - p.
+    let curved = diagonal(Activation::Tanh, &[0.999, 0.5]);
+    let line = SlowManifold::around(&curved, &[0.0; 2], 2.0, 64).unwrap();
+    for p in line.range.even(9) {
+        assert!((line.speed(p) - ((0.999 * p).tanh() - p)).abs() < 1e-6, "{p}");
+    }
+    let refused = SlowManifold::around(&leaky, &[0.0; 3], f64::NAN, 64).unwrap_err().to_string();
+    assert_eq!(refused, "reach: expected above 0 and finite, found NaN");
+}
+
+#[test]
+fn beside_a_line_on_a_plane_of_fixed_points_nothing_comes_or_goes() {
+    let flat = diagonal(Activation::Linear, &[1.0, 1.0 - 1e-13, 0.5]);
+    let line = SlowManifold::around(&flat, &[0.0; 3], 1.0, 16).unwrap();
+    let verdict = Attractor::of_line(&flat, &line, &Bounds::default()).unwrap();
+    assert_eq!(verdict.verdict, Verdict::Neutral, "{}", verdict.sentence);
+    assert!(verdict.sentence.contains("neutral across it") && !verdict.sentence.contains("round"));
+}
+
+/// A transform that would take hours ends when told to.
+#[test]
+fn a_long_transform_can_be_stopped() {
+    let (rnn, points) = mante("ctx_colour");
+    let frame = Frame::choose(&rnn, &points).unwrap();
+    let options = Options { time: 1e9, ..Options::default() };
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let found = std::thread::scope(|scope| {
+        let found = scope.spawn(|| SlowManifold::find(&rnn, &points, frame, &options, &stop));
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        found.join().unwrap()
+    });
+    assert!(found.unwrap_err().to_string().contains("stopped"));
 }

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::slow_manifold::{find, unit};
+use super::slow_manifold::{find, over, unit};
 use super::{Held, points_alone, spinner, states};
 use crate::command::say;
 use crate::dynamics::slow_manifold::{Attractor, Bounds, Options, Ring, RingOptions, Shape, SlowManifold};
 use crate::dynamics::{fixed_points, spectrum};
+use crate::error::require;
 use crate::report::{self, figures};
 use crate::{Error, Result};
 
@@ -26,6 +27,10 @@ pub struct Args {
     /// A line between fixed points, or a ring around one.
     #[arg(long, value_enum, default_value = "line")]
     shape: ShapeArg,
+    /// Most p to either side of a lone fixed point: the line is then its slow spectral submanifold, |p| the distance
+    /// from it along its slow direction.
+    #[arg(long, default_value_t = 1.0)]
+    reach: f64,
     /// Lengths per time below which nothing moves: an attractor everywhere.
     #[arg(long, default_value_t = Bounds::default().exact)]
     exact: f64,
@@ -68,6 +73,7 @@ struct Output<'a> {
 /// # Errors
 /// Files that cannot be read or written, bounds out of range, no curve of that shape.
 pub fn run(args: &Args) -> Result<()> {
+    require(args.reach > 0.0 && args.reach.is_finite(), "--reach", "above 0 and finite", args.reach)?;
     let bounds = Bounds {
         exact: args.exact,
         slow: args.slow,
@@ -93,11 +99,12 @@ pub fn run(args: &Args) -> Result<()> {
     let (mut line, mut ring) = (None, None);
     let watch = spinner("slow curve")?;
     let verdict = if args.shape == ShapeArg::Line {
-        let points = states(args.points.as_deref(), &network, &held, rnn.kind)?;
-        let found = find(&rnn, points.clone(), None, &Options::of(rnn.kind, rnn.alpha), &watch.stop);
+        let states = states(args.points.as_deref(), &network, &held, rnn.kind)?;
+        let options = Options::of(rnn.kind, rnn.alpha);
+        let found = find(&rnn, &states, None, args.reach, &options, &watch.stop);
         watch.bar.finish_and_clear();
         if watch.stopped() {
-            points_alone(&points, args.json);
+            points_alone(&states.points, args.json);
             return Ok(());
         }
         let found = found?;
@@ -108,7 +115,7 @@ pub fn run(args: &Args) -> Result<()> {
         let center = if args.points.is_some() {
             // The fixed point that grows in most directions.
             let mut best = (0, None);
-            for x in states(args.points.as_deref(), &network, &held, rnn.kind)? {
+            for x in states(args.points.as_deref(), &network, &held, rnn.kind)?.points {
                 let index = spectrum::index(rnn.kind, &spectrum::eigenvalues(&rnn, &x)?);
                 if index > best.0 {
                     best = (index, Some(x));
@@ -150,6 +157,9 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if let Some(ring) = &ring {
         say!("ring: amplitude {:.12}, {} transforms", ring.amplitude, ring.transforms);
+    }
+    if let Some(line) = &line {
+        say!("{}", over(line));
     }
     print(&verdict, unit(rnn.kind));
     if let Some(folder) = &args.figures {

@@ -18,6 +18,9 @@ use crate::network::Network;
 use crate::report::{self, figures};
 use crate::{Error, Result};
 
+/// Most values of the parameter.
+const VALUES: usize = 1_000_000;
+
 /// Follows fixed points and cycles of a network in a parameter and finds where they bifurcate.
 #[derive(clap::Args)]
 #[command(
@@ -106,32 +109,37 @@ struct Output<'a> {
 /// # Errors
 /// A network that cannot be read, options that do not fit it, no fixed point to start from.
 pub fn run(args: &Args) -> Result<()> {
+    require((1..=VALUES).contains(&args.values), "--values", format!("1 to {VALUES}"), args.values)?;
     let (network, base, rnn) = args.held.load_as((args.period > 1).then_some(Kind::Map))?;
     let kind = rnn.kind;
     let (name, path, at) = parameter(args, &network, &base, kind)?;
     let range = pair("--range", &args.range)?;
-    let watch = watch(args.values.max(1) as u64, "values of the parameter searched for fixed points")?;
+    let watch = watch(args.values as u64, "values of the parameter searched for fixed points")?;
     let settings = Settings { bar: watch.bar.clone(), ..Settings::new(range.0, range.1) };
-    let follow = |family: &dyn Family| -> Result<Diagram> {
-        let starts = if let Some(file) = &args.points {
-            from_file(file, args.at.unwrap_or(at), family)?
+    let follow = |family: &dyn Family| -> Result<(Diagram, Vec<f64>)> {
+        let (starts, continua) = if let Some(file) = &args.points {
+            (from_file(file, args.at.unwrap_or(at), family)?, Vec::new())
         } else {
-            let values = args.values.max(1);
+            let values = args.values;
             let at = |k: usize| range.0 + (range.1 - range.0) * (k as f64 + 0.5) / values as f64;
             let mus: Vec<f64> = (0..values).map(at).collect();
             searched(family, &mus, args, &watch)?
         };
         if starts.is_empty() && watch.stopped() {
-            return Ok(Diagram { branches: Vec::new(), failed: Vec::new() });
+            return Ok((Diagram { branches: Vec::new(), failed: Vec::new() }, continua));
         }
-        let expected = "a fixed point at some parameter in the range; more --values?";
-        require(!starts.is_empty(), "starts", expected, "none")?;
+        let (expected, none) = if continua.is_empty() {
+            ("a fixed point at some parameter in the range; more --values?", "none".to_owned())
+        } else {
+            ("an isolated fixed point at some parameter in the range", along(&continua))
+        };
+        require(!starts.is_empty(), "starts", expected, none)?;
         watch.bar.set_position(0);
         watch.bar.set_length(starts.len() as u64);
         watch.bar.set_message("fixed points whose branches are followed");
-        continuation(family, &starts, &settings, &watch.stop)
+        Ok((continuation(family, &starts, &settings, &watch.stop)?, continua))
     };
-    let diagram =
+    let (diagram, continua) =
         if args.period == 1 { follow(&path)? } else { follow(&Iterate::new(path.clone(), args.period)?)? };
     let second = args.second.as_ref().map(|name| input_number(&network, "--second", name)).transpose()?;
     let curves = match second {
@@ -179,11 +187,23 @@ pub fn run(args: &Args) -> Result<()> {
             say!("no branch; fewer --values, or --points, make the search for starts shorter");
         }
     }
+    if !continua.is_empty() {
+        say!("not followed: {}; `tinyfold dynamics attractor` judges it", along(&continua));
+    }
     print(&diagram, &name, &curves, |special| read(&network, &path, &state(special)));
     if let Some(folder) = &args.figures {
         say!("figures in {}", folder.display());
     }
     Ok(())
+}
+
+/// Where there is a continuum of fixed points.
+fn along(continua: &[f64]) -> String {
+    let mut shown: Vec<String> = continua.iter().take(3).map(|mu| format!("{mu:.4}")).collect();
+    if continua.len() > shown.len() {
+        shown.push("..".into());
+    }
+    format!("a continuum of fixed points at the parameter {}", shown.join(", "))
 }
 
 /// (x, mu).
@@ -193,8 +213,8 @@ fn state(special: &Special) -> Vec<f64> {
     y
 }
 
-/// Fixed points at several values of the parameter, those found when Ctrl-C comes.
-fn searched(family: &dyn Family, mus: &[f64], args: &Args, watch: &Watch) -> Result<Vec<Start>> {
+/// Fixed points at several values of the parameter, and the values with a continuum; those found when Ctrl-C comes.
+fn searched(family: &dyn Family, mus: &[f64], args: &Args, watch: &Watch) -> Result<(Vec<Start>, Vec<f64>)> {
     let at = |(k, mu): (usize, &f64)| {
         if watch.stopped() {
             return Ok(Vec::new());
@@ -204,7 +224,9 @@ fn searched(family: &dyn Family, mus: &[f64], args: &Args, watch: &Watch) -> Res
         watch.bar.inc(1);
         found
     };
-    Ok(mus.par_iter().enumerate().map(at).collect::<Result<Vec<_>>>()?.concat())
+    let found = mus.par_iter().enumerate().map(at).collect::<Result<Vec<_>>>()?;
+    let (starts, continua): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    Ok((starts.concat(), continua.concat()))
 }
 
 fn pair(option: &str, values: &[f64]) -> Result<(f64, f64)> {
@@ -249,7 +271,7 @@ fn from_file(file: &FilePath, at: f64, family: &dyn Family) -> Result<Vec<Start>
         // Files may hold fewer digits than Newton wants.
         Start { mu, x: nearest(&At { family, mu }, &point.x).map_or(point.x, |found| found.0) }
     };
-    Ok(given(file, family.dimension())?.into_iter().map(start).collect())
+    Ok(given(file, family.dimension())?.0.into_iter().map(start).collect())
 }
 
 #[allow(clippy::too_many_arguments)]
@@ -293,6 +315,9 @@ fn read(network: &Network, path: &Path, y: &[f64]) -> Vec<f64> {
     (0..network.outputs.len()).map(output).collect()
 }
 
+/// Outputs that are printed of a special point.
+const SHOWN: usize = 4;
+
 fn print(diagram: &Diagram, name: &str, curves: &[FoldCurve], outputs: impl Fn(&Special) -> Vec<f64>) {
     if !diagram.failed.is_empty() {
         say!("{} starts are no fixed points: Newton does not converge from them", diagram.failed.len());
@@ -309,8 +334,17 @@ fn print(diagram: &Diagram, name: &str, curves: &[FoldCurve], outputs: impl Fn(&
             first.mu,
             last.mu
         );
+        for (end, point) in std::iter::zip(branch.ends, [first, last]) {
+            if let Some(reason) = end.reason() {
+                say!("  ends at {name} = {:.4}: {reason}", point.mu);
+            }
+        }
         for special in &branch.special {
-            let outputs: Vec<String> = outputs(special).iter().map(|y| format!("{y:.4}")).collect();
+            let outputs = outputs(special);
+            let mut shown: Vec<String> = outputs.iter().take(SHOWN).map(|y| format!("{y:.4}")).collect();
+            if outputs.len() > SHOWN {
+                shown.push(format!(".. ({} in all)", outputs.len()));
+            }
             let angle = special.angle.map_or(String::new(), |angle| format!("   angle {angle:.6}"));
             let coefficients =
                 special.coefficients.map_or(String::new(), |[a, b]| format!("   a {a:.4e}, b {b:.4e}"));
@@ -320,7 +354,7 @@ fn print(diagram: &Diagram, name: &str, curves: &[FoldCurve], outputs: impl Fn(&
                 "  {:<15}{name} = {:<20.12}outputs {:<24} index {:+}{angle}{coefficients}{sort}",
                 special.kind.name(),
                 special.mu,
-                outputs.join(" "),
+                shown.join(" "),
                 special.change
             );
         }

@@ -13,7 +13,7 @@ use super::{Held, PARTIAL, states, watch};
 use crate::command::say;
 use crate::dynamics::lyapunov::Watch;
 use crate::dynamics::slow_manifold::{Learning, Learnt};
-use crate::dynamics::{Kind, Rnn, advance, spectrum};
+use crate::dynamics::{Kind, Rnn, advance, advance_until, spectrum};
 use crate::error::require;
 use crate::format::trajectories;
 use crate::network::Network;
@@ -24,6 +24,14 @@ use crate::{Error, Result};
 const STEP: f64 = 0.1;
 /// Longest time that a random input is held before a trajectory begins, in time constants or steps.
 const BEFORE: f64 = 50.0;
+
+/// Most trajectories, and samples of each; most numbers of all.
+const MOST: usize = 1_000_000;
+const NUMBERS: usize = 200_000_000;
+/// Longest interval of simulated trajectories.
+const LONGEST: f64 = 1e4;
+/// Highest degree.
+const HIGHEST: usize = 100;
 
 /// A spectral submanifold learnt from trajectories: recorded ones, or simulated ones of the network; its fixed points
 /// against those of the network.
@@ -110,6 +118,8 @@ struct Output<'a> {
 /// Files that cannot be read or written; trajectories too few, too short or of another network; no degree that fits.
 pub fn run(args: &Args) -> Result<()> {
     require(args.held_out > 0.0 && args.held_out < 1.0, "--held-out", "above 0, below 1", args.held_out)?;
+    let odd = args.degrees.iter().find(|degree| !(1..=HIGHEST).contains(*degree));
+    require(odd.is_none(), "--degrees", format!("1 to {HIGHEST}"), odd.copied().unwrap_or(0))?;
     let held = |network: &PathBuf| {
         Held { network: network.clone(), input: args.input.clone(), kind: args.kind }.load()
     };
@@ -123,7 +133,8 @@ pub fn run(args: &Args) -> Result<()> {
         }
         (None, Some((network, input, rnn))) => {
             let interval = args.interval.unwrap_or(if kind == Kind::Flow { 0.5 } else { 1.0 });
-            require(interval > 0.0 && interval.is_finite(), "--interval", "above 0", interval)?;
+            let fine = interval > 0.0 && interval <= LONGEST;
+            require(fine, "--interval", format!("above 0, at most {LONGEST}"), interval)?;
             (simulated(args, network, input, rnn, interval, &watch)?, interval)
         }
         (None, None) => return Err(Error::input("dynamics fit", "a network or --trajectories", "neither")),
@@ -198,8 +209,10 @@ fn simulated(
     interval: f64,
     watch: &Watch,
 ) -> Result<Vec<Mat<f64>>> {
-    require(args.count > 1, "--count", "at least 2", args.count)?;
-    require(args.samples > 10, "--samples", "more than 10", args.samples)?;
+    require((2..=MOST).contains(&args.count), "--count", format!("2 to {MOST}"), args.count)?;
+    require((11..=MOST).contains(&args.samples), "--samples", format!("11 to {MOST}"), args.samples)?;
+    let numbers = args.count.saturating_mul(args.samples).saturating_mul(network.neurons());
+    require(numbers <= NUMBERS, "--count and --samples", format!("at most {NUMBERS} numbers"), numbers)?;
     require(args.spread >= 0.0 && args.spread.is_finite(), "--spread", "0 or more", args.spread)?;
     let one = |k: usize| -> Option<Result<Mat<f64>>> {
         let mut random = ChaCha8Rng::seed_from_u64(args.seed);
@@ -224,7 +237,7 @@ fn simulated(
                 return None;
             }
             path.col_as_slice_mut(t).copy_from_slice(x.col_as_slice(0));
-            advance(rnn, &mut x, interval, STEP);
+            advance_until(rnn, &mut x, interval, STEP, &watch.stop);
         }
         watch.bar.inc(1);
         Some(Ok(path))
@@ -243,7 +256,7 @@ fn simulated(
 /// Fixed points that grow in at most one direction: others are not on a slow curve.
 fn slow_points(path: Option<&Path>, network: &Network, input: &[f64], rnn: &Rnn) -> Result<Vec<Vec<f64>>> {
     let mut slow = Vec::new();
-    for x in states(path, network, input, rnn.kind)? {
+    for x in states(path, network, input, rnn.kind)?.points {
         if spectrum::index(rnn.kind, &spectrum::eigenvalues(rnn, &x)?) <= 1 {
             slow.push(x);
         }

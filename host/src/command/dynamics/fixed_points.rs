@@ -148,6 +148,9 @@ fn print(network: &Network, found: &FixedPoints, u: &[f64], stopped: bool) {
             format!(" instead of {expected}: points are missing; try more --rounds")
         }
         (Some(_), _) => ", but the search was cut short".into(),
+        (None, _) if found.points.iter().any(|point| point.sign == 0) => {
+            "; not decided: a point is singular or at a corner".to_owned()
+        }
         (None, _) => "; what it should be is not known here".to_owned(),
     };
     say!("index sum {sum}{verdict}");

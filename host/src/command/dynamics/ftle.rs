@@ -9,6 +9,7 @@ use super::lyapunov::{Started, unit};
 use super::{PARTIAL, watch};
 use crate::command::say;
 use crate::dynamics::lyapunov::{Plane, Recurrence, attractors, basins, field, visited};
+use crate::error::require;
 use crate::format::arrays::ArrayFile;
 use crate::report::{dynamics, figures};
 use crate::{Error, Result};
@@ -19,6 +20,9 @@ const SEEN: (usize, usize, usize) = (40, 200, 5);
 const REST: f64 = 1e-8;
 /// Starts of that search, and points of the plane along either axis.
 const SEARCHED: (usize, usize) = (100, 15);
+
+/// Most grid points along an axis.
+const LARGEST: usize = 5000;
 
 /// Finite-time Lyapunov exponents on a plane through state space, with basins of attraction.
 #[derive(clap::Args)]
@@ -55,6 +59,7 @@ pub struct Args {
 /// # Errors
 /// As [`Started::load`] and [`field()`]; a file without a plane, or that cannot be written.
 pub fn run(args: &Args) -> Result<()> {
+    require((2..=LARGEST).contains(&args.size), "--size", format!("2 to {LARGEST}"), args.size)?;
     let (network, rnn, dt) = args.started.load()?;
     let states = visited(&rnn, &args.started.starts(&network, SEEN.0), SEEN.1, SEEN.2, dt)?;
     let plane = laid(args, &states)?;

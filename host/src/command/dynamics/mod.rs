@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{interrupted, say};
-use crate::dynamics::fixed_points::{Options, of_network};
+use crate::dynamics::fixed_points::{Continuum, Options, of_network};
 use crate::dynamics::lyapunov::Watch;
 use crate::dynamics::{Kind, Rnn};
 use crate::error::require;
@@ -156,29 +156,42 @@ struct Given {
 }
 
 /// The fixed points in what `tinyfold dynamics fixed-points --json` prints, n numbers each.
-fn given(path: &Path, n: usize) -> Result<Vec<Given>> {
+fn given(path: &Path, n: usize) -> Result<(Vec<Given>, Option<Continuum>)> {
     #[derive(serde::Deserialize)]
     struct File {
         points: Vec<Given>,
+        continuum: Option<Continuum>,
     }
     let place = path.display().to_string();
     let text = std::fs::read(path).map_err(Error::file(path, "read"))?;
-    let file: File = serde_json::from_slice(&text)
+    let File { points, continuum } = serde_json::from_slice(&text)
         .map_err(|error| Error::input(&place, "JSON with points: [{x: [...]}]", error.to_string()))?;
-    for point in &file.points {
-        require(point.x.len() == n, &format!("{place}: points"), format!("{n} numbers each"), point.x.len())?;
+    let on_it = continuum.iter().flat_map(|line| &line.states);
+    for x in points.iter().map(|point| &point.x).chain(on_it) {
+        require(x.len() == n, &format!("{place}: points"), format!("{n} numbers each"), x.len())?;
     }
-    Ok(file.points)
+    Ok((points, continuum))
 }
 
-/// States of fixed points: those of a file, else all that a search finds, until Ctrl-C.
-fn states(path: Option<&Path>, network: &Network, input: &[f64], kind: Kind) -> Result<Vec<Vec<f64>>> {
+/// States of fixed points.
+struct Found {
+    /// Isolated ones.
+    points: Vec<Vec<f64>>,
+    /// A line or surface of them.
+    continuum: Option<Continuum>,
+}
+
+/// The fixed points of a file, else all that a search finds, until Ctrl-C.
+fn states(path: Option<&Path>, network: &Network, input: &[f64], kind: Kind) -> Result<Found> {
     if let Some(path) = path {
-        return Ok(given(path, network.neurons())?.into_iter().map(|point| point.x).collect());
+        let (points, continuum) = given(path, network.neurons())?;
+        return Ok(Found { points: points.into_iter().map(|point| point.x).collect(), continuum });
     }
     let options = Options { vectors: false, ..Options::default() };
     let watch = spinner("searching for fixed points")?;
     let found = of_network(network, input, kind, &options, &watch.stop);
     watch.bar.finish_and_clear();
-    Ok(found?.points.into_iter().map(|point| point.state).collect())
+    let found = found?;
+    let points = found.points.into_iter().map(|point| point.state).collect();
+    Ok(Found { points, continuum: found.continuum })
 }

@@ -51,7 +51,7 @@ use crate::{Error, Result};
 pub struct Settings {
     /// Least and greatest mu.
     pub range: (f64, f64),
-    /// A branch ends where max |x_i| is above this.
+    /// A branch ends where max |x_i| is above this times the largest |x_i| of all starts, at least 1.
     pub bound: f64,
     /// Length of the first step; the length of (x, mu) is sqrt(mean x² + (mu / width of the range)²).
     pub first_step: f64,
@@ -63,7 +63,7 @@ pub struct Settings {
     pub points: usize,
     /// Largest turn of the tangent in a step, in radians.
     pub turn: f64,
-    /// Newton ends below this max |R_i|.
+    /// Newton ends below this max |R_i|, by the larger of 1 and the largest |x_i|, |mu|.
     pub tolerance: f64,
     /// How many leading eigenvalues are kept.
     pub eigenvalues: usize,
@@ -205,6 +205,20 @@ pub struct Point {
     pub tangent: Vec<f64>,
 }
 
+impl End {
+    /// Why, in words; none where it is at a limit of mu or closed.
+    #[must_use]
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Range | Self::Closed => None,
+            Self::Bound => Some("states grow beyond all bounds"),
+            Self::Points => Some("as many points as there may be"),
+            Self::Step => Some("the shortest step fails"),
+            Self::Stopped => Some("stopped"),
+        }
+    }
+}
+
 /// Why a branch ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -325,6 +339,8 @@ pub fn continuation<F: Family + ?Sized>(
         require((low..=high).contains(&start.mu), &place, format!("mu from {low} to {high}"), start.mu)?;
     }
     let field = One(family);
+    let largest = starts.iter().flat_map(|start| &start.x).fold(1.0, |most: f64, x| most.max(x.abs()));
+    let settings = &Settings { bound: settings.bound * largest, ..settings.clone() };
     let mut search = Search { field, settings, stop, nodes: Vec::new(), branches: Vec::new() };
     let mut failed = Vec::new();
     for (k, start) in starts.iter().enumerate() {

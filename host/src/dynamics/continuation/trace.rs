@@ -104,7 +104,7 @@ pub(super) fn correct(curve: &impl Curve, y: &[f64], row: &[f64], tolerance: f64
         // Steps are squared: after one below 1e-6 the rest is rounding, and the last factors are those of the
         // point.
         let small = largest(&by) <= 1e-6 * (1.0 + largest(&y));
-        if small && largest(&curve.equations(&y)) <= tolerance {
+        if small && largest(&curve.equations(&y)) <= tolerance * largest(&y).max(1.0) {
             let mut end = vec![0.0; size];
             end[size - 1] = 1.0;
             let tangent = lu.solve_vector(&end);

@@ -1,10 +1,10 @@
 //! Lines and surfaces of fixed points, as of a ring attractor: each of their points is singular.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::newton::{ACCEPTED, Iterate, Known, SINGULAR, residual_jacobian};
+use super::newton::{Iterate, Known, SINGULAR, residual_jacobian};
 use crate::dynamics::System;
-use crate::dynamics::vector::{dot, largest, moved, norm, square_distance};
+use crate::dynamics::vector::{dot, moved, norm, square_distance};
 
 /// Steps along the continuum that prove it.
 const STEPS: usize = 5;
@@ -15,7 +15,7 @@ pub(super) const KEPT: usize = 256;
 
 /// A continuum of fixed points: the Jacobian of the residual is singular on it, and Newton's method ends at
 /// another point of it from every start.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct Continuum {
     /// Number of directions in which the residual's Jacobian is singular.
     pub dimension: usize,
@@ -35,7 +35,7 @@ impl Continuum {
             let h = STEP * (1.0 + norm(&from));
             let mut at = Iterate::new(system, moved(&from, h, &direction));
             for _ in 0..20 {
-                if largest(&at.r) <= ACCEPTED || !at.advance(&at.damped_step(), h) {
+                if at.rests() || !at.advance(&at.damped_step(), h) {
                     break;
                 }
             }
@@ -53,7 +53,7 @@ impl Continuum {
             (from, direction) = (next.state, along);
         }
         let values = residual_jacobian(system, &known.state).singular_values().ok()?;
-        let small = SINGULAR * values.first().copied().unwrap_or(0.0).max(f64::MIN_POSITIVE);
+        let small = SINGULAR * values.first().copied().unwrap_or(0.0).max(1.0);
         let dimension = values.iter().filter(|&&value| value <= 10.0 * small).count().max(1);
         Some(Self { dimension, states, reached: 1 })
     }

@@ -5,7 +5,7 @@
 //! at convex combinations of known points plus noise, until eight rounds in a row bring nothing: Newton's
 //! method goes to the nearest root, and saddles lie between other points. A run ends early where a known
 //! point takes it: where the step with the Jacobian *at the known point* leads to it. A point is accepted if
-//! the largest entry of r is at most 1e-12. Where runs are stuck, q = |r|² / 2 is minimised: local minima
+//! the largest entry of r is at most 1e-12 max(1, |x|). Where runs are stuck, q = |r|² / 2 is minimised: local minima
 //! that are not fixed points are slow points, apart.
 //!
 //! The sum of sign det(-dr/dx) over all fixed points is 1 if f maps a ball into itself (Poincaré & Hopf), as
@@ -33,7 +33,7 @@ pub use slow::SlowPoint;
 
 use crate::Result;
 use crate::dynamics::spectrum::beyond;
-use crate::dynamics::vector::distance;
+use crate::dynamics::vector::{distance, largest};
 use crate::dynamics::{Kind, Rnn, System};
 use crate::error::require;
 use crate::network::Network;
@@ -42,6 +42,8 @@ use slow::{Minimum, Trough};
 
 /// Points whose entries differ by at most this are one.
 const SAME: f64 = 1e-5;
+/// The same of singular points, by 1 + |x|: a residual of 1e-12 leaves 1e-4 of them open.
+const SAME_SINGULAR: f64 = 1e-3;
 
 /// How to search for fixed points.
 #[derive(Clone, Debug)]
@@ -97,7 +99,7 @@ pub struct FixedPoint {
     pub index: usize,
     /// Whether all are stable: |lambda| < 1 of a map, Re lambda < 0 of a flow.
     pub stable: bool,
-    /// sign det(-dr/dx); 0 at a corner.
+    /// sign det(-dr/dx); 0 at a corner and where dr/dx is singular.
     pub sign: i8,
     /// Whether dr/dx jumps there, as where a pre-activation of a ReLU is 0: the eigenvalues are those of one
     /// side.
@@ -137,7 +139,7 @@ pub struct FixedPoints {
     /// Sum of the points' signs.
     pub index_sum: i64,
     /// What the sum is when all points are known; `None` where it is not known: unbounded systems, a
-    /// continuum.
+    /// continuum, a point without a sign.
     pub expected_index_sum: Option<i64>,
     /// Rounds of mixtures.
     pub rounds: usize,
@@ -244,7 +246,8 @@ pub fn find(
     Ok(FixedPoints {
         kind: system.kind(),
         index_sum: points.iter().map(|point| i64::from(point.sign)).sum(),
-        expected_index_sum: index_sum.filter(|_| continuum.is_none()),
+        expected_index_sum: index_sum
+            .filter(|_| continuum.is_none() && points.iter().all(|point| point.sign != 0)),
         points,
         slow,
         continuum,
@@ -276,7 +279,7 @@ fn described(system: &dyn System, known: Known, vectors: bool) -> Result<FixedPo
         residual: known.residual,
         index: spectrum.unstable,
         stable,
-        sign: if corner { 0 } else { known.lu.sign_of_negative() },
+        sign: if corner || known.degenerate { 0 } else { known.lu.sign_of_negative() },
         corner,
         degenerate: known.degenerate,
         spectrum,
@@ -291,7 +294,7 @@ fn is_corner(system: &dyn System, x: &[f64]) -> bool {
         newton::residual_jacobian(system, &x.iter().enumerate().map(jump).collect::<Vec<f64>>())
     };
     let (one, other) = (side(1e-8), side(-1e-8));
-    (&one - &other).norm_max() > 1e-4 * one.norm_max().max(other.norm_max())
+    (&one - &other).norm_max() > 1e-4 * one.norm_max().max(other.norm_max()).max(1.0)
 }
 
 /// A search under way.
@@ -357,6 +360,11 @@ impl Search<'_> {
             return false;
         }
         if found.degenerate {
+            let within = SAME_SINGULAR * (1.0 + largest(&found.state));
+            let mut singular = self.known.iter().filter(|known| known.degenerate);
+            if singular.any(|known| distance(&known.state, &found.state) <= within) {
+                return false;
+            }
             if let Some(continuum) = &mut self.continuum {
                 continuum.reached += 1;
                 if continuum.states.len() < continuum::KEPT {

@@ -9,14 +9,18 @@ use crate::dynamics::System;
 use crate::dynamics::linear::{Lu, gram, transposed_times};
 use crate::dynamics::vector::{distance, largest, moved, norm, square, square_distance};
 
-/// Largest residual entry of an accepted point.
-pub(super) const ACCEPTED: f64 = 1e-12;
+/// Largest residual entry of an accepted point, by the larger of 1 and the largest entry of its state: rounding grows
+/// with that.
+const ACCEPTED: f64 = 1e-12;
 /// Least part of a step that backtracking tries.
 const LEAST_PART: f64 = 1.0 / 16.0;
 /// Factor of the residual below which an old factorisation is used again.
 const CONTRACTION: f64 = 0.2;
-/// Least singular value by the norm of a Jacobian that counts as singular.
+/// Least singular value that counts as singular, by the larger of 1 and the norm of the residual's Jacobian.
 pub(super) const SINGULAR: f64 = 1e-9;
+/// The same where Newton's method converges slowly besides: by less than this factor a step, above this residual.
+const NEARLY: f64 = 1e-6;
+const SLOWLY: (f64, f64) = (0.2, 1e-15);
 /// Part of the distance to a known point that a step with its Jacobian may miss it by, in its basin.
 const BASIN: f64 = 0.3;
 /// Factorisations within which |r|² must halve.
@@ -96,6 +100,16 @@ impl<'a> Iterate<'a> {
         Self { system, x, r }
     }
 
+    /// Whether the residual is that of a fixed point.
+    pub(super) fn rests(&self) -> bool {
+        largest(&self.r) <= ACCEPTED * self.size()
+    }
+
+    /// The larger of 1 and the largest entry of x.
+    pub(super) fn size(&self) -> f64 {
+        largest(&self.x).max(1.0)
+    }
+
     fn moved(&self, step: &[f64], part: f64) -> Self {
         Self::new(self.system, moved(&self.x, part, step))
     }
@@ -138,7 +152,7 @@ impl<'a> Iterate<'a> {
                 return;
             }
             *self = next;
-            if new <= ACCEPTED {
+            if self.rests() {
                 return;
             }
         }
@@ -157,22 +171,22 @@ impl<'a> Iterate<'a> {
 
     /// The point if the residual is small enough, polished.
     pub(super) fn accepted(mut self) -> Option<Known> {
-        let size = largest(&self.r);
-        if size.is_nan() || size > ACCEPTED {
+        if !self.rests() {
             return None;
         }
         let jacobian = residual_jacobian(self.system, &self.x);
-        let size = jacobian.norm_l2();
+        let size = jacobian.norm_l2().max(1.0);
         let lu = Lu::new(jacobian);
         let (null, least) = lu.least_singular().unwrap_or_else(|| exact_null(self.system, &self.x));
-        let degenerate = least <= SINGULAR * size;
+        let mut degenerate = least <= SINGULAR * size;
         for _ in 0..3 {
             if degenerate || largest(&self.r) == 0.0 {
                 break;
             }
             let next = self.moved(&lu.step(&self.r), 1.0);
-            let size = largest(&next.r);
-            if size.is_nan() || size >= largest(&self.r) {
+            let (new, old) = (largest(&next.r), largest(&self.r));
+            degenerate = least <= NEARLY * size && new > SLOWLY.0 * old && old > SLOWLY.1 * self.size();
+            if new.is_nan() || new >= old {
                 break;
             }
             self = next;
@@ -208,7 +222,7 @@ pub(super) fn run(system: &dyn System, start: &[f64], clip: f64, known: &[Known]
         if !before.is_finite() {
             return End::Lost;
         }
-        if before <= ACCEPTED {
+        if at.rests() {
             break;
         }
         patience -= 1;

@@ -3,17 +3,19 @@
 use faer::{Mat, Side};
 use serde::Serialize;
 
-use super::newton::{ACCEPTED, Iterate, Known, in_trough, residual_jacobian};
+use super::newton::{Iterate, Known, in_trough, residual_jacobian};
 use crate::dynamics::System;
 use crate::dynamics::linear::{Lu, gram, transposed_times};
-use crate::dynamics::vector::{largest, norm, square};
+use crate::dynamics::vector::{norm, square};
 
 /// Steps of one minimisation.
 const STEPS: usize = 60;
-/// |Jᵀ r| by |J| |r| below which the Hessian's second part is worth its cost.
+/// Flatness below which the Hessian's second part is worth its cost.
 const NEAR: f64 = 1e-2;
-/// |Jᵀ r| by |J| |r| below which the gradient counts as 0.
+/// Flatness below which the gradient counts as 0.
 const FLAT: f64 = 1e-8;
+/// Rounding of an entry of the residual, by the larger of 1 and the largest entry of the state.
+const ROUNDING: f64 = 4.0 * f64::EPSILON;
 
 /// A local minimum of q that is not a fixed point: states pass it slowly where q is small.
 #[derive(Clone, Debug, Serialize)]
@@ -23,7 +25,7 @@ pub struct SlowPoint {
     /// q = |residual|² / 2 there: half the squared distance of a step of a map, half the squared speed of a
     /// flow.
     pub q: f64,
-    /// |Jᵀ r| / (|J| |r|), 0 at a minimum.
+    /// Flatness |Jᵀ r| / (max(1, |J|) |r|), 0 at a minimum.
     pub gradient: f64,
     /// Least eigenvalue of the Hessian of q; above 0 at a minimum.
     pub curvature: f64,
@@ -51,7 +53,7 @@ pub(super) fn minimise(system: &dyn System, x: &[f64], known: &[Known], troughs:
     // The second part of the Hessian costs 2 n Jacobians: it is used again while the gradient falls fast.
     let mut old: Option<(Lu, f64)> = None;
     for _ in 0..STEPS {
-        if largest(&at.r) <= ACCEPTED {
+        if at.rests() {
             return Minimum::Fixed(at.x);
         }
         let jacobian = residual_jacobian(system, &at.x);
@@ -100,9 +102,9 @@ fn downhill(at: &mut Iterate<'_>, curvature: &Mat<f64>, gradient: &[f64], dampin
     None
 }
 
-/// |Jᵀ r| / (|J| |r|).
+/// |Jᵀ r| / (max(1, |J|) |r|): where J is small the part of f or of the leak is not.
 fn flatness(jacobian: &Mat<f64>, gradient: &[f64], r: &[f64]) -> f64 {
-    norm(gradient) / (jacobian.norm_l2() * norm(r)).max(f64::MIN_POSITIVE)
+    norm(gradient) / (jacobian.norm_l2().max(1.0) * norm(r)).max(f64::MIN_POSITIVE)
 }
 
 /// Jᵀ J + sum_i r_i d²r_i / dx², the second by differences of the Jacobian.
@@ -129,14 +131,16 @@ fn hessian(system: &dyn System, at: &Iterate<'_>, jacobian: &Mat<f64>) -> Mat<f6
 fn slow_point(system: &dyn System, at: Iterate<'_>) -> Minimum {
     let jacobian = residual_jacobian(system, &at.x);
     let gradient = flatness(&jacobian, &transposed_times(&jacobian, &at.r), &at.r);
-    if gradient.is_nan() || gradient > FLAT || largest(&at.r) <= 1e3 * ACCEPTED {
+    // Of a residual near rounding the gradient has few digits.
+    let flat = FLAT.max(ROUNDING * at.size() * (at.x.len() as f64).sqrt() / norm(&at.r));
+    if gradient.is_nan() || gradient > flat || at.rests() {
         return Minimum::None;
     }
     let hessian = hessian(system, &at, &jacobian);
     let values = hessian.is_all_finite().then(|| hessian.self_adjoint_eigenvalues(Side::Lower));
     let Some(Ok(values)) = values else { return Minimum::None };
     let (curvature, most) = (values[0], values[values.len() - 1]);
-    if curvature.is_nan() || curvature <= 1e-10 * most {
+    if curvature.is_nan() || curvature <= 1e-14 * most {
         return Minimum::None;
     }
     let q = 0.5 * square(&at.r);

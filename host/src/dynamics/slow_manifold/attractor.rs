@@ -9,6 +9,7 @@
 use std::f64::consts::TAU;
 use std::iter::zip;
 
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::chebyshev::Interval;
@@ -44,6 +45,8 @@ pub enum Verdict {
     Cycle,
     /// States leave the curve sideways.
     Repelling,
+    /// States beside the curve neither come nor go, as on a plane of fixed points.
+    Neutral,
 }
 
 /// The bounds that a verdict is by. Lengths are parts of the whole curve, times those of the system.
@@ -134,7 +137,7 @@ struct Curve<'a> {
     shape: Shape,
     kind: Kind,
     range: Interval,
-    speed: &'a dyn Fn(f64) -> f64,
+    speed: &'a (dyn Fn(f64) -> f64 + Sync),
     state: &'a dyn Fn(f64) -> Vec<f64>,
     tangent: &'a dyn Fn(f64) -> Vec<f64>,
     covector: &'a dyn Fn(&[f64]) -> Vec<f64>,
@@ -142,6 +145,8 @@ struct Curve<'a> {
     roots: Vec<f64>,
 }
 
+/// Growth rate across a curve that is 0 up to rounding.
+const NEUTRAL: f64 = 1e-9;
 /// Samples of a profile.
 const SAMPLES: usize = 512;
 /// Starts of drift and memory.
@@ -224,7 +229,8 @@ impl Attractor {
             points.extend(point(system, curve, root, 0.1 * length)?);
         }
         let verdict = match () {
-            () if normal >= 0.0 => Verdict::Repelling,
+            () if normal > NEUTRAL => Verdict::Repelling,
+            () if normal >= -NEUTRAL => Verdict::Neutral,
             () if exact => Verdict::Attractor,
             () if slow >= bounds.range * length => Verdict::Slow,
             () if curve.roots.is_empty() => Verdict::Cycle,
@@ -262,10 +268,11 @@ impl Attractor {
             1 => format!("1 {name}"),
             count => format!("{count} {name}s"),
         };
-        let chain = if self.points.is_empty() {
-            "no fixed point on it: states go round".into()
-        } else {
-            format!("{} fixed points on it, {} and {}", self.points.len(), count("node"), count("saddle"))
+        let chain = match self.points.len() {
+            0 if self.largest_speed <= self.bounds.exact => "every state on it stays".into(),
+            0 => "no fixed point on it: states go round".into(),
+            1 => format!("1 fixed point on it, a {}", self.points[0].name),
+            points => format!("{points} fixed points on it, {} and {}", count("node"), count("saddle")),
         };
         let Bounds { exact, slow, .. } = self.bounds;
         match self.verdict {
@@ -279,10 +286,14 @@ impl Attractor {
                 100.0 * self.slow_part
             ),
             Verdict::Chain => format!(
-                "not a {shape} attractor but a chain of nodes and saddles: below {slow} lengths per time over {:.0} % of its length; {chain}",
+                "not a {shape} attractor{}: below {slow} lengths per time over {:.0} % of its length; {chain}",
+                if self.points.len() == 1 { "" } else { " but a chain of nodes and saddles" },
                 100.0 * self.slow_part
             ),
             Verdict::Cycle => format!("not a {shape} attractor but a cycle: no fixed point on it"),
+            Verdict::Neutral => format!(
+                "not a {shape} attractor but neutral across it: states beside it stay beside it, as on a plane of fixed points; {chain}"
+            ),
             Verdict::Repelling => format!(
                 "not a {shape} attractor: states leave it sideways, at the rate {:.2e}; {chain}",
                 self.normal_rate
@@ -300,9 +311,10 @@ fn kept(curve: &Curve<'_>, pieces: &[f64], bounds: &Bounds) -> (Drift, Vec<(f64,
     let length = arcs[pieces.len()];
     let width = (curve.range.high - curve.range.low) / pieces.len() as f64;
     // Length from the start of the curve; a ring counts its turns.
+    let (low, shape) = (curve.range.low, curve.shape);
     let arc = |p: f64| {
-        let at = (p - curve.range.low) / width;
-        let turns = if curve.shape == Shape::Ring { (at / pieces.len() as f64).floor() } else { 0.0 };
+        let at = (p - low) / width;
+        let turns = if shape == Shape::Ring { (at / pieces.len() as f64).floor() } else { 0.0 };
         let at = (at - turns * pieces.len() as f64).clamp(0.0, pieces.len() as f64);
         let k = (at as usize).min(pieces.len() - 1);
         turns * length + arcs[k] + (at - k as f64) * pieces[k]
@@ -316,11 +328,12 @@ fn kept(curve: &Curve<'_>, pieces: &[f64], bounds: &Bounds) -> (Drift, Vec<(f64,
     let h = if curve.kind == Kind::Map { 1.0 } else { bounds.horizon / steps as f64 };
     let ends = if curve.shape == Shape::Line { STARTS + 2 } else { STARTS + 1 };
     let starts: Vec<f64> = curve.range.even(ends).skip(1).take(STARTS).collect();
+    let (kind, speed) = (curve.kind, curve.speed);
     let moves: Vec<Vec<f64>> = starts
-        .iter()
+        .par_iter()
         .map(|&start| {
             let from = arc(start);
-            let path = follow(curve.kind, range, curve.speed, start, bounds.horizon, steps);
+            let path = follow(kind, range, speed, start, bounds.horizon, steps);
             path.into_iter().map(|p| (arc(p) - from).abs() / length).collect()
         })
         .collect();

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::chebyshev::{self, Interval};
 use crate::dynamics::spectrum::{eigenvalues, eigenvector, growth, jacobian, of_matrix};
-use crate::dynamics::stepper::advance;
+use crate::dynamics::stepper::advance_until;
 use crate::dynamics::vector::{dot, largest};
 use crate::dynamics::{Kind, System};
 use crate::error::require;
@@ -132,13 +132,13 @@ pub struct SlowManifold {
     pub kind: Kind,
     /// The coordinate p.
     pub frame: Frame,
-    /// p between the extreme fixed points.
+    /// p between the extreme fixed points; of a lone one, to either side of it.
     pub range: Interval,
     /// c_k, K + 1 rows of n.
     pub curve: Vec<Vec<f64>>,
     /// r_k, K + 1.
     pub speed: Vec<f64>,
-    /// Transforms done at each degree, the lowest first.
+    /// Transforms done at each degree, the lowest first; none where the curve is a spectral submanifold.
     pub transforms: Vec<(usize, usize)>,
     /// Largest change of a state in the last transform.
     pub change: f64,
@@ -249,14 +249,17 @@ impl SlowManifold {
                 // Twice the step until the last digits.
                 fine |= degree == options.degree && change <= 5.0 * options.tolerance;
                 let step = if fine { options.step } else { 2.0 * options.step };
-                advance(system, &mut moved, options.time, step);
+                advance_until(system, &mut moved, options.time, step, stop);
+                if stop.load(Ordering::Relaxed) {
+                    continue;
+                }
                 pin(&mut moved);
                 let mut places: Vec<f64> =
                     (0..=degree).map(|j| frame.coordinate(moved.col_as_slice(j))).collect();
                 (places[0], places[degree]) = (range.low, range.high);
                 if !places.is_sorted_by(|a, b| a < b) {
                     return Err(failed(format!(
-                        "the coordinate p is not monotone along the curve at degree {degree}; take another anchor or a shorter time than {}",
+                        "the coordinate p is not monotone along the curve at degree {degree}, in a time of {}; `tinyfold dynamics slow-manifold` has --anchor and --time",
                         options.time
                     )));
                 }
@@ -298,7 +301,7 @@ impl SlowManifold {
         Ok(Self::of_curve(system, frame, range, &curve, transforms, change))
     }
 
-    fn of_curve(
+    pub(super) fn of_curve(
         system: &dyn System,
         frame: Frame,
         range: Interval,

@@ -2,12 +2,14 @@
 //! model predicts.
 
 use std::iter::zip;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, Par};
+use faer::{Accum, Mat, MatRef, Par};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
+use rayon::prelude::*;
 use serde::Serialize;
 use tinyfold_core::Form;
 
@@ -198,11 +200,20 @@ pub struct Psychometric {
     pub output_error: f64,
 }
 
+/// Trials that a thread takes at once; results do not depend on the number of threads.
+const BLOCK: usize = 128;
+
 /// Runs the trials on the network from the state x0 and on its reduced model.
 ///
 /// # Errors
-/// Inputs that the network does not have, no strengths, a state of another length.
-pub fn psychometric(network: &Network, driven: &Driven, trials: &Trials, x0: &[f64]) -> Result<Psychometric> {
+/// Inputs that the network does not have, no strengths, a state of another length; stopped.
+pub fn psychometric(
+    network: &Network,
+    driven: &Driven,
+    trials: &Trials,
+    x0: &[f64],
+    stop: &AtomicBool,
+) -> Result<Psychometric> {
     let inputs = network.input.ncols();
     let most = trials.distractor.unwrap_or(0).max(trials.channel);
     require(most < inputs, "input of the evidence", format!("below {inputs}"), most)?;
@@ -219,11 +230,17 @@ pub fn psychometric(network: &Network, driven: &Driven, trials: &Trials, x0: &[f
     let mut random = ChaCha8Rng::seed_from_u64(trials.seed);
     let distractors: Vec<f64> =
         (0..count).map(|_| trials.strengths[random.random_range(0..trials.strengths.len())]).collect();
-    let mut x = Mat::from_fn(x0.len(), count, |i, _| x0[i]);
     let start = driven.phase(&rnn, x0, 30.0);
-    let mut places = vec![start; count];
+    let blocks = (0..count).step_by(BLOCK).map(|first| {
+        let width = BLOCK.min(count - first);
+        (Mat::from_fn(x0.len(), width, |i, _| x0[i]), vec![start; width])
+    });
+    let mut blocks: Vec<(Mat<f64>, Vec<f64>)> = blocks.collect();
     let mut change = Mat::zeros(inputs, count);
     for _ in 0..trials.steps {
+        if stop.load(Ordering::Relaxed) {
+            return Err(Error::Numeric { what: "trials".into(), reason: "stopped before their end".into() });
+        }
         for j in 0..count {
             let mut noise = || {
                 if trials.noise > 0.0 { trials.noise * random.sample::<f64, _>(StandardNormal) } else { 0.0 }
@@ -232,16 +249,25 @@ pub fn psychometric(network: &Network, driven: &Driven, trials: &Trials, x0: &[f
             if let Some(k) = trials.distractor {
                 change[(k, j)] = distractors[j] + noise();
             }
-            places[j] = driven.step(places[j], change.col_as_slice(j), rnn.alpha);
         }
-        x = step(&rnn, network, x, &change);
+        blocks.par_iter_mut().enumerate().for_each(|(k, (x, places))| {
+            let change = change.as_ref().subcols(k * BLOCK, places.len());
+            for (j, place) in places.iter_mut().enumerate() {
+                let change: Vec<f64> = change.col(j).iter().copied().collect();
+                *place = driven.step(*place, &change, rnn.alpha);
+            }
+            step(&rnn, network, x, change);
+        });
     }
-    let readout = |j: usize| -> f64 {
-        let rates = rnn.rates(x.col_as_slice(j));
+    let readout = |x: &[f64]| -> f64 {
+        let rates = rnn.rates(x);
         let sum: f64 = rates.iter().enumerate().map(|(i, rate)| network.readout[(0, i)] * rate).sum();
         sum + network.output_bias[0]
     };
-    let ends: Vec<(f64, f64)> = (0..count).map(|j| (readout(j), driven.output(places[j])[0])).collect();
+    let ends = blocks.iter().flat_map(|(x, places)| {
+        places.iter().enumerate().map(|(j, &p)| (readout(x.col_as_slice(j)), driven.output(p)[0]))
+    });
+    let ends: Vec<(f64, f64)> = ends.collect();
     let part = |ends: &[(f64, f64)], test: fn(&(f64, f64)) -> bool| {
         ends.iter().filter(|end| test(end)).count() as f64 / ends.len() as f64
     };
@@ -264,7 +290,7 @@ fn activate_all(rnn: &Rnn, x: &mut Mat<f64>) {
 }
 
 /// A step of the network for every column of x under inputs u0 + change.
-fn step(rnn: &Rnn, network: &Network, mut x: Mat<f64>, change: &Mat<f64>) -> Mat<f64> {
+fn step(rnn: &Rnn, network: &Network, x: &mut Mat<f64>, change: MatRef<'_, f64>) {
     let (keep, gain) = rnn.factors();
     let mut rates = x.clone();
     if rnn.form == Form::Current {
@@ -272,12 +298,11 @@ fn step(rnn: &Rnn, network: &Network, mut x: Mat<f64>, change: &Mat<f64>) -> Mat
     }
     let mut p = Mat::from_fn(x.nrows(), x.ncols(), |i, _| rnn.drive[i]);
     matmul(p.as_mut(), Accum::Add, rnn.w.as_ref(), rates.as_ref(), 1.0, Par::Seq);
-    matmul(p.as_mut(), Accum::Add, network.input.as_ref(), change.as_ref(), 1.0, Par::Seq);
+    matmul(p.as_mut(), Accum::Add, network.input.as_ref(), change, 1.0, Par::Seq);
     if rnn.form == Form::Rate {
         activate_all(rnn, &mut p);
     }
     for j in 0..x.ncols() {
         zip(x.col_as_slice_mut(j), p.col_as_slice(j)).for_each(|(x, p)| *x = keep * *x + gain * p);
     }
-    x
 }

@@ -12,6 +12,7 @@ mod curve;
 mod data;
 mod decision;
 mod learnt;
+mod lone;
 mod order;
 mod projection;
 mod ring;

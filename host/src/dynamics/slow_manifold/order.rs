@@ -45,10 +45,12 @@ pub struct Tried {
 /// Fits every degree and takes one by held-out NMTE and by roots: of those that have exactly the known fixed
 /// points, or most of them, the lowest whose NMTE is within a fifth of the best.
 ///
+/// A degree whose NMTE is not below 1 is never taken.
+///
 /// known: places of known fixed points of a one-dimensional manifold, empty if none are known.
 ///
 /// # Errors
-/// No degree can be fitted; held-out trajectories that are too short.
+/// No degree can be fitted or predicts; held-out trajectories that are too short.
 pub fn choose_degree(
     train: &[Mat<f64>],
     held_out: &[Mat<f64>],
@@ -82,13 +84,20 @@ pub fn choose_degree(
     let wrong = |t: &Tried| {
         if known.is_empty() { 0 } else { (known.len() - t.found) + (t.roots - t.found.min(t.roots)) }
     };
-    let least = tried.iter().map(wrong).min();
-    let right = |t: &&Tried| Some(wrong(t)) == least && t.nmte.is_finite();
+    // At 1 the error is as large as what is predicted.
+    let usable = |t: &&Tried| t.nmte < 1.0;
+    let least = tried.iter().filter(usable).map(wrong).min();
+    let right = |t: &&Tried| usable(t) && Some(wrong(t)) == least;
     let best = tried.iter().filter(right).map(|t| t.nmte).fold(f64::MAX, f64::min);
     let chosen = tried.iter().position(|t| right(&t) && t.nmte <= 1.2 * best);
     match chosen {
         Some(k) => Ok((models.swap_remove(k), tried)),
-        None => Err(last
-            .unwrap_or_else(|| failed("no degree gives a finite error on the held-out trajectories".into()))),
+        None => Err(last.filter(|_| tried.is_empty()).unwrap_or_else(|| {
+            let errors = tried.iter().map(|t| format!("{:.2e} at degree {}", t.nmte, t.degree));
+            failed(format!(
+                "no degree predicts the held-out trajectories: NMTE {}, to be below 1; lower degrees, or more trajectories?",
+                errors.collect::<Vec<String>>().join(", ")
+            ))
+        })),
     }
 }

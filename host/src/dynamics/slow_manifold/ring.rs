@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::chebyshev::sign_changes;
 use super::curve::check_times;
 use crate::dynamics::spectrum::{index, jacobian, of_matrix};
-use crate::dynamics::stepper::advance;
+use crate::dynamics::stepper::advance_until;
 use crate::dynamics::vector::dot;
 use crate::dynamics::{Kind, System};
 use crate::error::require;
@@ -136,7 +136,7 @@ impl Ring {
         let mut x = Mat::from_fn(n, count, |i, j| {
             center[i] + start * (angles[j].cos() * plane[(i, 0)] + angles[j].sin() * plane[(i, 1)])
         });
-        advance(system, &mut x, options.settle, options.step);
+        advance_until(system, &mut x, options.settle, options.step, stop);
         let (mut transforms, mut change, mut least, mut since) = (0, f64::MAX, f64::MAX, 0);
         while change > options.tolerance && !(since >= 10 && change < 1e-9) {
             if stop.load(Ordering::Relaxed) {
@@ -151,7 +151,10 @@ impl Ring {
             let mut moved = x.clone();
             // The first transform only takes the settled states to even angles.
             if transforms > 0 {
-                advance(system, &mut moved, options.time, options.step);
+                advance_until(system, &mut moved, options.time, options.step, stop);
+                if stop.load(Ordering::Relaxed) {
+                    continue;
+                }
             }
             let places: Vec<(f64, f64)> = (0..count).map(|j| place(moved.col_as_slice(j))).collect();
             let (smallest, largest) = places
