@@ -217,7 +217,7 @@ fn state(special: &Special) -> Vec<f64> {
 fn searched(family: &dyn Family, mus: &[f64], args: &Args, watch: &Watch) -> Result<(Vec<Start>, Vec<f64>)> {
     let at = |(k, mu): (usize, &f64)| {
         if watch.stopped() {
-            return Ok(Vec::new());
+            return Ok((Vec::new(), Vec::new()));
         }
         // Other trajectories at every value.
         let found = starts(family, &[*mu], args.seed.wrapping_add(k as u64), &watch.stop);
