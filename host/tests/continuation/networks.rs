@@ -45,11 +45,15 @@ fn branches_of_large_states_go_to_the_ends_of_the_range() {
     let mut network = plain(faer::Mat::from_fn(n, n, |i, j| 0.4 / (n as f64).sqrt() * random(i, j)));
     network.activation = Activation::Linear;
     network.bias = (0..n).map(|i| 5e3 * (1.3 * i as f64).cos()).collect();
-    for kind in [Kind::Map, Kind::Flow] {
+    let path = |kind: Kind| {
         let rnn = Rnn::new(&network, &[0.0], kind).unwrap();
-        let path = Path { rnn, direction: vec![20.0; n], weight_scale: 0.0 };
-        let starts = found(&path, &[0.0]);
-        assert_eq!(starts.len(), 1);
+        Path { rnn, direction: vec![20.0; n], weight_scale: 0.0 }
+    };
+    // The map and the flow rest at the same point.
+    let starts = found(&path(Kind::Map), &[0.0]);
+    assert_eq!(starts.len(), 1);
+    for kind in [Kind::Map, Kind::Flow] {
+        let path = path(kind);
         let diagram =
             continuation(&path, &starts, &Settings::new(-1.0, 1.0), &AtomicBool::new(false)).unwrap();
         let [branch] = &diagram.branches[..] else { panic!("{} branches", diagram.branches.len()) };
