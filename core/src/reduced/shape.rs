@@ -56,7 +56,7 @@ impl Shape {
         self.domain_len() + self.drive_len() + self.output_len()
     }
 
-    /// Words of memory that a [`State`] needs.
+    /// Words of memory that a [`State`](super::State) needs.
     #[must_use]
     pub const fn state_len(&self) -> usize {
         self.dimensions + self.inputs + self.outputs
