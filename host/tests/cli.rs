@@ -252,9 +252,17 @@ fn settings_that_are_refused_leave_no_folder() {
         let args = [&["train", "--settings", "x.toml", "--out", "run"], more].concat();
         refused(&[("x.toml", file.as_bytes())], &args, message);
     };
-    train("neurons = 0", &[], "x.toml: neurons: expected at least 1, found 0");
-    train("steps = 3", &["--neurons", "0"], "neurons: expected at least 1, found 0");
-    train("alpha = 2.0", &[], "x.toml: alpha: expected a leak above 0 and at most 1, found 2");
-    refused(&[], &["train", "--steps", "0", "--out", "run"], "steps: expected at least 1, found 0");
-    refused(&[], &["quickstart", "--steps", "0", "--out", "run"], "steps: expected at least 1, found 0");
+    train("neurons = 0", &[], "x.toml:1: neurons: expected from 1 to 1048576, found 0");
+    train("steps = 3", &["--neurons", "0"], "neurons: expected from 1 to 1048576, found 0");
+    train("alpha = 2.0", &[], "x.toml:1: alpha: expected a leak above 0 and at most 1, found 2");
+    refused(
+        &[],
+        &["train", "--steps", "0", "--out", "run"],
+        "steps: expected from 1 to 9223372036854775807, found 0",
+    );
+    refused(
+        &[],
+        &["quickstart", "--steps", "0", "--out", "run"],
+        "steps: expected from 1 to 9223372036854775807, found 0",
+    );
 }

@@ -96,7 +96,7 @@ fn another_recording_is_refused() {
     assert_eq!(message(Some(&data)), "goes on");
 }
 
-/// Every option but those that say how to read the recording and how to print.
+/// Every option but those that say how to read the recording, how to judge and how to print.
 #[test]
 fn options_that_a_resumed_run_would_ignore_are_refused() {
     let mut command = Args::augment_args(Command::new("train"));
@@ -105,7 +105,7 @@ fn options_that_a_resumed_run_would_ignore_are_refused() {
     let refused = command.get_arg_conflicts_with(resume);
     let reading = RecordingArgs::augment_args(Command::new("reading"));
     let taken = reading.get_arguments().map(Arg::get_id).map(Id::as_str);
-    let taken: Vec<&str> = taken.chain(["resume", "json", "help"]).collect();
+    let taken: Vec<&str> = taken.chain(["resume", "trial_steps", "json", "help"]).collect();
     for arg in command.get_arguments().map(Arg::get_id) {
         let is_refused = refused.iter().any(|other| other.get_id() == arg);
         assert_eq!(is_refused, !taken.contains(&arg.as_str()), "{arg}");
