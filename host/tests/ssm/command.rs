@@ -24,13 +24,13 @@ fn the_command_runs() {
         let figures = figures.join(name);
         let start =
             ["ssm", file.to_str().unwrap(), "--input", "0,0,0,1", "--figures", figures.to_str().unwrap()];
-        let command = Command::parse_from(start.iter().chain(options));
+        let command = Command::try_parse_from(start.iter().chain(options)).unwrap();
         tinyfold::command::dynamics::ssm::run(&command.args).unwrap();
         assert!(figures.join("ssm.png").metadata().unwrap().len() > 10_000);
     };
     run(&[], "line");
     run(&["--order", "25", "--as", "map"], "map");
-    run(&["--order", "25", "--at", "1"], "flow25");
+    run(&["--order", "25", "--near", "2"], "flow25");
     run(&["--parameter", "colour"], "parameter");
     run(&["--dimension", "2", "--eigenvalue", "1", "--order", "5"], "pair");
     run(&["--parameter", "colour", "--json", "--order", "5"], "json");
