@@ -27,14 +27,14 @@ use std::iter::zip;
 use std::path::Path;
 
 use faer::Mat;
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::arrays::{Array, ArrayFile, list};
+pub use super::compare::{Comparison, Outputs};
+use super::compare::{Whole, follow, follow_outputs};
 use super::network::{load_torch, names};
 use super::plrnn::Plrnn;
 use crate::network::{Activation, Channel, Form, Network, Recurrence};
-use crate::simulate;
 use crate::{Error, Result};
 
 /// Our names of the arrays.
@@ -58,22 +58,6 @@ pub struct Given {
     pub activation: Option<Activation<f64>>,
 }
 
-/// Steps of stored trajectories against those of the network.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Comparison {
-    /// Steps compared.
-    pub steps: usize,
-    /// Largest difference of a step of the network from a stored state and the stored next state.
-    pub step: f64,
-    /// What rounding can make of a step, in the number type of the file: gamma_{n + I + 3} of the sums of absolute values.
-    pub bound: f64,
-    /// Largest difference when the network runs on its own from its initial state: what steps add up to.
-    pub run: f64,
-    /// Largest difference of an output after a step from the stored one, and what rounding can make of it, if outputs are
-    /// stored.
-    pub output: Option<[f64; 2]>,
-}
-
 /// A foreign network and where its parts come from.
 #[derive(Clone, Debug)]
 pub struct Imported {
@@ -86,17 +70,6 @@ pub struct Imported {
     pub comparison: Option<Comparison>,
     /// Of `traj_u` and `traj_y`, if the file has both and no `traj`.
     pub outputs: Option<Outputs>,
-}
-
-/// Stored outputs against those of the network, run from its initial state on the stored inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Outputs {
-    /// Steps compared: those in which rounding, as far as it can have grown, makes less than 1 % of the largest output.
-    pub steps: usize,
-    /// Largest difference.
-    pub off: f64,
-    /// What rounding can make of an output, at most, in these steps.
-    pub bound: f64,
 }
 
 /// A file and all that says something of it.
@@ -570,138 +543,6 @@ impl Reader {
             format!("states that the network goes through, to {:.1e} of rounding", comparison.bound);
         Err(Error::input(self.file.place("arrays traj, traj_u"), expected, found))
     }
-}
-
-/// The state of a network whose first part is stored.
-type Whole<'a> = &'a dyn Fn(&[f64]) -> Vec<f64>;
-
-/// Compares all steps of trajectories: trials × steps × n, and their inputs.
-fn follow(
-    network: &Network,
-    states: &Array,
-    u: &Array,
-    y: Option<&Array>,
-    unit: f64,
-    whole: Whole<'_>,
-) -> Comparison {
-    let (n, inputs, length) = (states.shape[2], u.shape[2], states.shape[1]);
-    let neurons = network.neurons();
-    let gamma = gamma(network, unit);
-    let (w, b) = (absolute(&network.weights()), absolute(&network.input));
-    let steepness = steepness(network);
-    let apart = |a: &[f64], b: &[f64]| zip(a, b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-    let mut comparison =
-        Comparison { steps: 0, step: 0.0, bound: 0.0, run: 0.0, output: y.map(|_| [0.0; 2]) };
-    let c = absolute(&network.readout);
-    let trials = zip(states.values.chunks_exact(length * n), u.values.chunks_exact(length * inputs));
-    for (states, u) in trials {
-        let run = simulate::run(network, u, false).carried;
-        let off = zip(run.chunks_exact(neurons), states.chunks_exact(n)).map(|(a, b)| apart(a, b));
-        comparison.run = comparison.run.max(off.fold(0.0, f64::max));
-        let mut from = network.clone();
-        for (state, u) in zip(states.chunks_exact(n), u.chunks_exact(inputs)) {
-            let simulate::Trajectory { carried: next, outputs, .. } = simulate::run(&from, u, false);
-            let rate = |&x: &f64| match network.form {
-                Form::Rate => x.abs(),
-                Form::Current => simulate::activate(network.activation, x).abs(),
-            };
-            let rates: Vec<f64> = from.initial.iter().map(rate).collect();
-            let sum = |i: usize| -> f64 {
-                let recurrent: f64 = (0..neurons).map(|j| w[(i, j)] * rates[j]).sum();
-                recurrent + (0..inputs).map(|k| b[(i, k)] * u[k].abs()).sum::<f64>() + network.bias[i].abs()
-            };
-            let rounding: Vec<f64> = (0..neurons)
-                .map(|i| gamma * (steepness * sum(i) + from.initial[i].abs() + next[i].abs()))
-                .collect();
-            comparison.bound = comparison.bound.max(rounding[..n].iter().copied().fold(0.0, f64::max));
-            if let (Some(y), Some([off, bound])) = (y, &mut comparison.output) {
-                let y = &y.values[comparison.steps * outputs.len()..];
-                *off = off.max(apart(&outputs, y));
-                let of = |o: usize| -> f64 {
-                    let terms = (0..neurons).map(|j| c[(o, j)] * (rounding[j] + gamma * rate(&next[j])));
-                    terms.sum::<f64>() + gamma * (network.output_bias[o].abs() + outputs[o].abs())
-                };
-                *bound = (0..outputs.len()).map(of).fold(*bound, f64::max);
-            }
-            // The first step starts from where the network says, which the file need not share.
-            comparison.step = comparison.step.max(apart(&next, state));
-            comparison.steps += 1;
-            from.initial = whole(state);
-        }
-    }
-    comparison
-}
-
-/// gamma_{n + I + 3}: the relative rounding of a sum of so many terms.
-fn gamma(network: &Network, unit: f64) -> f64 {
-    let terms = (network.neurons() + network.input.ncols() + 3) as f64 * unit;
-    terms / (1.0 - terms)
-}
-
-fn absolute(m: &Mat<f64>) -> Mat<f64> {
-    Mat::from_fn(m.nrows(), m.ncols(), |i, j| m[(i, j)].abs())
-}
-
-/// The largest slope of phi; the logistic function may be steeper than 1.
-fn steepness(network: &Network) -> f64 {
-    match network.activation {
-        Activation::Sigmoid { slope, .. } => (slope.abs() / 4.0).max(1.0),
-        _ => 1.0,
-    }
-}
-
-/// Compares the outputs of whole runs, as long as rounding can have made no more than 1 % of the largest; whether none is
-/// off by more than rounding.
-///
-/// A state is off by at most e; then the next one by (1 - alpha) e + alpha L |W| e and the rounding of the step.
-fn follow_outputs(network: &Network, u: &Array, y: &Array, unit: f64) -> (Outputs, bool) {
-    const PART: f64 = 0.01;
-    let (neurons, inputs, width) = (network.neurons(), u.shape[2], y.shape[2]);
-    let (gamma, steepness) = (gamma(network, unit), steepness(network));
-    let [w, b, c] = [&network.weights(), &network.input, &network.readout].map(absolute);
-    let largest = y.values.iter().fold(0.0_f64, |most, y| most.max(y.abs()));
-    let (mut found, mut follows) = (Outputs { steps: 0, off: 0.0, bound: 0.0 }, true);
-    let rate = |x: f64| match network.form {
-        Form::Rate => x.abs(),
-        Form::Current => simulate::activate(network.activation, x).abs(),
-    };
-    let steps = u.shape[1];
-    for (u, y) in zip(u.values.chunks_exact(steps * inputs), y.values.chunks_exact(steps * width)) {
-        let run = simulate::run(network, u, false);
-        let (mut before, mut error) = (network.initial.as_slice(), vec![0.0; neurons]);
-        let samples = zip(u.chunks_exact(inputs), run.carried.chunks_exact(neurons));
-        for ((u, next), (ours, theirs)) in
-            zip(samples, zip(run.outputs.chunks_exact(width), y.chunks_exact(width)))
-        {
-            error = (0..neurons)
-                .map(|i| {
-                    let carried: f64 = (0..neurons).map(|j| w[(i, j)] * error[j]).sum();
-                    let terms = (0..neurons).map(|j| w[(i, j)] * rate(before[j])).sum::<f64>()
-                        + (0..inputs).map(|k| b[(i, k)] * u[k].abs()).sum::<f64>()
-                        + network.bias[i].abs();
-                    let rounding = gamma * (steepness * terms + before[i].abs() + next[i].abs());
-                    (1.0 - network.alpha) * error[i] + network.alpha * steepness * carried + rounding
-                })
-                .collect();
-            let of = |o: usize| -> f64 {
-                let terms = (0..neurons).map(|j| c[(o, j)] * (steepness * error[j] + gamma * rate(next[j])));
-                terms.sum::<f64>() + gamma * (network.output_bias[o].abs() + ours[o].abs())
-            };
-            let bounds: Vec<f64> = (0..width).map(of).collect();
-            let bound = bounds.iter().copied().fold(0.0, f64::max);
-            if bound > PART * largest {
-                break;
-            }
-            for ((ours, theirs), bound) in zip(zip(ours, theirs), &bounds) {
-                let off = (ours - theirs).abs();
-                follows &= off <= *bound;
-                found.off = found.off.max(off);
-            }
-            found = Outputs { steps: found.steps + 1, bound: found.bound.max(bound), ..found };
-            before = next;
-        }
-    }
-    (found, follows)
 }
 
 fn transposed(array: &Array) -> Array {

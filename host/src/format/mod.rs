@@ -7,6 +7,7 @@ use crate::{Error, Result};
 
 pub mod arrays;
 pub mod banks;
+mod compare;
 pub mod fixed;
 pub mod foreign;
 pub mod model;
