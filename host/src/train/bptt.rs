@@ -107,6 +107,7 @@ pub fn loss_and_gradient<T: Real>(
     workspace.fit(n, columns);
     let Workspace { p, h, dh } = workspace;
     let weights = &parameters.weights;
+    let factors = weights.factors();
     let readout = parameters.readout.as_ref().unwrap_or(&fixed.decoder);
     let tied = parameters.input.is_none().then(|| weights.times(&fixed.encoder));
     let norm = (steps * steps) as f64 * (steps * total) as f64;
@@ -129,7 +130,7 @@ pub fn loss_and_gradient<T: Real>(
     for now in (0..columns).step_by(count) {
         if now > 0 {
             let past = h.as_ref().subcols(now - count, count);
-            weights.apply(p.as_mut().subcols_mut(now, count), Accum::Replace, past);
+            factors.apply(p.as_mut().subcols_mut(now, count), past);
         }
         loss += pass.forward(fixed.activation, now, p, h, &mut dy);
     }
@@ -139,7 +140,7 @@ pub fn loss_and_gradient<T: Real>(
         pass.backward(fixed.activation, now, &dy, p, dh, &mut d_input);
         if now > 0 {
             let past = dh.as_mut().subcols_mut(now - count, count);
-            weights.apply_transposed(past, Accum::Replace, p.as_ref().subcols(now, count));
+            factors.apply_transposed(past, p.as_ref().subcols(now, count));
         }
     }
 

@@ -6,19 +6,39 @@ use faer::traits::RealField;
 use faer::{Accum, Mat, MatMut, MatRef};
 use tinyfold_core::Scalar;
 
-use super::product::product;
+use super::product::{Factor, product};
 
 /// A number type to train in: f32, or f64 to check gradients.
 pub trait Real: Scalar + RealField + AddAssign + SubAssign {
     /// The square root, one instruction.
     #[must_use]
     fn root(self) -> Self;
+
+    /// The matrix, if its numbers are f32.
+    #[must_use]
+    fn single(_: MatRef<'_, Self>) -> Option<MatRef<'_, f32>> {
+        None
+    }
+
+    /// The matrix, to be changed, if its numbers are f32.
+    #[must_use]
+    fn single_mut(_: MatMut<'_, Self>) -> Option<MatMut<'_, f32>> {
+        None
+    }
 }
 
 impl Real for f32 {
     #[inline(always)]
     fn root(self) -> Self {
         self.sqrt()
+    }
+
+    fn single(matrix: MatRef<'_, Self>) -> Option<MatRef<'_, f32>> {
+        Some(matrix)
+    }
+
+    fn single_mut(matrix: MatMut<'_, Self>) -> Option<MatMut<'_, f32>> {
+        Some(matrix)
     }
 }
 
@@ -45,7 +65,41 @@ pub enum Weights<T> {
     LowRank(Mat<T>, Mat<T>),
 }
 
+/// Weights as the left factor of the products of a pass.
+pub(super) struct Factors<'a, T> {
+    weights: &'a Weights<T>,
+    /// W and Wᵀ, if dense.
+    dense: Option<[Factor<'a, T>; 2]>,
+}
+
+impl<T: Real> Factors<'_, T> {
+    /// out = W s.
+    pub(super) fn apply(&self, out: MatMut<'_, T>, s: MatRef<'_, T>) {
+        match &self.dense {
+            Some([w, _]) => w.times(out, Accum::Replace, s),
+            None => self.weights.apply(out, Accum::Replace, s),
+        }
+    }
+
+    /// out = Wᵀ dp.
+    pub(super) fn apply_transposed(&self, out: MatMut<'_, T>, dp: MatRef<'_, T>) {
+        match &self.dense {
+            Some([_, w]) => w.times(out, Accum::Replace, dp),
+            None => self.weights.apply_transposed(out, Accum::Replace, dp),
+        }
+    }
+}
+
 impl<T: Real> Weights<T> {
+    /// Laid out for many products.
+    pub(super) fn factors(&self) -> Factors<'_, T> {
+        let dense = match self {
+            Self::Dense(w) => Some([Factor::new(w.as_ref()), Factor::new(w.transpose())]),
+            Self::LowRank(..) => None,
+        };
+        Factors { weights: self, dense }
+    }
+
     /// W m.
     pub(super) fn times(&self, m: &Mat<T>) -> Mat<T> {
         let mut out = Mat::zeros(m.nrows(), m.ncols());

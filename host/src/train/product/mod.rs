@@ -1,0 +1,172 @@
+//! Products of matrices, and matrices that are quick to multiply.
+#![allow(unsafe_code)] // The quicker library for large products has no safe function.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+use gemm::{Parallelism, gemm};
+use tinyfold_core::Scalar;
+
+use super::parameters::Real;
+
+#[cfg(target_arch = "x86_64")]
+mod wide;
+
+/// Products of f32 for which there is no kernel of ours.
+#[cfg(not(target_arch = "x86_64"))]
+mod wide {
+    use faer::{Accum, MatMut, MatRef};
+
+    /// None.
+    pub enum Packed {}
+
+    impl Packed {
+        /// None.
+        pub fn new(_: MatRef<'_, f32>) -> Option<Self> {
+            None
+        }
+
+        /// Never called.
+        pub fn times(&self, _: MatMut<'_, f32>, _: Accum, _: MatRef<'_, f32>) {
+            match *self {}
+        }
+    }
+}
+
+/// Multiply-adds from which on gemm is used: on AVX2 it gained on faer at n = 1024, and lost on it at n = 64.
+const LARGE: usize = 1 << 26;
+
+/// Rows, columns and columns of the right factor from which on the kernel for AVX-512 gains on faer; at 64 it loses.
+const WIDE: usize = 128;
+
+/// The left factor of products, laid out for many of them where that pays.
+pub(super) struct Factor<'a, T> {
+    matrix: MatRef<'a, T>,
+    packed: Option<wide::Packed>,
+}
+
+impl<'a, T: Real> Factor<'a, T> {
+    /// a, to be multiplied.
+    pub(super) fn new(matrix: MatRef<'a, T>) -> Self {
+        let large = matrix.nrows().min(matrix.ncols()) >= WIDE;
+        let packed = T::single(matrix).filter(|_| large).and_then(wide::Packed::new);
+        Self { matrix, packed }
+    }
+
+    /// dst = a b, or dst += a b, on this thread: the same bits for any number of threads.
+    ///
+    /// # Panics
+    /// If the shapes do not fit.
+    pub(super) fn times(&self, mut dst: MatMut<'_, T>, accum: Accum, b: MatRef<'_, T>) {
+        if let (Some(packed), Some(b)) = (&self.packed, T::single(b).filter(|b| b.ncols() >= WIDE))
+            && let Some(dst) = T::single_mut(dst.as_mut())
+        {
+            return packed.times(dst, accum, b);
+        }
+        of_libraries(dst, accum, self.matrix, b);
+    }
+}
+
+/// dst = a b, or dst += a b, on this thread: the same bits for any number of threads.
+///
+/// # Panics
+/// If the shapes do not fit.
+pub(super) fn product<T: Real>(dst: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T>, b: MatRef<'_, T>) {
+    if b.ncols() < WIDE {
+        return of_libraries(dst, accum, a, b);
+    }
+    Factor::new(a).times(dst, accum, b);
+}
+
+/// As [`product`].
+fn of_libraries<T: Real>(dst: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T>, b: MatRef<'_, T>) {
+    let (m, k, n) = (a.nrows(), a.ncols(), b.ncols());
+    if m * k * n < LARGE {
+        return matmul(dst, accum, a, b, <T as Scalar>::ONE, Par::Seq);
+    }
+    assert_eq!((dst.nrows(), dst.ncols(), b.nrows()), (m, n, k), "shapes of a product");
+    let (one, add) = (<T as Scalar>::ONE, accum == Accum::Add);
+    // SAFETY: the shapes fit, so that all three pointers with their strides stay within their matrices; dst is
+    // borrowed mutably, so that it overlaps neither a nor b.
+    unsafe {
+        gemm(
+            m,
+            n,
+            k,
+            dst.as_ptr_mut(),
+            dst.col_stride(),
+            dst.row_stride(),
+            add,
+            a.as_ptr(),
+            a.col_stride(),
+            a.row_stride(),
+            b.as_ptr(),
+            b.col_stride(),
+            b.row_stride(),
+            one,
+            one,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}
+
+/// Zeros, with columns at distances that are no multiple of 256 bytes: those of a power of two all want the same
+/// few lines of the cache.
+#[must_use]
+pub fn zeros<T: Real>(rows: usize, columns: usize) -> Mat<T> {
+    let apart = if rows > 0 && rows.is_multiple_of(64) { rows + 16 } else { rows };
+    let mut matrix = Mat::with_capacity(apart, columns);
+    matrix.resize_with(rows, columns, |_, _| <T as Scalar>::ZERO);
+    matrix
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// a b twice, of small integers, so that every order of sums gives the same.
+    fn exact<T: Real>(m: usize, k: usize, n: usize) {
+        let a = Mat::from_fn(m, k, |i, j| T::from_f64(((7 * i + 3 * j) % 11) as f64 - 5.0));
+        let b = Mat::from_fn(k, n, |i, j| T::from_f64(((5 * i + 2 * j) % 13) as f64 - 6.0));
+        let (across, along) = (a.transpose().to_owned(), b.transpose().to_owned());
+        let doubled =
+            |i: usize, j: usize| 2.0 * (0..k).map(|l| (a[(i, l)] * b[(l, j)]).to_f64()).sum::<f64>();
+        for a in [a.as_ref(), across.transpose()] {
+            for b in [b.as_ref(), along.transpose()] {
+                // A row and a column more, which nobody may touch.
+                let mut sums = zeros::<T>(m + 1, n + 1);
+                sums.fill(T::from_f64(99.0));
+                product(sums.as_mut().submatrix_mut(0, 0, m, n), Accum::Replace, a, b);
+                product(sums.as_mut().submatrix_mut(0, 0, m, n), Accum::Add, a, b);
+                for (i, j) in (0..=m).flat_map(|i| (0..=n).map(move |j| (i, j))) {
+                    let expected = if i == m || j == n { 99.0 } else { doubled(i, j) };
+                    assert_eq!(sums[(i, j)].to_f64(), expected, "{i}, {j} of {m} x {k} x {n}");
+                }
+            }
+        }
+    }
+
+    /// Both libraries and the kernel, all orientations, both ways to add, parts of blocks and panels.
+    #[test]
+    fn products_are_exact_on_small_integers() {
+        exact::<f64>(7, 5, 3);
+        exact::<f64>(420, 401, 402);
+        exact::<f32>(7, 5, 3);
+        for (m, k, n) in [(128, 128, 128), (129, 257, 129), (159, 300, 135), (176, 513, 140)] {
+            exact::<f32>(m, k, n);
+        }
+    }
+
+    #[test]
+    fn the_kernel_is_used_where_this_machine_has_it() {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let a = zeros::<f32>(WIDE, WIDE);
+            assert_eq!(Factor::new(a.as_ref()).packed.is_some(), is_x86_feature_detected!("avx512f"));
+        }
+        let small = zeros::<f32>(WIDE - 1, WIDE);
+        assert!(Factor::new(small.as_ref()).packed.is_none());
+    }
+}
