@@ -32,8 +32,15 @@ mod wide {
     }
 }
 
-/// Multiply-adds from which on gemm is used: on AVX2 it gained on faer at n = 1024, and lost on it at n = 64.
-const LARGE: usize = 1 << 26;
+/// Multiply-adds from which on gemm is used: on AVX2 it gained on faer at n = 1024, and lost on it at n = 64; with
+/// AVX-512 faer won at every size.
+fn large() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512f") {
+        return usize::MAX;
+    }
+    1 << 26
+}
 
 /// Rows, columns and columns of the right factor from which on the kernel for AVX-512 gains on faer; at 64 it loses.
 const WIDE: usize = 128;
@@ -80,7 +87,7 @@ pub(super) fn product<T: Real>(dst: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T
 /// As [`product`].
 fn of_libraries<T: Real>(dst: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T>, b: MatRef<'_, T>) {
     let (m, k, n) = (a.nrows(), a.ncols(), b.ncols());
-    if m * k * n < LARGE {
+    if m * k * n < large() {
         return matmul(dst, accum, a, b, <T as Scalar>::ONE, Par::Seq);
     }
     assert_eq!((dst.nrows(), dst.ncols(), b.nrows()), (m, n, k), "shapes of a product");
@@ -124,6 +131,8 @@ pub fn zeros<T: Real>(rows: usize, columns: usize) -> Mat<T> {
 
 #[cfg(test)]
 mod tests {
+    use std::iter::zip;
+
     use super::*;
 
     /// a b twice, of small integers, so that every order of sums gives the same.
@@ -141,7 +150,7 @@ mod tests {
                 product(sums.as_mut().submatrix_mut(0, 0, m, n), Accum::Replace, a, b);
                 product(sums.as_mut().submatrix_mut(0, 0, m, n), Accum::Add, a, b);
                 for (i, j) in (0..=m).flat_map(|i| (0..=n).map(move |j| (i, j))) {
-                    let expected = if i == m || j == n { 99.0 } else { doubled(i, j) };
+                    let expected = if i == m || j == n { 99.0 } else { doubled[(i, j)] };
                     assert_eq!(sums[(i, j)].to_f64(), expected, "{i}, {j} of {m} x {k} x {n}");
                 }
             }
