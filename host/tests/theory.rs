@@ -39,7 +39,8 @@ fn fixed(encoder: &Mat<f64>, decoder: &Mat<f64>, scale: f64) -> Fixed<f64> {
 /// The average loss of all n² weights and its gradient.
 fn full(w: &Mat<f64>, fixed: &Fixed<f64>, task: &Integration, steps: usize) -> (f64, Mat<f64>) {
     let weights = Weights::Dense(w.clone());
-    let parameters = Parameters { weights, input: None, bias: None, readout: None, output_bias: None };
+    let parameters =
+        Parameters { weights, input: None, encoder: None, bias: None, readout: None, output_bias: None };
     let (loss, gradient) = average::loss_and_gradient(fixed, &parameters, task, steps);
     let Weights::Dense(gradient) = gradient.weights else { panic!("dense") };
     (loss, gradient)

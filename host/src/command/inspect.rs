@@ -212,6 +212,9 @@ fn describe_network(network: &Network, kind: &str) -> Value {
     description["activation variant"] = json!(names::variant(network.variant));
     description["arithmetic"] = json!(names::arithmetic(network.arithmetic));
     description["largest weight"] = largest;
+    if let Some(kept) = &network.kept {
+        description["kept of the neurons before masking"] = json!(kept);
+    }
     if let Some(task) = &network.task {
         let one = |(decay, scale)| json!({ "decay": decay, "scale": scale });
         description["task"] = task
