@@ -175,7 +175,7 @@ fn print(analysis: &Analysis) {
     }
     print_time(analysis);
     if let Some(growth) = &analysis.error_growth {
-        say!("  RMSE grows as steps to    the {:.2} (R² {:.2})", growth.exponent, growth.r_squared);
+        say!("  rel. RMSE grows as        t^{:.2} (R² {:.2})", growth.exponent, growth.r_squared);
     }
     for (k, ablation) in analysis.ablations.iter().enumerate() {
         if k == 0 {

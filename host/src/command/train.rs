@@ -41,10 +41,10 @@ pub struct Args {
     settings: Option<PathBuf>,
     /// Print every setting with its documentation and default, as a file for --settings: of integration or --task, with
     /// the values of the other options and of --settings.
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long)]
     print_defaults: bool,
     /// Go on with the interrupted run of this folder, to the same bits; --input as the run had it.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["settings", "print_defaults", "Options", "TaskArgs", "out"])]
+    #[arg(long, value_name = "FOLDER")]
     resume: Option<PathBuf>,
     #[command(flatten)]
     channels: TaskArgs,
@@ -58,7 +58,7 @@ pub struct Args {
     #[arg(long, value_name = "STEPS", conflicts_with = "rule")]
     trial_steps: Option<usize>,
     /// Folder of the run; files of a run before are removed first.
-    #[arg(long, default_value = "runs/train")]
+    #[arg(long, default_value = "runs/train", conflicts_with = "resume")]
     out: PathBuf,
     /// Print the result as JSON.
     #[arg(long)]
@@ -67,6 +67,8 @@ pub struct Args {
 
 /// What decides a run, which keeps it to the end: --resume takes none of it.
 #[derive(clap::Args)]
+// The arguments until here, those before the flattened ones as well.
+#[command(mut_args(|arg| if arg.get_id() == "resume" { arg } else { arg.conflicts_with("resume") }))]
 struct Options {
     /// Number of neurons n [default: 64].
     #[arg(long)]

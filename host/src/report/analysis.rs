@@ -303,3 +303,15 @@ fn ablation(analysis: &Analysis) -> Option<Figure> {
     let layout = with_powers_of_ten(layout, exponents.into_iter());
     Some(Figure { name: "ablation", caption, scene: grid(vec![(plots, layout)], 340.0) })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cosine_has_its_colour_whatever_the_others_are() {
+        let (whole, part) = (light_blues(&[vec![0.0, 1.0]]), light_blues(&[vec![0.5], vec![0.75]]));
+        assert_eq!((whole.map(0.0), part.map(0.0)), ("#ffffff".into(), whole.map(0.5)));
+        assert_eq!((part.map(1.0), whole.map(1.0)), (whole.map(0.75), "#60abde".into()));
+    }
+}

@@ -166,7 +166,7 @@ impl fmt::Display for Table {
         }
         if let Some(law) = self.error_with_neurons {
             let PowerLaw { exponent, r_squared, .. } = law;
-            write!(f, "\nrelative RMSE grows as neurons to the {exponent:.2} (R² {r_squared:.2})")?;
+            write!(f, "\nrelative RMSE grows as n^{exponent:.2} (R² {r_squared:.2})")?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Masked neurons and the reduction to the span of encoders and decoders: what is left out is out.
 
 use std::path::Path;
+use std::process::Command;
 
 use faer::Mat;
 use proptest::prelude::*;
@@ -194,6 +195,9 @@ fn a_masked_network_says_which_neurons_it_has() {
         assert_eq!(load(&path).expect("read back"), network);
         let told = describe(&path).expect("inspected");
         assert_eq!(told["kept of the neurons before masking"], serde_json::json!(kept));
+        let inspected = Command::new(env!("CARGO_BIN_EXE_tinyfold")).arg("inspect").arg(&path).output();
+        let text = String::from_utf8(inspected.expect("runs").stdout).expect("text");
+        assert!(text.contains("\nkept of the neurons before masking  3 to 9, 11 to 23\n"), "{text}");
     }
     let wrong = Network { kept: Some((0..20).rev().collect()), ..network.clone() };
     let message = save(Path::new("network.npz"), &wrong).expect_err("refused").to_string();
