@@ -46,6 +46,7 @@ impl Ours {
         let parameters = Parameters {
             weights: Weights::Dense(narrow(&(faer::Scale(0.1) * w))),
             input: None,
+            encoder: None,
             bias: None,
             readout: None,
             output_bias: None,

@@ -96,6 +96,8 @@ pub struct Network {
     pub encoder: Option<Mat<f64>>,
     /// What the network was made for.
     pub task: Option<Task>,
+    /// Of a network whose masked neurons were left out: the numbers that those which were kept had among all, ascending.
+    pub kept: Option<Vec<usize>>,
 }
 
 impl Network {
@@ -125,6 +127,7 @@ impl Network {
             outputs: (0..outputs).map(|i| Channel::plain(format!("y{i}"))).collect(),
             encoder: None,
             task: None,
+            kept: None,
         };
         network.initial = network.rest();
         network
@@ -159,6 +162,12 @@ impl Network {
     #[must_use]
     pub fn neurons(&self) -> usize {
         self.input.nrows()
+    }
+
+    /// The number of neuron `i` of this network among all that there were before some were masked.
+    #[must_use]
+    pub fn number(&self, i: usize) -> usize {
+        self.kept.as_ref().map_or(i, |kept| kept[i])
     }
 
     /// R of a low-rank network, 0 for a dense one.

@@ -28,7 +28,7 @@ impl Problem {
         channels: usize,
         rank: usize,
         activation: Activation<f64>,
-        free: bool,
+        [free, encoder]: [bool; 2],
         seed: u64,
     ) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -61,6 +61,7 @@ impl Problem {
                 rank => Weights::LowRank(random(n, rank, size), random(n, rank, 1.0)),
             },
             input: None,
+            encoder: encoder.then(|| random(n, channels, 0.8)),
             bias: biases.then(|| random(n, 1, 0.5)),
             readout: free.then(|| random(channels, n, 0.8)),
             output_bias: biases.then(|| random(channels, 1, 0.5)),
@@ -75,6 +76,10 @@ impl Problem {
         }
     }
 
+    fn encoder(&self) -> &Mat<f64> {
+        self.parameters.encoder.as_ref().unwrap_or(&self.fixed.encoder)
+    }
+
     fn readout(&self) -> &Mat<f64> {
         self.parameters.readout.as_ref().unwrap_or(&self.fixed.decoder)
     }
@@ -82,7 +87,7 @@ impl Problem {
     /// sum_c 1 / (s_c² T²) sum_k (T + 1 - k) sum_c' (d_c · Wᵏ e_c' - s_c gamma_c^k delta_cc')².
     fn average(&self, steps: usize) -> f64 {
         let (w, channels) = (self.weights(), self.task.channels());
-        let mut power = self.fixed.encoder.clone();
+        let mut power = self.encoder().clone();
         let mut loss = 0.0;
         for k in 1..=steps {
             power = &w * power;
@@ -106,13 +111,13 @@ impl Problem {
         let mut loss = 0.0;
         for k in 0..alpha.ncols() {
             let state = alpha.subcols(k, 1).to_owned();
-            let mut p = &w * (&self.fixed.encoder * &state);
+            let mut p = &w * (self.encoder() * &state);
             if let Some(bias) = &self.parameters.bias {
                 p += bias;
             }
             let phi = Mat::from_fn(p.nrows(), 1, |i, _| simulate::activate(self.fixed.activation, p[(i, 0)]));
             let next = Mat::from_fn(channels, 1, |c, _| decays[c] * state[(c, 0)]);
-            loss += (&w * &phi - &w * (&self.fixed.encoder * &next)).squared_norm_l2();
+            loss += (&w * &phi - &w * (self.encoder() * &next)).squared_norm_l2();
             let y = self.readout() * &phi;
             for c in 0..channels {
                 let offset = self.parameters.output_bias.as_ref().map_or(0.0, |bias| bias[(c, 0)]);
@@ -172,7 +177,7 @@ proptest! {
     #![proptest_config(config(100))]
 
     #[test]
-    fn the_average_loss_and_its_gradient((n, channels, rank, steps) in (2_usize..9, 1_usize..4, 0_usize..3, 1_usize..7), free in any::<bool>(), seed in any::<u64>()) {
+    fn the_average_loss_and_its_gradient((n, channels, rank, steps) in (2_usize..9, 1_usize..4, 0_usize..3, 1_usize..7), free in any::<[bool; 2]>(), seed in any::<u64>()) {
         let mut problem = Problem::new(n, channels, rank, Activation::Linear, free, seed);
         let (loss, gradient) = average::loss_and_gradient(&problem.fixed, &problem.parameters, &problem.task, steps);
         let expected = problem.average(steps);
@@ -181,13 +186,13 @@ proptest! {
     }
 
     #[test]
-    fn the_proxy_loss_and_its_gradient((n, channels, rank, count) in (2_usize..9, 1_usize..4, 0_usize..3, 1_usize..6), kind in 0_usize..4, free in any::<bool>(), seed in any::<u64>()) {
+    fn the_proxy_loss_and_its_gradient((n, channels, rank, count) in (2_usize..9, 1_usize..4, 0_usize..3, 1_usize..6), kind in 0_usize..4, free in any::<[bool; 2]>(), seed in any::<u64>()) {
         // Smooth ones, and a ReLU: random states are nowhere near a kink with these seeds, else the difference fails.
         let activation = [Activation::Linear, Activation::Relu, Activation::Tanh, Activation::Sigmoid { slope: 1.5, threshold: 0.2 }][kind];
         let mut problem = Problem::new(n, channels, rank, activation, free, seed);
         let alpha = proxy::draw(&problem.task, 2.0, count, &mut ChaCha8Rng::seed_from_u64(seed));
         let bias = problem.parameters.bias.clone().unwrap_or_else(|| Mat::zeros(n, 1));
-        let p = problem.weights() * &problem.fixed.encoder * &alpha;
+        let p = problem.weights() * problem.encoder() * &alpha;
         let near = (0..n).any(|i| (0..count).any(|k| (p[(i, k)] + bias[(i, 0)]).abs() < 1e-2));
         prop_assume!(activation != Activation::Relu || !near);
         let (loss, gradient) = proxy::loss_and_gradient(&problem.fixed, &problem.parameters, &problem.task, &alpha, count);
@@ -201,7 +206,7 @@ proptest! {
 /// which are sqrt(2 / 40 000) of it at most, as every squared error is one of a Gaussian.
 #[test]
 fn the_average_loss_is_the_expectation_of_the_batch_loss() {
-    let problem = Problem::new(12, 2, 0, Activation::Linear, false, 3);
+    let problem = Problem::new(12, 2, 0, Activation::Linear, [false; 2], 3);
     let steps = 5;
     let batch: Batch<f64> = Source::new(&problem.task.clone().into(), steps, None).draw(
         40_000,
@@ -225,7 +230,7 @@ fn the_average_loss_is_the_expectation_of_the_batch_loss() {
 #[test]
 fn exact_designs_have_no_loss() {
     for (activation, channels) in [(Activation::Relu, 2), (Activation::Linear, 3)] {
-        let mut problem = Problem::new(64, channels, 0, activation, false, 9);
+        let mut problem = Problem::new(64, channels, 0, activation, [false; 2], 9);
         let encoder = Some(problem.fixed.encoder.clone());
         let decoder = Some(problem.fixed.decoder.clone());
         let spec = Spec { neurons: 64, task: problem.task.clone(), activation, seed: 2, encoder, decoder };

@@ -392,8 +392,20 @@ fn the_command_draws_every_figure_that_has_data() {
         text.contains("mixed selectivity         index 1.") && text.ends_with("figures in dale\n"),
         "{text}"
     );
+    let rows = |text: &str| -> Vec<Vec<String>> {
+        let rows = text.lines().skip_while(|line| !line.contains("against time")).skip(1);
+        let rows = rows.take_while(|line| line.starts_with("    steps"));
+        rows.map(|row| row.split_whitespace().skip(4).map(str::to_owned).collect()).collect()
+    };
+    let number = |cell: &String| cell.parse::<f64>().is_ok_and(|x| x > 0.0);
+    assert!(rows(&text).len() > 6 && rows(&text).iter().all(|row| row.len() == 2 && row.iter().all(number)));
     run(REFERENCES[2].name, "sigmoid");
-    run("torch_nn_rnn_tanh_h64", "plain");
+    // No integrals, no error.
+    let text = run("torch_nn_rnn_tanh_h64", "plain");
+    assert!(
+        rows(&text).len() > 6 && rows(&text).iter().all(|row| row[0] == "-" && number(&row[1])),
+        "{text}"
+    );
     let names = |folder_name: &str| {
         let entries = std::fs::read_dir(folder.path().join(folder_name)).expect("written");
         let mut names: Vec<String> = entries

@@ -224,6 +224,20 @@ fn runs_that_diverge_or_are_unstable_are_counted() {
     );
 }
 
+/// Of two sizes with a run each, the power law is the line through both.
+#[test]
+fn a_sweep_of_sizes_tells_how_the_error_grows_with_them() {
+    let text = "[base]\nsteps = 60\ninterval = 20\nlearning_rate = 0.001\ntask = { decays = [0.9], scales = [1.0] }\n[grid]\nneurons = [8, 32]\n";
+    let folder = folder_with(text);
+    let table = done(folder.path(), &["--out", "out", "--json"]);
+    let table: serde_json::Value = serde_json::from_str(&table).expect("JSON");
+    let error = |k: usize| table["rows"][k]["error"]["mean"].as_f64().expect("a stable network");
+    let exponent = table["error_with_neurons"]["exponent"].as_f64().expect("a law");
+    assert!((exponent - (error(1) / error(0)).ln() / 4_f64.ln()).abs() < 1e-9, "{table:#}");
+    let told = done(folder.path(), &["--out", "out"]);
+    assert!(told.contains(&format!("\nrelative RMSE grows as n^{exponent:.2} (R² 1.00)\n")), "{told}");
+}
+
 #[test]
 fn what_cannot_be_swept_is_refused_before_anything_starts() {
     let refused = |text: &str, start: &str, end: &str| {

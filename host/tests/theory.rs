@@ -39,7 +39,8 @@ fn fixed(encoder: &Mat<f64>, decoder: &Mat<f64>, scale: f64) -> Fixed<f64> {
 /// The average loss of all n² weights and its gradient.
 fn full(w: &Mat<f64>, fixed: &Fixed<f64>, task: &Integration, steps: usize) -> (f64, Mat<f64>) {
     let weights = Weights::Dense(w.clone());
-    let parameters = Parameters { weights, input: None, bias: None, readout: None, output_bias: None };
+    let parameters =
+        Parameters { weights, input: None, encoder: None, bias: None, readout: None, output_bias: None };
     let (loss, gradient) = average::loss_and_gradient(fixed, &parameters, task, steps);
     let Weights::Dense(gradient) = gradient.weights else { panic!("dense") };
     (loss, gradient)
@@ -305,6 +306,9 @@ fn bad_numbers_are_refused_by_name() {
     assert_eq!(message(1.0, 1.0, 3, 0.1), "decay: expected above 0 and below 1, found 1");
     assert_eq!(message(0.9, 0.0, 3, 0.1), "scale: expected a number that is not 0, found 0");
     assert_eq!(message(0.9, 1.0, 0, 0.1), "steps: expected at least 1, found 0");
+    let two = Reduced::new(0.9, 1.0, 2, 0.5).expect("in range");
+    let few = Study::new(&two, 0.1, 10, 0).expect_err("refused").to_string();
+    assert_eq!(few, "steps: expected at least 3: fewer do not tell what holds at all times, found 2");
     let dot = Reduced::new(0.9, 0.5, 3, 0.5).expect("in range");
     assert!(dot.isoscale(0.3).is_none() && dot.least_isoscale().is_err());
     assert!(Study::new(&dot, 0.1, 10, 0).is_err());

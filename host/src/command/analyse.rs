@@ -145,6 +145,7 @@ fn print(analysis: &Analysis) {
     }
     if analysis.channels.is_empty() {
         say!("  no integrals: the network is no integrator, or does not say so");
+        print_time(analysis);
         return;
     }
     say!(
@@ -172,12 +173,9 @@ fn print(analysis: &Analysis) {
             c.relative_rmse
         );
     }
-    say!("  relative RMSE against time");
-    for window in &analysis.error_curve {
-        say!("    steps {:>6} to {:<6} {:.1e}", window.from, window.to, window.relative_rmse);
-    }
+    print_time(analysis);
     if let Some(growth) = &analysis.error_growth {
-        say!("  grows as steps to the     {:.2} (R² {:.2})", growth.exponent, growth.r_squared);
+        say!("  rel. RMSE grows as        t^{:.2} (R² {:.2})", growth.exponent, growth.r_squared);
     }
     for (k, ablation) in analysis.ablations.iter().enumerate() {
         if k == 0 {
@@ -190,5 +188,21 @@ fn print(analysis: &Analysis) {
         let part = ablation.silenced as f64 / *neurons as f64;
         let (part, median) = (percent(part), ablation.median());
         say!("    {:>6} ({part}) {median:.1e} ({least:.1e} to {most:.1e})", ablation.silenced);
+    }
+}
+
+/// Error, where there are integrals, and distance to the manifold against time.
+fn print_time(analysis: &Analysis) {
+    let Analysis { error_curve, distance_curve, .. } = analysis;
+    let distance = |from| distance_curve.iter().find(|window| window.from == from).map(|w| w.distance);
+    let error = |from| error_curve.iter().find(|window| window.from == from).map(|w| w.relative_rmse);
+    let mut spans: Vec<(usize, usize)> = error_curve.iter().map(|window| (window.from, window.to)).collect();
+    if spans.is_empty() {
+        spans = distance_curve.iter().map(|window| (window.from, window.to)).collect();
+    }
+    let cell = |value: Option<f64>| value.map_or("-".into(), |value| format!("{value:.1e}"));
+    say!("  {:<24}{:>10}{:>26}", "against time", "rel. RMSE", "distance to the manifold");
+    for (from, to) in spans {
+        say!("    steps {from:>6} to {to:<6}{:>10}{:>26}", cell(error(from)), cell(distance(from)));
     }
 }

@@ -212,6 +212,9 @@ fn describe_network(network: &Network, kind: &str) -> Value {
     description["activation variant"] = json!(names::variant(network.variant));
     description["arithmetic"] = json!(names::arithmetic(network.arithmetic));
     description["largest weight"] = largest;
+    if let Some(kept) = &network.kept {
+        description["kept of the neurons before masking"] = json!(kept);
+    }
     if let Some(task) = &network.task {
         let one = |(decay, scale)| json!({ "decay": decay, "scale": scale });
         description["task"] = task
@@ -329,6 +332,8 @@ fn plain(value: &Value) -> String {
         Value::Number(number) if number.is_f64() => significant(number.as_f64().unwrap_or(f64::NAN)),
         Value::Array(items) if items.is_empty() => "none".into(),
         Value::Array(items) => {
+            let long = (items.len() > SHOWN).then(|| runs(items)).flatten();
+            let items = long.as_ref().unwrap_or(items);
             let one = |item: &Value| if item.is_array() { format!("[{}]", plain(item)) } else { plain(item) };
             let shown = items.iter().take(SHOWN).map(one).collect::<Vec<String>>().join(", ");
             let rest = items.len().saturating_sub(SHOWN);
@@ -340,6 +345,17 @@ fn plain(value: &Value) -> String {
         }
         Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
+}
+
+/// Whole numbers that ascend as their runs, "3 to 9"; `None` for anything else.
+fn runs(items: &[Value]) -> Option<Vec<Value>> {
+    let numbers: Vec<u64> = items.iter().map(Value::as_u64).collect::<Option<_>>()?;
+    let text = |run: &[u64]| match run {
+        [one] => json!(one),
+        _ => json!(format!("{} to {}", run[0], run[run.len() - 1])),
+    };
+    let ascends = numbers.is_sorted_by(|a, b| a < b);
+    ascends.then(|| numbers.chunk_by(|a, b| a + 1 == *b).map(text).collect())
 }
 
 /// Six significant digits, the shortest way.

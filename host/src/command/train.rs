@@ -25,39 +25,6 @@ use crate::train::{
 };
 use crate::{Error, Result, format};
 
-/// What a run keeps to the end: --resume takes none of it.
-const KEPT_BY_A_RUN: [&str; 29] = [
-    "settings",
-    "print_defaults",
-    "neurons",
-    "task",
-    "decays",
-    "scales",
-    "activation",
-    "activation_parameters",
-    "alpha",
-    "rank",
-    "dale",
-    "supports",
-    "free_input",
-    "train_bias",
-    "train_readout",
-    "rule",
-    "loss",
-    "sequence",
-    "batch",
-    "steps",
-    "sgd",
-    "learning_rate",
-    "clip",
-    "weight_decay",
-    "from_recording",
-    "interval",
-    "precision",
-    "seed",
-    "out",
-];
-
 /// Trains a recurrent network to integrate, or for another task, by backpropagation through time.
 ///
 /// Settings come from a file (--settings), from options, or both: an option wins. Writes settings.toml, run.json,
@@ -74,19 +41,41 @@ pub struct Args {
     settings: Option<PathBuf>,
     /// Print every setting with its documentation and default, as a file for --settings: of integration or --task, with
     /// the values of the other options and of --settings.
-    #[arg(long, conflicts_with = "resume")]
+    #[arg(long)]
     print_defaults: bool,
     /// Go on with the interrupted run of this folder, to the same bits; --input as the run had it.
-    #[arg(long, value_name = "FOLDER", conflicts_with_all = KEPT_BY_A_RUN)]
+    #[arg(long, value_name = "FOLDER")]
     resume: Option<PathBuf>,
+    #[command(flatten)]
+    channels: TaskArgs,
+    #[command(flatten)]
+    options: Options,
+    /// The recording that the result is evaluated on.
+    #[command(flatten)]
+    recording: RecordingArgs,
+    /// Time steps of the trials that the result is judged by at the end, for tasks other than integration [default: those
+    /// of training].
+    #[arg(long, value_name = "STEPS", conflicts_with = "rule")]
+    trial_steps: Option<usize>,
+    /// Folder of the run; files of a run before are removed first.
+    #[arg(long, default_value = "runs/train", conflicts_with = "resume")]
+    out: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What decides a run, which keeps it to the end: --resume takes none of it.
+#[derive(clap::Args)]
+// The arguments until here, those before the flattened ones as well.
+#[command(mut_args(|arg| if arg.get_id() == "resume" { arg } else { arg.conflicts_with("resume") }))]
+struct Options {
     /// Number of neurons n [default: 64].
     #[arg(long)]
     neurons: Option<usize>,
     /// Another task than integration, with its default parameters and settings; `tinyfold task` shows it.
     #[arg(long, value_name = "TASK", value_parser = Task::NAMES.to_vec(), conflicts_with_all = ["settings", "decays", "scales"])]
     task: Option<String>,
-    #[command(flatten)]
-    channels: TaskArgs,
     /// Activation: linear, relu, clipped, tanh, sigmoid [default: relu].
     #[arg(long)]
     activation: Option<String>,
@@ -108,6 +97,9 @@ pub struct Args {
     /// Train B by itself instead of B = W E.
     #[arg(long)]
     free_input: bool,
+    /// Train the encoders E while B = W E.
+    #[arg(long, conflicts_with = "free_input")]
+    train_encoder: bool,
     /// Train the biases b and c.
     #[arg(long)]
     train_bias: bool,
@@ -116,7 +108,7 @@ pub struct Args {
     train_readout: bool,
     /// Learn online, sample by sample, by these rules one after the other instead; B is then free. The run folder gets
     /// rules.json, one network a rule, and figures of learning curves and of alignment with the exact gradient.
-    #[arg(long, value_enum, value_delimiter = ',', conflicts_with_all = ["batch", "free_input", "weight_decay", "from_recording", "precision", "loss"])]
+    #[arg(long, value_enum, value_delimiter = ',', conflicts_with_all = ["batch", "free_input", "train_encoder", "weight_decay", "from_recording", "precision", "loss"])]
     rule: Vec<Rule>,
     /// What is minimised [default: batch].
     #[arg(long, value_enum)]
@@ -154,27 +146,9 @@ pub struct Args {
     /// Seed [default: 0].
     #[arg(long)]
     seed: Option<u64>,
-    /// The recording that the result is evaluated on.
-    #[command(flatten)]
-    recording: RecordingArgs,
-    /// Time steps of the trials that the result is judged by at the end, for tasks other than integration [default: those
-    /// of training].
-    #[arg(long, value_name = "STEPS", conflicts_with = "rule")]
-    trial_steps: Option<usize>,
-    /// Folder of the run; files of a run before are removed first.
-    #[arg(long, default_value = "runs/train")]
-    out: PathBuf,
-    /// Print the result as JSON.
-    #[arg(long)]
-    json: bool,
 }
 
 impl Args {
-    /// The task of --task.
-    fn task(&self) -> Option<Task> {
-        self.task.as_deref().and_then(Task::named)
-    }
-
     /// The error with the file of settings and the line, if that file is refused by itself.
     fn in_file(&self, error: Error, data: Option<&Dataset>) -> Error {
         let Some(path) = &self.settings else { return error };
@@ -188,16 +162,11 @@ impl Args {
 
     /// The settings of the file, or the defaults, with what options change.
     fn resolve(&self, inputs: usize) -> Result<Settings> {
-        /// Writes what is said.
-        fn put<T: Clone>(setting: &mut T, option: Option<&T>) {
-            if let Some(value) = option {
-                setting.clone_from(value);
-            }
-        }
+        let options = &self.options;
         let (mut settings, said) = if let Some(path) = &self.settings {
             Settings::load_said(path)?
         } else {
-            let task = match self.task() {
+            let task = match options.task.as_deref().and_then(Task::named) {
                 Some(task) if task.integration().is_none() => task,
                 _ => self.channels.resolve(inputs)?.into(),
             };
@@ -206,17 +175,30 @@ impl Args {
         if self.channels.chosen() {
             settings.task = self.channels.resolve(inputs)?.into();
         }
-        if let Some(momentum) = self.sgd {
+        if let Some(momentum) = options.sgd {
             settings.method = Method::Sgd { momentum };
         }
         let unsaid = Settings::of(settings.task.clone()).learnt_by(settings.method);
         if !said.contains_key("learning_rate") {
             // One sample at a time is a noisier gradient than a batch.
-            let noisy = if self.rule.is_empty() { 1.0 } else { 0.1 };
+            let noisy = if options.rule.is_empty() { 1.0 } else { 0.1 };
             settings.learning_rate = unsaid.learning_rate * noisy;
         }
         if !said.contains_key("weight_decay") {
             settings.weight_decay = unsaid.weight_decay;
+        }
+        options.put_into(&mut settings);
+        Ok(settings)
+    }
+}
+
+impl Options {
+    /// Writes what is said.
+    fn put_into(&self, settings: &mut Settings) {
+        fn put<T: Clone>(setting: &mut T, option: Option<&T>) {
+            if let Some(value) = option {
+                setting.clone_from(value);
+            }
         }
         put(&mut settings.neurons, self.neurons.as_ref());
         put(&mut settings.activation, self.activation.as_ref());
@@ -226,6 +208,7 @@ impl Args {
         put(&mut settings.dale, self.dale.as_ref());
         put(&mut settings.supports, self.supports.as_ref());
         settings.free_input |= self.free_input;
+        settings.train_encoder |= self.train_encoder;
         settings.train_bias |= self.train_bias;
         settings.train_readout |= self.train_readout;
         put(&mut settings.loss, self.loss.as_ref());
@@ -239,7 +222,6 @@ impl Args {
         put(&mut settings.interval, self.interval.as_ref());
         put(&mut settings.precision, self.precision.as_ref());
         put(&mut settings.seed, self.seed.as_ref());
-        Ok(settings)
     }
 }
 
@@ -275,7 +257,7 @@ pub fn run(args: &Args) -> Result<()> {
         settings.task.trials().check(steps).map_err(|error| error.within("--trial-steps"))?;
     }
     let interrupted = interrupted()?;
-    if !args.rule.is_empty() {
+    if !args.options.rule.is_empty() {
         return online(&settings, args, &interrupted).map_err(|error| args.in_file(error, None));
     }
     let trained = train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted)
@@ -385,7 +367,7 @@ fn of_trials(score: Score, steps: usize) -> String {
 /// Learns by every rule asked for, into the run folder.
 fn online(settings: &Settings, args: &Args, interrupted: &AtomicBool) -> Result<()> {
     let mut runs: Vec<Run> = Vec::new();
-    for &rule in &args.rule {
+    for &rule in &args.options.rule {
         let bar = ProgressBar::new(settings.steps as u64).with_style(
             ProgressStyle::with_template("{prefix:8} {bar:40} {pos}/{len} {msg} {eta}")
                 .expect("a valid template"),
@@ -424,10 +406,12 @@ pub fn train_into(
     from: Option<&Snapshot>,
     interrupted: &AtomicBool,
 ) -> Result<Trained> {
-    let template = "training {bar:40} {pos}/{len} {msg} {eta}";
+    let template = "training {wide_bar} {pos}/{len} {prefix} {msg} {eta}";
     let bar = ProgressBar::new(settings.steps as u64)
         .with_style(ProgressStyle::with_template(template).expect("a valid template"));
-    let mut last = from.and_then(|snapshot| snapshot.header.history.last()).copied();
+    let before = from.map_or(&[][..], |snapshot| &snapshot.header.history);
+    let mut last = before.last().copied();
+    bar.set_prefix(curves::losses(before));
     let trained = train_into_folder(settings, data, folder, from, &mut |progress| {
         match progress {
             &Progress::Step { step, loss } => {
@@ -436,7 +420,10 @@ pub fn train_into(
                 let rollout = last.map_or(String::new(), |m| format!(", {on} {:.1e}", m.error()));
                 bar.set_message(format!("loss {loss:.1e}{rollout}"));
             }
-            Progress::Interval { metrics, .. } => last = Some(*metrics),
+            Progress::Interval { metrics, history, .. } => {
+                last = Some(*metrics);
+                bar.set_prefix(curves::losses(history));
+            }
         }
         if interrupted.load(Ordering::Relaxed) { Control::Stop } else { Control::Continue }
     });

@@ -219,6 +219,7 @@ pub fn import<T: Scalar>(model: &Model<'_, T>, place: &str) -> Result<Network> {
         outputs: channels(metadata.outputs, view.output_scaling(), "outputs")?,
         encoder: None,
         task: metadata.task,
+        kept: None,
     })
 }
 

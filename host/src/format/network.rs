@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::arrays::{self, Array, ArrayFile, list};
 pub use super::torch::load_torch;
 use super::{paper, torch};
+use crate::error::require;
 use crate::network::{Activation, Arithmetic, Channel, Form, Network, Recurrence, Variant};
 use crate::task::Task;
 use crate::{Error, Result};
@@ -51,6 +52,9 @@ pub struct Header {
     /// What the network was made for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<Task>,
+    /// Numbers of the neurons among all that there were before some were masked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Vec<usize>>,
 }
 
 /// Names of the settings, in files and options.
@@ -130,6 +134,7 @@ impl Header {
             outputs: network.outputs.clone(),
             nonlinear_decoder: network.nonlinear_decoder,
             task: network.task.clone(),
+            kept: network.kept.clone(),
         }
     }
 
@@ -197,6 +202,8 @@ pub fn save(path: &Path, network: &Network) -> Result<()> {
         ));
     }
     check_task(header.task.as_ref()).map_err(|error| error.within(&format!("{}: task", path.display())))?;
+    check_kept(header.kept.as_deref(), network.neurons())
+        .map_err(|error| error.within(&path.display().to_string()))?;
     let header = serde_json::to_string(&header).expect("plain data becomes JSON");
     arrays::write(path, &all, HEADER, &header)
 }
@@ -225,6 +232,13 @@ pub fn load(path: &Path) -> Result<Network> {
 /// Refuses parameters of a task that cannot be run; what is known of decays and scales is known without this.
 fn check_task(task: Option<&Task>) -> Result<()> {
     task.filter(|task| task.integration().is_none()).map_or(Ok(()), |task| task.trials().check(usize::MAX))
+}
+
+/// Refuses numbers of neurons that are not one a neuron, ascending.
+fn check_kept(kept: Option<&[usize]>, n: usize) -> Result<()> {
+    let Some(kept) = kept else { return Ok(()) };
+    let fits = kept.len() == n && kept.is_sorted_by(|a, b| a < b);
+    require(fits, "kept", format!("{n} numbers of neurons, ascending"), format!("{kept:?}"))
 }
 
 fn read(file: &ArrayFile, header: &str) -> Result<Network> {
@@ -293,6 +307,7 @@ fn read(file: &ArrayFile, header: &str) -> Result<Network> {
             return Err(Error::input(field(name), expected, channels.to_string()));
         }
     }
+    check_kept(header.kept.as_deref(), n).map_err(|error| error.within(&file.place("metadata")))?;
     let mut network = Network::plain(activation, recurrence, input, readout);
     network.form = form;
     network.alpha = header.alpha;
@@ -308,5 +323,6 @@ fn read(file: &ArrayFile, header: &str) -> Result<Network> {
     network.inputs = header.inputs;
     network.outputs = header.outputs;
     network.task = header.task;
+    network.kept = header.kept;
     Ok(network)
 }

@@ -41,6 +41,9 @@ pub const LARGEST: f64 = 1e300;
 pub struct Analysis {
     /// n.
     pub neurons: usize,
+    /// Numbers of the neurons, one a row of what is said of each, where some were masked in training; `None` for 0 to n - 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Vec<usize>>,
     /// R, 0 for a dense network.
     pub rank: usize,
     /// D, the dimension the manifold should have: channels of the task, else R, else outputs.
@@ -91,7 +94,7 @@ pub struct Analysis {
     /// What single neurons say about the integrals; `None` without a task.
     #[serde(default)]
     pub selectivity: Option<Selectivity>,
-    /// Tuning maps of neurons from the purest to the most mixed; empty without a task.
+    /// Tuning maps of neurons, by their number, from the purest to the most mixed; empty without a task.
     #[serde(default)]
     pub tuning: Vec<TuningMap>,
     /// The power law of the error against time; `None` without a task or error.
@@ -209,6 +212,7 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
     }
     Ok(Analysis {
         neurons: n,
+        kept: network.kept.clone(),
         rank: network.rank(),
         dimension,
         steps,
@@ -224,7 +228,9 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
         coordinate_fit: integrals.as_ref().and_then(|u| coordinates::fit(&q, u, outputs)),
         tuning: match (&selectivity, &integrals) {
             (Some(found), Some(u)) => {
-                found.examples(MAPS).into_iter().map(|i| selectivity::tuning(&rates, u, outputs, i)).collect()
+                let map =
+                    |i| TuningMap { neuron: network.number(i), ..selectivity::tuning(&rates, u, outputs, i) };
+                found.examples(MAPS).into_iter().map(map).collect()
             }
             _ => Vec::new(),
         },

@@ -93,10 +93,14 @@ fn heat(rows: Vec<Vec<f64>>, map: ColorMap) -> Heatmap {
     Heatmap::new().with_data(rows).with_color_map(map)
 }
 
-/// White to a blue on which numbers can still be read.
-fn light_blues() -> ColorMap {
-    ColorMap::Custom(Arc::new(|at: f64| {
-        let mix = |full: f64| (255.0 + at.clamp(0.0, 1.0) * (full - 255.0)) as u8;
+/// White for 0 to a blue for 1 on which numbers can still be read; the map is asked for places from the least value of
+/// `rows` to the greatest.
+fn light_blues(rows: &[Vec<f64>]) -> ColorMap {
+    let ends = |(least, most): (f64, f64), &x: &f64| (least.min(x), most.max(x));
+    let (least, most) = rows.iter().flatten().fold((f64::MAX, f64::MIN), ends);
+    ColorMap::Custom(Arc::new(move |at: f64| {
+        let value = (least + at * (most - least)).clamp(0.0, 1.0);
+        let mix = |full: f64| (255.0 + value * (full - 255.0)) as u8;
         format!("#{:02x}{:02x}{:02x}", mix(96.0), mix(171.0), mix(222.0))
     }))
 }
@@ -127,7 +131,8 @@ fn alignments(analysis: &Analysis) -> Option<Figure> {
             let rows: Vec<Vec<f64>> = (0..vectors).rev().map(row).collect();
             let names: Vec<String> = (1..=vectors).rev().map(|k| format!("mode {k}")).collect();
             let shown = columns[..rows[0].len()].to_vec();
-            let plots = vec![Plot::Heatmap(heat(rows, light_blues()).with_values())];
+            let blues = light_blues(&rows);
+            let plots = vec![Plot::Heatmap(heat(rows, blues).with_values())];
             let layout = layout(&plots, "", "")
                 .with_x_categories(shown)
                 .with_y_categories(names)
@@ -178,7 +183,11 @@ fn tuning(analysis: &Analysis) -> Option<Figure> {
     let cells: Vec<(Vec<Plot>, Layout)> = maps
         .iter()
         .map(|map| {
-            let title = format!("neuron {}, index {:.2}", map.neuron, found.index[map.neuron]);
+            let row = match &analysis.kept {
+                Some(kept) => kept.partition_point(|&number| number < map.neuron),
+                None => map.neuron,
+            };
+            let title = format!("neuron {}, index {:.2}", map.neuron, found.index[row]);
             if map.second.is_empty() {
                 let mean = |(&u, rate): (&f64, &Option<f64>)| rate.map(|rate| (u, rate));
                 let points = zip(&map.first, &map.mean[0]).filter_map(mean).collect();
@@ -293,4 +302,16 @@ fn ablation(analysis: &Analysis) -> Option<Figure> {
     );
     let layout = with_powers_of_ten(layout, exponents.into_iter());
     Some(Figure { name: "ablation", caption, scene: grid(vec![(plots, layout)], 340.0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cosine_has_its_colour_whatever_the_others_are() {
+        let (whole, part) = (light_blues(&[vec![0.0, 1.0]]), light_blues(&[vec![0.5], vec![0.75]]));
+        assert_eq!((whole.map(0.0), part.map(0.0)), ("#ffffff".into(), whole.map(0.5)));
+        assert_eq!((part.map(1.0), whole.map(1.0)), (whole.map(0.75), "#60abde".into()));
+    }
 }

@@ -68,19 +68,21 @@ pub fn write(folder: &Path, task: &Task, history: &[Metrics]) -> Result<()> {
 
 /// Widest curve in a terminal.
 const WIDTH: usize = 60;
+/// Widest curve beside a progress bar.
+const BESIDE: usize = 12;
 
-/// Positive values on a logarithmic scale, in at most 60 characters of eight heights: the lowest one stands for the
+/// Positive values on a logarithmic scale, in at most `width` characters of eight heights: the lowest one stands for the
 /// least value, x for one that is not finite.
 ///
 /// ```
 /// use tinyfold::report::curves::sparkline;
-/// assert_eq!(sparkline(&[100.0, 10.0, f64::INFINITY, 1.0]), "█▅x▁");
+/// assert_eq!(sparkline(&[100.0, 10.0, f64::INFINITY, 1.0], 60), "█▅x▁");
 /// ```
 #[must_use]
-pub fn sparkline(values: &[f64]) -> String {
+pub fn sparkline(values: &[f64], width: usize) -> String {
     const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let log = |x: f64| if x.is_finite() { x.max(f64::MIN_POSITIVE).log10() } else { f64::INFINITY };
-    let columns = values.len().min(WIDTH);
+    let columns = values.len().min(width);
     let logs: Vec<f64> = (0..columns)
         .map(|k| {
             let of = &values[k * values.len() / columns..(k + 1) * values.len() / columns];
@@ -95,13 +97,19 @@ pub fn sparkline(values: &[f64]) -> String {
     logs.iter().map(|&log| if log.is_finite() { HEIGHTS[height(log)] } else { 'x' }).collect()
 }
 
+/// The loss of the intervals so far, to stand beside a progress bar.
+#[must_use]
+pub fn losses(history: &[Metrics]) -> String {
+    sparkline(&history.iter().map(|metrics| metrics.loss).collect::<Vec<f64>>(), BESIDE)
+}
+
 /// Two lines: loss and error, from the first interval to the last.
 #[must_use]
 pub fn lines(task: &Task, history: &[Metrics]) -> String {
     let (Some(first), Some(last)) = (history.first(), history.last()) else { return String::new() };
     let row = |name: &str, value: fn(&Metrics) -> f64| {
         let values: Vec<f64> = history.iter().map(value).collect();
-        format!("{name:15} {}  {:.1e} to {:.1e}", sparkline(&values), value(first), value(last))
+        format!("{name:15} {}  {:.1e} to {:.1e}", sparkline(&values, WIDTH), value(first), value(last))
     };
     format!("{}\n{}", row("loss", |m| m.loss), row(judged_on(task), Metrics::error))
 }
@@ -112,11 +120,11 @@ mod tests {
 
     #[test]
     fn curves_have_the_height_of_their_values() {
-        assert_eq!(sparkline(&[]), "");
-        assert_eq!(sparkline(&[3.0]), "▁");
-        assert_eq!(sparkline(&[f64::NAN, 0.5, 0.5]), "x▁▁");
+        assert_eq!(sparkline(&[], 60), "");
+        assert_eq!(sparkline(&[3.0], 60), "▁");
+        assert_eq!(sparkline(&[f64::NAN, 0.5, 0.5], 60), "x▁▁");
         let falling: Vec<f64> = (0..600).map(|k| 10_f64.powf(-0.01 * f64::from(k))).collect();
-        let drawn: Vec<char> = sparkline(&falling).chars().collect();
+        let drawn: Vec<char> = sparkline(&falling, 60).chars().collect();
         assert_eq!((drawn.len(), drawn[0], drawn[59]), (60, '█', '▁'));
         assert!(drawn.is_sorted_by(|a, b| a >= b), "{drawn:?}");
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::folder;
 use super::plan::{Plan, show};
 use super::worker::{Outcome, outcome};
+use crate::manifold::growth::{self, PowerLaw};
 use crate::train::End;
 use crate::{Error, Result, format};
 
@@ -67,6 +68,8 @@ pub struct Table {
     pub rows: Vec<Row>,
     /// What became of every run, by the name of its folder; none when it is not complete.
     pub runs: Vec<(String, Option<Outcome>)>,
+    /// The power law of the error of all runs against the number of neurons; none unless `neurons` is swept.
+    pub error_with_neurons: Option<PowerLaw>,
 }
 
 impl Table {
@@ -97,7 +100,13 @@ impl Table {
             }
         };
         let rows = plan.combinations.iter().enumerate().map(row).collect();
-        Ok(Self { schema: 2, settings: plan.axes.iter().map(|axis| axis.name.clone()).collect(), rows, runs })
+        let settings: Vec<String> = plan.axes.iter().map(|axis| axis.name.clone()).collect();
+        let swept = settings.iter().any(|name| name == "neurons");
+        let errors = plan.runs.iter().zip(&runs).filter(|_| swept);
+        let errors = errors
+            .filter_map(|(run, (_, outcome))| Some((run.settings.neurons as f64, outcome.as_ref()?.error?)));
+        let error_with_neurons = growth::power_law(errors);
+        Ok(Self { schema: 2, settings, rows, runs, error_with_neurons })
     }
 
     /// Runs that are not complete.
@@ -154,6 +163,10 @@ impl fmt::Display for Table {
             let cells: Vec<String> =
                 line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:>width$}")).collect();
             write!(f, "{}{}", if k > 0 { "\n" } else { "" }, cells.join("  "))?;
+        }
+        if let Some(law) = self.error_with_neurons {
+            let PowerLaw { exponent, r_squared, .. } = law;
+            write!(f, "\nrelative RMSE grows as n^{exponent:.2} (R² {r_squared:.2})")?;
         }
         Ok(())
     }

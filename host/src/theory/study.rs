@@ -6,6 +6,7 @@ use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
 use super::{Reduced, Two};
+use crate::error::require;
 use crate::manifold::growth::{self, Exponential, PowerLaw};
 use crate::{Error, Result};
 
@@ -69,9 +70,11 @@ impl Study {
     /// the scale overlap instead. rate, epochs: of the descents; seed: of the Gaussian start.
     ///
     /// # Errors
-    /// Numbers out of range; a rate that diverges.
+    /// Numbers out of range, fewer than 3 steps; a rate that diverges.
     pub fn new(problem: &Reduced, rate: f64, epochs: usize, seed: u64) -> Result<Self> {
         let (decay, scale, overlap) = (problem.decay, problem.scale, problem.overlap());
+        let steps = problem.steps;
+        require(steps >= 3, "steps", "at least 3: fewer do not tell what holds at all times", steps)?;
         if overlap == 0.0 || scale == overlap {
             let expected = "not 0, and not the scale: the dot scale has the scale of the overlap";
             return Err(Error::input("overlap", expected, overlap.to_string()));

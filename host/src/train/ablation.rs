@@ -2,7 +2,7 @@
 //!
 //! Everything is drawn for all n neurons first, so that a run with a mask and one without start alike. What is trained,
 //! judged and written is then the network of the neurons that are kept: those that are masked have no rate, no gradient
-//! and no place in the file.
+//! and no place in the file, which says the numbers of the others.
 //!
 //! h = m (phi(W h + B x + b)) with m_i = 0 for a masked neuron and 1 for another has outputs and gradients of this smaller
 //! network, since no weight of a masked neuron reaches an output.

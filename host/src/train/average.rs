@@ -3,7 +3,7 @@
 //! L = sum_c 1 / (s_c² T²) sum_{k = 1..T} (T + 1 - k) sum_c' (d_c · Wᵏ e_c' - s_c gamma_c^k delta_cc')²
 //!
 //! With v_k = Wᵏ E and residuals r_k (D × D), backward: q_k = Cᵀ g_k + Wᵀ q_{k+1}, where g_k is the derivative with
-//! respect to C v_k, and the gradient is sum_k q_k v_{k-1}ᵀ: O(T D n²).
+//! respect to C v_k, and the gradient of W is sum_k q_k v_{k-1}ᵀ, that of E is Wᵀ q_1: O(T D n²).
 //!
 //! Source: Fanthomme & Monasson 2021, section 3, the average loss, for any D.
 
@@ -27,7 +27,7 @@ pub fn loss_and_gradient<T: Real>(
     let readout = parameters.readout.as_ref().unwrap_or(&fixed.decoder);
     // v_0 .. v_T, one after the other.
     let mut v = Mat::<T>::zeros(n, (steps + 1) * channels);
-    v.as_mut().subcols_mut(0, channels).copy_from(&fixed.encoder);
+    v.as_mut().subcols_mut(0, channels).copy_from(parameters.encoder.as_ref().unwrap_or(&fixed.encoder));
     for k in 1..=steps {
         let (past, mut present) = v.as_mut().split_at_col_mut(k * channels);
         let past = past.as_ref().subcols((k - 1) * channels, channels);
@@ -60,6 +60,10 @@ pub fn loss_and_gradient<T: Real>(
     let gradient = Parameters {
         weights: weights.gradient(q.as_ref(), earlier),
         input: None,
+        encoder: parameters
+            .encoder
+            .is_some()
+            .then(|| weights.transposed_times(&q.subcols(0, channels).to_owned())),
         bias: None,
         readout: parameters.readout.is_some().then(|| {
             let mut gradient = Mat::zeros(channels, n);

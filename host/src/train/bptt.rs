@@ -11,7 +11,7 @@
 //!
 //! Backward: dh_t = Cᵀ dy_t + (1 - alpha) dh_{t+1} + Wᵀ dp_{t+1}, dp_t = alpha phi'(p_t) dh_t. With
 //! dB = sum_t dp_t x_tᵀ, the gradient of W is sum_t dp_t h_{t-1}ᵀ, one product over all steps of all
-//! samples, plus dB Eᵀ when B = W E. The first step needs no product with W, since h_0 = 0.
+//! samples, plus dB Eᵀ when B = W E; the gradient of E is then Wᵀ dB. The first step needs no product with W, since h_0 = 0.
 
 use std::iter::zip;
 
@@ -29,7 +29,7 @@ pub struct Fixed<T> {
     pub activation: Activation<T>,
     /// Leak.
     pub alpha: T,
-    /// E, n × I; used unless B is trained by itself.
+    /// E, n × I; used unless B is trained by itself or E is.
     pub encoder: Mat<T>,
     /// C, O × n; used unless the readout is trained.
     pub decoder: Mat<T>,
@@ -109,7 +109,8 @@ pub fn loss_and_gradient<T: Real>(
     let weights = &parameters.weights;
     let factors = weights.factors();
     let readout = parameters.readout.as_ref().unwrap_or(&fixed.decoder);
-    let tied = parameters.input.is_none().then(|| weights.times(&fixed.encoder));
+    let encoder = parameters.encoder.as_ref().unwrap_or(&fixed.encoder);
+    let tied = parameters.input.is_none().then(|| weights.times(encoder));
     let norm = (steps * steps) as f64 * (steps * total) as f64;
     let pass = Pass {
         alpha: fixed.alpha,
@@ -147,10 +148,11 @@ pub fn loss_and_gradient<T: Real>(
     let later = columns - count;
     let mut d_weights = weights.gradient(p.as_ref().subcols(count, later), h.as_ref().subcols(0, later));
     if tied.is_some() {
-        weights.add_gradient(&mut d_weights, d_input.as_ref(), fixed.encoder.as_ref());
+        weights.add_gradient(&mut d_weights, d_input.as_ref(), encoder.as_ref());
     }
     let gradient = Parameters {
         weights: d_weights,
+        encoder: parameters.encoder.is_some().then(|| weights.transposed_times(&d_input)),
         input: parameters.input.is_some().then_some(d_input),
         bias: parameters.bias.is_some().then(|| row_sums(p)),
         readout: parameters.readout.is_some().then(|| {

@@ -61,7 +61,10 @@ impl Settings {
         self.check_ablation()?;
         self.check_constraints(activation)?;
         self.check_reduced(activation)?;
-        let trained = [self.train_weights, self.free_input, self.train_bias, self.train_readout];
+        let Self { train_weights, free_input, train_encoder, train_bias, train_readout, .. } = *self;
+        let expected = "free_input = false beside it: an E that is trained needs B = W E";
+        require(!(train_encoder && free_input), "train_encoder", expected, "free_input = true")?;
+        let trained = [train_weights, free_input, train_encoder, train_bias, train_readout];
         require(trained.contains(&true), "train_weights", "true where nothing else is trained", false)?;
         self.check_alive()?;
         let decay = self.weight_decay;
@@ -233,6 +236,7 @@ impl Settings {
             (self.rank > 0, "rank"),
             (self.dale > 0.0, "dale"),
             (self.free_input, "free_input"),
+            (self.train_encoder, "train_encoder"),
             (self.train_bias, "train_bias"),
             (self.train_readout, "train_readout"),
             (self.threshold_spread > 0.0, "threshold_spread"),

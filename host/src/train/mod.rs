@@ -165,7 +165,7 @@ struct Session<'a, T> {
     data: Option<&'a Dataset>,
     /// [`Dataset::hash`] of `data`.
     recording: Option<u64>,
-    /// E and C in f64, as the network has them.
+    /// E and C in f64, as the network has them unless they are trained.
     encoder: Mat<f64>,
     decoder: Mat<f64>,
     /// Q, when W = Q A Qᵀ: what is trained is then the network of Qᵀ E, C Q and A.
@@ -334,11 +334,16 @@ impl<'a, T: Real> Session<'a, T> {
         }
     }
 
-    /// Loss and gradient of a fresh batch, 0 for weights that are not trained.
+    /// Loss and gradient of a fresh batch, 0 for weights that are not trained and outside of the blocks of supports.
     fn gradient_of_trained(&mut self) -> (f64, Parameters<T>) {
         let (loss, mut gradient) = self.gradient();
         if !self.settings.train_weights {
             gradient.weights.clear();
+        }
+        if self.settings.supports.blocks() {
+            // What is 0 at the start is outside of a block.
+            keep_zeros(gradient.encoder.as_mut(), &self.fixed.encoder);
+            keep_zeros(gradient.readout.as_mut(), &self.fixed.decoder);
         }
         (loss, gradient)
     }
@@ -383,7 +388,8 @@ impl<'a, T: Real> Session<'a, T> {
             },
             Weights::LowRank(u, v) => Recurrence::LowRank { u: cast(u), v: cast(v) },
         };
-        let input = parameters.input.as_ref().map_or_else(|| recurrence.times(&self.encoder), cast);
+        let encoder = parameters.encoder.as_ref().map_or_else(|| self.encoder.clone(), cast);
+        let input = parameters.input.as_ref().map_or_else(|| recurrence.times(&encoder), cast);
         let readout = parameters.readout.as_ref().map_or_else(|| self.decoder.clone(), cast);
         let mut network = Network::plain(self.activation, recurrence, input, readout);
         network.alpha = self.settings.alpha;
@@ -399,11 +405,12 @@ impl<'a, T: Real> Session<'a, T> {
         if let Some(current) = &self.fixed.current {
             network.add_current(&cast(current));
         }
-        network.encoder = parameters.input.is_none().then(|| self.encoder.clone());
+        network.encoder = parameters.input.is_none().then_some(encoder);
         let named = |names: Vec<String>| names.into_iter().map(Channel::plain).collect();
         let task = self.settings.task.trials();
         (network.inputs, network.outputs) = (named(task.inputs()), named(task.outputs()));
         network.task = Some(self.settings.task.clone());
+        network.kept = self.settings.kept();
         if let Some(data) = self.data {
             network.inputs.clone_from(&data.inputs);
         }
@@ -438,9 +445,22 @@ fn start<T: Real>(settings: &Settings, fixed: &Fixed<T>) -> Parameters<T> {
             Weights::LowRank(ablation::rows(u, kept), ablation::rows(v, kept))
         },
         input: settings.free_input.then(|| fixed.encoder.clone()),
+        encoder: settings.train_encoder.then(|| fixed.encoder.clone()),
         bias: settings.train_bias.then(|| fixed.bias.clone().unwrap_or_else(|| Mat::zeros(n, 1))),
         readout: settings.train_readout.then(|| fixed.decoder.clone()),
         output_bias: settings.train_bias.then(|| Mat::zeros(fixed.decoder.nrows(), 1)),
+    }
+}
+
+/// 0 wherever `frozen` is.
+fn keep_zeros<T: Real>(gradient: Option<&mut Mat<T>>, frozen: &Mat<T>) {
+    let zero = <T as Scalar>::ZERO;
+    if let Some(gradient) = gradient {
+        faer::zip!(gradient, frozen).for_each(|faer::unzip!(gradient, frozen)| {
+            if *frozen == zero {
+                *gradient = zero;
+            }
+        });
     }
 }
 

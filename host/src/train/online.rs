@@ -209,6 +209,7 @@ fn start(settings: &Settings, rule: Rule) -> Result<Network> {
     require(settings.kept().is_none(), "ablation", "none with a rule", "a mask")?;
     require(!settings.reduced, "reduced", "false with a rule", true)?;
     require(settings.train_weights, "train_weights", "true with a rule", false)?;
+    require(!settings.train_encoder, "train_encoder", "false with a rule: B is trained by itself", true)?;
     require(settings.loss == Loss::Batch, "loss", "batch with a rule", "another one")?;
     require(settings.proxy_weight == 0.0, "proxy_weight", "0 with a rule", settings.proxy_weight)?;
     require(settings.patience == 0, "patience", "0 with a rule", settings.patience)?;

@@ -145,7 +145,7 @@ mod tests {
 
     fn one(x: f64) -> Parameters<f64> {
         let weights = Weights::Dense(Mat::full(1, 1, x));
-        Parameters { weights, input: None, bias: None, readout: None, output_bias: None }
+        Parameters { weights, input: None, encoder: None, bias: None, readout: None, output_bias: None }
     }
 
     /// theta after updates at rate 0.1 with these gradients, from 1.

@@ -23,7 +23,8 @@ fn wait_until(so: impl Fn() -> bool) {
 
 /// Loss and gradient of a batch in parts: on all cores, added in the order of the parts.
 ///
-/// This thread does its share, so that only the others may have to be woken.
+/// This thread does its share, so that only the others may have to be woken. A thread of the pool does not wait awake, nor
+/// keeps others so: it would hold up what else the pool has to do, its own parts among it.
 ///
 /// # Panics
 /// Without a part.
@@ -38,6 +39,7 @@ pub fn in_parts<T: Real, P: Send>(
     let work = |(parts, sums): (&mut [P], &mut [Option<_>])| {
         zip(parts, sums).for_each(|(part, sum)| *sum = Some(each(part)));
     };
+    let alone = rayon::current_thread_index().is_none();
     let pass = PASSES.fetch_add(1, AcqRel) + 1;
     let working = AtomicUsize::new(parts.len().div_ceil(share) - 1);
     rayon::in_place_scope(|scope| {
@@ -47,11 +49,15 @@ pub fn in_parts<T: Real, P: Send>(
             scope.spawn(|_| {
                 work(share);
                 working.fetch_sub(1, AcqRel);
-                rayon::spawn(move || wait_until(|| PASSES.load(Acquire) != pass));
+                if alone {
+                    rayon::spawn(move || wait_until(|| PASSES.load(Acquire) != pass));
+                }
             });
         }
         work(own);
-        wait_until(|| working.load(Acquire) == 0);
+        if alone {
+            wait_until(|| working.load(Acquire) == 0);
+        }
     });
     let mut sums = sums.into_iter().flatten();
     let mut sum = sums.next().expect("there is a part");

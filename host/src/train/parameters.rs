@@ -107,6 +107,13 @@ impl<T: Real> Weights<T> {
         out
     }
 
+    /// Wᵀ m.
+    pub(super) fn transposed_times(&self, m: &Mat<T>) -> Mat<T> {
+        let mut out = Mat::zeros(m.nrows(), m.ncols());
+        self.apply_transposed(out.as_mut(), Accum::Replace, m.as_ref());
+        out
+    }
+
     /// out = W s, or out += W s.
     pub(super) fn apply(&self, out: MatMut<'_, T>, accum: Accum, s: MatRef<'_, T>) {
         match self {
@@ -194,6 +201,8 @@ pub struct Parameters<T> {
     pub weights: Weights<T>,
     /// B, n × I, when it is trained by itself; `None` when B = W E.
     pub input: Option<Mat<T>>,
+    /// E, n × I, when it is trained while B = W E.
+    pub encoder: Option<Mat<T>>,
     /// b, n × 1, when trained.
     pub bias: Option<Mat<T>>,
     /// C, O × n, when trained.
@@ -213,6 +222,7 @@ impl<T: Real> Parameters<T> {
         weights
             .into_iter()
             .chain(&self.input)
+            .chain(&self.encoder)
             .chain(&self.bias)
             .chain(&self.readout)
             .chain(&self.output_bias)
@@ -228,6 +238,7 @@ impl<T: Real> Parameters<T> {
         weights
             .into_iter()
             .chain(&mut self.input)
+            .chain(&mut self.encoder)
             .chain(&mut self.bias)
             .chain(&mut self.readout)
             .chain(&mut self.output_bias)
@@ -280,7 +291,7 @@ mod tests {
     fn of<T: Real>(entries: [f64; 4]) -> Parameters<T> {
         let weights = Weights::Dense(Mat::from_fn(1, 3, |_, j| T::from_f64(entries[j])));
         let bias = Some(Mat::from_fn(1, 1, |_, _| T::from_f64(entries[3])));
-        Parameters { weights, input: None, bias, readout: None, output_bias: None }
+        Parameters { weights, input: None, encoder: None, bias, readout: None, output_bias: None }
     }
 
     #[test]

@@ -8,7 +8,7 @@
 //! S Gamma alpha. One step, so no gradient vanishes, and T does not matter.
 //!
 //! Backward, with q = phi(p) - E Gamma alpha and r = W q: dphi = Cᵀ dy + Wᵀ dr, dp = phi'(p) dphi, and the gradient
-//! of W is dr qᵀ + (dp alphaᵀ) Eᵀ.
+//! of W is dr qᵀ + (dp alphaᵀ) Eᵀ, that of E is Wᵀ (dp alphaᵀ - dr (Gamma alpha)ᵀ).
 //!
 //! Source: Fanthomme & Monasson 2021, section 3, the proxy loss, for any activation and D.
 
@@ -41,11 +41,12 @@ pub fn loss_and_gradient<T: Real>(
     let (n, channels, count) = (fixed.encoder.nrows(), task.channels(), alpha.ncols());
     let weights = &parameters.weights;
     let readout = parameters.readout.as_ref().unwrap_or(&fixed.decoder);
+    let encoder = parameters.encoder.as_ref().unwrap_or(&fixed.encoder);
     let decayed = Mat::from_fn(channels, count, |c, k| T::from_f64(task.decays[c]) * alpha[(c, k)]);
 
     let mut p = Mat::<T>::zeros(n, count);
     let start = offset(&mut p, parameters.bias.as_ref().or(fixed.bias.as_ref()));
-    product(p.as_mut(), start, weights.times(&fixed.encoder).as_ref(), alpha.as_ref());
+    product(p.as_mut(), start, weights.times(encoder).as_ref(), alpha.as_ref());
     let mut phi = Mat::<T>::zeros(n, count);
     for k in 0..count {
         values(fixed.activation, p.col_as_slice(k), phi.col_as_slice_mut(k));
@@ -71,7 +72,7 @@ pub fn loss_and_gradient<T: Real>(
     });
     let mut q = phi;
     let mut written = Mat::<T>::zeros(n, count);
-    product(written.as_mut(), Accum::Replace, fixed.encoder.as_ref(), decayed.as_ref());
+    product(written.as_mut(), Accum::Replace, encoder.as_ref(), decayed.as_ref());
     q -= &written;
     let mut dr = weights.times(&q);
     for k in 0..count {
@@ -89,10 +90,16 @@ pub fn loss_and_gradient<T: Real>(
     let mut d_input = Mat::zeros(n, channels);
     product(d_input.as_mut(), Accum::Replace, p.as_ref(), alpha.transpose());
     let mut d_weights = weights.gradient(dr.as_ref(), q.as_ref());
-    weights.add_gradient(&mut d_weights, d_input.as_ref(), fixed.encoder.as_ref());
+    weights.add_gradient(&mut d_weights, d_input.as_ref(), encoder.as_ref());
+    let d_encoder = parameters.encoder.is_some().then(|| {
+        let mut written = Mat::zeros(n, channels);
+        product(written.as_mut(), Accum::Replace, dr.as_ref(), decayed.transpose());
+        weights.transposed_times(&(d_input - &written))
+    });
     let gradient = Parameters {
         weights: d_weights,
         input: None,
+        encoder: d_encoder,
         bias: parameters.bias.is_some().then(|| row_sums(&p)),
         readout: d_readout,
         output_bias: parameters.output_bias.is_some().then(|| row_sums(&dy)),

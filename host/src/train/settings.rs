@@ -41,6 +41,14 @@ pub enum Supports {
     RandomEncoder,
 }
 
+impl Supports {
+    /// Whether vectors are 0 outside of blocks.
+    #[must_use]
+    pub const fn blocks(self) -> bool {
+        !matches!(self, Self::Random | Self::Orthonormal)
+    }
+}
+
 /// What training minimises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -128,7 +136,8 @@ settings! {
         dale: f64 = 0.0,
         /// Where encoders E and decoders C have their entries: random (everywhere), orthonormal (everywhere, orthogonal
         /// to each other), same (block c of the neurons for both of channel c), disjoint (a block each),
-        /// overlapping (as same, each block reaching into the next one), random-encoder (blocks for decoders only).
+        /// overlapping (as same, each block reaching into the next one), random-encoder (blocks for decoders only). What
+        /// is trained stays in its block.
         supports: Supports = Supports::Random,
         /// Cosine between encoder and decoder of the only channel, D = 1 and supports = "random"; both have length 1 then.
         overlap: Option<f64> = None,
@@ -147,6 +156,8 @@ settings! {
         train_weights: bool = true,
         /// Whether B is trained by itself, from E, instead of being W E.
         free_input: bool = false,
+        /// Whether E is trained, while B = W E.
+        train_encoder: bool = false,
         /// Whether b and c are trained.
         train_bias: bool = false,
         /// Whether C is trained; it is random and frozen otherwise.

@@ -331,6 +331,7 @@ fn the_gradient_of_a_weighted_batch_is_exact() {
         let mut parameters = Parameters {
             weights: Weights::Dense(random(n, n, 0.4)),
             input: (!tied).then(|| random(n, inputs, 1.0)),
+            encoder: None,
             bias: Some(random(n, 1, 0.3)),
             readout: Some(random(outputs, n, 1.0)),
             output_bias: Some(random(outputs, 1, 0.3)),

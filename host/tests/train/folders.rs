@@ -101,18 +101,26 @@ fn another_recording_is_refused() {
 fn options_that_a_resumed_run_would_ignore_are_refused() {
     let mut command = Args::augment_args(Command::new("train"));
     command.build();
-    let resume = command.get_arguments().find(|arg| arg.get_id() == "resume").expect("an option");
-    let refused = command.get_arg_conflicts_with(resume);
     let reading = RecordingArgs::augment_args(Command::new("reading"));
     let taken = reading.get_arguments().map(Arg::get_id).map(Id::as_str);
     let taken: Vec<&str> = taken.chain(["resume", "trial_steps", "json", "help"]).collect();
-    for arg in command.get_arguments().map(Arg::get_id) {
-        let is_refused = refused.iter().any(|other| other.get_id() == arg);
-        assert_eq!(is_refused, !taken.contains(&arg.as_str()), "{arg}");
+    for arg in command.get_arguments().filter(|arg| !["resume", "help"].contains(&arg.get_id().as_str())) {
+        let option = format!("--{}", arg.get_long().expect("an option"));
+        let value = arg.get_possible_values().first().map_or("1".into(), |value| value.get_name().to_owned());
+        let takes = arg.get_action().takes_values();
+        let words = ["train", "--resume", "runs/x", &option].map(str::to_owned);
+        let words = words.into_iter().chain(takes.then_some(value));
+        let parsed = command.clone().try_get_matches_from(words);
+        if taken.contains(&arg.get_id().as_str()) {
+            parsed.unwrap_or_else(|error| panic!("{option}: {error}"));
+            continue;
+        }
+        let error = parsed.expect_err(&option);
+        assert_eq!(error.kind(), ErrorKind::ArgumentConflict, "{error}");
+        let text = error.to_string();
+        let first = text.lines().next().expect("a line");
+        assert!(first.contains("'--resume <FOLDER>'") && first.contains(&format!("'{option}")), "{text}");
     }
-    let words = ["train", "--resume", "runs/x", "--steps", "5"];
-    let error = Args::augment_args(Command::new("train")).try_get_matches_from(words).expect_err("refused");
-    assert_eq!(error.kind(), ErrorKind::ArgumentConflict);
 }
 
 /// An error that is finite is not enough: 1e34 is no network to go on with.

@@ -27,7 +27,7 @@ struct Shape {
 }
 
 impl Problem {
-    fn new(shape: Shape, activation: Activation<f64>, alpha: f64, free: [bool; 5], seed: u64) -> Self {
+    fn new(shape: Shape, activation: Activation<f64>, alpha: f64, free: [bool; 6], seed: u64) -> Self {
         let Shape { n, channels, rank, steps, count } = shape;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let mut random = |rows, columns, scale: f64| {
@@ -38,7 +38,7 @@ impl Problem {
             Mat::from_fn(rows, columns, &mut draw)
         };
         let small = 0.7 / (n as f64).sqrt();
-        let [free_input, biases, readout, current, nonlinear_decoder] = free;
+        let [free_input, encoder, biases, readout, current, nonlinear_decoder] = free;
         Self {
             fixed: Fixed {
                 activation,
@@ -58,6 +58,7 @@ impl Problem {
                     Weights::LowRank(random(n, rank, small), random(n, rank, small))
                 },
                 input: free_input.then(|| random(n, channels, 1.0)),
+                encoder: (encoder && !free_input).then(|| random(n, channels, 1.0)),
                 bias: biases.then(|| random(n, 1, 0.5)),
                 readout: readout.then(|| random(channels, n, 1.0)),
                 output_bias: biases.then(|| random(channels, 1, 0.5)),
@@ -88,7 +89,8 @@ impl Problem {
             Weights::Dense(w) => w.clone(),
             Weights::LowRank(u, v) => u * v.transpose(),
         };
-        let input = p.input.clone().unwrap_or_else(|| &w * &fixed.encoder);
+        let encoder = p.encoder.as_ref().unwrap_or(&fixed.encoder);
+        let input = p.input.clone().unwrap_or_else(|| &w * encoder);
         let (n, outputs) = (w.nrows(), fixed.decoder.nrows());
         let bias = p.bias.clone().or_else(|| fixed.bias.clone()).unwrap_or_else(|| Mat::zeros(n, 1));
         let readout = p.readout.clone().unwrap_or_else(|| fixed.decoder.clone());
@@ -156,7 +158,7 @@ proptest! {
         (n, channels, steps, count) in (2_usize..9, 1_usize..4, 1_usize..7, 1_usize..5),
         rank in 0_usize..4,
         alpha in prop_oneof![Just(1.0), 0.1..1.0],
-        free in any::<[bool; 5]>(),
+        free in any::<[bool; 6]>(),
         seed in any::<u64>(),
     ) {
         let shape = Shape { n, channels, rank: rank.min(n), steps, count };
@@ -231,6 +233,7 @@ fn a_low_rank_step_never_makes_an_n_by_n_matrix() {
     let parameters = Parameters {
         weights: Weights::LowRank(random(n, rank, 3), random(n, rank, 4)),
         input: None,
+        encoder: None,
         bias: None,
         readout: None,
         output_bias: None,

@@ -1,5 +1,6 @@
 //! Training: gradients against finite differences, reproducibility, and that it gets where it should.
 
+mod encoders;
 mod folders;
 mod gradients;
 mod masks;
@@ -33,7 +34,7 @@ fn bits(network: &Network) -> Vec<u64> {
         Recurrence::Dense(w) => vec![w],
         Recurrence::LowRank { u, v } => vec![u, v],
     };
-    let matrices = recurrence.into_iter().chain([&network.input, &network.readout]);
+    let matrices = recurrence.into_iter().chain([&network.input, &network.readout]).chain(&network.encoder);
     let values = matrices.flat_map(|m| (0..m.ncols()).flat_map(|j| m.col_as_slice(j)));
     values.chain(&network.bias).chain(&network.output_bias).map(|x| x.to_bits()).collect()
 }

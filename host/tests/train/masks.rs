@@ -1,14 +1,22 @@
 //! Masked neurons and the reduction to the span of encoders and decoders: what is left out is out.
 
+use std::path::Path;
+use std::process::Command;
+
 use faer::Mat;
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use tinyfold::command::inspect::describe;
+use tinyfold::format::network::{load, save};
+use tinyfold::manifold::{Analysis, analyse};
 use tinyfold::network::{Activation, Network, Recurrence};
+use tinyfold::report::analysis::figures;
 use tinyfold::simulate::activate;
 use tinyfold::task::Integration;
+use tinyfold::task::synthetic::gaussian;
 use tinyfold::train::ablation::Ablation;
 use tinyfold::train::bptt::Batch;
 use tinyfold::train::online::{Rule, learn};
@@ -18,7 +26,7 @@ use tinyfold::train::settings::Loss;
 use tinyfold::train::vectors::vectors;
 use tinyfold::train::{Control, Precision, Settings};
 
-use crate::{quiet, small};
+use crate::{quiet, slow, small};
 
 fn random(rows: usize, columns: usize, rng: &mut ChaCha8Rng) -> Mat<f64> {
     Mat::from_fn(rows, columns, |_, _| StandardNormal.sample(rng))
@@ -159,6 +167,7 @@ fn a_masked_network_is_trained_and_smaller() {
     ] {
         let trained = quiet(&settings).expect("trains");
         let kept = settings.kept().expect("a mask");
+        assert_eq!(trained.network.kept.as_ref(), Some(&kept));
         assert_eq!(trained.network.neurons(), kept.len());
         assert!(trained.best.rollout < 0.05, "{settings:?}: {}", trained.best.rollout);
         let (whole, _) = vectors(&Settings { ablation: Ablation::None, ..settings.clone() });
@@ -170,6 +179,47 @@ fn a_masked_network_is_trained_and_smaller() {
     let w = quiet(&Settings { steps: 50, learning_rate: 1e-3, ..dale }).expect("trains").network.weights();
     assert_eq!(signs.len(), 20);
     assert!(signs.iter().enumerate().all(|(j, sign)| (0..20).all(|i| w[(i, j)] * sign >= 0.0)));
+}
+
+/// Which neurons a masked network has is told by its file, by `inspect`, and wherever single neurons are told of.
+#[test]
+fn a_masked_network_says_which_neurons_it_has() {
+    let settings = Settings { ablation: Ablation::Neurons(vec![10, 0, 2, 1]), ..slow() };
+    let network = quiet(&settings).expect("trains").network;
+    let kept: Vec<usize> = (3..10).chain(11..24).collect();
+    assert_eq!((network.kept.as_ref(), network.number(0), network.number(7)), (Some(&kept), 3, 11));
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["network.safetensors", "network.npz"] {
+        let path = folder.path().join(name);
+        save(&path, &network).expect("written");
+        assert_eq!(load(&path).expect("read back"), network);
+        let told = describe(&path).expect("inspected");
+        assert_eq!(told["kept of the neurons before masking"], serde_json::json!(kept));
+        let inspected = Command::new(env!("CARGO_BIN_EXE_tinyfold")).arg("inspect").arg(&path).output();
+        let text = String::from_utf8(inspected.expect("runs").stdout).expect("text");
+        assert!(text.contains("\nkept of the neurons before masking  3 to 9, 11 to 23\n"), "{text}");
+    }
+    let wrong = Network { kept: Some((0..20).rev().collect()), ..network.clone() };
+    let message = save(Path::new("network.npz"), &wrong).expect_err("refused").to_string();
+    assert!(message.starts_with("network.npz: kept: expected 20 numbers of neurons, ascending, found [19,"));
+
+    let analysed = |network: &Network| analyse(network, &gaussian(500, 2, 1), 500).expect("analyses");
+    let numbered = analysed(&network);
+    let rows = analysed(&Network { kept: None, ..network });
+    assert!(numbered.tuning.len() == 6 && rows.kept.is_none());
+    for (map, row) in numbered.tuning.iter().zip(&rows.tuning) {
+        assert_eq!((map.neuron, &map.mean), (kept[row.neuron], &row.mean));
+    }
+    let titles = |analysis: &Analysis| -> Vec<(usize, String)> {
+        let figures = figures(analysis);
+        let figure = figures.iter().find(|figure| figure.name == "tuning").expect("drawn");
+        let svg = figure.svg();
+        let told = svg.split("neuron ").skip(1).filter_map(|text| text.split_once(", index "));
+        told.map(|(number, rest)| (number.parse().expect("a number"), rest[..4].to_owned())).collect()
+    };
+    let (numbered, rows) = (titles(&numbered), titles(&rows));
+    assert_eq!(numbered.len(), 6);
+    assert_eq!(numbered, rows.into_iter().map(|(row, index)| (kept[row], index)).collect::<Vec<_>>());
 }
 
 #[test]

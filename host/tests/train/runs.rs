@@ -5,7 +5,7 @@ use tinyfold::task::Task;
 use tinyfold::task::recording::{GYROSCOPE, bundled};
 use tinyfold::train::ablation::Ablation;
 use tinyfold::train::optimiser::Method;
-use tinyfold::train::settings::Loss;
+use tinyfold::train::settings::{Loss, Supports};
 use tinyfold::train::{Control, End, Precision, Progress, Settings, Snapshot, Trained, resume, train};
 
 use crate::{bits, quiet, slow, small};
@@ -134,6 +134,7 @@ fn a_resumed_run_ends_with_the_same_bits() {
     let plain = Settings { interval: 20, steps: 100, ..slow() };
     let variants = [
         Settings { rank: 2, train_bias: true, train_readout: true, threshold_spread: 0.1, ..plain.clone() },
+        Settings { train_encoder: true, supports: Supports::Overlapping, ..plain.clone() },
         Settings { method: Method::Sgd { momentum: 0.9 }, learning_rate: 0.03, batch: 300, ..plain.clone() },
         Settings { loss: Loss::Proxy, dale: 0.25, ablation: Ablation::Fraction(0.25), ..plain.clone() },
         Settings { activation: "linear".into(), reduced: true, start_gain: 0.3, ..plain.clone() },
