@@ -14,7 +14,7 @@ use tinyfold::format::network::load;
 use tinyfold::reproduce::fanthomme2021::claims::claims;
 use tinyfold::reproduce::fanthomme2021::comparison::compare;
 use tinyfold::reproduce::fanthomme2021::growth::Growth;
-use tinyfold::reproduce::fanthomme2021::{Experiment, Found, Reference, experiments, run, run_all};
+use tinyfold::reproduce::fanthomme2021::{Experiment, Found, Reference, Trained, experiments, run, run_all};
 use tinyfold::train::Settings;
 
 fn folder(name: &str) -> PathBuf {
@@ -128,7 +128,7 @@ fn a_difference_is_measured_by_the_spread_of_seeds() {
     let mut found =
         run(&experiment, &folder("compared"), &Watch::default()).expect("runs").expect("was not stopped");
     let reference = |loss: f64| Reference { loss: Some(loss), ..experiment.references[0].clone() };
-    let with = |loss: f64| tinyfold::reproduce::fanthomme2021::Trained { loss, ..found.trained.clone() };
+    let with = |loss: f64| Trained { loss, ..found.trained.clone() };
     let e = std::f64::consts::E;
     (found.trained, found.others) = (with(1.0), vec![with(e * e)]);
     found.references = vec![reference(1.0), reference(e * e)];
@@ -143,6 +143,29 @@ fn a_difference_is_measured_by_the_spread_of_seeds() {
     // One seed here: there is nothing to measure with.
     found.others = Vec::new();
     assert!(compare(&[found]).is_empty());
+}
+
+/// Networks of several n and seeds: who is whose, and how the error depends on n.
+#[test]
+fn other_sizes_and_seeds_are_trained_and_drawn() {
+    let mut experiment =
+        small("sgd", |settings| Settings { neurons: 32, steps: 60, interval: 60, ..settings });
+    experiment.sizes = vec![16];
+    let out = folder("sizes");
+    let found = run_all(&[experiment], 2, &out, &Watch::default()).expect("runs");
+    let sizes = |trained: &[Trained]| trained.iter().map(|one| (one.neurons, one.seed)).collect::<Vec<_>>();
+    assert_eq!((sizes(&found[0].others), sizes(&found[0].sizes)), (vec![(32, 1)], vec![(16, 0), (16, 1)]));
+    let growth = Growth::of(&found).expect("integrators");
+    let errors = &growth.with_neurons[0].errors;
+    assert_eq!(errors.errors.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [32, 32, 16, 16]);
+    // Through the mean logarithms at both n.
+    let mean =
+        |of: usize| errors.errors.iter().filter(|(n, _)| *n == of).map(|(_, e)| e.ln()).sum::<f64>() / 2.0;
+    let exponent = (mean(32) - mean(16)) / 2.0_f64.ln();
+    assert!((errors.law.expect("two n").exponent - exponent).abs() < 1e-9, "{errors:?}");
+    let figures = tinyfold::report::growth::figures(&growth);
+    assert_eq!(figures.iter().map(|figure| figure.name).collect::<Vec<_>>(), ["error-time", "error-neurons"]);
+    tinyfold::report::figures::write(&out, &figures).expect("drawn");
 }
 
 /// Stopped, what was trained until then is kept, and nothing that was cut short is judged.

@@ -115,7 +115,7 @@ fn marraffa(args: &Args) -> Result<()> {
     });
     if !args.json {
         say!("{whose}");
-        say!("{:.1} s", began.elapsed().as_secs_f64());
+        say!("found in {:.1} s", began.elapsed().as_secs_f64());
         if !complete {
             say!("{PARTIAL}: {} of {} claims", claims.len(), marraffa2025::claims::COUNT);
         }

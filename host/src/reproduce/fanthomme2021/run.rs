@@ -293,7 +293,27 @@ pub fn run_all(experiments: &[Experiment], seeds: usize, folder: &Path, watch: &
 
 #[cfg(test)]
 mod tests {
+    use super::super::experiments;
     use super::*;
+
+    /// At full size, but for n about 1000, which only takes longer.
+    #[test]
+    fn linear_and_relu_networks_have_an_exact_one_with_their_own_vectors() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let all = experiments(false).expect("well-formed");
+        let mut names = Vec::new();
+        for experiment in all.iter().filter(|experiment| experiment.settings.neurons == 256) {
+            let path = folder.path().join("exact.safetensors");
+            let Some(exact) = beside(experiment, &path, 1).expect("fits") else { continue };
+            let name = experiment.name.as_str();
+            assert!(exact.error < 1e-12, "{name}: {:.1e}", exact.error);
+            let (encoder, decoder) = vectors(&experiment.settings);
+            let network = network::load(&path).expect("a network");
+            assert_eq!((network.encoder, network.readout), (Some(encoder), decoder), "{name}");
+            names.push(name);
+        }
+        assert_eq!(names, ["linear", "sgd", "slow", "adam", "proxy", "five", "supports"]);
+    }
 
     #[test]
     fn many_sequences_at_once_are_those_one_by_one() {
