@@ -19,6 +19,7 @@ use crate::report::{analysis, figures};
 use crate::simulate::{self, activate};
 use crate::task::{Integration, synthetic};
 use crate::train::folder::train_into_folder;
+use crate::train::settings::Loss;
 use crate::train::vectors::vectors;
 use crate::train::{Control, End, Progress, Settings};
 use crate::{Error, Result};
@@ -30,8 +31,9 @@ const STEPS: usize = 8000;
 
 /// What an update costs, about: as far as the bar moves.
 fn cost(settings: &Settings) -> u64 {
-    let Settings { neurons, batch, sequence, .. } = *settings;
-    (neurons * neurons * batch * sequence).div_ceil(1 << 16) as u64
+    let Settings { neurons, batch, sequence, loss, .. } = *settings;
+    let steps = if loss == Loss::Proxy { 1 } else { sequence };
+    (neurons * neurons * batch * steps).div_ceil(1 << 16) as u64
 }
 
 /// How far the bar of [`run_all`] moves in all.
