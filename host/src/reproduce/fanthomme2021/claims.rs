@@ -56,7 +56,7 @@ pub fn claims(networks: &[Found], growth: &Growth) -> Vec<Claim> {
     let tested = TESTS.iter().filter_map(|(about, test)| {
         let about: Vec<&Found> =
             networks.iter().filter(|found| found.name != TRAP).filter(|found| about(found)).collect();
-        let claim = test(&about).filter(|_| !about.is_empty())?;
+        let claim = test(&about)?;
         let failed = about.iter().filter(|found| found.trained.unstable || found.analysis.is_none());
         let failed: Vec<&str> = failed.map(|found| found.name.as_str()).collect();
         let found = match failed.as_slice() {
@@ -69,11 +69,11 @@ pub fn claims(networks: &[Found], growth: &Growth) -> Vec<Claim> {
     tested.chain(growth.claims()).chain(ours.into_iter().flatten()).collect()
 }
 
-/// Every network with what is said of it.
-fn each(networks: &[&Found], what: impl Fn(&Found) -> String) -> String {
+/// Every network with what is said of it; `None` where there is none.
+fn each(networks: &[&Found], what: impl Fn(&Found) -> String) -> Option<String> {
     let listed: Vec<String> =
         networks.iter().map(|found| format!("{} {}", found.name, what(found))).collect();
-    listed.join(", ")
+    (!listed.is_empty()).then(|| listed.join(", "))
 }
 
 /// What the paper says, and what its code's networks have.
@@ -95,7 +95,7 @@ fn generalises(networks: &[&Found]) -> Option<Claim> {
         }),
         criterion: "error over T = 200 and over 2000 steps below 10 %; with Adam, which leaves a larger bulk, below 25 %"
             .into(),
-        found: each(networks, |found| format!("{} and {}", percent(found.worst()), percent(long(found)))),
+        found: each(networks, |found| format!("{} and {}", percent(found.worst()), percent(long(found))))?,
         holds: networks.iter().all(|found| {
             let most = if found.settings.method == Method::Adam { 0.25 } else { 0.1 };
             found.worst() < most && long(found) < most
@@ -113,7 +113,7 @@ fn modes(networks: &[&Found]) -> Option<Claim> {
             format!("σ of the last mode and of the next {}", two(&reference.singular_values, found.channels))
         }),
         criterion: "as many modes as D".into(),
-        found: each(networks, |found| format!("{} for D = {}", count(found), found.channels)),
+        found: each(networks, |found| format!("{} for D = {}", count(found), found.channels))?,
         holds: networks.iter().all(|found| count(found) == found.channels),
     })
 }
@@ -135,7 +135,7 @@ fn sgd_against_adam(networks: &[&Found]) -> Option<Claim> {
         }),
         criterion: "σ of the bulk / σ of the last mode: every ReLU network trained by SGD below half of every one by Adam"
             .into(),
-        found: format!("SGD: {}; Adam: {}", each(&sgd, shown), each(&adam, shown)),
+        found: format!("SGD: {}; Adam: {}", each(&sgd, shown)?, each(&adam, shown)?),
         holds: known && 2.0 * most < least,
     })
 }
@@ -162,7 +162,7 @@ fn dale(networks: &[&Found]) -> Option<Claim> {
                 one_more(found),
                 ones(found)
             )
-        }),
+        })?,
         holds: networks.iter().all(|found| {
             count(found) == found.channels + 1 && 2.0 * one_more(found) < distance(found) && ones(found) > 0.7
         }),
@@ -189,7 +189,7 @@ fn near_the_manifold(networks: &[&Found]) -> Option<Claim> {
         criterion: "distance below 10 %; under Dale's law or with Adam on the batch loss, which leave one dimension more, \
                     below 35 %"
             .into(),
-        found: each(networks, |found| percent(distance(found))),
+        found: each(networks, |found| percent(distance(found)))?,
         holds: networks.iter().all(|found| distance(found) < if wide(found) { 0.35 } else { 0.1 }),
     })
 }
@@ -202,7 +202,7 @@ fn coordinates(networks: &[&Found]) -> Option<Claim> {
             percent(reference.coordinate_fit)
         }),
         criterion: "residual of a linear function below 15 %".into(),
-        found: each(networks, |found| percent(fit(found))),
+        found: each(networks, |found| percent(fit(found)))?,
         holds: networks.iter().all(|found| fit(found) < 0.15),
     })
 }
@@ -215,7 +215,7 @@ fn mixed(networks: &[&Found]) -> Option<Claim> {
         paper: "every neuron carries, to some degree, all integrals: mixed selectivity".into(),
         criterion: "at least half of the selective neurons mixed; random directions give 71 % for D = 2"
             .into(),
-        found: each(networks, |found| format!("{} mixed for D = {}", percent(mixed(found)), found.channels)),
+        found: each(networks, |found| format!("{} mixed for D = {}", percent(mixed(found)), found.channels))?,
         holds: networks.iter().all(|found| mixed(found) > 0.5),
     })
 }
@@ -229,7 +229,7 @@ fn proxy(networks: &[&Found]) -> Option<Claim> {
             |_, reference| percent(largest(&reference.error)),
         ),
         criterion: "error over T = 200 below 10 %".into(),
-        found: each(networks, |found| percent(found.worst())),
+        found: each(networks, |found| percent(found.worst()))?,
         holds: networks.iter().all(|found| found.worst() < 0.1),
     })
 }
@@ -242,7 +242,7 @@ fn blocks(networks: &[&Found]) -> Option<Claim> {
         paper: "the supports of inputs and outputs shape W; its code: 99.95 % of |W|² in the blocks of the channels"
             .into(),
         criterion: "at least 99 % of |W|² between neurons of one channel".into(),
-        found: each(networks, |found| format!("{:.2} %", 100.0 * share(found))),
+        found: each(networks, |found| format!("{:.2} %", 100.0 * share(found)))?,
         holds: networks.iter().all(|found| share(found) >= 0.99),
     })
 }
