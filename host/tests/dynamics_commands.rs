@@ -1,6 +1,8 @@
 //! `tinyfold import` and `tinyfold dynamics` as a user meets them: one network from file to verdicts, and bad input.
 
 mod dynamics;
+#[cfg(target_os = "linux")]
+mod interrupt;
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -187,31 +189,12 @@ fn refused_with(folder: &Path, args: &str, message: &str) {
 /// Ctrl-C in the middle of a command that would not end: code 0, and JSON that says it is not complete.
 #[cfg(target_os = "linux")]
 fn stopped(folder: &Path, args: &[&str]) -> Value {
-    use std::process::Stdio;
-    use std::time::{Duration, Instant};
-    let child = Command::new(env!("CARGO_BIN_EXE_tinyfold"))
-        .args([&["dynamics"], args, &["--json"]].concat())
-        .current_dir(folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let status = format!("/proc/{}/status", child.id());
-    // SIGINT is number 2: bit 1 of the signals that are caught.
-    let catches = || {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or_default().trim();
-        u64::from_str_radix(mask, 16).is_ok_and(|mask| mask & 2 != 0)
-    };
-    let began = Instant::now();
-    while Path::new(&status).exists() && !catches() {
-        assert!(began.elapsed().as_secs() < 300, "{args:?}: never catches Ctrl-C");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    std::thread::sleep(Duration::from_millis(1500));
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill");
-    assert!(sent.success(), "{args:?}: ended before it was stopped");
-    let output = child.wait_with_output().expect("ends");
+    let mut since = None;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tinyfold"));
+    command.args([&["dynamics"], args, &["--json"]].concat()).current_dir(folder);
+    let output = interrupt::interrupted(&mut command, || {
+        since.get_or_insert_with(std::time::Instant::now).elapsed().as_millis() > 1500
+    });
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {error}");
     let value: Value = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -139,6 +139,9 @@ fn trials_of(network: &Network, steps: usize, seed: u64) -> Option<Vec<f64>> {
     (width == network.input.ncols()).then(|| trials.flat_map(|trial| trial.x).take(steps * width).collect())
 }
 
+/// What is said of a result that is not whole.
+const PARTIAL: &str = "stopped by Ctrl-C: what follows is what was found until then";
+
 /// Becomes true at Ctrl-C: work ends soon and keeps what it has. A second one ends the process at once.
 ///
 /// # Errors

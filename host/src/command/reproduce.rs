@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 
-use super::{interrupted, say};
+use super::{PARTIAL, interrupted, say};
 use crate::dynamics::lyapunov::Watch;
 use crate::report;
 use crate::report::text::{percent, scientific};
-use crate::reproduce::claims::{Claim, claims};
-use crate::reproduce::fanthomme2021::{Found, experiments, run_all};
+use crate::reproduce::Claim;
+use crate::reproduce::fanthomme2021::comparison::compare;
+use crate::reproduce::fanthomme2021::growth::Growth;
+use crate::reproduce::fanthomme2021::run::work;
+use crate::reproduce::fanthomme2021::{Found, Trained, claims, experiments, largest, run_all};
 use crate::reproduce::marraffa2025;
 use crate::{Error, Result, format};
 
@@ -19,11 +23,12 @@ pub enum Paper {
     /// Fanthomme & Monasson 2021, "Low-dimensional manifolds support multiplexed integrations in recurrent neural
     /// networks".
     Fanthomme2021,
-    /// Marraffa, Krause, Mante & Haller 2025, on the dynamics of networks of neuroscience on spectral submanifolds.
+    /// Marraffa, Krause, Mante & Haller 2025, "Data-driven reduced modeling of recurrent neural networks": the dynamics of
+    /// networks of neuroscience on spectral submanifolds.
     Marraffa2025,
 }
 
-/// Trains or loads the networks of a paper and shows what it claims beside what is found.
+/// Trains or loads the networks of a paper and shows claim, paper and tinyfold side by side.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples: tinyfold reproduce fanthomme2021 --quick\n          tinyfold reproduce marraffa2025 --quick"
@@ -34,7 +39,8 @@ pub struct Args {
     /// fanthomme2021: smaller networks, fewer updates, fewer of them; marraffa2025: a coarser plane, fewer trials.
     #[arg(long)]
     quick: bool,
-    /// fanthomme2021: seeds that every network is trained with; claims are about the first.
+    /// fanthomme2021: seeds that every network is trained with; claims are about the first. With more than one, final losses
+    /// and errors are compared with those of the authors' code.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     seeds: u16,
     /// marraffa2025: a network of the context task in place of the bundled one; four inputs (motion, colour and their
@@ -63,19 +69,26 @@ pub fn run(args: &Args) -> Result<()> {
 fn fanthomme(args: &Args) -> Result<()> {
     let out = args.out.clone().unwrap_or_else(|| "runs/fanthomme2021".into());
     let experiments = experiments(args.quick)?;
+    let seeds = usize::from(args.seeds);
     let template = "training {bar:40} {percent} % {msg} {eta}";
-    let total: usize = experiments.iter().map(|experiment| experiment.settings.steps).sum();
-    let bar = ProgressBar::new(total as u64 * u64::from(args.seeds))
+    let bar = ProgressBar::new(work(&experiments, seeds))
         .with_style(ProgressStyle::with_template(template).expect("a valid template"));
-    let networks = run_all(&experiments, usize::from(args.seeds), &out, &|name, _| {
-        bar.inc(1);
-        bar.set_message(name.to_owned());
-    });
-    bar.finish_and_clear();
+    let watch = Watch { bar, stop: interrupted()? };
+    let networks = run_all(&experiments, seeds, &out, &watch);
+    watch.bar.finish_and_clear();
     let networks = networks?;
-    let claims = claims(&networks);
-    let results = serde_json::json!({ "schema": 1, "networks": networks, "claims": claims });
+    let complete = !watch.stopped();
+    let growth = Growth::of(&networks)?;
+    report::figures::write(&out.join("figures"), &report::growth::figures(&growth))?;
+    let claims = claims::claims(&networks, &growth);
+    let results = json!({
+        "schema": 2, "complete": complete, "networks": networks, "growth": growth, "comparison": compare(&networks),
+        "claims": claims,
+    });
     if !args.json {
+        if !complete {
+            say!("{PARTIAL}: {} of {} networks", networks.len(), experiments.len());
+        }
         print(&networks);
     }
     end(args, &out, &claims, &results)
@@ -90,21 +103,22 @@ fn marraffa(args: &Args) -> Result<()> {
     let began = std::time::Instant::now();
     let bar = ProgressBar::new_spinner().with_message("fixed points, slow manifolds, folds, exponents");
     bar.enable_steady_tick(std::time::Duration::from_millis(200));
-    let watch = Watch { bar: bar.clone(), stop: interrupted()? };
+    let watch = Watch { bar, stop: interrupted()? };
     let found = marraffa2025::findings(&network, &marraffa2025::Size::new(args.quick), &watch);
-    bar.finish_and_clear();
-    if watch.stopped() {
-        return Err(Error::Numeric {
-            what: "reproduce".into(),
-            reason: "stopped by Ctrl-C: no claim is judged, nothing is written".into(),
-        });
-    }
-    let found = found?;
+    watch.bar.finish_and_clear();
+    let (found, complete) = (found?, !watch.stopped());
     report::dynamics::write(&out.join("figures"), &network, &found)?;
-    let claims = marraffa2025::claims(&found);
-    let results = serde_json::json!({ "schema": 1, "findings": found, "claims": claims });
+    let claims = marraffa2025::claims::claims(&found);
+    let whose = marraffa2025::whose(args.network.as_deref(), &network);
+    let results = json!({
+        "schema": 1, "complete": complete, "networks": whose, "findings": found, "claims": claims,
+    });
     if !args.json {
-        say!("{} neurons, {:.1} s", network.neurons(), began.elapsed().as_secs_f64());
+        say!("{whose}");
+        say!("found in {:.1} s", began.elapsed().as_secs_f64());
+        if !complete {
+            say!("{PARTIAL}: {} of {} claims", claims.len(), marraffa2025::claims::COUNT);
+        }
     }
     end(args, &out, &claims, &results)
 }
@@ -115,12 +129,12 @@ fn end(args: &Args, out: &Path, claims: &[Claim], results: &serde_json::Value) -
     if args.json {
         say!("{results:#}");
     } else {
-        say!("");
-        for Claim { claim, criterion, found, holds } in claims {
+        for Claim { claim, paper, criterion, found, holds } in claims {
             let verdict = if *holds { "holds" } else { "FAILS" };
-            say!("{verdict} {claim}\n      asked: {criterion}\n      found: {found}");
+            say!("\n{verdict} {claim}");
+            say!("      paper:    {paper}\n      tinyfold: {found}\n      asked:    {criterion}");
         }
-        say!("written to {}", out.display());
+        say!("\nwritten to {}", out.display());
     }
     let failed: Vec<&str> = claims.iter().filter(|claim| !claim.holds).map(|claim| claim.claim).collect();
     if failed.is_empty() {
@@ -132,37 +146,52 @@ fn end(args: &Args, out: &Path, claims: &[Claim], results: &serde_json::Value) -
 
 fn print(networks: &[Found]) {
     say!(
-        "network, n                                               seconds     loss  error, T = 200   σ: D, next   distance  exact error, seconds"
+        "{:<56}{:>8}{:>9}{:>18}{:>13}{:>11}  exact error, seconds",
+        "network, n",
+        "seconds",
+        "loss",
+        "error, T = 200",
+        "σ: D, next",
+        "distance"
     );
+    let error = |error: f64| if error < 10.0 { percent(error) } else { scientific(error) };
     for found in networks {
         let exact =
             found.exact.map_or("-".into(), |exact| format!("{:.1e}, {:.4}", exact.error, exact.seconds));
         let (values, distance) = found.analysis.as_ref().map_or(("-".into(), "-".into()), |analysis| {
             (leading(&analysis.singular_values, found.channels), format!("{:.4}", analysis.distance))
         });
-        let error = |error: f64| if error < 10.0 { percent(error) } else { scientific(error) };
-        let title = format!("{}, {}", found.title, found.neurons);
+        // The network that roll-outs chose, and the last one where that is another.
+        let both = |one: &Trained| match [largest(&one.error), largest(&one.last_error)] {
+            _ if one.unstable => "unstable".into(),
+            [kept, last] if kept == last => error(kept),
+            [kept, last] => format!("{} (last {})", error(kept), error(last)),
+        };
+        let title = format!("{}, {}", found.title, found.trained.neurons);
+        let one = &found.trained;
         say!(
-            "{title:<56}{:>8.1}{:>9.1e}{:>16}{values:>13}{distance:>11}  {exact}",
+            "{title:<56}{:>8.1}{:>9.1e}{:>18}{values:>13}{distance:>11}  {exact}",
             found.seconds,
-            found.loss,
-            if found.unstable { "unstable".into() } else { error(found.worst()) }
+            one.loss,
+            both(one)
         );
-        if let Some(reference) = &found.reference {
+        for reference in &found.references {
             let loss = reference.loss.map_or("-".into(), |loss| format!("{loss:.1e}"));
             let values = leading(&reference.singular_values, found.channels);
-            let name = "  the authors' code, same settings";
-            say!(
-                "{name:<56}{:>8}{loss:>9}{:>16}{values:>13}{:>11.4}",
-                "",
-                error(reference.worst()),
-                reference.distance[0]
-            );
+            let name = format!("  the authors' code, same settings, seed {}", reference.seed);
+            let worst = error(largest(&reference.error));
+            let distance = reference.distance.first().map_or("-".into(), |d| format!("{d:.4}"));
+            say!("{name:<56}{:>8}{loss:>9}{worst:>18}{values:>13}{distance:>11}", "");
         }
-        for other in &found.others {
-            let name = format!("  seed {}", other.seed);
-            let error = if other.unstable { "unstable".into() } else { error(other.error) };
-            say!("{name:<56}{:>8}{:>9.1e}{error:>16}", "", other.loss);
+        for other in found.others.iter().chain(&found.sizes) {
+            let name = match other.neurons {
+                n if n == one.neurons => format!("  seed {}", other.seed),
+                n => format!("  n = {n}, seed {}", other.seed),
+            };
+            say!("{name:<56}{:>8}{:>9.1e}{:>18}", "", other.loss, both(other));
+        }
+        if let Some(note) = &found.note {
+            say!("  {note}");
         }
     }
 }

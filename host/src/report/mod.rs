@@ -8,6 +8,7 @@ mod check;
 pub mod curves;
 pub mod dynamics;
 pub mod figures;
+pub mod growth;
 pub mod learning;
 pub mod linearised;
 pub mod multipliers;

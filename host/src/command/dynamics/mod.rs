@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{interrupted, say};
+use super::{PARTIAL, interrupted, say};
 use crate::dynamics::fixed_points::{Continuum, Options, of_network};
 use crate::dynamics::lyapunov::Watch;
 use crate::dynamics::{Kind, Rnn};
@@ -132,9 +132,6 @@ fn spinner(what: &str) -> Result<Watch> {
     bar.enable_steady_tick(Duration::from_millis(200));
     Ok(Watch { bar, stop: interrupted()? })
 }
-
-/// What is said of a result that is not whole.
-const PARTIAL: &str = "stopped by Ctrl-C: what follows is what was found until then";
 
 /// Prints the fixed points found when Ctrl-C came before anything that needs them.
 fn points_alone(states: &[Vec<f64>], json: bool) {

@@ -18,7 +18,7 @@ use crate::network::Network;
 use crate::reproduce::marraffa2025::Findings;
 use crate::simulate::activate;
 
-/// Writes all figures of [`Findings`]: a folder each for motion, colour, the ring, the perturbed ring.
+/// Writes the figures of all that was found: a folder each for motion, colour, the ring, the perturbed ring.
 ///
 /// # Errors
 /// A figure that cannot be drawn or written.
@@ -37,17 +37,18 @@ pub fn write(folder: &Path, network: &Network, found: &Findings) -> Result<()> {
         figures.push(slow_manifold::of_inputs(&context.driven, &names, Some(&context.choices)));
         draw(&folder.join(context.name), &figures)?;
     }
-    let ridges = &found.ridges;
-    let stable = found.contexts.iter().find(|context| context.name == "colour");
-    let stable: Vec<AttractingSet> = stable
-        .iter()
-        .flat_map(|context| &context.points.points)
-        .filter(|point| point.stable)
-        .map(|point| AttractingSet::point(point.state.clone(), 1e-2))
-        .collect();
-    let field =
-        lyapunov::field(&ridges.plane, &ridges.field, Some((&ridges.basins, &stable)), "time constant");
-    draw(&folder.join("colour"), &[field])?;
+    if let Some(ridges) = found.ridges.as_ref().filter(|ridges| ridges.field.computed > 0) {
+        let stable = found.contexts.iter().find(|context| context.name == "colour");
+        let stable: Vec<AttractingSet> = stable
+            .iter()
+            .flat_map(|context| &context.points.points)
+            .filter(|point| point.stable)
+            .map(|point| AttractingSet::point(point.state.clone(), 1e-2))
+            .collect();
+        let basins = ridges.basins.as_ref().map(|basins| (basins, &stable[..]));
+        let field = lyapunov::field(&ridges.plane, &ridges.field, basins, "time constant");
+        draw(&folder.join("colour"), &[field])?;
+    }
     for (name, ringed) in ["ring", "ring-perturbed"].iter().zip(&found.rings) {
         let figure = slow_manifold::of_ring(&ringed.ring, &ringed.verdict, "time constants");
         draw(&folder.join(name), &[figure])?;
