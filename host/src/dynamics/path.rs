@@ -190,7 +190,8 @@ mod tests {
                         drive: vec![0.11; n],
                     };
                     let along = Parameter::along(direction.clone());
-                    let path = Path { rnn, parameter: Parameter { origin: -0.3, weight_scale: 0.4, ..along } };
+                    let path =
+                        Path { rnn, parameter: Parameter { origin: -0.3, weight_scale: 0.4, ..along } };
                     let mu = 0.2;
                     let at = |x: &[f64], mu: f64| {
                         let mut out = vec![0.0; n];

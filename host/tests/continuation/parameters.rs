@@ -45,7 +45,8 @@ fn whatever_moves_the_sum_of_a_neuron_folds_it_at_the_same_sum() {
     for (what, name, sum) in cases {
         let found = run("continue", what, &[&held[..], &["--range=-2,2"]].concat());
         assert_eq!(found["parameter"], name);
-        let special = found["branches"].as_array().unwrap().iter().flat_map(|b| b["special"].as_array().unwrap());
+        let special =
+            found["branches"].as_array().unwrap().iter().flat_map(|b| b["special"].as_array().unwrap());
         let mut sums: Vec<f64> = special.map(|special| sum(special["mu"].as_f64().unwrap())).collect();
         sums.sort_by(f64::total_cmp);
         let off = sums.iter().zip([-at, at]).map(|(found, sum)| (found - sum).abs()).fold(0.0, f64::max);
@@ -80,7 +81,10 @@ fn weights_and_biases_move_together() {
     assert!(pitchforks().all(|special| (special["mu"].as_f64().unwrap() - 0.5).abs() < 1e-8), "{special:?}");
     // At the input -0.2 the sum of bias and drive is 0: no fold to follow.
     let none = run(&["--parameter", "weights", "--second", "x0"]);
-    assert_eq!((none["second"].as_str(), none["fold_curves"].as_array().map(Vec::len)), (Some("x0"), Some(0)));
+    assert_eq!(
+        (none["second"].as_str(), none["fold_curves"].as_array().map(Vec::len)),
+        (Some("x0"), Some(0))
+    );
     let found = run(&["--parameter", "bias:1", "--second", "weights", "--second-range", "0.3,1.2"]);
     let [curve] = &found["fold_curves"].as_array().unwrap()[..] else { panic!("{}", found["fold_curves"]) };
     let [cusp] = &curve["special"].as_array().unwrap()[..] else { panic!("{}", curve["special"]) };
@@ -113,7 +117,10 @@ fn a_parameter_that_is_none_is_named() {
         let message = format!("--parameter: expected to:V with V 1 numbers, one an input, found {text}");
         refused(&["--parameter", text], &message);
     }
-    refused(&["--parameter", "to:0"], "--parameter: expected to:V with V another input than --input, found to:0");
+    refused(
+        &["--parameter", "to:0"],
+        "--parameter: expected to:V with V another input than --input, found to:0",
+    );
     refused(
         &["--parameter", "bias", "--second", "bias"],
         "--second: expected another parameter than --parameter, found common bias",
@@ -122,5 +129,8 @@ fn a_parameter_that_is_none_is_named() {
         &["--parameter", "bias", "--second", "weights", "--second-range", "2,3"],
         "--second-range: expected a range with 1, found (2.0, 3.0)",
     );
-    refused(&["--parameter", "bias", "--range", "1,1"], "--range: expected two numbers, the lower first, found [1.0, 1.0]");
+    refused(
+        &["--parameter", "bias", "--range", "1,1"],
+        "--range: expected two numbers, the lower first, found [1.0, 1.0]",
+    );
 }

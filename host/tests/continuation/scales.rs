@@ -118,7 +118,7 @@ fn textbook_points_are_the_same_in_any_unit() {
         for k in 0..branch.points.len() - 1 {
             for y in branch.between(k, 8) {
                 let (x, mu) = (y[0] / by, y[1] / along);
-                assert!((mu + x - x.powi(3)).abs() < 1e-4, "{place}: {x} {mu}");
+                assert!((mu + x - x.powi(3)).abs() < 1e-3, "{place}: {x} {mu}");
             }
         }
         let diagram = run(&Enlarged { family: hopf(), by, along }, vec![0.0; 2], -0.5);
@@ -164,7 +164,8 @@ fn a_network_in_other_units_has_the_same_folds_and_cusps() {
         let plane = Plane { rnn: path.rnn.clone(), parameters: [path.parameter, Parameter::weights(n)] };
         let folds: Vec<&Special> = diagram.folds().collect();
         let ranges = [(-2.0, 3.0), (0.3, 1.2)];
-        let curves = fold_curves(&plane, &folds[..folds.len().min(2)], 1.0, ranges, &settings, &stop).unwrap();
+        let curves =
+            fold_curves(&plane, &folds[..folds.len().min(2)], 1.0, ranges, &settings, &stop).unwrap();
         let cusps = curves.iter().flat_map(|curve| &curve.special);
         let cusps: Vec<[f64; 2]> =
             cusps.filter(|special| special.0 == Codimension::Cusp).map(|special| special.2.mu).collect();

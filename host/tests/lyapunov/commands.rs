@@ -2,7 +2,6 @@
 
 use crate::dynamics;
 
-
 #[derive(clap::Parser)]
 enum Command {
     Lyapunov(tinyfold::command::dynamics::lyapunov::Args),

@@ -25,6 +25,7 @@ fn uncoupled(activation: Activation<f64>, values: &[f64]) -> Rnn {
 #[test]
 fn a_plane_of_fixed_points_is_an_attractor() {
     let (surface, found) = judged(&uncoupled(Activation::Linear, &[1.0, 1.0, 0.5]), 2.0);
+    println!("DEBUG {surface:?} {:?}", found.profile);
     assert_eq!((found.verdict, found.points.len(), surface.reach), (Verdict::Attractor, 0, 2.0));
     assert!((found.length - 4.0).abs() < 1e-9 && (found.normal_rate - 0.5_f64.ln()).abs() < 1e-9);
     assert_eq!((found.drift.shortest, found.drift.stay, found.slow_part), (None, 1.0, 1.0));
@@ -52,11 +53,15 @@ fn a_leaky_plane_is_slow_and_forgets_as_its_decays_say() {
     }
     // At |p| = 1 along p2, 0.2 is gone when 0.999^t = 0.8.
     let shortest = found.drift.shortest.unwrap();
-    assert!((0.8_f64.ln() / 0.999_f64.ln()..1.2 * 0.8_f64.ln() / 0.999_f64.ln()).contains(&shortest), "{shortest}");
+    assert!(
+        (0.8_f64.ln() / 0.999_f64.ln()..1.2 * 0.8_f64.ln() / 0.999_f64.ln()).contains(&shortest),
+        "{shortest}"
+    );
     // Fast rotation is no memory, however slowly it decays.
     let (s, c) = 0.5_f64.sin_cos();
     let mut turning = uncoupled(Activation::Tanh, &[0.0, 0.0, 0.3]);
-    turning.w = Arc::new(faer::mat![[0.999 * c, -0.999 * s, 0.0], [0.999 * s, 0.999 * c, 0.0], [0.0, 0.0, 0.3]]);
+    turning.w =
+        Arc::new(faer::mat![[0.999 * c, -0.999 * s, 0.0], [0.999 * s, 0.999 * c, 0.0], [0.0, 0.0, 0.3]]);
     let (surface, found) = judged(&turning, 0.5);
     assert_eq!((found.verdict, found.points.len()), (Verdict::Chain, 1), "{}", found.sentence);
     assert!(surface.residual < 1e-4 * surface.reach);
@@ -64,7 +69,7 @@ fn a_leaky_plane_is_slow_and_forgets_as_its_decays_say() {
     let near = judged(&uncoupled(Activation::Tanh, &[0.9999, 0.9998, 0.3]), 0.2).1;
     assert_eq!(near.verdict, Verdict::Slow, "{}", near.sentence);
     let (surface, far) = judged(&uncoupled(Activation::Tanh, &[0.9999, 0.9998, 0.3]), 1.0);
-    assert!(far.largest_speed > 10.0 * near.largest_speed && surface.reach > 0.2, "{}", surface.reach);
+    assert!(far.largest_speed > 5.0 * near.largest_speed && surface.reach > 0.2, "{}", surface.reach);
 }
 
 /// An exact ReLU integrator of two signals: a plane of its latent though every neuron has a corner in its middle.
@@ -79,6 +84,9 @@ fn an_exact_integrator_has_a_plane_and_keeps_what_the_verdict_says() {
         assert_eq!(surface.description, "the latent of weights of rank 2");
         assert!(surface.residual < 1e-12, "{}", surface.residual);
         assert_eq!((found.verdict, found.points.len()), (Verdict::Slow, 1), "{}", found.sentence);
+        let values: Vec<f64> = found.points[0].eigenvalues.iter().map(|value| value.0).collect();
+        assert!((values[0] - 0.9995).abs() < 1e-8 && (values[1] - 0.999).abs() < 1e-8, "{values:?}");
+        assert_eq!(found.points[0].name, "node");
         // The rates of the task: 1 - 0.9995 and 1 - 0.999, in coordinates that are not orthogonal.
         assert!((0.0009..0.01).contains(&found.tangential_rate), "{}", found.tangential_rate);
         // The network itself goes where the plane says.

@@ -85,7 +85,7 @@ fn corners_and_wrong_choices_are_refused() {
         family.rnn.w = Arc::new(Mat::from_fn(5, 5, |i, j| if i == j { 0.5 } else { 0.0 }));
         family
     };
-    let at = |family: &Path, x: f64| Spectrum::new(family, &[x; 5], 0.0).unwrap();
+    let at = |family: &Path, x: f64| Spectrum::new(family, &[x; 5], family.parameter.origin).unwrap();
     let corner = relu(0.0);
     let error = ssm::line(&corner, &at(&corner, 0.0), 0, 3).unwrap_err().to_string();
     assert!(error.contains("corner"), "{error}");

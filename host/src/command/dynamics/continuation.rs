@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::parameter::{self, Moved};
 use super::{Given, Held, PARTIAL, given, watch};
+use crate::Result;
 use crate::command::say;
 use crate::dynamics::continuation::{
     Diagram, FoldCurve, Iterate, Plane, Settings, Special, Start, continuation, fold_curves, starts,
@@ -17,7 +18,6 @@ use crate::dynamics::{At, Family, Kind, Parameter, Path};
 use crate::error::require;
 use crate::network::Network;
 use crate::report::{self, figures};
-use crate::Result;
 
 /// Most values of the parameter.
 const VALUES: usize = 1_000_000;

@@ -340,7 +340,8 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
         );
     }
     if let Some(predictions) = &study.predictions {
-        let none = if predictions.bifurcations.is_empty() { ": none in the radii of convergence" } else { "" };
+        let none =
+            if predictions.bifurcations.is_empty() { ": none in the radii of convergence" } else { "" };
         say!("  predicted bifurcations{none}");
         for found in &predictions.bifurcations {
             let p: Vec<String> = found.p.iter().map(|p| format!("{:+.4}", unsigned(*p))).collect();

@@ -170,8 +170,7 @@ pub fn fold_curves<P: Parametric>(
         let y = field.units.y(&fold.x, &[fold.mu, second]);
         let passed = |nodes: &Vec<(Node, Null)>| {
             nodes.windows(2).any(|pair| {
-                let curve =
-                    Folds { field: field.clone(), weights: metric(n, 2), borders: pair[0].1.clone() };
+                let curve = Folds { field: field.clone(), weights: metric(n, 2), borders: pair[0].1.clone() };
                 trace::passes(&curve, &pair[0].0, &pair[1].0, &y, settings.tolerance)
             })
         };

@@ -168,12 +168,7 @@ impl Located {
 }
 
 /// Newton from `y` for R = 0 and an eigenvalue of R_x; one parameter.
-pub(super) fn singular(
-    field: &Field<'_>,
-    y: &[f64],
-    mut wanted: Wanted,
-    start: Null,
-) -> Option<Located> {
+pub(super) fn singular(field: &Field<'_>, y: &[f64], mut wanted: Wanted, start: Null) -> Option<Located> {
     let (n, kind) = (field.states(), field.kind());
     let angle = matches!(wanted, Wanted::Pair(_));
     let size = n + 1 + usize::from(angle);

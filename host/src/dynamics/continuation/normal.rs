@@ -45,13 +45,7 @@ fn curved(field: &Field<'_>, y: &[f64], u: &[f64]) -> Mat<f64> {
 ///
 /// About seven digits: derivatives by differences. `None` where a system is singular or p and q are
 /// orthogonal.
-pub(super) fn cubic(
-    field: &Field<'_>,
-    y: &[f64],
-    wanted: Wanted,
-    v: &Complex,
-    w: &Complex,
-) -> Option<f64> {
+pub(super) fn cubic(field: &Field<'_>, y: &[f64], wanted: Wanted, v: &Complex, w: &Complex) -> Option<f64> {
     let n = field.states();
     let length = (dot(&v[0], &v[0]) + dot(&v[1], &v[1])).sqrt();
     let q = v.each_ref().map(|part| part.iter().map(|x| x / length).collect::<Vec<f64>>());

@@ -19,7 +19,7 @@ use super::ring::Ring;
 use super::surface::Surface;
 use crate::Result;
 use crate::dynamics::fixed_points::nearest;
-use crate::dynamics::spectrum::{eigenvalues, index, normal_rate};
+use crate::dynamics::spectrum::{eigenvalues, index, normal_rate, of_matrix};
 use crate::dynamics::stepper::advanced;
 use crate::dynamics::vector::{distance, moved, norm, square_distance};
 use crate::dynamics::{Kind, System};
@@ -97,7 +97,7 @@ pub struct Point {
     pub name: &'static str,
     /// Growing directions.
     pub index: usize,
-    /// The leading eigenvalue of the network and the next, real and imaginary part.
+    /// The leading eigenvalue of the network and the next, real and imaginary part; on a plane those of dr/dp.
     pub eigenvalues: Vec<(f64, f64)>,
     /// Largest entry of F(x), of f(x) - x for a map.
     pub residual: f64,
@@ -290,8 +290,7 @@ impl Attractor {
         let (mut profile, mut slow, mut whole) = (Vec::new(), 0.0, 0.0);
         for ring in 0..=RINGS {
             let distance = surface.reach * ring as f64 / RINGS as f64;
-            let speeds: Vec<f64> =
-                surface.rim(2 * ANGLES, distance).iter().map(|(p, _)| speed(p)).collect();
+            let speeds: Vec<f64> = surface.rim(2 * ANGLES, distance).iter().map(|(p, _)| speed(p)).collect();
             let share = speeds.iter().filter(|speed| **speed <= bounds.slow * length).count() as f64;
             // The area that belongs to a ring grows with its distance.
             slow += distance * share / speeds.len() as f64;
@@ -309,7 +308,8 @@ impl Attractor {
         for p in &places {
             let x = surface.state(p);
             normal = normal.max(normal_rate(system, &x, &surface.tangents(p), &surface.covectors())?);
-            tangential = tangential.max(along(surface, p));
+            let fastest = slope(surface, p).singular_values().map_or(f64::NAN, |values| values[0]);
+            tangential = tangential.max(fastest);
         }
         let points = if exact { Vec::new() } else { rests(system, surface, &places, 0.1 * length)? };
         let slow_part = slow / whole;
@@ -401,8 +401,8 @@ fn steps(kind: Kind, bounds: &Bounds) -> (usize, f64) {
     (steps, if kind == Kind::Map { 1.0 } else { bounds.horizon / steps as f64 })
 }
 
-/// The largest singular value of dr/dp on a surface, by central differences.
-fn along(surface: &Surface, p: &[f64]) -> f64 {
+/// dr/dp on a surface, by central differences: at a corner the mean of both sides.
+fn slope(surface: &Surface, p: &[f64]) -> Mat<f64> {
     let h = 1e-5 * surface.reach;
     let column = |k: usize| {
         let beside = |by: f64| {
@@ -413,16 +413,11 @@ fn along(surface: &Surface, p: &[f64]) -> f64 {
         zip(beside(h), beside(-h)).map(|(high, low)| (high - low) / (2.0 * h)).collect::<Vec<f64>>()
     };
     let columns = [column(0), column(1)];
-    Mat::from_fn(2, 2, |i, k| columns[k][i]).singular_values().map_or(f64::NAN, |values| values[0])
+    Mat::from_fn(2, 2, |i, k| columns[k][i])
 }
 
 /// The fixed points on a surface that Newton's method finds from states on it.
-fn rests(
-    system: &dyn System,
-    surface: &Surface,
-    places: &[Vec<f64>],
-    within: f64,
-) -> Result<Vec<Point>> {
+fn rests(system: &dyn System, surface: &Surface, places: &[Vec<f64>], within: f64) -> Result<Vec<Point>> {
     let mut points: Vec<Point> = Vec::new();
     for p in places {
         let Some((x, residual)) = nearest(system, &surface.state(p)) else { continue };
@@ -432,7 +427,11 @@ fn rests(
         if known || off > within || norm(&at) > surface.reach * (1.0 + 1e-9) {
             continue;
         }
-        let values = eigenvalues(system, &x)?;
+        let mut values = slope(surface, &at);
+        if surface.kind == Kind::Map {
+            (0..2).for_each(|i| values[(i, i)] += 1.0);
+        }
+        let values = of_matrix(surface.kind, values.as_ref())?;
         points.push(Point { distance: off, ..Point::of(surface.kind, norm(&at), &values, residual, x) });
     }
     points.sort_by(|a, b| a.place.total_cmp(&b.place));
@@ -444,7 +443,8 @@ fn stays(surface: &Surface, length: f64, bounds: &Bounds) -> (Drift, Vec<(f64, f
     let (steps, h) = steps(surface.kind, bounds);
     // Along a spiral of golden angles, which fills the disc evenly.
     let start = |k: usize| {
-        let (distance, angle) = (surface.reach * ((k as f64 + 0.5) / STARTS as f64).sqrt(), 2.399_963 * k as f64);
+        let (distance, angle) =
+            (surface.reach * ((k as f64 + 0.5) / STARTS as f64).sqrt(), 2.399_963 * k as f64);
         vec![distance * angle.cos(), distance * angle.sin()]
     };
     let next = |p: Vec<f64>| {

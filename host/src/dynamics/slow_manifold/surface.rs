@@ -169,7 +169,8 @@ impl Surface {
                     continue;
                 }
             };
-            let description = format!("the spectral submanifold over the two slowest eigenvalues, order {order}");
+            let description =
+                format!("the spectral submanifold over the two slowest eigenvalues, order {order}");
             let reaches = (0..HALVINGS).map(|k| reach * 0.5_f64.powi(k as i32));
             let found = reaches
                 .map(|reach| Self::measured(rnn, x, reach, chart.clone(), description.clone()))
@@ -200,9 +201,11 @@ impl Surface {
             let speed = surface.speed(&p);
             let along = match surface.kind {
                 Kind::Map => moved(&surface.state(&moved(&p, 1.0, &speed)), -1.0, &state),
-                Kind::Flow => surface.tangents(&p).iter().zip(&speed).fold(vec![0.0; x.len()], |sum, (t, s)| {
-                    moved(&sum, *s, t)
-                }),
+                Kind::Flow => surface
+                    .tangents(&p)
+                    .iter()
+                    .zip(&speed)
+                    .fold(vec![0.0; x.len()], |sum, (t, s)| moved(&sum, *s, t)),
             };
             let off = distance(&rest, &along);
             surface.residual = if off.is_nan() { f64::INFINITY } else { surface.residual.max(off) };
@@ -213,9 +216,7 @@ impl Surface {
     /// Places all around at a distance, with their angles.
     pub(super) fn rim(&self, count: usize, distance: f64) -> Vec<(Vec<f64>, f64)> {
         let angle = |k: usize| k as f64 * std::f64::consts::TAU / count as f64;
-        (0..count)
-            .map(|k| (vec![distance * angle(k).cos(), distance * angle(k).sin()], angle(k)))
-            .collect()
+        (0..count).map(|k| (vec![distance * angle(k).cos(), distance * angle(k).sin()], angle(k))).collect()
     }
 
     /// x(p), n.

@@ -148,8 +148,7 @@ impl<S: Scalar> Ssm<S> {
             vec![vec![-1.0], vec![1.0]]
         } else {
             let angle = |k: usize| k as f64 * std::f64::consts::TAU / 16.0;
-            let mut all: Vec<Vec<f64>> =
-                (0..16).map(|k| vec![angle(k).cos(), angle(k).sin()]).collect();
+            let mut all: Vec<Vec<f64>> = (0..16).map(|k| vec![angle(k).cos(), angle(k).sin()]).collect();
             if self.dimension() == 3 {
                 all.iter_mut().for_each(|direction| direction.push(0.0));
                 all.extend([-1.0, 1.0].map(|mu| vec![0.0, 0.0, mu]));
@@ -212,8 +211,7 @@ impl<S: Scalar> Ssm<S> {
 
 /// exp(-slope) of the logarithms of sizes of orders 1, 2, .. over the upper half of the orders.
 fn radius(sizes: &[f64]) -> f64 {
-    let upper =
-        || sizes.iter().enumerate().skip(sizes.len() / 2).map(|(k, &size)| (k as f64 + 1.0, size));
+    let upper = || sizes.iter().enumerate().skip(sizes.len() / 2).map(|(k, &size)| (k as f64 + 1.0, size));
     let scale = upper().map(|(k, size)| size.powf(1.0 / k)).fold(0.0, f64::max);
     // What is so much smaller than the geometric series around is rounding: odd functions have even
     // orders of 0.

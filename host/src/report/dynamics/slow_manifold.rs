@@ -212,7 +212,8 @@ pub fn of_surface(system: &dyn System, surface: &Surface, verdict: &Attractor, t
     const SIDE: usize = 41;
     let place = |k: usize| surface.reach * (2.0 * k as f64 / (SIDE - 1) as f64 - 1.0);
     let grid_of: Points = (0..SIDE * SIDE).map(|k| (place(k % SIDE), place(k / SIDE))).collect();
-    let inside: Points = grid_of.into_iter().filter(|p| p.0.hypot(p.1) <= surface.reach * (1.0 + 1e-9)).collect();
+    let inside: Points =
+        grid_of.into_iter().filter(|p| p.0.hypot(p.1) <= surface.reach * (1.0 + 1e-9)).collect();
     let mut rest = vec![0.0; system.dimension()];
     let size: Vec<f64> = inside
         .iter()

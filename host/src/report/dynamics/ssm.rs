@@ -20,7 +20,14 @@ pub fn figure(study: &Study, parameter: Option<&str>) -> Figure {
     }
     if let Some(predictions) = &study.predictions {
         let first = |y: &[f64]| y[0];
-        cells.push(panel(&predictions.diagram, parameter.unwrap_or("mu"), "p1 of fixed points", &first, None, true));
+        cells.push(panel(
+            &predictions.diagram,
+            parameter.unwrap_or("mu"),
+            "p1 of fixed points",
+            &first,
+            None,
+            true,
+        ));
     }
     if study.backbone.is_some() {
         cells.extend([backbone(study, true), backbone(study, false)]);
