@@ -128,7 +128,8 @@ fn textbook_points_are_the_same_in_any_unit() {
         // Of |q| = 1, |x|² = 2 |z|².
         assert!((point.cubic.unwrap() * by * by + 2.0).abs() < 1e-5, "{place}: {:?}", point.cubic);
         let diagram = run(&Enlarged { family: pitchfork(), by, along }, vec![0.0], -0.5);
-        let point = only(&diagram, Bifurcation::Pitchfork);
+        // On both of its branches.
+        let point = all(&diagram, Bifurcation::Pitchfork)[0];
         near(point.mu / along, 0.0);
         assert!((point.cubic.unwrap() * by * by + 1.0).abs() < 1e-5, "{place}: {:?}", point.cubic);
         let far = diagram.branches.iter().flat_map(|branch| &branch.points).map(|point| point.x[0] / by);

@@ -25,7 +25,6 @@ fn uncoupled(activation: Activation<f64>, values: &[f64]) -> Rnn {
 #[test]
 fn a_plane_of_fixed_points_is_an_attractor() {
     let (surface, found) = judged(&uncoupled(Activation::Linear, &[1.0, 1.0, 0.5]), 2.0);
-    println!("DEBUG {surface:?} {:?}", found.profile);
     assert_eq!((found.verdict, found.points.len(), surface.reach), (Verdict::Attractor, 0, 2.0));
     assert!((found.length - 4.0).abs() < 1e-9 && (found.normal_rate - 0.5_f64.ln()).abs() < 1e-9);
     assert_eq!((found.drift.shortest, found.drift.stay, found.slow_part), (None, 1.0, 1.0));

@@ -93,10 +93,17 @@ fn a_fold_of_two_real_directions_is_predicted() {
         let (mut last, mut rest) = (f64::MAX, f64::MAX);
         for order in [3, 5, 7, 9] {
             let found = ssm::plane_with_parameter(&system, &spectrum, [0, 1], order).unwrap();
-            let predicted = found.bifurcations(&system, 2.0, 0.5).unwrap();
+            let predicted = found.bifurcations(&system, 1.0, 0.3).unwrap();
             let nearest = predicted.bifurcations.iter().find(|found| found.kind == Bifurcation::Fold);
-            let (error, residual) =
-                (nearest.expect("a fold").mu.abs(), found.residual(&system, &[0.1, 0.05, 0.05]));
+            let nearest = nearest.unwrap_or_else(|| {
+                let ends = predicted
+                    .diagram
+                    .branches
+                    .iter()
+                    .map(|b| (b.ends, b.points.len(), b.points[0].mu, b.points[b.points.len() - 1].mu));
+                panic!("{:?} {:?}", predicted.bifurcations, ends.collect::<Vec<_>>())
+            });
+            let (error, residual) = (nearest.mu.abs(), found.residual(&system, &[0.1, 0.05, 0.05]));
             println!("{kind:?} order {order}: fold, error {error:.1e}; residual {residual:.1e}");
             assert!(error < last && residual < 0.5 * rest + 1e-15);
             (last, rest) = (error, residual);

@@ -112,8 +112,10 @@ fn master<S: Scalar>(a: &Mat<f64>, value: S, others: &[Master<S>]) -> Result<Mas
         }
         x
     };
-    // Golden-ratio steps: no symmetry of a network is one of this start.
-    let start = |u: usize| S::from(0.25 + (0.618_033_988_749_895 * (u + 1) as f64).fract());
+    // Golden-ratio steps: no symmetry of a network is one of this start. Another one for every vector: of a double
+    // eigenvalue the first is what the start has there.
+    let golden = 0.618_033_988_749_895 * (1 + others.len()) as f64;
+    let start = |u: usize| S::from(0.25 + (golden * (u + 1) as f64).fract());
     let mut right = scaled(apart(Mat::from_fn(n, 1, |u, _| start(u)), false));
     for _ in 0..ITERATIONS {
         right = scaled(apart(lu.solve(&right), false));
