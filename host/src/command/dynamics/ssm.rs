@@ -310,7 +310,8 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
         say!("  predicted fixed points: p, eigenvalue, residual, distance to that of the network");
     }
     for root in &study.roots {
-        let p: Vec<String> = root.p.iter().map(|p| format!("{:+.5}", unsigned(*p))).collect();
+        let p: Vec<String> =
+            root.p[..study.chart.states()].iter().map(|p| format!("{:+.5}", unsigned(*p))).collect();
         let distance = root.distance.map_or("none near".into(), |distance| format!("{distance:.1e}"));
         say!("    {:<22}{:<24}{:<10.1e}{distance}", p.join(" "), complex(root.eigenvalues[0]), root.residual);
     }
@@ -340,8 +341,11 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
         );
     }
     if let Some(predictions) = &study.predictions {
-        let none =
-            if predictions.bifurcations.is_empty() { ": none in the radii of convergence" } else { "" };
+        let none = if predictions.bifurcations.is_empty() {
+            ": none within twice the radii of convergence"
+        } else {
+            ""
+        };
         say!("  predicted bifurcations{none}");
         for found in &predictions.bifurcations {
             let p: Vec<String> = found.p.iter().map(|p| format!("{:+.4}", unsigned(*p))).collect();

@@ -187,7 +187,8 @@ impl Study {
         let mut study = Self::of(family, spectrum, ssm, choice)?;
         let far = ssm.parameter_radius();
         let far = if far.is_finite() { far } else { ENDLESS };
-        study.predictions = Some(ssm.bifurcations(family, study.reach(), far)?);
+        // Beyond the radii it is a guess, which its residual tells.
+        study.predictions = Some(ssm.bifurcations(family, 2.0 * study.reach(), 2.0 * far)?);
         Ok(study)
     }
 
