@@ -157,7 +157,9 @@ impl System for Scaled<'_> {
 
     fn value(&self, z: &[f64], out: &mut [f64]) {
         self.system.value(&scaled(z, self.size), out);
-        out.iter_mut().for_each(|out| *out /= self.size);
+        for out in out.iter_mut() {
+            *out /= self.size;
+        }
     }
 
     fn jacobian(&self, z: &[f64], out: MatMut<'_, f64>) {

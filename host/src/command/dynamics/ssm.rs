@@ -350,10 +350,9 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
         for found in &predictions.bifurcations {
             let p: Vec<String> = found.p.iter().map(|p| format!("{:+.4}", unsigned(*p))).collect();
             let angle = found.angle.map_or(String::new(), |angle| format!("   angle {angle:.6}"));
-            let sort = found.supercritical.map_or("", |stable| match stable {
-                true => "   supercritical",
-                false => "   subcritical",
-            });
+            let sort = found
+                .supercritical
+                .map_or("", |stable| if stable { "   supercritical" } else { "   subcritical" });
             let change = found.change.map_or("none".into(), |change| format!("{change:.1e}"));
             say!(
                 "    {:<15}mu = {:+.10}   p {}{angle}{sort}   residual {:.1e}, change from two orders lower {change}",

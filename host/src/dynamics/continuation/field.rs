@@ -130,7 +130,9 @@ impl<'a> Field<'a> {
     pub(super) fn residual(&self, y: &[f64], out: &mut [f64]) {
         let (x, mu) = self.at(y);
         self.system.value(&x, &mu, out);
-        out.iter_mut().for_each(|out| *out /= self.units.size);
+        for out in out.iter_mut() {
+            *out /= self.units.size;
+        }
         if self.kind() == Kind::Map {
             zip(out, y).for_each(|(out, y)| *out -= y);
         }

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::chebyshev::Interval;
 use super::curve::{SlowManifold, follow};
 use super::ring::Ring;
-use super::surface::Surface;
+use super::surface::{Surface, rim};
 use crate::Result;
 use crate::dynamics::fixed_points::nearest;
 use crate::dynamics::spectrum::{eigenvalues, index, normal_rate, of_matrix};
@@ -278,9 +278,8 @@ impl Attractor {
     /// # Errors
     /// Eigenvalues that do not converge.
     pub fn of_surface(system: &dyn System, surface: &Surface, bounds: &Bounds) -> Result<Self> {
-        let states = |rim: Vec<(Vec<f64>, f64)>| rim.into_iter().map(|(p, _)| surface.state(&p)).collect();
-        let rim: Vec<Vec<f64>> = states(surface.rim(2 * ANGLES, surface.reach));
-        let across = |k: usize| square_distance(&rim[k], &rim[k + ANGLES]).sqrt();
+        let outer: Vec<Vec<f64>> = rim(2 * ANGLES, surface.reach).iter().map(|p| surface.state(p)).collect();
+        let across = |k: usize| square_distance(&outer[k], &outer[k + ANGLES]).sqrt();
         let length = (0..ANGLES).map(across).fold(0.0, f64::max);
         let mut rest = vec![0.0; system.dimension()];
         let mut speed = |p: &[f64]| {
@@ -290,7 +289,7 @@ impl Attractor {
         let (mut profile, mut slow, mut whole) = (Vec::new(), 0.0, 0.0);
         for ring in 0..=RINGS {
             let distance = surface.reach * ring as f64 / RINGS as f64;
-            let speeds: Vec<f64> = surface.rim(2 * ANGLES, distance).iter().map(|(p, _)| speed(p)).collect();
+            let speeds: Vec<f64> = rim(2 * ANGLES, distance).iter().map(|p| speed(p)).collect();
             let share = speeds.iter().filter(|speed| **speed <= bounds.slow * length).count() as f64;
             // The area that belongs to a ring grows with its distance.
             slow += distance * share / speeds.len() as f64;
@@ -301,8 +300,7 @@ impl Attractor {
         let exact = largest_speed <= bounds.exact;
         let places: Vec<Vec<f64>> = [0.0, 0.5, 1.0]
             .into_iter()
-            .flat_map(|part| surface.rim(if part == 0.0 { 1 } else { 8 }, part * surface.reach))
-            .map(|(p, _)| p)
+            .flat_map(|part| rim(if part == 0.0 { 1 } else { 8 }, part * surface.reach))
             .collect();
         let (mut normal, mut tangential) = (f64::NEG_INFINITY, 0.0_f64);
         for p in &places {

@@ -154,9 +154,10 @@ impl Surface {
         let spectrum = ssm::Spectrum::new(&family, x, 0.0)?;
         let real = spectrum.eigenvalues[0].im == 0.0;
         let chart = |order: usize| -> Result<Chart> {
-            Ok(match real {
-                true => Chart::Real(ssm::plane(&family, &spectrum, [0, 1], order)?),
-                false => Chart::Pair(ssm::pair(&family, &spectrum, 0, Style::Graph, order)?),
+            Ok(if real {
+                Chart::Real(ssm::plane(&family, &spectrum, [0, 1], order)?)
+            } else {
+                Chart::Pair(ssm::pair(&family, &spectrum, 0, Style::Graph, order)?)
             })
         };
         let mut why = None;
@@ -195,7 +196,7 @@ impl Surface {
         let mut surface =
             Self { kind: rnn.kind, anchor: x.to_vec(), reach, residual: 0.0, description, chart };
         let mut rest = vec![0.0; x.len()];
-        for (p, _) in surface.rim(DIRECTIONS, reach).into_iter().chain(surface.rim(DIRECTIONS, 0.5 * reach)) {
+        for p in rim(DIRECTIONS, reach).into_iter().chain(rim(DIRECTIONS, 0.5 * reach)) {
             let state = surface.state(&p);
             rnn.residual(&state, &mut rest);
             let speed = surface.speed(&p);
@@ -211,12 +212,6 @@ impl Surface {
             surface.residual = if off.is_nan() { f64::INFINITY } else { surface.residual.max(off) };
         }
         surface
-    }
-
-    /// Places all around at a distance, with their angles.
-    pub(super) fn rim(&self, count: usize, distance: f64) -> Vec<(Vec<f64>, f64)> {
-        let angle = |k: usize| k as f64 * std::f64::consts::TAU / count as f64;
-        (0..count).map(|k| (vec![distance * angle(k).cos(), distance * angle(k).sin()], angle(k))).collect()
     }
 
     /// x(p), n.
@@ -279,4 +274,10 @@ impl Surface {
         let length = norm(&p);
         if length <= self.reach { p } else { p.into_iter().map(|p| p * self.reach / length).collect() }
     }
+}
+
+/// Places all around p = 0 at a distance.
+pub(super) fn rim(count: usize, distance: f64) -> Vec<Vec<f64>> {
+    let angle = |k: usize| k as f64 * std::f64::consts::TAU / count as f64;
+    (0..count).map(|k| vec![distance * angle(k).cos(), distance * angle(k).sin()]).collect()
 }

@@ -150,7 +150,9 @@ impl<S: Scalar> Ssm<S> {
             let angle = |k: usize| k as f64 * std::f64::consts::TAU / 16.0;
             let mut all: Vec<Vec<f64>> = (0..16).map(|k| vec![angle(k).cos(), angle(k).sin()]).collect();
             if self.dimension() == 3 {
-                all.iter_mut().for_each(|direction| direction.push(0.0));
+                for direction in &mut all {
+                    direction.push(0.0);
+                }
                 all.extend([-1.0, 1.0].map(|mu| vec![0.0, 0.0, mu]));
             }
             all
