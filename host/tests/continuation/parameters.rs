@@ -22,6 +22,8 @@ fn neuron(folder: &Path) -> f64 {
     2.0_f64.sqrt() - 0.5_f64.sqrt().atanh()
 }
 
+type Sum = fn(f64) -> f64;
+
 #[test]
 fn whatever_moves_the_sum_of_a_neuron_folds_it_at_the_same_sum() {
     let folder = tempfile::tempdir().unwrap();
@@ -34,7 +36,6 @@ fn whatever_moves_the_sum_of_a_neuron_folds_it_at_the_same_sum() {
     };
     let held = ["--input", "0.4"];
     // The parameter, and the sum of bias and drive as its function.
-    type Sum = fn(f64) -> f64;
     let cases: [(&str, &str, Sum); 5] = [
         ("x0", "x0", |mu| 0.1 + 0.5 * mu),
         ("1", "x0", |mu| 0.1 + 0.5 * mu),

@@ -40,7 +40,9 @@ impl<F: Family> Family for Enlarged<F> {
 
     fn value(&self, x: &[f64], mu: f64, out: &mut [f64]) {
         self.family.value(&self.plain(x), mu / self.along, out);
-        out.iter_mut().for_each(|out| *out *= self.by);
+        for out in out {
+            *out *= self.by;
+        }
     }
 
     fn jacobian(&self, x: &[f64], mu: f64, out: MatMut<'_, f64>) {
@@ -49,11 +51,13 @@ impl<F: Family> Family for Enlarged<F> {
 
     fn derivative(&self, x: &[f64], mu: f64, out: &mut [f64]) {
         self.family.derivative(&self.plain(x), mu / self.along, out);
-        out.iter_mut().for_each(|out| *out *= self.by / self.along);
+        for out in out {
+            *out *= self.by / self.along;
+        }
     }
 }
 
-/// mu - x + x³ - y turned with a pair: folds at x² = 1/3, Hopf of the pair at mu = 0.3, and -0.7 x is a pitchfork's.
+/// mu + x - x³, folds at x² = 1/3; a Hopf point and a pitchfork at mu = 0.
 #[test]
 fn textbook_points_are_the_same_in_any_unit() {
     let folds = || {
