@@ -79,7 +79,7 @@ fn bad_input_is_named() {
     );
     refused(
         &["continue", "net.safetensors", "--parameter", "x9"],
-        "--parameter: expected one of the inputs x0, x1, x2, or its number, 1 to 3, found x9",
+        "--parameter: expected one of the inputs x0, x1, x2, or its number, 1 to 3; or bias, bias:K, weights or to:V, found x9",
     );
     refused(&["ssm", "net.safetensors", "--order", "999"], "order: expected 1 to 60, found 999");
     refused(
@@ -137,6 +137,10 @@ fn an_exact_line_and_a_leaky_integrator_are_judged() {
     };
     let text = refused(&["attractor", net]);
     assert!(text.contains("found a surface of 2 dimensions, each of its states at rest"), "{text}");
+    let found = ask(&["attractor", net, "--shape", "plane", "--figures", "figures"]);
+    assert_eq!(found["verdict"]["verdict"], "attractor", "{}", found["verdict"]["sentence"]);
+    assert_eq!((&found["verdict"]["shape"], &found["plane"]["reach"]), (&"plane".into(), &1.0.into()));
+    assert!(folder.path().join("figures/plane.png").exists());
     // What moves along a continuum is followed nowhere, so that no folds are made up.
     let text = refused(&["continue", net, "--parameter", "1", "--values", "5"]);
     assert!(
@@ -293,11 +297,12 @@ fn inputs_and_fixed_points_are_named_in_one_way() {
         assert_eq!(output.status.code(), Some(2), "{args:?}");
     };
     let names = "expected one of the inputs motion, colour, ctx_motion, ctx_colour, or its number, 1 to 4";
-    for (command, option) in
-        [("ssm", "--parameter"), ("continue", "--parameter"), ("slow-manifold", "--evidence")]
+    let more = "; or bias, bias:K, weights or to:V";
+    for (command, option, more) in
+        [("ssm", "--parameter", more), ("continue", "--parameter", more), ("slow-manifold", "--evidence", "")]
     {
         let args = [&[command], &held[..], &[option, "color"]].concat();
-        refused(&args, &format!("{option}: {names}, found color"));
+        refused(&args, &format!("{option}: {names}{more}, found color"));
     }
     let near = |near: &str| [&["ssm"], &held[..], &["--near", near]].concat().join(" ");
     let near = |text: &str, message: &str| {

@@ -2,8 +2,8 @@
 //! continuation, Lyapunov exponents.
 //!
 //! Everything works on a [`System`]: a network under a held input ([`Rnn`]), or any other map or flow. What
-//! depends on a parameter works on a [`Family`], of which [`Path`] is a network with an input, its bias or
-//! its weights moved.
+//! depends on a parameter works on a [`Family`], of which [`Path`] is a network and a [`Parameter`] what of it
+//! moves: an input, a bias or the weights.
 
 pub mod continuation;
 pub mod cycles;
@@ -21,7 +21,7 @@ mod system;
 mod vector;
 mod wide;
 
-pub use path::Path;
+pub use path::{Parameter, Path};
 pub use rnn::{Rnn, slope};
 pub use stepper::{advance, advance_until};
 pub use system::{At, Family, Kind, System};

@@ -8,6 +8,7 @@ use faer::{Accum, Mat, MatMut, Par};
 use tinyfold_core::{Activation, Form};
 
 use super::linear::add_product;
+use super::vector::largest;
 use super::{Kind, System, wide};
 use crate::error::require;
 use crate::network::Network;
@@ -126,6 +127,23 @@ impl System for Rnn {
 
     fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Of bounded rates the largest rate; of current form what such rates bring to a neuron (root mean square of the
+    /// neurons), at least the width of phi. Of other networks the largest |g_i|, at least 1.
+    fn size(&self) -> f64 {
+        let (most, width) = match self.activation {
+            Activation::Tanh => (1.0, 1.0),
+            Activation::Sigmoid { slope, .. } => (1.0, 1.0 / slope.abs()),
+            Activation::Clipped { lo, hi } => (lo.abs().max(hi.abs()), hi - lo),
+            Activation::Relu | Activation::Linear => return largest(&self.drive).max(1.0),
+        };
+        let size = match self.form {
+            Form::Rate => most,
+            Form::Current => width.max(most * self.w.norm_l2() / (self.dimension() as f64).sqrt()),
+        };
+        // Whatever the weights are.
+        if size > 0.0 && size.is_finite() { size } else { 1.0 }
     }
 
     fn value(&self, x: &[f64], out: &mut [f64]) {

@@ -212,25 +212,27 @@ pub(super) fn eigenvector(matrix: &Mat<f64>, value: f64, start: &[f64], left: bo
     })
 }
 
-/// The growth rate of the fastest direction across a curve through x: negative if the curve attracts.
+/// The growth rate of the fastest direction across a curve or surface through x: negative if it attracts.
 ///
-/// The largest growth of P J P, P = 1 - t gᵀ, on the complement of the tangent. tangent: t, n; covector: g,
-/// n, with g · t = 1; for a curve that a coordinate c(x) tells places on, g = grad c.
+/// The largest growth of P J P, P = 1 - T (G T)⁻¹ G, on the complement of the tangents. tangents: the columns of T, d of
+/// n numbers; covectors: the rows of G, d of n, the gradients of the coordinates that tell places on it.
 ///
 /// # Errors
 /// As [`of_matrix`].
 pub fn normal_rate<S: System + ?Sized>(
     system: &S,
     x: &[f64],
-    tangent: &[f64],
-    covector: &[f64],
+    tangents: &[Vec<f64>],
+    covectors: &[Vec<f64>],
 ) -> Result<f64> {
-    let (n, kind, jacobian) = (x.len(), system.kind(), jacobian(system, x));
-    let outer = |scale: f64| Mat::from_fn(n, n, |i, j| scale * tangent[i] * covector[j]);
-    let projector = Mat::<f64>::identity(n, n) - outer(1.0);
-    // The tangent gets an eigenvalue that is never the leading one.
+    let (n, d, kind, jacobian) = (x.len(), tangents.len(), system.kind(), jacobian(system, x));
+    let t = Mat::from_fn(n, d, |i, k| tangents[k][i]);
+    let g = Mat::from_fn(d, n, |k, j| covectors[k][j]);
+    let along = &t * Lu::new(&g * &t).solve(g);
+    let projector = Mat::<f64>::identity(n, n) - &along;
+    // The tangents get an eigenvalue that is never the leading one.
     let last = if kind == Kind::Flow { -1.0 - jacobian.norm_l2() } else { 0.0 };
-    let across = &projector * &jacobian * &projector + outer(last);
+    let across = &projector * &jacobian * &projector + faer::Scale(last) * along;
     let values = of_matrix(kind, across.as_ref())?;
     Ok(values.first().map_or(f64::NEG_INFINITY, |value| growth(kind, *value)))
 }

@@ -5,6 +5,8 @@ use std::iter::zip;
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, Par};
 
+use super::vector::scaled;
+
 /// Whether time goes in steps or flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -22,6 +24,11 @@ pub trait System: Sync {
 
     /// Map or flow.
     fn kind(&self) -> Kind;
+
+    /// Of what size the entries of a state are: what counts as near and as small is by it.
+    fn size(&self) -> f64 {
+        1.0
+    }
 
     /// out = f(x) of a map, F(x) of a flow; both of length n.
     fn value(&self, x: &[f64], out: &mut [f64]);
@@ -81,6 +88,11 @@ pub trait Family: Sync {
     /// Map or flow.
     fn kind(&self) -> Kind;
 
+    /// As [`System::size`].
+    fn size(&self) -> f64 {
+        1.0
+    }
+
     /// As [`System::value`] at mu.
     fn value(&self, x: &[f64], mu: f64, out: &mut [f64]);
 
@@ -109,11 +121,48 @@ impl<F: Family + ?Sized> System for At<'_, F> {
         self.family.kind()
     }
 
+    fn size(&self) -> f64 {
+        self.family.size()
+    }
+
     fn value(&self, x: &[f64], out: &mut [f64]) {
         self.family.value(x, self.mu, out);
     }
 
     fn jacobian(&self, x: &[f64], out: MatMut<'_, f64>) {
         self.family.jacobian(x, self.mu, out);
+    }
+}
+
+/// A system with states of size 1: z = x / [`System::size`].
+pub(super) struct Scaled<'a> {
+    system: &'a dyn System,
+    pub(super) size: f64,
+}
+
+impl<'a> Scaled<'a> {
+    pub(super) fn new(system: &'a dyn System) -> Self {
+        Self { system, size: system.size() }
+    }
+}
+
+impl System for Scaled<'_> {
+    fn dimension(&self) -> usize {
+        self.system.dimension()
+    }
+
+    fn kind(&self) -> Kind {
+        self.system.kind()
+    }
+
+    fn value(&self, z: &[f64], out: &mut [f64]) {
+        self.system.value(&scaled(z, self.size), out);
+        for out in out.iter_mut() {
+            *out /= self.size;
+        }
+    }
+
+    fn jacobian(&self, z: &[f64], out: MatMut<'_, f64>) {
+        self.system.jacobian(&scaled(z, self.size), out);
     }
 }

@@ -44,6 +44,11 @@ pub(super) fn moved(a: &[f64], s: f64, b: &[f64]) -> Vec<f64> {
     zip(a, b).map(|(a, b)| a + s * b).collect()
 }
 
+/// s a.
+pub(super) fn scaled(a: &[f64], s: f64) -> Vec<f64> {
+    a.iter().map(|a| s * a).collect()
+}
+
 /// Scales to length 1; returns the length before.
 pub(super) fn normalise(x: &mut [f64]) -> f64 {
     let length = norm(x);

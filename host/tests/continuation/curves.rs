@@ -5,22 +5,22 @@ use std::sync::atomic::AtomicBool;
 use tinyfold::dynamics::continuation::{
     Bifurcation, Codimension, Plane, Settings, Slice, Special, Start, continuation, fold_curves,
 };
-use tinyfold::dynamics::{Kind, Path, Rnn};
+use tinyfold::dynamics::{Kind, Parameter, Path, Rnn};
 
 use crate::{all, check_index, cpu_seconds, found, mante, near, only, plain, run, textbook};
 
 /// h' = tanh(w h + b) in (b, w).
 fn tanh_plane() -> Plane {
-    let rnn = Rnn::new(&plain(faer::mat![[1.0]]), &[0.0], Kind::Map).unwrap();
-    Plane { rnn, directions: [vec![1.0], vec![0.0]], weight_scales: [0.0, 1.0] }
+    let network = plain(faer::mat![[1.0]]);
+    let rnn = Rnn::new(&network, &[0.0], Kind::Map).unwrap();
+    Plane { rnn, parameters: [Parameter::bias(&network, 0), Parameter::weights(1)] }
 }
 
 #[test]
 fn folds_and_cusp_of_one_neuron() {
     let reference = &textbook()["tanh_1d_map"];
     let plane = tanh_plane();
-    // mu_2 = 1: w = 2.
-    let slice = Slice { plane: &plane, second: 1.0 };
+    let slice = Slice { plane: &plane, second: 2.0 };
     let diagram = run(&slice, &[(-1.0, &[-1.0])], -1.5, 1.5);
     let mut folds = all(&diagram, Bifurcation::Fold);
     assert_eq!(folds.len(), 2);
@@ -31,29 +31,29 @@ fn folds_and_cusp_of_one_neuron() {
     }
     check_index(&slice, &diagram);
     let settings = Settings::new(-1.0, 1.0);
-    let ranges = [(-1.0, 1.0), (-0.5, 1.5)];
+    let ranges = [(-1.0, 1.0), (0.5, 2.5)];
     // Both folds are on one curve.
-    let curves = fold_curves(&plane, &folds, 1.0, ranges, &settings, &AtomicBool::new(false)).unwrap();
+    let curves = fold_curves(&plane, &folds, 2.0, ranges, &settings, &AtomicBool::new(false)).unwrap();
     assert_eq!(curves.len(), 1);
     let curve = &curves[0];
     println!("fold curve: {} points, {:?}", curve.points.len(), curve.ends);
     for point in &curve.points {
         // w (1 - h²) = 1, b = atanh h - w h.
-        let (w, h) = (1.0 + point.mu[1], point.x[0]);
+        let (w, h) = (point.mu[1], point.x[0]);
         assert!((w * (1.0 - h * h) - 1.0).abs() < 1e-9 && (h.atanh() - w * h - point.mu[0]).abs() < 1e-9);
     }
     let cusps: Vec<_> = curve.special.iter().filter(|special| special.0 == Codimension::Cusp).collect();
     assert_eq!(cusps.len(), 1);
-    println!("cusp at w = {}, b = {}, h = {}", 1.0 + cusps[0].2.mu[1], cusps[0].2.mu[0], cusps[0].2.x[0]);
-    near(1.0 + cusps[0].2.mu[1], reference["cusp"]["w"].as_f64().unwrap());
+    println!("cusp at w = {}, b = {}, h = {}", cusps[0].2.mu[1], cusps[0].2.mu[0], cusps[0].2.x[0]);
+    near(cusps[0].2.mu[1], reference["cusp"]["w"].as_f64().unwrap());
     near(cusps[0].2.mu[0], reference["cusp"]["b"].as_f64().unwrap());
     near(cusps[0].2.x[0], reference["cusp"]["h"].as_f64().unwrap());
     // Pitchfork and flip in the weight at b = 0.
     let rnn = Rnn::new(&plain(faer::mat![[1.0]]), &[0.0], Kind::Map).unwrap();
-    let path = Path { rnn, direction: vec![0.0], weight_scale: 1.0 };
-    let diagram = run(&path, &[(-0.7, &[0.0])], -2.5, 1.0);
-    near(1.0 + all(&diagram, Bifurcation::Pitchfork)[0].mu, reference["pitchfork_w"].as_f64().unwrap());
-    near(1.0 + only(&diagram, Bifurcation::Flip).mu, reference["flip_w"].as_f64().unwrap());
+    let path = Path { rnn, parameter: Parameter::weights(1) };
+    let diagram = run(&path, &[(0.3, &[0.0])], -1.5, 2.0);
+    near(all(&diagram, Bifurcation::Pitchfork)[0].mu, reference["pitchfork_w"].as_f64().unwrap());
+    near(only(&diagram, Bifurcation::Flip).mu, reference["flip_w"].as_f64().unwrap());
     check_index(&path, &diagram);
 }
 
@@ -62,10 +62,8 @@ fn folds_and_cusp_of_one_neuron() {
 #[test]
 fn fold_curves_of_the_graded_network() {
     let (network, path) = mante([0.0, 0.0, 1.0, 0.0], [1.0, 0.0, 1.0, 0.0]);
-    let column = network.input.col_as_slice(2).to_vec();
-    let mut rnn = path.rnn.clone();
-    std::iter::zip(&mut rnn.drive, &column).for_each(|(g, b)| *g -= b);
-    let plane = Plane { rnn, directions: [path.direction.clone(), column], weight_scales: [0.0; 2] };
+    let second = Parameter::input(&network, &[0.0, 0.0, 1.0, 0.0], 2);
+    let plane = Plane { rnn: path.rnn.clone(), parameters: [path.parameter.clone(), second] };
     let x = found(&path, &[0.0]);
     let settings = Settings::new(-0.1, 0.1);
     let stop = AtomicBool::new(false);

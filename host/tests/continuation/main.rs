@@ -6,7 +6,9 @@ mod curves;
 mod dynamics;
 mod maps;
 mod networks;
+mod parameters;
 mod refusals;
+mod scales;
 mod textbook;
 mod trained;
 

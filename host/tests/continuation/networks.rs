@@ -8,7 +8,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use tinyfold::dynamics::continuation::{Bifurcation, End, Settings, Special, continuation};
-use tinyfold::dynamics::{Kind, Path, Rnn};
+use tinyfold::dynamics::{Kind, Parameter, Path, Rnn};
 use tinyfold::network::{Activation, Form};
 
 use crate::{all, check_index, dynamics, found, mante, near, only, plain, run};
@@ -21,16 +21,16 @@ fn rotating_networks_turn_over_together() {
     for kind in [Kind::Map, Kind::Flow] {
         let network = plain(rotation.clone());
         let rnn = Rnn::new(&network, &[0.0], kind).unwrap();
-        let path = Path { rnn, direction: vec![0.0; 2], weight_scale: 1.0 };
-        let diagram = run(&path, &[(-0.5, &[0.0, 0.0])], -0.9, 1.0);
+        let path = Path { rnn, parameter: Parameter::weights(2) };
+        let diagram = run(&path, &[(0.5, &[0.0, 0.0])], 0.1, 2.0);
         if kind == Kind::Map {
             let point = only(&diagram, Bifurcation::NeimarkSacker);
-            near(point.mu, 0.0);
+            near(point.mu, 1.0);
             near(point.angle.unwrap(), 0.7);
         } else {
-            // (1 + mu) cos 0.7 = 1, omega = tan 0.7.
+            // mu cos 0.7 = 1, omega = tan 0.7.
             let point = only(&diagram, Bifurcation::Hopf);
-            near(point.mu, 1.0 / c - 1.0);
+            near(point.mu, 1.0 / c);
             near(point.angle.unwrap(), 0.7_f64.tan());
         }
         check_index(&path, &diagram);
@@ -47,7 +47,7 @@ fn branches_of_large_states_go_to_the_ends_of_the_range() {
     network.bias = (0..n).map(|i| 5e3 * (1.3 * i as f64).cos()).collect();
     let path = |kind: Kind| {
         let rnn = Rnn::new(&network, &[0.0], kind).unwrap();
-        Path { rnn, direction: vec![20.0; n], weight_scale: 0.0 }
+        Path { rnn, parameter: Parameter::along(vec![20.0; n]) }
     };
     // The map and the flow rest at the same point.
     let starts = found(&path(Kind::Map), &[0.0]);
@@ -67,10 +67,10 @@ fn branches_of_large_states_go_to_the_ends_of_the_range() {
 fn symmetry_makes_two_eigenvalues_cross() {
     let network = dynamics::network("ring_tanh_n64");
     let rnn = Rnn::new(&network, &vec![0.0; network.inputs.len()], Kind::Flow).unwrap();
-    let path = Path { rnn, direction: vec![0.0; 64], weight_scale: 1.0 };
-    let diagram = run(&path, &[(-0.8, &[0.0; 64])], -0.9, 0.5);
-    // (1 + mu) 1.8 = 1.
-    near(only(&diagram, Bifurcation::Multiple).mu, 1.0 / 1.8 - 1.0);
+    let path = Path { rnn, parameter: Parameter::weights(64) };
+    let diagram = run(&path, &[(0.2, &[0.0; 64])], 0.1, 1.5);
+    // mu 1.8 = 1.
+    near(only(&diagram, Bifurcation::Multiple).mu, 1.0 / 1.8);
 }
 
 /// Forty neurons, twenty pairs of eigenvalues of known place: every Hopf point, though eigenvalues are
@@ -106,23 +106,23 @@ fn every_pair_of_a_larger_network_is_found() {
         let mut network = plain(w.clone());
         network.alpha = 0.2;
         let rnn = Rnn::new(&network, &[0.0], kind).unwrap();
-        let path = Path { rnn, direction: vec![0.0; n], weight_scale: 1.0 };
-        let diagram = run(&path, &[(-0.6, &vec![0.0; n])], -0.7, 1.2);
+        let path = Path { rnn, parameter: Parameter::weights(n) };
+        let diagram = run(&path, &[(0.4, &vec![0.0; n])], 0.3, 2.2);
         let wanted = if kind == Kind::Flow { Bifurcation::Hopf } else { Bifurcation::NeimarkSacker };
         let mut found: Vec<(f64, f64)> =
             all(&diagram, wanted).iter().map(|special| (special.mu, special.angle.unwrap())).collect();
-        // |0.8 + 0.2 (1 + mu) (re + i im)| = 1 of the map, (1 + mu) re = 1 of the flow.
+        // |0.8 + 0.2 mu (re + i im)| = 1 of the map, mu re = 1 of the flow.
         let mut expected: Vec<(f64, f64)> = (0..20)
             .map(|k| {
                 let (re, im) = pair(k);
                 if kind == Kind::Flow {
-                    return (1.0 / re - 1.0, im / re);
+                    return (1.0 / re, im / re);
                 }
                 let (a, b, c) = (0.04 * (re * re + im * im), 0.32 * re, 0.64 - 1.0);
                 let s = (-b + (b * b - 4.0 * a * c).sqrt()) / (2.0 * a);
-                (s - 1.0, (0.2 * s * im).atan2(0.8 + 0.2 * s * re))
+                (s, (0.2 * s * im).atan2(0.8 + 0.2 * s * re))
             })
-            .filter(|(mu, _)| *mu < 1.2)
+            .filter(|(mu, _)| *mu < 2.2)
             .collect();
         found.sort_by(|a, b| a.0.total_cmp(&b.0));
         expected.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -171,7 +171,8 @@ fn the_index_of_random_networks_is_explained() {
             drive: normal(n, if scaled { 0.0 } else { 0.3 }),
         };
         let direction = normal(n, if scaled { 0.0 } else { 1.0 });
-        let path = Path { rnn, direction, weight_scale: f64::from(u8::from(scaled)) };
+        let weight_scale = f64::from(u8::from(scaled));
+        let path = Path { rnn, parameter: Parameter { weight_scale, ..Parameter::along(direction) } };
         let (low, high) = if scaled { (-0.9, 1.0) } else { (-3.0, 3.0) };
         let points = found(&path, &[0.7 * low, 0.1 * high, 0.6 * high]);
         let diagram =

@@ -6,6 +6,7 @@ mod decision;
 #[path = "../dynamics/mod.rs"]
 mod dynamics;
 mod line;
+mod plane;
 mod ring;
 
 use std::sync::Arc;

@@ -8,6 +8,7 @@ mod networks;
 mod properties;
 mod textbook;
 mod times;
+mod unfolding;
 
 use dynamics::path;
 use serde_json::Value;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use faer::Mat;
 use proptest::prelude::*;
 use tinyfold::dynamics::ssm::{Polynomial, Spectrum, Style};
-use tinyfold::dynamics::{Kind, Path, Rnn, ssm};
+use tinyfold::dynamics::{Kind, Parameter, Path, Rnn, ssm};
 use tinyfold::network::{Activation, Form};
 
 use crate::polished;
@@ -20,7 +20,7 @@ fn small(seed: u64, form: Form, kind: Kind, smooth: Activation<f64>, weight_scal
     let drive = (0..n).map(|_| draw(0.3)).collect();
     let direction = (0..n).map(|_| draw(1.0)).collect();
     let rnn = Rnn { kind, form, alpha: 0.3, activation: smooth, w: Arc::new(w), drive };
-    Path { rnn, direction, weight_scale }
+    Path { rnn, parameter: Parameter { origin: -0.1, weight_scale, ..Parameter::along(direction) } }
 }
 
 proptest! {
@@ -58,11 +58,19 @@ proptest! {
                 let moving = ssm::with_parameter(&family, &spectrum, 0, order as usize).unwrap();
                 falls(&|p| moving.residual(&family, &[0.8 * p, 0.6 * p]), "parameter")?;
             }
+            if spectrum.eigenvalues[1].im == 0.0 {
+                let moving = ssm::plane_with_parameter(&family, &spectrum, [0, 1], order as usize).unwrap();
+                if fine(moving.resonances(&spectrum, 0.05)) {
+                    falls(&|p| moving.residual(&family, &[0.6 * p, 0.5 * p, 0.6 * p]), "plane and parameter")?;
+                }
+            }
         } else {
             for style in [Style::Graph, Style::NormalForm] {
                 let pair = ssm::pair(&family, &spectrum, 0, style, order as usize).unwrap();
                 if fine(pair.resonances(&spectrum, 0.05)) {
                     falls(&|p| pair.residual(&family, &[0.8 * p, 0.6 * p]), "pair")?;
+                    let moving = ssm::pair_with_parameter(&family, &spectrum, 0, style, order as usize).unwrap();
+                    falls(&|p| moving.residual(&family, &[0.6 * p, 0.5 * p, 0.6 * p]), "pair and parameter")?;
                 }
             }
         }
@@ -77,7 +85,7 @@ fn corners_and_wrong_choices_are_refused() {
         family.rnn.w = Arc::new(Mat::from_fn(5, 5, |i, j| if i == j { 0.5 } else { 0.0 }));
         family
     };
-    let at = |family: &Path, x: f64| Spectrum::new(family, &[x; 5], 0.0).unwrap();
+    let at = |family: &Path, x: f64| Spectrum::new(family, &[x; 5], family.parameter.origin).unwrap();
     let corner = relu(0.0);
     let error = ssm::line(&corner, &at(&corner, 0.0), 0, 3).unwrap_err().to_string();
     assert!(error.contains("corner"), "{error}");

@@ -5,18 +5,20 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::slow_manifold::{find, over, unit};
-use super::{Held, points_alone, spinner, states};
+use super::{Found, Held, points_alone, spinner, states};
 use crate::command::say;
-use crate::dynamics::slow_manifold::{Attractor, Bounds, Options, Ring, RingOptions, Shape, SlowManifold};
-use crate::dynamics::{fixed_points, spectrum};
+use crate::dynamics::slow_manifold::{
+    Attractor, Bounds, Options, Ring, RingOptions, Shape, SlowManifold, Surface,
+};
+use crate::dynamics::{Rnn, fixed_points, spectrum};
 use crate::error::require;
 use crate::report::{self, figures};
 use crate::{Error, Result};
 
-/// Is there a line or ring attractor? By the reduced speed on the slow curve, with stated bounds.
+/// Is there a line, ring or plane attractor? By the reduced speed on the slow curve or plane, with stated bounds.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: tinyfold dynamics attractor net.safetensors --input 0,0,0,1\n         tinyfold dynamics attractor ring.safetensors --shape ring --figures runs/ring"
+    after_help = "Example: tinyfold dynamics attractor net.safetensors --input 0,0,0,1\n         tinyfold dynamics attractor ring.safetensors --shape ring --figures runs/ring\n         tinyfold dynamics attractor runs/exact.safetensors --shape plane --figures runs/plane"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -24,11 +26,11 @@ pub struct Args {
     /// Its fixed points: what `tinyfold dynamics fixed-points --json` prints; default: a search.
     #[arg(long, value_name = "FILE.json")]
     points: Option<PathBuf>,
-    /// A line between fixed points, or a ring around one.
+    /// A line between fixed points, a ring around one, or a plane around one.
     #[arg(long, value_enum, default_value = "line")]
     shape: ShapeArg,
     /// Most p to either side of a lone fixed point: the line is then its slow spectral submanifold, |p| the distance
-    /// from it along its slow direction.
+    /// from it along its slow direction. Of a plane, to all sides.
     #[arg(long, default_value_t = 1.0)]
     reach: f64,
     /// Lengths per time below which nothing moves: an attractor everywhere.
@@ -37,16 +39,16 @@ pub struct Args {
     /// Lengths per time below which a place is slow.
     #[arg(long, default_value_t = Bounds::default().slow)]
     slow: f64,
-    /// Part of the length that a slow curve has to be slow over.
+    /// Part of the length, of a plane of the area, that has to be slow.
     #[arg(long, default_value_t = Bounds::default().range)]
     range: f64,
-    /// Part of the length that counts as drifted.
+    /// Part of the length, of a plane of the diameter, that counts as drifted.
     #[arg(long, default_value_t = Bounds::default().drift)]
     drift: f64,
     /// Longest time looked at: time constants, steps of a map.
     #[arg(long, default_value_t = Bounds::default().horizon)]
     horizon: f64,
-    /// Draw a figure into this folder, as SVG and PNG: slow-manifold or ring.
+    /// Draw a figure into this folder, as SVG and PNG: slow-manifold, ring or plane.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
     /// Print JSON.
@@ -58,6 +60,7 @@ pub struct Args {
 enum ShapeArg {
     Line,
     Ring,
+    Plane,
 }
 
 #[derive(Serialize)]
@@ -66,6 +69,7 @@ struct Output<'a> {
     verdict: &'a Attractor,
     line: Option<&'a SlowManifold>,
     ring: Option<&'a Ring>,
+    plane: Option<&'a Surface>,
 }
 
 /// Runs the command.
@@ -96,9 +100,20 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let (network, held, rnn) = args.held.load()?;
     let n = network.bias.len();
-    let (mut line, mut ring) = (None, None);
-    let watch = spinner("slow curve")?;
-    let verdict = if args.shape == ShapeArg::Line {
+    let (mut line, mut ring, mut plane) = (None, None, None);
+    let watch = spinner("slow states")?;
+    let verdict = if args.shape == ShapeArg::Plane {
+        let states = states(args.points.as_deref(), &network, &held, rnn.kind)?;
+        watch.bar.finish_and_clear();
+        if watch.stopped() {
+            points_alone(&states.points, args.json);
+            return Ok(());
+        }
+        let found = Surface::around(&rnn, &centre(&rnn, states)?, args.reach)?;
+        let verdict = Attractor::of_surface(&rnn, &found, &bounds)?;
+        plane = Some(found);
+        verdict
+    } else if args.shape == ShapeArg::Line {
         let states = states(args.points.as_deref(), &network, &held, rnn.kind)?;
         let options = Options::of(rnn.kind, rnn.alpha);
         let found = find(&rnn, &states, None, args.reach, &options, &watch.stop);
@@ -147,11 +162,15 @@ pub fn run(args: &Args) -> Result<()> {
             .chain(
                 ring.iter()
                     .map(|ring| report::dynamics::slow_manifold::of_ring(ring, &verdict, unit(rnn.kind))),
-            );
+            )
+            .chain(plane.iter().map(|plane| {
+                report::dynamics::slow_manifold::of_surface(&rnn, plane, &verdict, unit(rnn.kind))
+            }));
         figures::write(folder, &drawn.collect::<Vec<_>>())?;
     }
     if args.json {
-        let output = Output { schema: 1, verdict: &verdict, line: line.as_ref(), ring: ring.as_ref() };
+        let (line, ring, plane) = (line.as_ref(), ring.as_ref(), plane.as_ref());
+        let output = Output { schema: 1, verdict: &verdict, line, ring, plane };
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
         return Ok(());
     }
@@ -161,6 +180,9 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(line) = &line {
         say!("{}", over(line));
     }
+    if let Some(Surface { description, reach, residual, .. }) = &plane {
+        say!("{description}, |p| up to {reach:.4}, residual {residual:.1e}");
+    }
     print(&verdict, unit(rnn.kind));
     if let Some(folder) = &args.figures {
         say!("figures in {}", folder.display());
@@ -168,12 +190,34 @@ pub fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// The fixed point that a plane is around: of a continuum one of its states, else that with the widest gap between the
+/// second slowest rate and the third.
+fn centre(rnn: &Rnn, found: Found) -> Result<Vec<f64>> {
+    if let Some(state) = found.continuum.and_then(|continuum| continuum.states.into_iter().next()) {
+        return Ok(state);
+    }
+    let mut best = (f64::NEG_INFINITY, None);
+    for x in found.points {
+        let values = spectrum::eigenvalues(rnn, &x)?;
+        let rate = |k: usize| values.get(k).map_or(f64::NEG_INFINITY, |v| spectrum::growth(rnn.kind, *v));
+        let gap = rate(1) - rate(2);
+        if best.1.is_none() || gap > best.0 {
+            best = (gap, Some(x));
+        }
+    }
+    best.1.ok_or_else(|| Error::input("fixed points", "at least one, for a plane around it", "none"))
+}
+
 /// The verdict as text.
 pub(super) fn print(verdict: &Attractor, unit: &str) {
     let time = |time: Option<f64>| time.map_or("none".into(), |time| format!("{time:.1}"));
-    let place = if verdict.shape == Shape::Line { "p" } else { "angle" };
+    let (place, extent) = match verdict.shape {
+        Shape::Line => ("p", "length"),
+        Shape::Ring => ("angle", "length"),
+        Shape::Plane => ("|p|", "diameter, which lengths are in,"),
+    };
     say!("{}", verdict.sentence);
-    say!("  length {:.4}, fastest {:.2e} lengths per time ({unit})", verdict.length, verdict.largest_speed);
+    say!("  {extent} {:.4}, fastest {:.2e} lengths per time ({unit})", verdict.length, verdict.largest_speed);
     say!(
         "  attraction across it {:.4}, fastest rate along it {:.2e}",
         verdict.normal_rate,

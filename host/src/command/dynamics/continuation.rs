@@ -5,18 +5,19 @@ use std::path::{Path as FilePath, PathBuf};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Given, Held, PARTIAL, given, input_number, watch};
+use super::parameter::{self, Moved};
+use super::{Given, Held, PARTIAL, given, watch};
+use crate::Result;
 use crate::command::say;
 use crate::dynamics::continuation::{
     Diagram, FoldCurve, Iterate, Plane, Settings, Special, Start, continuation, fold_curves, starts,
 };
 use crate::dynamics::fixed_points::nearest;
 use crate::dynamics::lyapunov::Watch;
-use crate::dynamics::{At, Family, Kind, Path, Rnn};
+use crate::dynamics::{At, Family, Kind, Parameter, Path};
 use crate::error::require;
 use crate::network::Network;
 use crate::report::{self, figures};
-use crate::{Error, Result};
 
 /// Most values of the parameter.
 const VALUES: usize = 1_000_000;
@@ -24,54 +25,30 @@ const VALUES: usize = 1_000_000;
 /// Follows fixed points and cycles of a network in a parameter and finds where they bifurcate.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: tinyfold dynamics continue net.safetensors --input 0,0,1,0 --parameter motion --range=-0.1,0.1 --figures runs/folds"
+    after_help = "Examples: tinyfold dynamics continue net.safetensors --input 0,0,1,0 --parameter motion --range=-0.1,0.1 --figures runs/folds\n          tinyfold dynamics continue net.safetensors --parameter bias:3 --second weights --second-range 0.5,1.5"
 )]
 pub struct Args {
     #[command(flatten)]
     held: Held,
-    /// The input whose value is the parameter: its name, or its number from 1.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["from", "to", "weights"])]
-    parameter: Option<String>,
-    /// The parameter leads from this input (0) ...
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "U", requires = "to")]
-    from: Vec<f64>,
-    /// ... to this one (1).
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, value_name = "U", requires = "from")]
-    to: Vec<f64>,
-    /// The parameter mu scales the recurrent weights: (1 + mu SCALE) W.
-    #[arg(long, allow_hyphen_values = true, value_name = "SCALE")]
-    weights: Option<f64>,
-    /// Least and greatest parameter.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        allow_hyphen_values = true,
-        num_args = 1,
-        value_name = "LO,HI",
-        default_value = "-1,1"
-    )]
+    #[command(flatten)]
+    moved: Moved,
+    /// Least and greatest parameter; default: 1 to either side of where the network is.
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, num_args = 1, value_name = "LO,HI")]
     range: Vec<f64>,
     /// Fixed points to start from: JSON of `tinyfold dynamics fixed-points --json`; default: a search.
     #[arg(long, value_name = "FILE")]
     points: Option<PathBuf>,
-    /// The parameter at which those of --points are fixed points; default: what --input makes it, else 0.
+    /// The parameter at which those of --points are fixed points; default: where the network is.
     #[arg(long, allow_hyphen_values = true, value_name = "MU")]
     at: Option<f64>,
     /// Follow cycles of this period: fixed points of the iterated map.
     #[arg(long, default_value_t = 1)]
     period: usize,
-    /// A second input, by name or number: follow all folds in both, and find cusps.
-    #[arg(long, value_name = "NAME")]
+    /// A second parameter, said as the first: follow all folds in both, and find cusps.
+    #[arg(long, value_name = "WHAT")]
     second: Option<String>,
-    /// Least and greatest value of the second input.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        allow_hyphen_values = true,
-        num_args = 1,
-        value_name = "LO,HI",
-        default_value = "-1,1"
-    )]
+    /// Least and greatest second parameter; default: 1 to either side of where the network is.
+    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, num_args = 1, value_name = "LO,HI")]
     second_range: Vec<f64>,
     /// Values of the parameter at which the search looks for fixed points.
     #[arg(long, default_value_t = 9)]
@@ -110,15 +87,18 @@ struct Output<'a> {
 /// A network that cannot be read, options that do not fit it, no fixed point to start from.
 pub fn run(args: &Args) -> Result<()> {
     require((1..=VALUES).contains(&args.values), "--values", format!("1 to {VALUES}"), args.values)?;
-    let (network, base, rnn) = args.held.load_as((args.period > 1).then_some(Kind::Map))?;
+    let (network, input, rnn) = args.held.load_as((args.period > 1).then_some(Kind::Map))?;
     let kind = rnn.kind;
-    let (name, path, at) = parameter(args, &network, &base, kind)?;
-    let range = pair("--range", &args.range)?;
+    let first = parameter::required(&network, &input, &args.moved)?;
+    let range = parameter::range("--range", &args.range, &first)?;
+    let second = args.second.as_ref().map(|text| second(args, &network, &input, &first, text)).transpose()?;
+    let (name, origin) = (first.name.clone(), first.origin);
+    let path = Path { rnn, parameter: first };
     let watch = watch(args.values as u64, "values of the parameter searched for fixed points")?;
     let settings = Settings { bar: watch.bar.clone(), ..Settings::new(range.0, range.1) };
     let follow = |family: &dyn Family| -> Result<(Diagram, Vec<f64>)> {
         let (starts, continua) = if let Some(file) = &args.points {
-            (from_file(file, args.at.unwrap_or(at), family)?, Vec::new())
+            (from_file(file, args.at.unwrap_or(origin), family)?, Vec::new())
         } else {
             let values = args.values;
             let at = |k: usize| range.0 + (range.1 - range.0) * (k as f64 + 0.5) / values as f64;
@@ -141,15 +121,18 @@ pub fn run(args: &Args) -> Result<()> {
     };
     let (diagram, continua) =
         if args.period == 1 { follow(&path)? } else { follow(&Iterate::new(path.clone(), args.period)?)? };
-    let second = args.second.as_ref().map(|name| input_number(&network, "--second", name)).transpose()?;
-    let curves = match second {
-        Some(second) if !watch.stopped() => {
+    let curves = match &second {
+        Some((second, second_range)) if !watch.stopped() => {
             watch.bar.set_message("fixed points; following curves of folds");
-            second_parameter(args, &network, &path, &base, second, &diagram, &settings, &watch)?
+            let parameters = [path.parameter.clone(), second.clone()];
+            let plane = Plane { rnn: path.rnn.clone(), parameters };
+            let folds: Vec<&Special> = diagram.folds().collect();
+            let ranges = [range, *second_range];
+            fold_curves(&plane, &folds, second.origin, ranges, &settings, &watch.stop)?
         }
         _ => Vec::new(),
     };
-    let second = second.map(|k| network.inputs[k].name.as_str());
+    let second = second.as_ref().map(|(second, _)| second.name.as_str());
     watch.bar.finish_and_clear();
     let complete = !watch.stopped();
     if let Some(folder) = &args.figures {
@@ -229,39 +212,21 @@ fn searched(family: &dyn Family, mus: &[f64], args: &Args, watch: &Watch) -> Res
     Ok((starts.concat(), continua.concat()))
 }
 
-fn pair(option: &str, values: &[f64]) -> Result<(f64, f64)> {
-    match *values {
-        [low, high] if low < high => Ok((low, high)),
-        _ => Err(Error::input(option, "two numbers, the lower first", format!("{values:?}"))),
-    }
-}
-
-/// The parameter's name, the path, and the parameter at which the held input is reached.
-fn parameter(args: &Args, network: &Network, base: &[f64], kind: Kind) -> Result<(String, Path, f64)> {
-    if let Some(name) = &args.parameter {
-        let k = input_number(network, "--parameter", name)?;
-        let [from, to] = [0.0, 1.0].map(|value| {
-            let mut input = base.to_vec();
-            input[k] = value;
-            input
-        });
-        return Ok((network.inputs[k].name.clone(), Path::between(network, &from, &to, kind)?, base[k]));
-    }
-    let weight_scale = args.weights.unwrap_or(0.0);
-    if !args.from.is_empty() {
-        let path = Path::between(network, &args.from, &args.to, kind)?;
-        let name = if args.weights.is_some() { "input path and weights" } else { "input path" };
-        return Ok((name.into(), Path { weight_scale, ..path }, 0.0));
-    }
-    require(
-        weight_scale != 0.0,
-        "parameter",
-        "--parameter NAME, --from U --to U or --weights SCALE",
-        "none",
-    )?;
-    let rnn = Rnn::new(network, base, kind)?;
-    let direction = vec![0.0; network.neurons()];
-    Ok(("weight scale".into(), Path { rnn, direction, weight_scale }, 0.0))
+/// The second parameter and its range.
+fn second(
+    args: &Args,
+    network: &Network,
+    input: &[f64],
+    first: &Parameter,
+    text: &str,
+) -> Result<(Parameter, (f64, f64))> {
+    require(args.period == 1, "--second", "fixed points, not cycles", format!("--period {}", args.period))?;
+    let second = parameter::parameter(network, input, "--second", text)?;
+    require(second.name != first.name, "--second", "another parameter than --parameter", &second.name)?;
+    let range = parameter::range("--second-range", &args.second_range, &second)?;
+    let (inside, origin) = ((range.0..=range.1).contains(&second.origin), second.origin);
+    require(inside, "--second-range", format!("a range with {origin}"), format!("{range:?}"))?;
+    Ok((second, range))
 }
 
 /// Starts from a file of fixed points, each with its own `mu` if it has one.
@@ -272,36 +237,6 @@ fn from_file(file: &FilePath, at: f64, family: &dyn Family) -> Result<Vec<Start>
         Start { mu, x: nearest(&At { family, mu }, &point.x).map_or(point.x, |found| found.0) }
     };
     Ok(given(file, family.dimension())?.0.into_iter().map(start).collect())
-}
-
-#[allow(clippy::too_many_arguments)]
-fn second_parameter(
-    args: &Args,
-    network: &Network,
-    path: &Path,
-    base: &[f64],
-    k: usize,
-    diagram: &Diagram,
-    settings: &Settings,
-    watch: &Watch,
-) -> Result<Vec<FoldCurve>> {
-    require(args.period == 1, "--second", "fixed points, not cycles", format!("--period {}", args.period))?;
-    let column = network.input.col_as_slice(k).to_vec();
-    // The second parameter is the input's value, as the first is.
-    let mut rnn = path.rnn.clone();
-    let value = if args.from.is_empty() { base[k] } else { 0.0 };
-    std::iter::zip(&mut rnn.drive, &column).for_each(|(g, b)| *g -= value * b);
-    let plane =
-        Plane { rnn, directions: [path.direction.clone(), column], weight_scales: [path.weight_scale, 0.0] };
-    let range = pair("--second-range", &args.second_range)?;
-    require(
-        (range.0..=range.1).contains(&value),
-        "--second-range",
-        format!("a range with {value}"),
-        format!("{range:?}"),
-    )?;
-    let folds: Vec<&Special> = diagram.folds().collect();
-    fold_curves(&plane, &folds, value, [settings.range, range], settings, &watch.stop)
 }
 
 /// The outputs at (x, mu).

@@ -22,6 +22,7 @@ pub mod fit;
 pub mod fixed_points;
 pub mod ftle;
 pub mod lyapunov;
+mod parameter;
 pub mod slow_manifold;
 pub mod ssm;
 

@@ -130,7 +130,7 @@ fn through(rnn: &Rnn, continuum: &Continuum, options: &Options, stop: &AtomicBoo
             "fixed points",
             "isolated ones or a line of them",
             format!(
-                "a surface of {dimension} dimensions, each of its states at rest: see `tinyfold dynamics fixed-points`"
+                "a surface of {dimension} dimensions, each of its states at rest: `tinyfold dynamics attractor --shape plane` judges planes"
             ),
         ));
     }

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::export::{self, Exported};
+use super::parameter::{Moved, parameter};
 use super::{Held, input_number, points_alone, spinner};
 use crate::command::say;
 use crate::dynamics::fixed_points::{self, FixedPoint, Options, of_network};
 use crate::dynamics::slow_manifold::Degrees;
 use crate::dynamics::spectrum;
-use crate::dynamics::ssm::{Anchor, Choice, Followed, NormalForm, Spectrum, Study, for_chip, held};
-use crate::dynamics::{Kind, Path as Line, Rnn};
+use crate::dynamics::ssm::{
+    Anchor, Choice, Direction, Followed, NormalForm, Spectrum, Study, for_chip, held,
+};
+use crate::dynamics::{Kind, Path as Line};
 use crate::error::require;
 use crate::network::Network;
 use crate::report::{dynamics::ssm as figures_of, figures};
@@ -21,7 +24,7 @@ use crate::{Error, Result};
 /// The spectral submanifold of a fixed point: reduced dynamics, domain, predicted fixed points and folds.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: tinyfold dynamics ssm decision.safetensors --input 0,0,0,1 --parameter colour --figures runs/ssm"
+    after_help = "Examples: tinyfold dynamics ssm decision.safetensors --input 0,0,0,1 --parameter colour --figures runs/ssm\n          tinyfold dynamics ssm spiral.safetensors --dimension 2 --parameter weights"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -30,18 +33,18 @@ pub struct Args {
     /// state: n numbers, or a JSON file with a field x; default: the fastest saddle of index 1, else the first point.
     #[arg(long, value_name = "K|STATE", allow_hyphen_values = true)]
     near: Option<String>,
-    /// State coordinates, 1 or 2; 2 over a complex eigenvalue is it and its conjugate.
+    /// State coordinates, 1 or 2; 2 over a complex eigenvalue is it and its conjugate. With --parameter it is a further
+    /// coordinate: 1 predicts folds, 2 also Hopf, flip and Neimark-Sacker points.
     #[arg(long, default_value_t = 1)]
     dimension: usize,
     /// Number of the (first) eigenvalue, 0 the slowest or most unstable.
     #[arg(long, default_value_t = 0)]
     eigenvalue: usize,
-    /// Order; default: 9, with a parameter 13.
+    /// Order; default: 9, with one coordinate and a parameter 13.
     #[arg(long)]
     order: Option<usize>,
-    /// An input, by name or number, as a further coordinate: folds are predicted.
-    #[arg(long, value_name = "INPUT")]
-    parameter: Option<String>,
+    #[command(flatten)]
+    moved: Moved,
     /// Residual of the invariance equation that bounds the domain.
     #[arg(long, default_value_t = 1e-6)]
     tolerance: f64,
@@ -88,9 +91,13 @@ pub fn run(args: &Args) -> Result<()> {
         export::check(path)?;
     }
     let (network, input, rnn) = args.held.load()?;
-    let parameter = args.parameter.as_ref().map(|name| input_number(&network, "--parameter", name));
-    let parameter = parameter.transpose()?;
-    let family = family(&network, &input, parameter, rnn)?;
+    let text = args.moved.parameter.as_ref();
+    let moving = text.map(|text| parameter(&network, &input, "--parameter", text)).transpose()?;
+    let name = moving.as_ref().map(|parameter| parameter.name.clone());
+    let family = match moving {
+        Some(parameter) => Line { rnn, parameter },
+        None => held(rnn),
+    };
     let near = args.near.as_deref().map(|near| Near::parse(near, network.neurons())).transpose()?;
     let watch = spinner("searching for fixed points")?;
     let options = Options { seed: args.seed, vectors: false, ..Options::default() };
@@ -102,13 +109,12 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     let (points, at) = chosen(points, near.as_ref(), &family)?;
-    let spectrum = Spectrum::new(&family, &points[at].x, 0.0)?;
-    let moving = parameter.is_some();
-    let name = parameter.map(|k| network.inputs[k].name.as_str());
+    let spectrum = Spectrum::new(&family, &points[at].x, family.parameter.origin)?;
+    let (name, moving) = (name.as_deref(), name.is_some());
     let choice = Choice {
         dimension: args.dimension,
         eigenvalue: args.eigenvalue,
-        order: args.order.unwrap_or(if moving { 13 } else { 9 }),
+        order: args.order.unwrap_or(if moving && args.dimension == 1 { 13 } else { 9 }),
         moving,
         tolerance: args.tolerance,
     };
@@ -130,7 +136,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     if args.json {
         let output = Output {
-            schema: 1,
+            schema: 2,
             network: args.held.network.display().to_string(),
             input: &input,
             parameter: name,
@@ -175,14 +181,6 @@ impl Args {
         };
         Ok(Degrees { drift, gain, output })
     }
-}
-
-/// The network at the input, mu the distance of the parameter, an input, from it.
-fn family(network: &Network, input: &[f64], parameter: Option<usize>, rnn: Rnn) -> Result<Line> {
-    let Some(k) = parameter else { return Ok(held(rnn)) };
-    let mut end = input.to_vec();
-    end[k] += 1.0;
-    Line::between(network, input, &end, rnn.kind)
 }
 
 /// Which fixed point.
@@ -296,17 +294,24 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
     }
     let radius = study.radius.map_or("none, the series ends".into(), |radius| format!("{radius:.3}"));
     say!("  radius of convergence (estimate): {radius}");
-    let least = study.domain.iter().map(|side| side.distance).fold(f64::MAX, f64::min);
-    let most = study.domain.iter().map(|side| side.distance).fold(0.0, f64::max);
-    say!(
-        "  domain (residual below {:.0e}): |p| up to {least:.3} to {most:.3}, by direction",
-        study.tolerance
-    );
+    // Of three coordinates the last is the parameter.
+    let (along_mu, sides): (Vec<&Direction>, Vec<&Direction>) =
+        study.domain.iter().partition(|side| side.direction.get(2).is_some_and(|mu| *mu != 0.0));
+    let reach = |sides: &[&Direction]| {
+        let distances = || sides.iter().map(|side| side.distance);
+        let (least, most) = (distances().fold(f64::MAX, f64::min), distances().fold(0.0, f64::max));
+        format!("up to {least:.3} to {most:.3}, by direction")
+    };
+    say!("  domain (residual below {:.0e}): |p| {}", study.tolerance, reach(&sides));
+    if !along_mu.is_empty() {
+        say!("    the parameter at p = 0: its change {}", reach(&along_mu));
+    }
     if !study.roots.is_empty() {
         say!("  predicted fixed points: p, eigenvalue, residual, distance to that of the network");
     }
     for root in &study.roots {
-        let p: Vec<String> = root.p.iter().map(|p| format!("{:+.5}", unsigned(*p))).collect();
+        let p: Vec<String> =
+            root.p[..study.chart.states()].iter().map(|p| format!("{:+.5}", unsigned(*p))).collect();
         let distance = root.distance.map_or("none near".into(), |distance| format!("{distance:.1e}"));
         say!("    {:<22}{:<24}{:<10.1e}{distance}", p.join(" "), complex(root.eigenvalues[0]), root.residual);
     }
@@ -334,6 +339,29 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
             fold.residual,
             fold.change
         );
+    }
+    if let Some(predictions) = &study.predictions {
+        let none = if predictions.bifurcations.is_empty() {
+            ": none within twice the radii of convergence"
+        } else {
+            ""
+        };
+        say!("  predicted bifurcations{none}");
+        for found in &predictions.bifurcations {
+            let p: Vec<String> = found.p.iter().map(|p| format!("{:+.4}", unsigned(*p))).collect();
+            let angle = found.angle.map_or(String::new(), |angle| format!("   angle {angle:.6}"));
+            let sort = found
+                .supercritical
+                .map_or("", |stable| if stable { "   supercritical" } else { "   subcritical" });
+            let change = found.change.map_or("none".into(), |change| format!("{change:.1e}"));
+            say!(
+                "    {:<15}mu = {:+.10}   p {}{angle}{sort}   residual {:.1e}, change from two orders lower {change}",
+                found.kind.name(),
+                found.mu,
+                p.join(" "),
+                found.residual
+            );
+        }
     }
     match &study.normal_form {
         Some(NormalForm::Hopf { first_lyapunov, frequency, growth, .. }) => say!(

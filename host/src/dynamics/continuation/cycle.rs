@@ -50,6 +50,10 @@ impl<F: Family> Family for Iterate<F> {
         Kind::Map
     }
 
+    fn size(&self) -> f64 {
+        self.family.size()
+    }
+
     fn value(&self, x: &[f64], mu: f64, out: &mut [f64]) {
         let mut x = x.to_vec();
         for _ in 0..self.period {

@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 use faer::{Mat, c64};
 use serde::Serialize;
 
-use super::field::{Field, One, Two, derivative};
+use super::field::{Field, One, derivative, metric};
 use super::locate::{Null, Wanted, singular};
-use super::plane::{Slice, TwoParameter};
+use super::plane::{Parametric, Slice};
 use super::trace::{self, Curve, Node, inner, turned, walk};
 use super::{End, Settings, Special};
 use crate::dynamics::vector::{dot, largest, moved};
@@ -16,13 +16,13 @@ use crate::error::require;
 use crate::{Error, Result};
 
 /// Folds: R = 0 and g = 0 of the bordered system, whose borders follow the curve.
-struct Folds<'a, P: ?Sized> {
-    field: Two<'a, P>,
+struct Folds<'a> {
+    field: Field<'a>,
     weights: Vec<f64>,
     borders: Null,
 }
 
-impl<P: TwoParameter + ?Sized> Folds<'_, P> {
+impl Folds<'_> {
     fn null(&self, y: &[f64]) -> Null {
         self.borders.of(&derivative(&self.field, y), c64::new(0.0, 0.0))
     }
@@ -38,7 +38,7 @@ impl<P: TwoParameter + ?Sized> Folds<'_, P> {
     }
 }
 
-impl<P: TwoParameter + ?Sized> Curve for Folds<'_, P> {
+impl Curve for Folds<'_> {
     fn weights(&self) -> &[f64] {
         &self.weights
     }
@@ -73,7 +73,7 @@ pub struct FoldPoint {
     pub x: Vec<f64>,
     /// w R_xx v v / 2 with null vectors of length 1: 0 at a cusp.
     pub a: f64,
-    /// Unit tangent of the curve, (x, mu_1, mu_2).
+    /// Tangent of the curve, (x, mu_1, mu_2), of length 1 in its metric.
     #[serde(skip)]
     pub tangent: Vec<f64>,
 }
@@ -108,6 +108,9 @@ pub struct FoldCurve {
     pub special: Vec<(Codimension, usize, FoldPoint)>,
     /// Why it ends before the first point and after the last.
     pub ends: [End; 2],
+    /// The diagonal of its metric of (x, mu_1, mu_2), n + 2: see [`Settings::first_step`].
+    #[serde(skip)]
+    pub metric: Vec<f64>,
 }
 
 impl FoldCurve {
@@ -120,8 +123,8 @@ impl FoldCurve {
             Node { y, tangent: point.tangent.clone(), sign: 1.0 }
         };
         let (p, q) = (node(&self.points[k]), node(&self.points[k + 1]));
-        let (size, weights) = (p.y.len(), vec![1.0; p.y.len()]);
-        let at = |i: usize| trace::between(&weights, &p, &q, i as f64 / parts as f64);
+        let size = p.y.len();
+        let at = |i: usize| trace::between(&self.metric, &p, &q, i as f64 / parts as f64);
         (0..=parts).map(at).map(|y| [y[size - 2], y[size - 1]]).collect()
     }
 }
@@ -135,7 +138,7 @@ impl FoldCurve {
 /// Ranges or a state that are not as said; no fold near the start.
 ///
 /// Source: Govaerts 2000, chapter 4; Kuznetsov 2004, section 10.3.
-pub fn fold_curves<P: TwoParameter + ?Sized>(
+pub fn fold_curves<P: Parametric>(
     plane: &P,
     folds: &[&Special],
     second: f64,
@@ -163,15 +166,11 @@ pub fn fold_curves<P: TwoParameter + ?Sized>(
     let mut known: Vec<Vec<(Node, Null)>> = Vec::new();
     for fold in folds {
         require(fold.x.len() == n, "fold", format!("a state of {n} numbers"), fold.x.len())?;
-        let mut y = fold.y();
-        y.push(second);
+        let field = Field::new(plane, &ranges);
+        let y = field.units.y(&fold.x, &[fold.mu, second]);
         let passed = |nodes: &Vec<(Node, Null)>| {
             nodes.windows(2).any(|pair| {
-                let curve = Folds {
-                    field: Two(plane),
-                    weights: trace::metric(n, &ranges),
-                    borders: pair[0].1.clone(),
-                };
+                let curve = Folds { field: field.clone(), weights: metric(n, 2), borders: pair[0].1.clone() };
                 trace::passes(&curve, &pair[0].0, &pair[1].0, &y, settings.tolerance)
             })
         };
@@ -186,7 +185,7 @@ pub fn fold_curves<P: TwoParameter + ?Sized>(
 }
 
 /// One curve, and its points with the borders there.
-fn fold_curve<P: TwoParameter + ?Sized>(
+fn fold_curve<P: Parametric>(
     plane: &P,
     fold: &Special,
     second: f64,
@@ -195,25 +194,28 @@ fn fold_curve<P: TwoParameter + ?Sized>(
     stop: &AtomicBool,
 ) -> Option<(FoldCurve, Vec<(Node, Null)>)> {
     let n = plane.dimension();
-    let mut y = fold.y();
     let v = (0..n).map(|i| 1.0 + 0.1 * (i as f64).sin()).collect();
     let slice = Slice { plane, second };
-    let located = singular(&One(&slice), &y, Wanted::Zero, Null::start(v))?;
+    let one = One(&slice);
+    let field = Field::new(plane, &ranges);
+    let units = field.units.clone();
+    let mut y = units.y(&fold.x, &[fold.mu, second]);
+    let nu = y.pop()?;
+    let located = singular(&Field::new(&one, &ranges[..1]), &y, Wanted::Zero, Null::start(v))?;
     y = located.y;
-    y.push(second);
-    let field = Two(plane);
-    let mut curve = Folds { field, weights: trace::metric(n, &ranges), borders: located.null };
+    y.push(nu);
+    let mut curve = Folds { field, weights: metric(n, 2), borders: located.null };
     // The curve is transversal to the slice, or else to a line of equal mu_1.
     let start = trace::at_value(&curve, &y, n + 1, settings.tolerance)
         .or_else(|| trace::at_value(&curve, &y, n, settings.tolerance))?;
     let borders = curve.borders.clone();
-    let (ahead, end) = walk(&mut curve, &start, &ranges, settings, &[stop]);
+    let (ahead, end) = walk(&mut curve, &start, n, settings, &[stop]);
     let mut nodes = Vec::new();
     let mut begin = End::Closed;
     if end != End::Closed {
         curve.borders = borders.clone();
         let behind;
-        (behind, begin) = walk(&mut curve, &turned(start.clone(), -1.0), &ranges, settings, &[stop]);
+        (behind, begin) = walk(&mut curve, &turned(start.clone(), -1.0), n, settings, &[stop]);
         nodes.extend(behind.into_iter().rev().map(|node| turned(node, -1.0)));
     }
     let at_start = nodes.len();
@@ -221,10 +223,11 @@ fn fold_curve<P: TwoParameter + ?Sized>(
     nodes.extend(ahead);
     curve.borders = borders;
     let (coefficients, borders) = along(&mut curve, &nodes, at_start);
-    let point = |node: &Node, a: f64| {
-        let length = dot(&node.tangent, &node.tangent).sqrt();
-        let tangent = node.tangent.iter().map(|t| t / length).collect();
-        FoldPoint { mu: [node.y[n], node.y[n + 1]], x: node.y[..n].to_vec(), a, tangent }
+    let point = |node: &Node, a: f64| FoldPoint {
+        mu: [units.mu(0, node.y[n]), units.mu(1, node.y[n + 1])],
+        x: units.x(&node.y),
+        a: a / units.size,
+        tangent: units.along(&node.tangent),
     };
     let mut special = Vec::new();
     for k in 0..nodes.len() - 1 {
@@ -240,16 +243,12 @@ fn fold_curve<P: TwoParameter + ?Sized>(
         }
     }
     let points = zip(&nodes, &coefficients).map(|(node, [a, _])| point(node, *a)).collect();
-    let curve = FoldCurve { points, special, ends: [begin, end] };
+    let curve = FoldCurve { points, special, ends: [begin, end], metric: units.metric(n) };
     Some((curve, zip(nodes, borders).collect()))
 }
 
 /// (a, w v) and null vectors at every node; the vectors turn with the curve.
-fn along<P: TwoParameter + ?Sized>(
-    curve: &mut Folds<'_, P>,
-    nodes: &[Node],
-    start: usize,
-) -> (Vec<[f64; 2]>, Vec<Null>) {
+fn along(curve: &mut Folds<'_>, nodes: &[Node], start: usize) -> (Vec<[f64; 2]>, Vec<Null>) {
     let borders = curve.borders.clone();
     let mut out = vec![[0.0; 2]; nodes.len()];
     let mut null = vec![borders.clone(); nodes.len()];
@@ -265,13 +264,7 @@ fn along<P: TwoParameter + ?Sized>(
 }
 
 /// The point between p and q at which a coefficient is 0: Illinois, then the last chord.
-fn root<P: TwoParameter + ?Sized>(
-    curve: &Folds<'_, P>,
-    p: &Node,
-    q: &Node,
-    tolerance: f64,
-    which: usize,
-) -> Option<Node> {
+fn root(curve: &Folds<'_>, p: &Node, q: &Node, tolerance: f64, which: usize) -> Option<Node> {
     let value = |at: f64| {
         let node = inner(curve, p, q, at, tolerance)?;
         let value = curve.coefficients(&node.y)[which];

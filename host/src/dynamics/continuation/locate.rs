@@ -115,7 +115,7 @@ impl Null {
     }
 
     /// wᴴ dR_x(x, mu) v for every unknown, real and imaginary parts; of real vectors the second is 0.
-    pub(super) fn slopes<F: Field + ?Sized>(&self, field: &F, y: &[f64]) -> [Vec<f64>; 2] {
+    pub(super) fn slopes(&self, field: &Field<'_>, y: &[f64]) -> [Vec<f64>; 2] {
         let along = |v: &[f64]| {
             let mut along = v.to_vec();
             along.resize(y.len(), 0.0);
@@ -168,12 +168,7 @@ impl Located {
 }
 
 /// Newton from `y` for R = 0 and an eigenvalue of R_x; one parameter.
-pub(super) fn singular<F: Field + ?Sized>(
-    field: &F,
-    y: &[f64],
-    mut wanted: Wanted,
-    start: Null,
-) -> Option<Located> {
+pub(super) fn singular(field: &Field<'_>, y: &[f64], mut wanted: Wanted, start: Null) -> Option<Located> {
     let (n, kind) = (field.states(), field.kind());
     let angle = matches!(wanted, Wanted::Pair(_));
     let size = n + 1 + usize::from(angle);
@@ -236,7 +231,7 @@ pub(super) struct Crossing {
 /// R + beta p = 0, psiᵀ R_y = 0: psi by a bordered system with two borders P, whose two numbers g are 0 at
 /// the crossing. The tangents solve psiᵀ R_yy t t = 0 in the null space of R_y. `None` without convergence,
 /// where beta is not 0, and where the tangents are not real.
-pub(super) fn crossing<F: Field + ?Sized>(field: &F, y: &[f64]) -> Option<Crossing> {
+pub(super) fn crossing(field: &Field<'_>, y: &[f64]) -> Option<Crossing> {
     let n = field.states();
     let mut y = y.to_vec();
     let (left_vectors, right) = singular_vectors(derivative(field, &y).as_ref())?;
@@ -311,7 +306,7 @@ pub(super) fn crossing<F: Field + ?Sized>(field: &F, y: &[f64]) -> Option<Crossi
 /// Coefficients (a, b) of a fold: along its null vector, dz/dt = b (mu - mu_0) + a z², b > 0.
 ///
 /// a = w R_xx v v / 2, b = w R_mu with |v| = 1, w v = 1.
-pub(super) fn fold_coefficients<F: Field + ?Sized>(field: &F, located: &Located) -> [f64; 2] {
+pub(super) fn fold_coefficients(field: &Field<'_>, located: &Located) -> [f64; 2] {
     let n = field.states();
     let (v, w) = (&located.null.v[0], &located.null.w[0]);
     let overlap = dot(v, w);

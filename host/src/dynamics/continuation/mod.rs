@@ -36,13 +36,14 @@ use serde::Serialize;
 
 pub use cycle::Iterate;
 pub use folds::{Codimension, FoldCurve, FoldPoint, fold_curves};
-pub use plane::{Plane, Slice, TwoParameter};
+pub use plane::{Parametric, Plane, Slice};
 pub use starts::starts;
 
-use self::field::One;
+use self::field::{Field, One, Units};
 use self::search::Search;
 use self::trace::{Node, turned};
 use super::Family;
+use super::vector::scaled;
 use crate::error::require;
 use crate::{Error, Result};
 
@@ -51,9 +52,10 @@ use crate::{Error, Result};
 pub struct Settings {
     /// Least and greatest mu.
     pub range: (f64, f64),
-    /// A branch ends where max |x_i| is above this times the largest |x_i| of all starts, at least 1.
+    /// A branch ends where max |x_i| is above this times the largest |x_i| of all starts, at least the size of states.
     pub bound: f64,
-    /// Length of the first step; the length of (x, mu) is sqrt(mean x² + (mu / width of the range)²).
+    /// Length of the first step; the length of (x, mu) is sqrt(mean (x / size)² + (mu / width of the range)²) with the
+    /// size of states, [`Family::size`].
     pub first_step: f64,
     /// Length of the longest step.
     pub largest_step: f64,
@@ -63,7 +65,7 @@ pub struct Settings {
     pub points: usize,
     /// Largest turn of the tangent in a step, in radians.
     pub turn: f64,
-    /// Newton ends below this max |R_i|, by the larger of 1 and the largest |x_i|, |mu|.
+    /// Newton ends below this max |R_i|, by the larger of the size of states and the largest |x_i|.
     pub tolerance: f64,
     /// How many leading eigenvalues are kept.
     pub eigenvalues: usize,
@@ -182,7 +184,7 @@ pub struct Special {
     ///
     /// Negative: supercritical, what is born is stable but for other unstable directions. About seven digits.
     pub cubic: Option<f64>,
-    /// Largest absolute value of the equations that were solved.
+    /// Largest absolute value of the equations that were solved, by the size of states.
     pub residual: f64,
     /// Of a transcritical or pitchfork point: tangent of the other branch, (x, mu).
     #[serde(skip)]
@@ -200,7 +202,7 @@ pub struct Point {
     pub index: usize,
     /// Leading eigenvalues as (real, imaginary), least stable first; empty where the index needed none.
     pub eigenvalues: Vec<[f64; 2]>,
-    /// Unit tangent of the branch, (x, mu).
+    /// Tangent of the branch, (x, mu), of length 1 in its metric.
     #[serde(skip)]
     pub tangent: Vec<f64>,
 }
@@ -248,6 +250,9 @@ pub struct Branch {
     pub ends: [End; 2],
     /// The start it was followed from; `None` if it was found at a branch point.
     pub start: Option<usize>,
+    /// The diagonal of its metric of (x, mu), n + 1: see [`Settings::first_step`].
+    #[serde(skip)]
+    pub metric: Vec<f64>,
 }
 
 impl Branch {
@@ -263,8 +268,25 @@ impl Branch {
             Node { y, tangent: point.tangent.clone(), sign: 1.0 }
         };
         let (p, q) = (node(&self.points[k]), node(&self.points[(k + 1) % self.points.len()]));
-        let weights = vec![1.0; p.y.len()];
-        (0..=parts).map(|i| trace::between(&weights, &p, &q, i as f64 / parts as f64)).collect()
+        (0..=parts).map(|i| trace::between(&self.metric, &p, &q, i as f64 / parts as f64)).collect()
+    }
+
+    /// The branch in (x, mu) instead of y.
+    fn of(self, units: &Units) -> Self {
+        let place = |x: &mut Vec<f64>, mu: &mut f64| (*x, *mu) = (scaled(x, units.size), units.mu(0, *mu));
+        let Self { mut points, mut special, ends, start, metric } = self;
+        for point in &mut points {
+            place(&mut point.x, &mut point.mu);
+            point.tangent = units.along(&point.tangent);
+        }
+        for special in &mut special {
+            place(&mut special.x, &mut special.mu);
+            special.other = special.other.take().map(|other| units.along(&other));
+            special.coefficients =
+                special.coefficients.map(|[a, b]| [a / units.size, b * units.size / units.half(0)]);
+            special.cubic = special.cubic.map(|cubic| cubic / units.size.powi(2));
+        }
+        Self { points, special, ends, start, metric: units.metric(metric.len() - 1) }
     }
 
     /// Whether it is an isola.
@@ -338,15 +360,17 @@ pub fn continuation<F: Family + ?Sized>(
         require(start.x.iter().all(|x| x.is_finite()), &place, "finite numbers", "one that is not")?;
         require((low..=high).contains(&start.mu), &place, format!("mu from {low} to {high}"), start.mu)?;
     }
-    let field = One(family);
-    let largest = starts.iter().flat_map(|start| &start.x).fold(1.0, |most: f64, x| most.max(x.abs()));
+    let one = One(family);
+    let field = Field::new(&one, &[settings.range]);
+    let units = field.units.clone();
+    // From here to the end x and mu are y.
+    let starts: Vec<Vec<f64>> = starts.iter().map(|start| units.y(&start.x, &[start.mu])).collect();
+    let largest = starts.iter().flat_map(|y| &y[..n]).fold(1.0, |most: f64, x| most.max(x.abs()));
     let settings = &Settings { bound: settings.bound * largest, ..settings.clone() };
     let mut search = Search { field, settings, stop, nodes: Vec::new(), branches: Vec::new() };
     let mut failed = Vec::new();
-    for (k, start) in starts.iter().enumerate() {
-        let mut y = start.x.clone();
-        y.push(start.mu);
-        match search.first(&y) {
+    for (k, y) in starts.iter().enumerate() {
+        match search.first(y) {
             Some(node) => search.follow([turned(node.clone(), -1.0), node], Some(k)),
             None => failed.push(k),
         }
@@ -370,5 +394,5 @@ pub fn continuation<F: Family + ?Sized>(
         }
         next += 1;
     }
-    Ok(Diagram { branches: search.branches, failed })
+    Ok(Diagram { branches: search.branches.into_iter().map(|branch| branch.of(&units)).collect(), failed })
 }

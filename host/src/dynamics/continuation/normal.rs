@@ -32,7 +32,7 @@ fn times(m: &Mat<f64>, x: &[f64]) -> Vec<f64> {
 }
 
 /// The second derivative of R_x along u, n × n.
-fn curved<F: Field + ?Sized>(field: &F, y: &[f64], u: &[f64]) -> Mat<f64> {
+fn curved(field: &Field<'_>, y: &[f64], u: &[f64]) -> Mat<f64> {
     let n = field.states();
     let h = 1e-3 * (1.0 + largest(y)) / largest(u).max(f64::MIN_POSITIVE);
     let mut along = u.to_vec();
@@ -45,13 +45,7 @@ fn curved<F: Field + ?Sized>(field: &F, y: &[f64], u: &[f64]) -> Mat<f64> {
 ///
 /// About seven digits: derivatives by differences. `None` where a system is singular or p and q are
 /// orthogonal.
-pub(super) fn cubic<F: Field + ?Sized>(
-    field: &F,
-    y: &[f64],
-    wanted: Wanted,
-    v: &Complex,
-    w: &Complex,
-) -> Option<f64> {
+pub(super) fn cubic(field: &Field<'_>, y: &[f64], wanted: Wanted, v: &Complex, w: &Complex) -> Option<f64> {
     let n = field.states();
     let length = (dot(&v[0], &v[0]) + dot(&v[1], &v[1])).sqrt();
     let q = v.each_ref().map(|part| part.iter().map(|x| x / length).collect::<Vec<f64>>());

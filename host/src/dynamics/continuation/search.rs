@@ -2,25 +2,24 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::field::{One, derivative};
+use super::field::{Field, derivative};
 use super::trace::{Curve, FixedPoints, Node, across, at_value, passes, product, resolve, turned, walk};
 use super::{Branch, End, Settings, special};
-use crate::dynamics::Family;
 use crate::dynamics::linear::singular_vectors;
 use crate::dynamics::vector::{largest, moved};
 
-/// Branches as they are found.
-pub(super) struct Search<'a, F: Family + ?Sized> {
-    pub(super) field: One<'a, F>,
+/// Branches as they are found, in the units of the field.
+pub(super) struct Search<'a> {
+    pub(super) field: Field<'a>,
     pub(super) settings: &'a Settings,
     pub(super) stop: &'a AtomicBool,
     pub(super) nodes: Vec<Vec<Node>>,
     pub(super) branches: Vec<Branch>,
 }
 
-impl<F: Family + ?Sized> Search<'_, F> {
-    fn curve(&self) -> FixedPoints<'_, One<'_, F>> {
-        FixedPoints::new(&self.field, self.settings.range)
+impl Search<'_> {
+    fn curve(&self) -> FixedPoints<'_> {
+        FixedPoints::new(&self.field)
     }
 
     /// The point of a branch at or, at a fold, near `y`.
@@ -30,8 +29,7 @@ impl<F: Family + ?Sized> Search<'_, F> {
             let (_, right) = singular_vectors(derivative(&self.field, y).as_ref())?;
             let (node, _) = across(&curve, y, right.col_as_slice(y.len() - 1), tolerance)?;
             let near = largest(&moved(&node.y, -1.0, y)) < 1e-3;
-            (near && (self.settings.range.0..=self.settings.range.1).contains(&node.y[y.len() - 1]))
-                .then_some(node)
+            (near && node.y[y.len() - 1].abs() <= 1.0).then_some(node)
         })
     }
 
@@ -83,7 +81,7 @@ impl<F: Family + ?Sized> Search<'_, F> {
     ) -> (Vec<Node>, Branch) {
         let closed = AtomicBool::new(false);
         let run = |node: &Node, stop: &[&AtomicBool]| {
-            walk(&mut self.curve(), node, &[settings.range], settings, stop)
+            walk(&mut self.curve(), node, self.field.states(), settings, stop)
         };
         let ((ahead, end), (behind, begin)) = rayon::join(
             || {
@@ -104,7 +102,7 @@ impl<F: Family + ?Sized> Search<'_, F> {
         nodes.push(forth.clone());
         nodes.extend(ahead);
         let begin = if end == End::Closed { End::Closed } else { begin };
-        resolve(&self.curve(), &mut nodes, self.field.0.dimension(), settings);
+        resolve(&self.curve(), &mut nodes, self.field.states(), settings);
         let branch = special::branch(&self.curve(), &nodes, [begin, end], start, settings);
         (nodes, branch)
     }
@@ -113,16 +111,15 @@ impl<F: Family + ?Sized> Search<'_, F> {
     pub(super) fn switch(&mut self, y: &[f64], tangent: &[f64]) {
         let curve = self.curve();
         let length = product(curve.weights(), tangent, tangent).sqrt();
-        let (low, high) = self.settings.range;
         let side = |direction: f64| {
             let along: Vec<f64> = tangent.iter().map(|t| direction * t / length).collect();
             let guess = moved(y, self.settings.first_step, &along);
             let node = across(&curve, &guess, &along, self.settings.tolerance)?.0;
-            let mu = node.y[y.len() - 1];
+            let nu = node.y[y.len() - 1];
             // Not the branch that is known: as near to the guess as a smooth curve is.
             let off = moved(&node.y, -1.0, &guess);
             let near = product(curve.weights(), &off, &off).sqrt();
-            (near < 0.5 * self.settings.first_step && (low..=high).contains(&mu)).then_some(node)
+            (near < 0.5 * self.settings.first_step && nu.abs() <= 1.0).then_some(node)
         };
         if let (Some(back), Some(forth)) = (side(-1.0), side(1.0)) {
             self.follow([back, forth], None);

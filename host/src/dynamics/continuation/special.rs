@@ -22,8 +22,8 @@ const SMALL: usize = 16;
 const STRIDE: usize = 5;
 
 /// A branch with its bifurcations and its index.
-pub(super) fn branch<F: Field>(
-    curve: &FixedPoints<'_, F>,
+pub(super) fn branch(
+    curve: &FixedPoints<'_>,
     nodes: &[Node],
     ends: [End; 2],
     start: Option<usize>,
@@ -49,16 +49,15 @@ pub(super) fn branch<F: Field>(
     special.sort_by(|a, b| a.after.cmp(&b.after).then(place(a).total_cmp(&place(b))));
     let points = std::iter::zip(nodes, std::iter::zip(index, spectra)).map(|(node, (index, spectrum))| {
         let leading = spectrum.unwrap_or_default().into_iter().take(settings.eigenvalues);
-        let length = dot(&node.tangent, &node.tangent).sqrt();
         Point {
-            tangent: node.tangent.iter().map(|t| t / length).collect(),
+            tangent: node.tangent.clone(),
             mu: node.y[search.n],
             x: node.y[..search.n].to_vec(),
             index: index.max(0) as usize,
             eigenvalues: leading.map(|value| [value.re, value.im]).collect(),
         }
     });
-    Branch { points: points.collect(), special, ends, start }
+    Branch { points: points.collect(), special, ends, start, metric: curve.weights().to_vec() }
 }
 
 impl Special {
@@ -94,14 +93,14 @@ fn located(found: Option<Located>) -> Option<(Located, Vec<f64>)> {
     })
 }
 
-struct Along<'a, F> {
-    curve: &'a FixedPoints<'a, F>,
-    field: &'a F,
+struct Along<'a> {
+    curve: &'a FixedPoints<'a>,
+    field: &'a Field<'a>,
     n: usize,
     settings: &'a Settings,
 }
 
-impl<F: Field> Along<'_, F> {
+impl Along<'_> {
     /// The sign of det (f_x + I) of a map; 1 of a flow.
     fn flip_sign(&self, node: &Node) -> f64 {
         if self.field.kind() == Kind::Flow {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use faer::Mat;
 
-use super::field::Field;
+use super::field::{Field, metric};
 use super::{End, Settings};
 use crate::dynamics::linear::Lu;
 use crate::dynamics::vector::{dot, largest, moved};
@@ -22,26 +22,19 @@ pub(super) trait Curve {
     fn settle(&mut self, _y: &[f64]) {}
 }
 
-/// Fixed points: R(x, mu) = 0.
-pub(super) struct FixedPoints<'a, F: ?Sized> {
-    pub(super) field: &'a F,
+/// Fixed points: R(y) = 0 of one parameter.
+pub(super) struct FixedPoints<'a> {
+    pub(super) field: &'a Field<'a>,
     weights: Vec<f64>,
 }
 
-/// The metric: the mean square of x, and parameters by the width of their range.
-pub(super) fn metric(states: usize, ranges: &[(f64, f64)]) -> Vec<f64> {
-    let mut weights = vec![1.0 / states as f64; states];
-    weights.extend(ranges.iter().map(|(low, high)| (high - low).powi(-2)));
-    weights
-}
-
-impl<'a, F: Field + ?Sized> FixedPoints<'a, F> {
-    pub(super) fn new(field: &'a F, range: (f64, f64)) -> Self {
-        Self { field, weights: metric(field.states(), &[range]) }
+impl<'a> FixedPoints<'a> {
+    pub(super) fn new(field: &'a Field<'a>) -> Self {
+        Self { field, weights: metric(field.states(), 1) }
     }
 }
 
-impl<F: Field + ?Sized> Curve for FixedPoints<'_, F> {
+impl Curve for FixedPoints<'_> {
     fn weights(&self) -> &[f64] {
         &self.weights
     }
@@ -183,14 +176,15 @@ fn smooth(weights: &[f64], p: &Node, q: &Node) -> bool {
 }
 
 /// Steps from `start` along its tangent until a limit; the points after `start`.
+///
+/// The unknowns after the first `states` are parameters in units of their ranges.
 pub(super) fn walk(
     curve: &mut impl Curve,
     start: &Node,
-    ranges: &[(f64, f64)],
+    states: usize,
     settings: &Settings,
     stop: &[&AtomicBool],
 ) -> (Vec<Node>, End) {
-    let states = start.y.len() - ranges.len();
     let mut nodes: Vec<Node> = Vec::new();
     let mut last = start.clone();
     let mut length = settings.first_step;
@@ -218,7 +212,7 @@ pub(super) fn walk(
         if nodes.len() > 1 && passes(curve, &last, &node, &start.y, settings.tolerance) {
             return (nodes, End::Closed);
         }
-        if let Some((k, limit, at)) = leaves(curve.weights(), &last, &node, states, ranges) {
+        if let Some((k, limit, at)) = leaves(curve.weights(), &last, &node, states) {
             // Ends exactly at the limit.
             if at > 1e-9 {
                 let mut guess = between(curve.weights(), &last, &node, at);
@@ -246,23 +240,17 @@ pub(super) fn walk(
 
 /// Where the curve first leaves the ranges of the parameters on its way from p, inside, to q: the unknown, its limit, and
 /// the part of the way. A parameter that turns round between them may leave its range and come back.
-fn leaves(
-    weights: &[f64],
-    p: &Node,
-    q: &Node,
-    states: usize,
-    ranges: &[(f64, f64)],
-) -> Option<(usize, f64, f64)> {
+fn leaves(weights: &[f64], p: &Node, q: &Node, states: usize) -> Option<(usize, f64, f64)> {
     const PARTS: usize = 16;
     let turns = (states..p.y.len()).any(|k| p.tangent[k] * q.tangent[k] < 0.0);
     let parts = if turns { PARTS } else { 1 };
     let mut before = p.y.clone();
     for part in 1..=parts {
         let y = if part == parts { q.y.clone() } else { between(weights, p, q, part as f64 / parts as f64) };
-        let found = zip(states.., ranges).find_map(|(k, &(low, high))| {
-            let limit = if y[k] < low { low } else { high };
+        let found = (states..y.len()).find_map(|k| {
+            let limit = y[k].signum();
             let at = ((limit - before[k]) / (y[k] - before[k])).clamp(0.0, 1.0);
-            (y[k] < low || y[k] > high).then_some((k, limit, ((part - 1) as f64 + at) / parts as f64))
+            (y[k].abs() > 1.0).then_some((k, limit, ((part - 1) as f64 + at) / parts as f64))
         });
         if found.is_some() {
             return found;

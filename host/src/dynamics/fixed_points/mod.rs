@@ -5,7 +5,8 @@
 //! at convex combinations of known points plus noise, until eight rounds in a row bring nothing: Newton's
 //! method goes to the nearest root, and saddles lie between other points. A run ends early where a known
 //! point takes it: where the step with the Jacobian *at the known point* leads to it. A point is accepted if
-//! the largest entry of r is at most 1e-12 max(1, |x|). Where runs are stuck, q = |r|² / 2 is minimised: local minima
+//! the largest entry of r is at most 1e-12 max(size, |x|), with size that of states ([`System::size`]), by which all
+//! lengths here are. Where runs are stuck, q = |r|² / 2 is minimised: local minima
 //! that are not fixed points are slow points, apart.
 //!
 //! The sum of sign det(-dr/dx) over all fixed points is 1 if f maps a ball into itself (Poincaré & Hopf), as
@@ -33,7 +34,8 @@ pub use slow::SlowPoint;
 
 use crate::Result;
 use crate::dynamics::spectrum::beyond;
-use crate::dynamics::vector::{distance, largest};
+use crate::dynamics::system::Scaled;
+use crate::dynamics::vector::{distance, largest, scaled};
 use crate::dynamics::{Kind, Rnn, System};
 use crate::error::require;
 use crate::network::Network;
@@ -50,7 +52,7 @@ const SAME_SINGULAR: f64 = 1e-3;
 pub struct Options {
     /// Seed of starts and mixtures.
     pub seed: u64,
-    /// Standard deviation of random inputs and states of the starts.
+    /// Standard deviation of random inputs of the starts, and of their states by the size of states.
     pub spread: f64,
     /// Rounds in a row that must bring nothing; five times as many while the index sum is wrong.
     pub quiet_rounds: usize,
@@ -60,9 +62,10 @@ pub struct Options {
     pub most_rounds: usize,
     /// Most points; the search ends there, and says so.
     pub most_points: usize,
-    /// Mean standard deviation of the noise on mixtures; each has its own, exponentially distributed.
+    /// Mean standard deviation of the noise on mixtures, by the size of states; each has its own, exponentially
+    /// distributed.
     pub noise: f64,
-    /// Longest Newton step.
+    /// Longest Newton step, by the size of states.
     pub clip: f64,
     /// Most minimisations of q, from stuck runs, that bring nothing new; 0: no slow points.
     pub most_slow: usize,
@@ -220,8 +223,11 @@ pub fn find(
     require(system.dimension() > 0, "dimension", "at least 1", 0)?;
     starts::check(starts, system.dimension())?;
     require(!starts.is_empty(), "starts", "at least one finite state", "none")?;
+    // The search is in states of size 1: its steps and tolerances are absolute.
+    let system = Scaled::new(system);
+    let starts: Vec<Vec<f64>> = starts.iter().map(|start| scaled(start, 1.0 / system.size)).collect();
     let mut search = Search {
-        system,
+        system: &system,
         options,
         stop,
         known: vec![],
@@ -233,13 +239,23 @@ pub fn find(
     for batch in starts.chunks(options.batch.max(1)) {
         search.run(batch);
     }
-    let (rounds, finished) = search.enrich(starts, index_sum);
-    let Search { known, troughs, continuum, starts, .. } = search;
+    let (rounds, finished) = search.enrich(&starts, index_sum);
+    let Search { known, troughs, mut continuum, starts, .. } = search;
     let mut slow: Vec<SlowPoint> = troughs.into_iter().map(|trough| trough.point).collect();
     slow.sort_by(|a, b| a.q.total_cmp(&b.q));
     let points: Result<Vec<FixedPoint>> =
-        known.into_par_iter().map(|known| described(system, known, options.vectors)).collect();
+        known.into_par_iter().map(|known| described(&system, known, options.vectors)).collect();
     let mut points = points?;
+    let unscale = |x: &mut Vec<f64>| *x = scaled(x, system.size);
+    for point in &mut points {
+        unscale(&mut point.state);
+        point.residual *= system.size;
+    }
+    for point in &mut slow {
+        unscale(&mut point.state);
+        point.q *= system.size.powi(2);
+    }
+    continuum.iter_mut().flat_map(|continuum| &mut continuum.states).for_each(unscale);
     points.sort_by(|a, b| {
         a.index.cmp(&b.index).then(a.state.partial_cmp(&b.state).unwrap_or(std::cmp::Ordering::Equal))
     });
@@ -261,8 +277,9 @@ pub fn find(
 /// where it is stuck or leaves the finite numbers.
 #[must_use]
 pub fn nearest(system: &dyn System, start: &[f64]) -> Option<(Vec<f64>, f64)> {
-    match newton::run(system, start, Options::default().clip, &[], &[]) {
-        End::Fixed(found) => Some((found.state, found.residual)),
+    let system = Scaled::new(system);
+    match newton::run(&system, &scaled(start, 1.0 / system.size), Options::default().clip, &[], &[]) {
+        End::Fixed(found) => Some((scaled(&found.state, system.size), system.size * found.residual)),
         _ => None,
     }
 }

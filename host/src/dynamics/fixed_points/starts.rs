@@ -37,17 +37,19 @@ fn gaussian(rng: &mut ChaCha8Rng, size: f64) -> f64 {
     size * value
 }
 
-/// States of 16 trajectories, 4 of each, that begin at Gaussian states of standard deviation `spread`.
+/// States of 16 trajectories, 4 of each, that begin at Gaussian states of standard deviation `spread` times the size
+/// of states.
 ///
 /// A map is iterated, a flow integrated by Runge and Kutta's method in steps of 0.25. States that are not
 /// finite are left out.
 #[must_use]
 pub fn of_system(system: &dyn System, spread: f64, seed: u64) -> Vec<Vec<f64>> {
-    trajectories(spread, seed, system.dimension(), |_, x| advance(system, x))
+    trajectories(spread * system.size(), seed, system.dimension(), |_, x| advance(system, x))
 }
 
 /// States of 16 trajectories of a network, 4 of each, that begin at Gaussian states of standard deviation
-/// `spread` under Gaussian inputs of that standard deviation around `u`, another one after every state.
+/// `spread` times the size of states under Gaussian inputs of that standard deviation `spread` around `u`, another one
+/// after every state.
 ///
 /// # Errors
 /// As [`Rnn::new`].
@@ -61,16 +63,17 @@ pub fn of_network(network: &Network, u: &[f64], spread: f64, seed: u64) -> Resul
         }
         driven
     };
-    Ok(trajectories(spread, seed, rnn.dimension(), |rng, x| advance(&drive(rng), x)))
+    Ok(trajectories(spread * rnn.size(), seed, rnn.dimension(), |rng, x| advance(&drive(rng), x)))
 }
 
-/// Trajectories of `steps` states from Gaussian states of standard deviation `spread`, to be drawn; each ends
-/// where it is not finite.
+/// Trajectories of `steps` states from Gaussian states of standard deviation `spread` times the size of states, to be
+/// drawn; each ends where it is not finite.
 #[must_use]
 pub fn paths(system: &dyn System, spread: f64, count: usize, steps: usize, seed: u64) -> Vec<Vec<Vec<f64>>> {
     let path = |k: usize| {
         let mut rng = generator(seed, k as u64);
-        let mut x: Vec<f64> = (0..system.dimension()).map(|_| gaussian(&mut rng, spread)).collect();
+        let size = spread * system.size();
+        let mut x: Vec<f64> = (0..system.dimension()).map(|_| gaussian(&mut rng, size)).collect();
         let next = |_: usize| {
             let now = x.clone();
             advance_once(system, &mut x);

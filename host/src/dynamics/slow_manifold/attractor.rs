@@ -1,27 +1,30 @@
-//! Line and ring attractors, defined by the reduced dynamics.
+//! Line, ring and plane attractors, defined by the reduced dynamics.
 //!
 //! A curve that attracts is an attractor of its own points where the reduced speed is 0 everywhere: a
 //! continuum of fixed points. In numbers: no place moves faster than a bound near rounding. Where the speed
 //! is below a looser bound over most of the length, the curve is *slow*: a memory for a stated time, made of
-//! separate fixed points, nodes and saddles in turn. Else it is a chain of nodes and saddles. The bounds are
-//! part of the verdict.
+//! separate fixed points, nodes and saddles in turn. Else it is a chain of nodes and saddles. The same is said
+//! of a surface, whose length is its diameter. The bounds are part of the verdict.
 
 use std::f64::consts::TAU;
 use std::iter::zip;
 
+use faer::{Mat, c64};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::chebyshev::Interval;
 use super::curve::{SlowManifold, follow};
 use super::ring::Ring;
+use super::surface::{Surface, rim};
 use crate::Result;
 use crate::dynamics::fixed_points::nearest;
-use crate::dynamics::spectrum::{eigenvalues, index, normal_rate};
-use crate::dynamics::vector::{distance, norm};
+use crate::dynamics::spectrum::{eigenvalues, index, normal_rate, of_matrix};
+use crate::dynamics::stepper::advanced;
+use crate::dynamics::vector::{distance, moved, norm, square_distance};
 use crate::dynamics::{Kind, System};
 
-/// A curve with two ends or closed.
+/// A curve with two ends or closed, or a surface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Shape {
@@ -29,34 +32,49 @@ pub enum Shape {
     Line,
     /// Closed.
     Ring,
+    /// A surface around a fixed point.
+    Plane,
+}
+
+impl Shape {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::Ring => "ring",
+            Self::Plane => "plane",
+        }
+    }
 }
 
 /// What a curve is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// A continuum of fixed points: a line or ring attractor.
+    /// A continuum of fixed points: a line, ring or plane attractor.
     Attractor,
-    /// Slow over the stated part of its length, with separate fixed points.
+    /// Slow over the stated part of its length or area, with separate fixed points.
     Slow,
     /// Nodes and saddles with fast flow between them.
     Chain,
     /// A closed curve without fixed points that is not slow.
     Cycle,
-    /// States leave the curve sideways.
+    /// States leave it sideways.
     Repelling,
     /// States beside the curve neither come nor go, as on a plane of fixed points.
     Neutral,
 }
 
-/// The bounds that a verdict is by. Lengths are parts of the whole curve, times those of the system.
+/// The bounds that a verdict is by. Lengths are parts of the whole curve or of the diameter of a plane, times those of
+/// the system.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bounds {
     /// Lengths per time below which nothing moves.
     pub exact: f64,
     /// Lengths per time below which it is slow.
     pub slow: f64,
-    /// Part of the length that has to be slow.
+    /// Part of the length or area that has to be slow.
     pub range: f64,
     /// Part of the length that counts as drifted.
     pub drift: f64,
@@ -70,20 +88,20 @@ impl Default for Bounds {
     }
 }
 
-/// A true fixed point on a curve.
+/// A true fixed point on a curve or surface.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Point {
-    /// p of a line, the angle of a ring.
+    /// p of a line, the angle of a ring, |p| on a plane.
     pub place: f64,
     /// "node" without growing directions, else "saddle".
     pub name: &'static str,
     /// Growing directions.
     pub index: usize,
-    /// The leading eigenvalue of the network and the next, real and imaginary part.
+    /// The leading eigenvalue of the network and the next, real and imaginary part; on a plane those of dr/dp.
     pub eigenvalues: Vec<(f64, f64)>,
     /// Largest entry of F(x), of f(x) - x for a map.
     pub residual: f64,
-    /// Distance in the largest entry from the curve's own state at the place.
+    /// Distance in the largest entry from the curve's or surface's own state at the place.
     pub distance: f64,
     /// The state, n.
     pub x: Vec<f64>,
@@ -93,7 +111,7 @@ pub struct Point {
 /// horizon.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Drift {
-    /// Over starts evenly along the curve: the least time.
+    /// Over starts evenly along the curve or the surface: the least time.
     pub shortest: Option<f64>,
     /// That of the middle start in order of time.
     pub median: Option<f64>,
@@ -101,10 +119,10 @@ pub struct Drift {
     pub stay: f64,
 }
 
-/// What a curve of slow states is, and how well it keeps a place.
+/// What a curve or surface of slow states is, and how well it keeps a place.
 #[derive(Clone, Debug, Serialize)]
 pub struct Attractor {
-    /// Line or ring.
+    /// Line, ring or plane.
     pub shape: Shape,
     /// The verdict.
     pub verdict: Verdict,
@@ -112,23 +130,24 @@ pub struct Attractor {
     pub sentence: String,
     /// What it is by.
     pub bounds: Bounds,
-    /// Length in state space.
+    /// Length in state space; of a plane its diameter, the largest distance across.
     pub length: f64,
     /// Fastest place, in lengths per time.
     pub largest_speed: f64,
-    /// Part of the length that is slow.
+    /// Part of the length, of a plane of the area, that is slow.
     pub slow_part: f64,
-    /// (place, signed speed in state space per time), evenly in the place.
+    /// (place, signed speed in state space per time), evenly in the place; of a plane the largest speed at a distance
+    /// |p| from its fixed point.
     pub profile: Vec<(f64, f64)>,
-    /// Growth rate of the slowest direction across the curve; negative if the curve attracts.
+    /// Growth rate of the slowest direction across the curve or surface; negative if it attracts.
     pub normal_rate: f64,
-    /// Fastest growth or decay along the curve, |dr/dp|.
+    /// Fastest growth or decay along it, |dr/dp|.
     pub tangential_rate: f64,
-    /// Fixed points on the curve, by place; none are listed of a continuum.
+    /// Fixed points on it, by place; none are listed of a continuum.
     pub points: Vec<Point>,
     /// Time to drift.
     pub drift: Drift,
-    /// (time, root mean square of the distance from the start along the curve, in lengths).
+    /// (time, root mean square of the distance from the start, along a curve or straight on a plane, in lengths).
     pub memory: Vec<(f64, f64)>,
 }
 
@@ -153,6 +172,9 @@ const SAMPLES: usize = 512;
 const STARTS: usize = 64;
 /// Places at which attraction across the curve is measured.
 const ACROSS: usize = 17;
+/// Rings of places on a surface, and half of the angles on each.
+const RINGS: usize = 24;
+const ANGLES: usize = 16;
 
 impl Attractor {
     /// The verdict on a slow manifold between fixed points.
@@ -217,7 +239,7 @@ impl Attractor {
         let mut normal = f64::NEG_INFINITY;
         for p in curve.range.even(ACROSS) {
             let x = (curve.state)(p);
-            normal = normal.max(normal_rate(system, &x, &(curve.tangent)(p), &(curve.covector)(&x))?);
+            normal = normal.max(normal_rate(system, &x, &[(curve.tangent)(p)], &[(curve.covector)(&x)])?);
         }
         let tangential_rate = places
             .windows(2)
@@ -228,18 +250,10 @@ impl Attractor {
         for &root in curve.roots.iter().filter(|_| !exact) {
             points.extend(point(system, curve, root, 0.1 * length)?);
         }
-        let verdict = match () {
-            () if normal > NEUTRAL => Verdict::Repelling,
-            () if normal >= -NEUTRAL => Verdict::Neutral,
-            () if exact => Verdict::Attractor,
-            () if slow >= bounds.range * length => Verdict::Slow,
-            () if curve.roots.is_empty() => Verdict::Cycle,
-            () => Verdict::Chain,
-        };
         let (drift, memory) = kept(curve, &pieces, bounds);
         let mut found = Self {
             shape: curve.shape,
-            verdict,
+            verdict: verdict(normal, exact, slow >= bounds.range * length, curve.roots.is_empty()),
             sentence: String::new(),
             bounds: *bounds,
             length,
@@ -256,14 +270,79 @@ impl Attractor {
         Ok(found)
     }
 
-    /// Whether it is a line or ring attractor: a continuum of fixed points.
+    /// The verdict on a surface.
+    ///
+    /// Its speed is that of the network on it, |F(x(p))| of a flow, |f(x(p)) - x(p)| of a map; the part of the area that
+    /// is slow is by places evenly in the disc of p.
+    ///
+    /// # Errors
+    /// Eigenvalues that do not converge.
+    pub fn of_surface(system: &dyn System, surface: &Surface, bounds: &Bounds) -> Result<Self> {
+        let outer: Vec<Vec<f64>> = rim(2 * ANGLES, surface.reach).iter().map(|p| surface.state(p)).collect();
+        let across = |k: usize| square_distance(&outer[k], &outer[k + ANGLES]).sqrt();
+        let length = (0..ANGLES).map(across).fold(0.0, f64::max);
+        let mut rest = vec![0.0; system.dimension()];
+        let mut speed = |p: &[f64]| {
+            system.residual(&surface.state(p), &mut rest);
+            norm(&rest)
+        };
+        let (mut profile, mut slow, mut whole) = (Vec::new(), 0.0, 0.0);
+        for ring in 0..=RINGS {
+            let distance = surface.reach * ring as f64 / RINGS as f64;
+            let speeds: Vec<f64> = rim(2 * ANGLES, distance).iter().map(|p| speed(p)).collect();
+            let share = speeds.iter().filter(|speed| **speed <= bounds.slow * length).count() as f64;
+            // The area that belongs to a ring grows with its distance.
+            slow += distance * share / speeds.len() as f64;
+            whole += distance;
+            profile.push((distance, speeds.into_iter().fold(0.0, f64::max)));
+        }
+        let largest_speed = profile.iter().map(|point| point.1).fold(0.0, f64::max) / length;
+        let exact = largest_speed <= bounds.exact;
+        let places: Vec<Vec<f64>> = [0.0, 0.5, 1.0]
+            .into_iter()
+            .flat_map(|part| rim(if part == 0.0 { 1 } else { 8 }, part * surface.reach))
+            .collect();
+        let (mut normal, mut tangential) = (f64::NEG_INFINITY, 0.0_f64);
+        for p in &places {
+            let x = surface.state(p);
+            normal = normal.max(normal_rate(system, &x, &surface.tangents(p), &surface.covectors())?);
+            let fastest = slope(surface, p).singular_values().map_or(f64::NAN, |values| values[0]);
+            tangential = tangential.max(fastest);
+        }
+        let points = if exact { Vec::new() } else { rests(system, surface, &places, 0.1 * length)? };
+        let slow_part = slow / whole;
+        let (drift, memory) = stays(surface, length, bounds);
+        let mut found = Self {
+            shape: Shape::Plane,
+            verdict: verdict(normal, exact, slow_part >= bounds.range, points.is_empty()),
+            sentence: String::new(),
+            bounds: *bounds,
+            length,
+            largest_speed,
+            slow_part,
+            profile,
+            normal_rate: normal,
+            tangential_rate: tangential,
+            points,
+            drift,
+            memory,
+        };
+        found.sentence = found.words();
+        Ok(found)
+    }
+
+    /// Whether it is a line, ring or plane attractor: a continuum of fixed points.
     #[must_use]
     pub fn is_attractor(&self) -> bool {
         self.verdict == Verdict::Attractor
     }
 
     fn words(&self) -> String {
-        let shape = if self.shape == Shape::Line { "line" } else { "ring" };
+        let shape = self.shape.name();
+        let (extent, space) = match self.shape {
+            Shape::Plane => ("area", "in a space"),
+            _ => ("length", "on a plane"),
+        };
         let count = |name: &str| match self.points.iter().filter(|point| point.name == name).count() {
             1 => format!("1 {name}"),
             count => format!("{count} {name}s"),
@@ -282,17 +361,17 @@ impl Attractor {
                 )
             }
             Verdict::Slow => format!(
-                "not a {shape} attractor but a slow {shape}: below {slow} lengths per time over {:.0} % of its length; {chain}",
+                "not a {shape} attractor but a slow {shape}: below {slow} lengths per time over {:.0} % of its {extent}; {chain}",
                 100.0 * self.slow_part
             ),
             Verdict::Chain => format!(
-                "not a {shape} attractor{}: below {slow} lengths per time over {:.0} % of its length; {chain}",
+                "not a {shape} attractor{}: below {slow} lengths per time over {:.0} % of its {extent}; {chain}",
                 if self.points.len() == 1 { "" } else { " but a chain of nodes and saddles" },
                 100.0 * self.slow_part
             ),
             Verdict::Cycle => format!("not a {shape} attractor but a cycle: no fixed point on it"),
             Verdict::Neutral => format!(
-                "not a {shape} attractor but neutral across it: states beside it stay beside it, as on a plane of fixed points; {chain}"
+                "not a {shape} attractor but neutral across it: states beside it stay beside it, as {space} of fixed points; {chain}"
             ),
             Verdict::Repelling => format!(
                 "not a {shape} attractor: states leave it sideways, at the rate {:.2e}; {chain}",
@@ -300,6 +379,88 @@ impl Attractor {
             ),
         }
     }
+}
+
+fn verdict(normal: f64, exact: bool, slow: bool, restless: bool) -> Verdict {
+    match () {
+        () if normal > NEUTRAL => Verdict::Repelling,
+        () if normal >= -NEUTRAL => Verdict::Neutral,
+        () if exact => Verdict::Attractor,
+        () if slow => Verdict::Slow,
+        () if restless => Verdict::Cycle,
+        () => Verdict::Chain,
+    }
+}
+
+/// Steps to the horizon, and the time of one.
+fn steps(kind: Kind, bounds: &Bounds) -> (usize, f64) {
+    let whole = if kind == Kind::Map { bounds.horizon as usize } else { 2 * bounds.horizon as usize };
+    let steps = whole.clamp(1, 100_000);
+    (steps, if kind == Kind::Map { 1.0 } else { bounds.horizon / steps as f64 })
+}
+
+/// dr/dp on a surface, by central differences: at a corner the mean of both sides.
+fn slope(surface: &Surface, p: &[f64]) -> Mat<f64> {
+    let h = 1e-5 * surface.reach;
+    let column = |k: usize| {
+        let beside = |by: f64| {
+            let mut p = p.to_vec();
+            p[k] += by;
+            surface.speed(&p)
+        };
+        zip(beside(h), beside(-h)).map(|(high, low)| (high - low) / (2.0 * h)).collect::<Vec<f64>>()
+    };
+    let columns = [column(0), column(1)];
+    Mat::from_fn(2, 2, |i, k| columns[k][i])
+}
+
+/// The fixed points on a surface that Newton's method finds from states on it.
+fn rests(system: &dyn System, surface: &Surface, places: &[Vec<f64>], within: f64) -> Result<Vec<Point>> {
+    let mut points: Vec<Point> = Vec::new();
+    for p in places {
+        let Some((x, residual)) = nearest(system, &surface.state(p)) else { continue };
+        let at = surface.coordinates(&x);
+        let off = distance(&x, &surface.state(&at));
+        let known = points.iter().any(|point| distance(&point.x, &x) <= 1e-4 * within);
+        if known || off > within || norm(&at) > surface.reach * (1.0 + 1e-9) {
+            continue;
+        }
+        let mut values = slope(surface, &at);
+        if surface.kind == Kind::Map {
+            (0..2).for_each(|i| values[(i, i)] += 1.0);
+        }
+        let values = of_matrix(surface.kind, values.as_ref())?;
+        points.push(Point { distance: off, ..Point::of(surface.kind, norm(&at), &values, residual, x) });
+    }
+    points.sort_by(|a, b| a.place.total_cmp(&b.place));
+    Ok(points)
+}
+
+/// Drift and memory of places evenly on a surface.
+fn stays(surface: &Surface, length: f64, bounds: &Bounds) -> (Drift, Vec<(f64, f64)>) {
+    let (steps, h) = steps(surface.kind, bounds);
+    // Along a spiral of golden angles, which fills the disc evenly.
+    let start = |k: usize| {
+        let (distance, angle) =
+            (surface.reach * ((k as f64 + 0.5) / STARTS as f64).sqrt(), 2.399_963 * k as f64);
+        vec![distance * angle.cos(), distance * angle.sin()]
+    };
+    let next = |p: Vec<f64>| {
+        surface.clamped(match surface.kind {
+            Kind::Map => moved(&p, 1.0, &surface.speed(&p)),
+            Kind::Flow => advanced(Kind::Flow, |p| surface.speed(p), &p, h),
+        })
+    };
+    let moves: Vec<Vec<f64>> = (0..STARTS)
+        .into_par_iter()
+        .map(|k| {
+            let from = surface.state(&start(k));
+            let path = std::iter::successors(Some(start(k)), |p| Some(next(p.clone())));
+            let far = |p: Vec<f64>| square_distance(&surface.state(&p), &from).sqrt() / length;
+            path.take(steps + 1).map(far).collect()
+        })
+        .collect();
+    summed(&moves, h, bounds)
 }
 
 /// Drift and memory from starts evenly along the place.
@@ -320,12 +481,10 @@ fn kept(curve: &Curve<'_>, pieces: &[f64], bounds: &Bounds) -> (Drift, Vec<(f64,
         turns * length + arcs[k] + (at - k as f64) * pieces[k]
     };
     let range = match curve.shape {
-        Shape::Line => curve.range,
+        Shape::Line | Shape::Plane => curve.range,
         Shape::Ring => Interval { low: f64::NEG_INFINITY, high: f64::INFINITY },
     };
-    let steps = if curve.kind == Kind::Map { bounds.horizon as usize } else { 2 * bounds.horizon as usize }
-        .clamp(1, 100_000);
-    let h = if curve.kind == Kind::Map { 1.0 } else { bounds.horizon / steps as f64 };
+    let (steps, h) = steps(curve.kind, bounds);
     let ends = if curve.shape == Shape::Line { STARTS + 2 } else { STARTS + 1 };
     let starts: Vec<f64> = curve.range.even(ends).skip(1).take(STARTS).collect();
     let (kind, speed) = (curve.kind, curve.speed);
@@ -337,19 +496,25 @@ fn kept(curve: &Curve<'_>, pieces: &[f64], bounds: &Bounds) -> (Drift, Vec<(f64,
             path.into_iter().map(|p| (arc(p) - from).abs() / length).collect()
         })
         .collect();
+    summed(&moves, h, bounds)
+}
+
+/// Drift and memory from how far every start has moved, in lengths, after 0, h, 2 h, ...
+fn summed(moves: &[Vec<f64>], h: f64, bounds: &Bounds) -> (Drift, Vec<(f64, f64)>) {
+    let (starts, steps) = (moves.len(), moves[0].len() - 1);
     let mut times: Vec<f64> = moves
         .iter()
         .map(|moved| moved.iter().position(|m| *m >= bounds.drift).map_or(f64::INFINITY, |k| k as f64 * h))
         .collect();
     times.sort_unstable_by(f64::total_cmp);
     let within = |time: f64| Some(time).filter(|time| time.is_finite());
-    let stay = times.iter().filter(|time| time.is_infinite()).count() as f64 / STARTS as f64;
-    let drift = Drift { shortest: within(times[0]), median: within(times[STARTS / 2]), stay };
+    let stay = times.iter().filter(|time| time.is_infinite()).count() as f64 / starts as f64;
+    let drift = Drift { shortest: within(times[0]), median: within(times[starts / 2]), stay };
     // About eight times a factor of ten.
     let mut shown: Vec<usize> =
         (0..48).map(|k| 10_f64.powf(f64::from(k) / 8.0) as usize).filter(|k| *k <= steps).collect();
     shown.dedup();
-    let rms = |k: usize| (moves.iter().map(|moved| moved[k] * moved[k]).sum::<f64>() / STARTS as f64).sqrt();
+    let rms = |k: usize| (moves.iter().map(|moved| moved[k] * moved[k]).sum::<f64>() / starts as f64).sqrt();
     (drift, shown.into_iter().map(|k| (k as f64 * h, rms(k))).collect())
 }
 
@@ -360,15 +525,23 @@ fn point(system: &dyn System, curve: &Curve<'_>, root: f64, within: f64) -> Resu
     let found = nearest(system, &start).filter(|(x, _)| distance(x, &start) <= within);
     let Some((x, residual)) = found else { return Ok(None) };
     let values = eigenvalues(system, &x)?;
-    let index = index(curve.kind, &values);
     let place = (curve.place)(&x);
-    Ok(Some(Point {
-        place,
-        name: if index == 0 { "node" } else { "saddle" },
-        index,
-        eigenvalues: values.iter().take(2).map(|value| (value.re, value.im)).collect(),
-        residual,
-        distance: distance(&x, &(curve.state)(place)),
-        x,
-    }))
+    let off = distance(&x, &(curve.state)(place));
+    Ok(Some(Point { distance: off, ..Point::of(curve.kind, place, &values, residual, x) }))
+}
+
+impl Point {
+    /// A fixed point with its eigenvalues.
+    fn of(kind: Kind, place: f64, values: &[c64], residual: f64, x: Vec<f64>) -> Self {
+        let index = index(kind, values);
+        Self {
+            place,
+            name: if index == 0 { "node" } else { "saddle" },
+            index,
+            eigenvalues: values.iter().take(2).map(|value| (value.re, value.im)).collect(),
+            residual,
+            distance: 0.0,
+            x,
+        }
+    }
 }

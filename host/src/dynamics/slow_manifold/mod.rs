@@ -1,7 +1,7 @@
 //! Slow manifolds: the curve that everything falls on, what is slow along it, and whether it is an attractor.
 //!
 //! [`SlowManifold`] is the curve between fixed points and [`Ring`] the closed curve around one, of a network
-//! whose equations are known; [`Attractor`] is the verdict on either. [`DataManifold`] is learnt from
+//! whose equations are known, [`Surface`] the slow plane around one; [`Attractor`] is the verdict on each. [`DataManifold`] is learnt from
 //! trajectories alone; [`Learnt`] chooses its degree and judges it. [`Driven`] adds inputs and outputs: a
 //! decision network in one dimension.
 
@@ -16,6 +16,7 @@ mod lone;
 mod order;
 mod projection;
 mod ring;
+mod surface;
 
 pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict};
 pub use chip::{Beyond, Compared, Degrees, fit_output};
@@ -26,3 +27,4 @@ pub use learnt::{Known, Learning, Learnt, LearntRoot};
 pub use order::{Tried, choose_degree, nmte};
 pub use projection::{Projection, delayed};
 pub use ring::{Ring, RingOptions};
+pub use surface::Surface;

@@ -9,7 +9,7 @@ use tinyfold_core::{Arithmetic, Form};
 
 use super::follow::Followed;
 use super::series::Scalar;
-use super::{Chart, Choice, Spectrum, Ssm, Style, held, line, pair, plane};
+use super::{Choice, Spectrum, Ssm, Style, held, line, pair, plane};
 use crate::dynamics::slow_manifold::Degrees;
 use crate::dynamics::slow_manifold::chebyshev::{self, Interval};
 use crate::dynamics::spectrum::jacobian;
@@ -147,7 +147,7 @@ impl<S: Scalar> Ssm<S> {
         degrees: &Degrees,
     ) -> Result<Reduced> {
         let dimensions = self.dimension();
-        let state = self.kind == Kind::Map && self.chart != Chart::Parameter;
+        let state = self.kind == Kind::Map && !self.chart.moves();
         require(state, "SSM for a chip", "that of a map, in coordinates of the state", "another")?;
         require(interval.len() == dimensions, "box", format!("{dimensions} intervals"), interval.len())?;
         let (inputs, outputs) = (network.input.ncols(), network.readout.nrows());

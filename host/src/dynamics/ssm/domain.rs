@@ -5,8 +5,9 @@ use std::iter::zip;
 use faer::c64;
 use serde::Serialize;
 
-use super::series::{Scalar, power};
+use super::series::{Scalar, monomial, power};
 use super::{Chart, Spectrum, Ssm};
+use crate::dynamics::vector::norm;
 use crate::dynamics::{Family, Kind};
 
 /// A whole-number combination of the chosen eigenvalues near another one.
@@ -35,10 +36,10 @@ pub struct Direction {
 }
 
 impl<S: Scalar> Ssm<S> {
-    /// Real coordinates: 1 or 2.
+    /// Real coordinates, the parameter among them: 1 to 3.
     #[must_use]
     pub fn dimension(&self) -> usize {
-        if self.chart == Chart::Line { 1 } else { 2 }
+        self.chart.states() + usize::from(self.chart.moves())
     }
 
     /// The highest order.
@@ -60,14 +61,14 @@ impl<S: Scalar> Ssm<S> {
         self.states_of(S::variables(p))
     }
 
-    fn states_of(&self, variables: [S; 2]) -> Vec<f64> {
+    fn states_of(&self, variables: [S; 3]) -> Vec<f64> {
         let mut state = self.manifold.at(variables);
         state.truncate(self.manifold.n);
         state
     }
 
-    pub(super) fn rates_at(&self, variables: [S; 2]) -> [S; 2] {
-        let mut rates = [S::from(0.0); 2];
+    pub(super) fn rates_at(&self, variables: [S; 3]) -> [S; 3] {
+        let mut rates = [S::from(0.0); 3];
         zip(&mut rates, &self.rates).for_each(|(rate, series)| *rate = S::get(&series.at(variables), 0));
         rates
     }
@@ -81,7 +82,7 @@ impl<S: Scalar> Ssm<S> {
     /// The parameter at coordinates p.
     #[must_use]
     pub fn parameter(&self, p: &[f64]) -> f64 {
-        if self.chart == Chart::Parameter { self.mu + p[1] } else { self.mu }
+        if self.chart.moves() { self.mu + p[self.chart.states()] } else { self.mu }
     }
 
     /// |F(W(p)) - DW(p) R(p)| of a flow, |f(W(p)) - W(R(p))| of a map: the largest of the n numbers.
@@ -91,16 +92,12 @@ impl<S: Scalar> Ssm<S> {
         let rates = self.rates_at(variables);
         let expected = match self.kind {
             Kind::Map => self.states_of(rates),
-            Kind::Flow => self.manifold.sum(|k, i| {
-                let [a, b] = [k - i, i];
-                let mut sum = S::from(0.0);
-                if a > 0 {
-                    sum += S::from(a as f64) * power(variables[0], a - 1) * power(variables[1], b) * rates[0];
-                }
-                if b > 0 {
-                    sum += S::from(b as f64) * power(variables[0], a) * power(variables[1], b - 1) * rates[1];
-                }
-                sum
+            Kind::Flow => self.manifold.sum(|powers| {
+                (0..self.rates.len()).filter(|&k| powers[k] > 0).fold(S::from(0.0), |sum, k| {
+                    let mut lower = powers;
+                    lower[k] -= 1;
+                    sum + S::from(powers[k] as f64) * monomial(&variables, lower) * rates[k]
+                })
             }),
         };
         let mut value = vec![0.0; self.manifold.n];
@@ -111,49 +108,54 @@ impl<S: Scalar> Ssm<S> {
         })
     }
 
-    /// The size of every order k >= 1 of W and R: the largest coefficient, of a parameter that of p alone.
+    /// The size of every order k >= 1 of W and R: the largest coefficient, with a parameter of those of p alone.
     fn sizes(&self) -> Vec<f64> {
-        let size = |column: &[f64]| column.iter().map(|x| x * x).sum::<f64>().sqrt();
-        let width = |k: usize| if self.chart == Chart::Parameter { 1 } else { self.manifold.width(k) };
-        let both = |k: usize, i: usize| {
-            let rates = self.rates.iter().map(|rate| size(rate.column(k, i)));
-            rates.fold(size(self.manifold.column(k, i)), f64::max)
-        };
-        (1..=self.order()).map(|k| (0..width(k)).map(|i| both(k, i)).fold(0.0, f64::max)).collect()
+        // Those without the parameter come first.
+        let width = |k: usize| if self.chart.states() == 1 { 1 } else { k + 1 };
+        (1..=self.order()).map(|k| (0..width(k)).map(|i| self.size(k, i)).fold(0.0, f64::max)).collect()
     }
 
-    /// An estimate of the radius of convergence, of a parameter at mu = 0: exp(-slope) of log |c_k| against k
-    /// over the upper half of the orders, c_k the largest coefficient of W and R; infinite where fewer than
+    /// The size of coefficient (k, i) of W and R.
+    fn size(&self, k: usize, i: usize) -> f64 {
+        let rates = self.rates.iter().map(|rate| norm(rate.column(k, i)));
+        rates.fold(norm(self.manifold.column(k, i)), f64::max)
+    }
+
+    /// An estimate of the radius of convergence, with a parameter at that of the fixed point: exp(-slope) of log |c_k|
+    /// against k over the upper half of the orders, c_k the largest coefficient of W and R; infinite where fewer than
     /// two are not 0.
     #[must_use]
     pub fn radius(&self) -> f64 {
-        let sizes = self.sizes();
-        let upper =
-            || sizes.iter().enumerate().skip(sizes.len() / 2).map(|(k, &size)| (k as f64 + 1.0, size));
-        let scale = upper().map(|(k, size)| size.powf(1.0 / k)).fold(0.0, f64::max);
-        // What is so much smaller than the geometric series around is rounding: odd functions have even
-        // orders of 0.
-        let kept = |&(k, size): &(f64, f64)| size.ln() - k * scale.ln() > -18.0;
-        let points: Vec<(f64, f64)> = upper().filter(kept).map(|(k, size)| (k, size.ln())).collect();
-        if points.len() < 2 {
-            return f64::INFINITY;
-        }
-        let count = points.len() as f64;
-        let mean = |f: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(f).sum::<f64>() / count;
-        let (k, log) = (mean(&|point| point.0), mean(&|point| point.1));
-        let slope = points.iter().map(|point| (point.0 - k) * (point.1 - log)).sum::<f64>()
-            / points.iter().map(|point| (point.0 - k).powi(2)).sum::<f64>();
-        (-slope).exp()
+        radius(&self.sizes())
     }
 
-    /// How far the residual stays below `tolerance`: of a line in both directions, of two coordinates in 16.
+    /// The same in the parameter alone, where the coordinates of the state are 0; infinite without one.
+    #[must_use]
+    pub fn parameter_radius(&self) -> f64 {
+        if !self.chart.moves() {
+            return f64::INFINITY;
+        }
+        // mu^k is the last monomial of order k.
+        let last = |k: usize| self.size(k, self.manifold.width(k) - 1);
+        radius(&(1..=self.order()).map(last).collect::<Vec<f64>>())
+    }
+
+    /// How far the residual stays below `tolerance`: of a line in both directions, of two coordinates in 16, of two and
+    /// the parameter in 16 of those two and both of the parameter.
     #[must_use]
     pub fn domain(&self, family: &impl Family, tolerance: f64) -> Vec<Direction> {
         let directions: Vec<Vec<f64>> = if self.chart == Chart::Line {
             vec![vec![-1.0], vec![1.0]]
         } else {
             let angle = |k: usize| k as f64 * std::f64::consts::TAU / 16.0;
-            (0..16).map(|k| vec![angle(k).cos(), angle(k).sin()]).collect()
+            let mut all: Vec<Vec<f64>> = (0..16).map(|k| vec![angle(k).cos(), angle(k).sin()]).collect();
+            if self.dimension() == 3 {
+                for direction in &mut all {
+                    direction.push(0.0);
+                }
+                all.extend([-1.0, 1.0].map(|mu| vec![0.0, 0.0, mu]));
+            }
+            all
         };
         let far = |direction: Vec<f64>| {
             let mut distance = 0.0;
@@ -207,4 +209,23 @@ impl<S: Scalar> Ssm<S> {
         found.truncate(REPORTED);
         found
     }
+}
+
+/// exp(-slope) of the logarithms of sizes of orders 1, 2, .. over the upper half of the orders.
+fn radius(sizes: &[f64]) -> f64 {
+    let upper = || sizes.iter().enumerate().skip(sizes.len() / 2).map(|(k, &size)| (k as f64 + 1.0, size));
+    let scale = upper().map(|(k, size)| size.powf(1.0 / k)).fold(0.0, f64::max);
+    // What is so much smaller than the geometric series around is rounding: odd functions have even
+    // orders of 0.
+    let kept = |&(k, size): &(f64, f64)| size.ln() - k * scale.ln() > -18.0;
+    let points: Vec<(f64, f64)> = upper().filter(kept).map(|(k, size)| (k, size.ln())).collect();
+    if points.len() < 2 {
+        return f64::INFINITY;
+    }
+    let count = points.len() as f64;
+    let mean = |f: &dyn Fn(&(f64, f64)) -> f64| points.iter().map(f).sum::<f64>() / count;
+    let (k, log) = (mean(&|point| point.0), mean(&|point| point.1));
+    let slope = points.iter().map(|point| (point.0 - k) * (point.1 - log)).sum::<f64>()
+        / points.iter().map(|point| (point.0 - k).powi(2)).sum::<f64>();
+    (-slope).exp()
 }

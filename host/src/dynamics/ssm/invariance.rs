@@ -1,6 +1,6 @@
 //! The invariance equation, order by order.
 
-use super::series::{Scalar, Series, below, dot};
+use super::series::{Scalar, Series, below, dot, place, powers, product_place};
 use super::spectrum::{Frame, Spectrum};
 use super::taylor::{Analytic, Expansion, Shape};
 use super::{Chart, Style};
@@ -17,47 +17,57 @@ struct Transport<'a, S> {
 }
 
 impl<S: Scalar> Transport<'_, S> {
-    /// out\[i\] = coefficient (k, i) of p1^(j - i') p2^i' transported, for j <= k. Orders of R below k are
+    /// out\[i\] = coefficient (k, i) of monomial `number` of order j transported, for j <= k. Orders of R below k are
     /// known, of a map also the coefficients of this function at lower j or k.
-    fn of(&mut self, (j, second): (usize, usize), k: usize, out: &mut [S]) {
+    fn of(&mut self, (j, number): (usize, usize), k: usize, out: &mut [S]) {
         let zero = S::from(0.0);
         out.fill(zero);
-        let first = j - second;
+        let variables = self.variables;
+        let exponents = powers(variables, j, number);
         let order = k + 1 - j;
+        // The monomial without one factor of variable e.
+        let without = |e: usize| {
+            let mut lower = exponents;
+            lower[e] -= 1;
+            (j - 1, place(lower))
+        };
         if self.kind == Kind::Flow {
-            for (i, out) in out.iter_mut().enumerate() {
-                if first > 0 && i >= second && i - second < self.rates[0].width(order) {
-                    *out += S::from(first as f64) * self.rates[0].get(order, i - second, 0);
-                }
-                if second > 0 && i + 1 >= second && i + 1 - second < self.rates[1].width(order) {
-                    *out += S::from(second as f64) * self.rates[1].get(order, i + 1 - second, 0);
+            for e in (0..variables).filter(|&e| exponents[e] > 0) {
+                let (lower, rate) = (without(e), &self.rates[e]);
+                for i in 0..rate.width(order) {
+                    let value = rate.get(order, i, 0);
+                    if value != zero {
+                        out[product_place(variables, lower, (order, i))] +=
+                            S::from(exponents[e] as f64) * value;
+                    }
                 }
             }
             return;
         }
+        let first = exponents.iter().position(|&power| power > 0).unwrap_or(0);
         if j == 1 {
-            let width = self.rates[second].width(k);
-            (0..width).for_each(|i| out[i] = self.rates[second].get(k, i, 0));
+            let width = self.rates[first].width(k);
+            (0..width).for_each(|i| out[i] = self.rates[first].get(k, i, 0));
             return;
         }
-        let (rate, lower) = if first > 0 { (0, (j - 1, second)) } else { (1, (j - 1, second - 1)) };
+        let lower = without(first);
         for q in 1..=order {
-            for a in 0..self.rates[rate].width(q) {
-                let factor = self.rates[rate].get(q, a, 0);
+            for a in 0..self.rates[first].width(q) {
+                let factor = self.rates[first].get(q, a, 0);
                 if factor == zero {
                     continue;
                 }
                 let other = |b: usize| match lower.0 {
                     1 => self.rates[lower.1].get(k - q, b, 0),
-                    _ => self.powers[below(self.variables, lower.0) + lower.1].get(k - q, b, 0),
+                    _ => self.powers[below(variables, lower.0) + lower.1].get(k - q, b, 0),
                 };
-                for b in 0..self.rates[rate].width(k - q) {
-                    out[a + b] += factor * other(b);
+                for b in 0..self.rates[first].width(k - q) {
+                    out[product_place(variables, (q, a), (k - q, b))] += factor * other(b);
                 }
             }
         }
-        let place = below(self.variables, j) + second;
-        (0..out.len()).for_each(|i| self.powers[place].set(k, i, 0, out[i]));
+        let at = below(variables, j) + number;
+        (0..out.len()).for_each(|i| self.powers[at].set(k, i, 0, out[i]));
     }
 }
 
@@ -71,8 +81,8 @@ pub(super) fn solve<S: Scalar>(
 ) -> Result<(Series<S>, Vec<Series<S>>)> {
     let n = spectrum.x.len();
     let length = n * S::PARTS;
-    let variables = if chart == Chart::Line { 1 } else { 2 };
-    let moving = chart == Chart::Parameter;
+    let moving = chart.moves();
+    let variables = chart.states() + usize::from(moving);
     let zero = S::from(0.0);
     let mut expansion = family.expand::<S>(&spectrum.x, spectrum.mu, Shape { variables, order, moving })?;
     let mut w = Series::zeros(n, variables, order);
@@ -83,7 +93,7 @@ pub(super) fn solve<S: Scalar>(
         rates[e].set(1, e, 0, master.value);
     }
     if moving && spectrum.kind == Kind::Map {
-        rates[1].set(1, 1, 0, S::from(1.0));
+        rates[variables - 1].set(1, variables - 1, 0, S::from(1.0));
     }
     let powers = if spectrum.kind == Kind::Map {
         vec![Series::zeros(1, variables, order); below(variables, order + 1)]
@@ -127,7 +137,7 @@ pub(super) fn solve<S: Scalar>(
                 let master = &frame.masters[e];
                 let inner: S = dot(&master.left, &known);
                 let beside = master.value - shift;
-                if style == Style::NormalForm && k > 1 && !resonant(e, k, i, beside) {
+                if style == Style::NormalForm && !resonant(e, w.powers(k, i), beside) {
                     *along = inner / beside;
                 } else {
                     *along = zero;
@@ -153,7 +163,7 @@ pub(super) fn solve<S: Scalar>(
             }
         }
         w.mirror(k);
-        if S::PARTS == 2 && k > 1 {
+        if S::PARTS == 2 && !moving && k > 1 {
             // Coefficients of the conjugate coordinate are conjugates, exchanged: (a, b) of one is (b, a) of
             // the other.
             for i in independent..width {
@@ -176,9 +186,9 @@ pub(super) fn solve<S: Scalar>(
     Ok((w, rates))
 }
 
-/// Whether normal form keeps the monomial p1^(k - i) p2^i in coordinate e: z |z|^2j in that of z, or no
-/// divisor.
-fn resonant<S: Scalar>(e: usize, k: usize, i: usize, beside: S) -> bool {
-    let kept = if e == 0 { k == 2 * i + 1 } else { k + 1 == 2 * i };
+/// Whether normal form keeps the monomial of these powers in coordinate e: z |z|^2j in that of z, with any power of the
+/// parameter, or no divisor.
+fn resonant<S: Scalar>(e: usize, [z, conjugate, _]: [usize; 3], beside: S) -> bool {
+    let kept = if e == 0 { z == conjugate + 1 } else { conjugate == z + 1 };
     (S::PARTS == 2 && kept) || beside.modulus() < 1e-6
 }

@@ -8,7 +8,9 @@
 //! W (p to n numbers) is the manifold, R the reduced dynamics in its coordinates p = l · (x - x0). Order k of
 //! both sides gives (A - s) w - v r = (known), a bordered system with l · w = 0: also where s is 0 or an
 //! eigenvalue. [`line()`] is over one real eigenvalue, [`plane`] over two, [`pair`] over a complex one and
-//! its conjugate, and [`with_parameter`] over one and the parameter, which predicts folds ([`Ssm::folds`]).
+//! its conjugate. [`with_parameter`] is over one and the parameter, which predicts folds ([`Ssm::folds`]);
+//! [`plane_with_parameter`] and [`pair_with_parameter`] predict all bifurcations of two coordinates
+//! ([`Ssm::bifurcations`]).
 //!
 //! A power series ends at its radius of convergence; [`Pade`] goes on behind it. Nodes of a line attractor
 //! have a small radius, since their ratio of eigenvalues is near a whole number: anchor at saddles.
@@ -18,6 +20,7 @@
 //! Source: Haller & Ponsioen 2016 (existence and uniqueness), Cabre, Fontich & de la Llave 2003
 //! (parameterisation method); Marraffa et al. 2025 for recurrent networks.
 
+mod bifurcations;
 mod chip;
 mod domain;
 mod folds;
@@ -32,6 +35,7 @@ mod spectrum;
 mod study;
 mod taylor;
 
+pub use bifurcations::{Predicted, Predictions};
 pub use chip::for_chip;
 pub use domain::{Direction, Resonance};
 pub use faer::c64;
@@ -64,6 +68,26 @@ pub enum Chart {
     Plane,
     /// One real p and the parameter, as its distance from that of the fixed point.
     Parameter,
+    /// Those of a plane and the parameter.
+    #[serde(rename = "plane-parameter")]
+    PlaneParameter,
+}
+
+impl Chart {
+    /// Real coordinates of the state: 1 or 2.
+    #[must_use]
+    pub fn states(self) -> usize {
+        match self {
+            Self::Line | Self::Parameter => 1,
+            Self::Plane | Self::PlaneParameter => 2,
+        }
+    }
+
+    /// Whether the parameter is the last coordinate.
+    #[must_use]
+    pub fn moves(self) -> bool {
+        matches!(self, Self::Parameter | Self::PlaneParameter)
+    }
 }
 
 /// How the coordinates are chosen beyond the linear order.
@@ -137,9 +161,7 @@ pub fn plane(
     indices: [usize; 2],
     order: usize,
 ) -> Result<Ssm<f64>> {
-    require(indices[0] != indices[1], "eigenvalues", "two different ones", format!("{indices:?}"))?;
-    let values = [real(spectrum, indices[0])?, real(spectrum, indices[1])?];
-    build(family, spectrum, &values, (Chart::Plane, Style::Graph), order)
+    build(family, spectrum, &two(spectrum, indices)?, (Chart::Plane, Style::Graph), order)
 }
 
 /// The SSM over a complex eigenvalue and its conjugate, in z and its conjugate.
@@ -155,9 +177,7 @@ pub fn pair(
     style: Style,
     order: usize,
 ) -> Result<Ssm<c64>> {
-    let value = spectrum.eigenvalue(index)?;
-    require(value.im != 0.0, "eigenvalue", "a complex one", format!("{:.6}, real", value.re))?;
-    build(family, spectrum, &[c64::new(value.re, value.im.abs())], (Chart::Plane, style), order)
+    build(family, spectrum, &[complex(spectrum, index)?], (Chart::Plane, style), order)
 }
 
 /// The SSM over a real eigenvalue and the parameter: coordinates p and mu - `spectrum.mu`.
@@ -171,6 +191,47 @@ pub fn with_parameter(
     order: usize,
 ) -> Result<Ssm<f64>> {
     build(family, spectrum, &[real(spectrum, index)?], (Chart::Parameter, Style::Graph), order)
+}
+
+/// The SSM over two real eigenvalues and the parameter: coordinates p1, p2 and mu - `spectrum.mu`.
+///
+/// # Errors
+/// As [`plane`]; a family that the parameter does not move.
+pub fn plane_with_parameter(
+    family: &impl Analytic,
+    spectrum: &Spectrum,
+    indices: [usize; 2],
+    order: usize,
+) -> Result<Ssm<f64>> {
+    build(family, spectrum, &two(spectrum, indices)?, (Chart::PlaneParameter, Style::Graph), order)
+}
+
+/// The SSM over a complex eigenvalue, its conjugate and the parameter: coordinates z, its conjugate and mu -
+/// `spectrum.mu`.
+///
+/// In normal form z = 0 is the branch of fixed points, and R = z f(|z|², mu).
+///
+/// # Errors
+/// As [`pair`].
+pub fn pair_with_parameter(
+    family: &impl Analytic,
+    spectrum: &Spectrum,
+    index: usize,
+    style: Style,
+    order: usize,
+) -> Result<Ssm<c64>> {
+    build(family, spectrum, &[complex(spectrum, index)?], (Chart::PlaneParameter, style), order)
+}
+
+fn complex(spectrum: &Spectrum, index: usize) -> Result<c64> {
+    let value = spectrum.eigenvalue(index)?;
+    require(value.im != 0.0, "eigenvalue", "a complex one", format!("{:.6}, real", value.re))?;
+    Ok(c64::new(value.re, value.im.abs()))
+}
+
+fn two(spectrum: &Spectrum, indices: [usize; 2]) -> Result<[f64; 2]> {
+    require(indices[0] != indices[1], "eigenvalues", "two different ones", format!("{indices:?}"))?;
+    Ok([real(spectrum, indices[0])?, real(spectrum, indices[1])?])
 }
 
 fn real(spectrum: &Spectrum, index: usize) -> Result<f64> {

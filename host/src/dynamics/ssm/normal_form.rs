@@ -99,7 +99,7 @@ impl Ssm<f64> {
     /// # Errors
     /// Two state coordinates; an order below 3.
     pub fn normal_form(&self, tolerance: f64) -> Result<Option<NormalForm>> {
-        require(self.chart != Chart::Plane, "chart", "one state coordinate", "two")?;
+        require(self.chart.states() == 1, "chart", "one state coordinate", "two")?;
         require(self.order() >= 3, "order", "at least 3", self.order())?;
         let r = |k: usize, i: usize| self.rates[0].get(k, i, 0);
         let value = self.eigenvalues[0];

@@ -2,7 +2,7 @@
 
 use faer::MatMut;
 
-use super::series::{Scalar, Series};
+use super::series::{Scalar, Series, product_place};
 use super::taylor::{Analytic, Expansion, Shape};
 use crate::Result;
 use crate::dynamics::{Family, Kind};
@@ -111,7 +111,7 @@ impl<S: Scalar> Products<S> {
     fn product(&self, a: &Series<S>, factor: usize, k: usize, w: &Series<S>) -> Series<S> {
         let number = |j: usize, i: usize| match (factor == self.polynomial.n, j, i) {
             (true, 0, 0) => S::from(self.mu),
-            (true, 1, 1) if self.shape.moving => S::from(1.0),
+            (true, 1, i) if self.shape.moving && i + 1 == self.shape.variables => S::from(1.0),
             (true, ..) => S::from(0.0),
             _ if j == k => S::from(0.0),
             _ => w.get(j, i, factor),
@@ -123,8 +123,9 @@ impl<S: Scalar> Products<S> {
                 if number != S::from(0.0) {
                     for order in 0..=k - j {
                         for other in 0..a.width(order) {
-                            let sum = out.get(order + j, other + i, 0) + a.get(order, other, 0) * number;
-                            out.set(order + j, other + i, 0, sum);
+                            let at = product_place(out.variables, (order, other), (j, i));
+                            let sum = out.get(order + j, at, 0) + a.get(order, other, 0) * number;
+                            out.set(order + j, at, 0, sum);
                         }
                     }
                 }

@@ -5,8 +5,8 @@ use std::iter::zip;
 use faer::{Mat, c64};
 use serde::Serialize;
 
-use super::series::{Scalar, Series, power};
-use super::{Chart, Ssm};
+use super::Ssm;
+use super::series::Scalar;
 use crate::dynamics::fixed_points::nearest;
 use crate::dynamics::stepper::advanced;
 use crate::dynamics::vector::{norm, square_distance};
@@ -77,34 +77,29 @@ pub(super) fn real_roots(coefficients: &[f64]) -> Vec<f64> {
 }
 
 impl<S: Scalar> Ssm<S> {
-    /// d R / d p at real coordinates, by rows.
+    /// d R / d p at real coordinates of the state, by rows.
     pub(super) fn slope(&self, p: &[f64]) -> [[f64; 2]; 2] {
         let variables = S::variables(p);
-        let along = |series: &Series<S>, second: bool| {
-            let [x, y] = variables;
-            let sum = series.sum(|k, i| {
-                let (a, b) = (k - i, i);
-                let zero = S::from(0.0);
-                match second {
-                    false if a > 0 => S::from(a as f64) * power(x, a - 1) * power(y, b),
-                    true if b > 0 => S::from(b as f64) * power(x, a) * power(y, b - 1),
-                    _ => zero,
-                }
-            });
-            S::get(&sum, 0)
-        };
-        let first = &self.rates[0];
-        if self.rates.len() == 1 {
-            return [[along(first, false).part(), 0.0], [0.0, 0.0]];
+        let along = |e: usize, k: usize| S::get(&self.rates[e].slope(variables, k), 0);
+        if self.chart.states() == 1 {
+            return [[along(0, 0).part(), 0.0], [0.0, 0.0]];
         }
-        let second = &self.rates[1];
         if S::PARTS == 1 {
-            return [first, second].map(|series| [along(series, false).part(), along(series, true).part()]);
+            return [0, 1].map(|e| [along(e, 0).part(), along(e, 1).part()]);
         }
         // z = p1 + i p2: d/dp1 = d/dz + d/dz*, d/dp2 = i (d/dz - d/dz*).
-        let (z, conjugate) = (along(first, false).complex(), along(first, true).complex());
+        let (z, conjugate) = (along(0, 0).complex(), along(0, 1).complex());
         let (one, two) = (z + conjugate, c64::new(0.0, 1.0) * (z - conjugate));
         [[one.re, two.re], [one.im, two.im]]
+    }
+
+    /// d R / d mu at real coordinates, of an SSM over the parameter: one number for each coordinate of the state.
+    pub(super) fn moved(&self, p: &[f64]) -> Vec<f64> {
+        let (variables, states) = (S::variables(p), self.chart.states());
+        let slopes = self.rates.iter().map(|rate| S::get(&rate.slope(variables, states), 0));
+        let mut moved = S::coordinates(&slopes.collect::<Vec<S>>());
+        moved.truncate(states);
+        moved
     }
 
     /// What is 0 at fixed points of the reduced model.
@@ -125,14 +120,18 @@ impl<S: Scalar> Ssm<S> {
     /// `within` is not a number above 0.
     pub fn roots(&self, family: &impl Family, within: f64) -> Result<Vec<Root>> {
         require(within > 0.0 && within.is_finite(), "within", "a number above 0", within)?;
-        let places = if self.dimension() == 1 || self.chart == Chart::Parameter {
+        let states = self.chart.states();
+        let whole = |mut p: Vec<f64>| {
+            p.resize(self.dimension(), 0.0);
+            p
+        };
+        let places: Vec<Vec<f64>> = if states == 1 {
             let number = |k: usize| self.rates[0].get(k, 0, 0).part();
             let mut c: Vec<f64> = (0..=self.order()).map(number).collect();
             if self.kind == Kind::Map {
                 c[1] -= 1.0;
             }
-            let place = |p| if self.dimension() == 1 { vec![p] } else { vec![p, 0.0] };
-            real_roots(&c).into_iter().map(place).collect()
+            real_roots(&c).into_iter().map(|p| whole(vec![p])).collect()
         } else {
             self.search(within)
         };
@@ -143,7 +142,7 @@ impl<S: Scalar> Ssm<S> {
             let full = nearest(&At { family, mu: self.parameter(&p) }, &x);
             let distance = full.map(|(full, _)| square_distance(&full, &x).sqrt());
             let [[a, b], [c, d]] = self.slope(&p);
-            let eigenvalues = if self.dimension() == 1 || self.chart == Chart::Parameter {
+            let eigenvalues = if states == 1 {
                 vec![[a, 0.0]]
             } else {
                 let (half, gap) = (0.5 * (a + d), 0.25 * (a - d).powi(2) + b * c);
@@ -165,6 +164,7 @@ impl<S: Scalar> Ssm<S> {
         for start in 0..21 * 21 {
             let place = |k: usize| within * (k as f64 / 10.0 - 1.0);
             let mut p = vec![place(start % 21), place(start / 21)];
+            p.resize(self.dimension(), 0.0);
             for _ in 0..50 {
                 let rest = self.rest(&p);
                 let [[mut a, b], [c, mut d]] = self.slope(&p);

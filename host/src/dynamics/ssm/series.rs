@@ -1,4 +1,4 @@
-//! Power series in one or two variables, whose coefficients are vectors.
+//! Power series in one to three variables, whose coefficients are vectors.
 
 use std::fmt::Debug;
 use std::iter::zip;
@@ -53,8 +53,8 @@ pub trait Scalar:
     /// out += factor · a of columns.
     fn add_scaled(out: &mut [f64], factor: Self, a: &[f64]);
 
-    /// The two variables at real coordinates: (p1, p2), or z = p1 + i p2 and its conjugate.
-    fn variables(p: &[f64]) -> [Self; 2];
+    /// The variables at real coordinates: p1, p2, p3, or z = p1 + i p2, its conjugate and p3; 0 for what is not there.
+    fn variables(p: &[f64]) -> [Self; 3];
 
     /// The real coordinates of values of the variables.
     fn coordinates(values: &[Self]) -> Vec<f64>;
@@ -95,8 +95,8 @@ impl Scalar for f64 {
         zip(out, a).for_each(|(out, a)| *out += factor * a);
     }
 
-    fn variables(p: &[f64]) -> [Self; 2] {
-        [p[0], p.get(1).copied().unwrap_or(0.0)]
+    fn variables(p: &[f64]) -> [Self; 3] {
+        std::array::from_fn(|k| p.get(k).copied().unwrap_or(0.0))
     }
 
     fn coordinates(values: &[Self]) -> Vec<f64> {
@@ -151,13 +151,15 @@ impl Scalar for c64 {
         }
     }
 
-    fn variables(p: &[f64]) -> [Self; 2] {
-        let z = c64::new(p[0], p.get(1).copied().unwrap_or(0.0));
-        [z, z.mirrored()]
+    fn variables(p: &[f64]) -> [Self; 3] {
+        let [x, y, third] = f64::variables(p);
+        let z = c64::new(x, y);
+        [z, z.mirrored(), c64::new(third, 0.0)]
     }
 
     fn coordinates(values: &[Self]) -> Vec<f64> {
-        vec![values[0].re, values[0].im]
+        let others = values.iter().skip(2).map(|value| value.re);
+        [values[0].re, values[0].im].into_iter().chain(others).collect()
     }
 }
 
@@ -173,11 +175,14 @@ pub(super) fn power<S: Scalar>(s: S, k: usize) -> S {
 }
 
 /// sum over orders k and i of c_(k, i) p1^(k - i) p2^i, with c of n numbers; of one variable only i = 0.
+///
+/// Of three variables i numbers first the k + 1 monomials without p3, then the k with p3, the k - 1 with p3², ...: so
+/// p3 times all of order k are the last of order k + 1. See [`powers`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series<S> {
     /// Numbers of a coefficient.
     pub n: usize,
-    /// 1 or 2.
+    /// 1 to 3.
     pub variables: usize,
     /// The highest order.
     pub order: usize,
@@ -187,7 +192,44 @@ pub struct Series<S> {
 
 /// Coefficients below order k.
 pub(super) fn below(variables: usize, k: usize) -> usize {
-    if variables == 1 { k } else { k * (k + 1) / 2 }
+    match variables {
+        1 => k,
+        2 => k * (k + 1) / 2,
+        _ => k * (k + 1) * (k + 2) / 6,
+    }
+}
+
+/// The powers of the variables in monomial i of order k.
+pub(super) fn powers(variables: usize, k: usize, i: usize) -> [usize; 3] {
+    if variables < 3 {
+        return [k - i, i, 0];
+    }
+    let (mut third, mut second) = (0, i);
+    while second > k - third {
+        second -= k - third + 1;
+        third += 1;
+    }
+    [k - third - second, second, third]
+}
+
+/// The number i of a monomial within its order: the inverse of [`powers`].
+pub(super) fn place([first, second, third]: [usize; 3]) -> usize {
+    let k = first + second + third;
+    (0..third).map(|third| k - third + 1).sum::<usize>() + second
+}
+
+/// The number of the product of two monomials, each said by order and number.
+pub(super) fn product_place(variables: usize, a: (usize, usize), b: (usize, usize)) -> usize {
+    if variables < 3 {
+        return a.1 + b.1;
+    }
+    let (a, b) = (powers(3, a.0, a.1), powers(3, b.0, b.1));
+    place(std::array::from_fn(|k| a[k] + b[k]))
+}
+
+/// The monomial with these powers.
+pub(super) fn monomial<S: Scalar>(p: &[S; 3], powers: [usize; 3]) -> S {
+    zip(p, powers).fold(S::from(1.0), |product, (&p, k)| product * power(p, k))
 }
 
 impl<S: Scalar> Series<S> {
@@ -201,13 +243,19 @@ impl<S: Scalar> Series<S> {
     /// Coefficients of order k.
     #[must_use]
     pub fn width(&self, k: usize) -> usize {
-        if self.variables == 1 { 1 } else { k + 1 }
+        below(self.variables, k + 1) - below(self.variables, k)
     }
 
-    /// Coefficients of order k that are not conjugates of earlier ones.
+    /// Coefficients of order k that are computed: of a pair alone, the others are conjugates.
     #[must_use]
     pub fn independent(&self, k: usize) -> usize {
-        if S::PARTS == 2 { k / 2 + 1 } else { self.width(k) }
+        if S::PARTS == 2 && self.variables == 2 { k / 2 + 1 } else { self.width(k) }
+    }
+
+    /// The powers of the variables in monomial i of order k.
+    #[must_use]
+    pub fn powers(&self, k: usize, i: usize) -> [usize; 3] {
+        powers(self.variables, k, i)
     }
 
     fn place(&self, k: usize, i: usize) -> std::ops::Range<usize> {
@@ -269,16 +317,25 @@ impl<S: Scalar> Series<S> {
 
     /// Its value.
     #[must_use]
-    pub fn at(&self, p: [S; 2]) -> Vec<f64> {
-        self.sum(|k, i| power(p[0], k - i) * power(p[1], i))
+    pub fn at(&self, p: [S; 3]) -> Vec<f64> {
+        self.sum(|powers| monomial(&p, powers))
     }
 
-    /// sum of c_(k, i) times a weight.
-    pub(super) fn sum(&self, weight: impl Fn(usize, usize) -> S) -> Vec<f64> {
+    /// d / d variable `k`.
+    pub(super) fn slope(&self, p: [S; 3], k: usize) -> Vec<f64> {
+        self.sum(|mut powers| {
+            let times = powers[k];
+            powers[k] = times.saturating_sub(1);
+            S::from(times as f64) * monomial(&p, powers)
+        })
+    }
+
+    /// sum of all coefficients times a weight of their powers.
+    pub(super) fn sum(&self, weight: impl Fn([usize; 3]) -> S) -> Vec<f64> {
         let mut out = vec![0.0; self.n * S::PARTS];
         for k in 0..=self.order {
             for i in 0..self.width(k) {
-                S::add_scaled(&mut out, weight(k, i), self.column(k, i));
+                S::add_scaled(&mut out, weight(self.powers(k, i)), self.column(k, i));
             }
         }
         out
@@ -298,10 +355,12 @@ pub(super) fn add_products<S: Scalar>(
     for j in orders {
         let weight = weight(j);
         for first in 0..a.width(j) {
-            for second in 0..b.width(k - j).min(columns.saturating_sub(first)) {
-                let i = first + second;
-                let out = &mut out[i * length..(i + 1) * length];
-                S::add_product(out, weight, a.column(j, first), b.column(k - j, second));
+            for second in 0..b.width(k - j) {
+                let i = product_place(a.variables, (j, first), (k - j, second));
+                if i < columns {
+                    let out = &mut out[i * length..(i + 1) * length];
+                    S::add_product(out, weight, a.column(j, first), b.column(k - j, second));
+                }
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::dynamics::vector::largest;
 use crate::dynamics::{At, Family, Kind, System, spectrum};
 use crate::{Error, Result};
 
-/// The largest residual that counts as a fixed point.
+/// The largest residual that counts as a fixed point, by the size of the state.
 const FIXED: f64 = 1e-8;
 
 /// A fixed point with its derivative and eigenvalues.
@@ -40,7 +40,7 @@ impl Spectrum {
     /// The spectrum at the fixed point x for the parameter mu.
     ///
     /// # Errors
-    /// x is not a fixed point to 1e-8; eigenvalues do not converge.
+    /// x is not a fixed point to 1e-8 of the size of states; eigenvalues do not converge.
     pub fn new(family: &impl Family, x: &[f64], mu: f64) -> Result<Self> {
         let (n, kind) = (family.dimension(), family.kind());
         if x.len() != n {
@@ -49,9 +49,10 @@ impl Spectrum {
         let mut rest = vec![0.0; n];
         At { family, mu }.residual(x, &mut rest);
         let residual = largest(&rest);
-        if residual.is_nan() || residual > FIXED {
+        let most = FIXED * family.size().max(largest(x));
+        if residual.is_nan() || residual > most {
             let found = format!("a residual of {residual:.1e}");
-            return Err(Error::input("fixed point", format!("a residual below {FIXED:.0e}"), found));
+            return Err(Error::input("fixed point", format!("a residual below {most:.0e}"), found));
         }
         let mut jacobian = Mat::zeros(n, n);
         family.jacobian(x, mu, jacobian.as_mut());
@@ -111,8 +112,10 @@ fn master<S: Scalar>(a: &Mat<f64>, value: S, others: &[Master<S>]) -> Result<Mas
         }
         x
     };
-    // Golden-ratio steps: no symmetry of a network is one of this start.
-    let start = |u: usize| S::from(0.25 + (0.618_033_988_749_895 * (u + 1) as f64).fract());
+    // Golden-ratio steps: no symmetry of a network is one of this start. Another one for every vector: of a double
+    // eigenvalue the first is what the start has there.
+    let golden = 0.618_033_988_749_895 * (1 + others.len()) as f64;
+    let start = |u: usize| S::from(0.25 + (golden * (u + 1) as f64).fract());
     let mut right = scaled(apart(Mat::from_fn(n, 1, |u, _| start(u)), false));
     for _ in 0..ITERATIONS {
         right = scaled(apart(lu.solve(&right), false));

@@ -5,8 +5,8 @@ use serde::Serialize;
 
 use super::series::Scalar;
 use super::{
-    Analytic, Backbone, Chart, Comparison, Direction, Fold, NormalForm, Resonance, Root, Spectrum, Ssm,
-    Style, line, pair, plane, with_parameter,
+    Analytic, Backbone, Chart, Comparison, Direction, Fold, NormalForm, Predictions, Resonance, Root,
+    Spectrum, Ssm, Style, line, pair, pair_with_parameter, plane, plane_with_parameter, with_parameter,
 };
 use crate::Result;
 use crate::dynamics::{Family, Kind};
@@ -32,7 +32,7 @@ pub struct Choice {
     pub eigenvalue: usize,
     /// Order.
     pub order: usize,
-    /// Whether the parameter is a coordinate; then one state coordinate.
+    /// Whether the parameter is a coordinate besides.
     pub moving: bool,
     /// Residual that bounds the domain.
     pub tolerance: f64,
@@ -41,8 +41,8 @@ pub struct Choice {
 /// A coefficient of R.
 #[derive(Clone, Debug, Serialize)]
 pub struct Coefficient {
-    /// Powers of the first and second coordinate; of a pair of z and its conjugate.
-    pub powers: [usize; 2],
+    /// Powers of the first and second coordinate, of a pair of z and its conjugate; of three those of the parameter.
+    pub powers: Vec<usize>,
     /// Real and imaginary part, for each coordinate; of a pair for z.
     pub values: Vec<[f64; 2]>,
 }
@@ -94,6 +94,8 @@ pub struct Study {
     pub branch: Vec<(f64, f64)>,
     /// Predicted folds.
     pub folds: Vec<Fold>,
+    /// What two coordinates and the parameter predict.
+    pub predictions: Option<Predictions>,
     /// Normal form, where the fixed point is at a bifurcation; of a pair always.
     pub normal_form: Option<NormalForm>,
     /// Backbone of a pair.
@@ -107,6 +109,9 @@ const PLACES: usize = 241;
 /// pole.
 const BEYOND: f64 = 1e-2;
 
+/// How far a series is looked at that ends.
+const ENDLESS: f64 = 10.0;
+
 /// How near criticality the fixed point of a normal form is.
 const CRITICAL: f64 = 1e-6;
 
@@ -114,14 +119,27 @@ impl Study {
     /// Computes it.
     ///
     /// # Errors
-    /// As [`line()`], [`plane`], [`pair`] and [`with_parameter`]; a dimension that is not 1 or 2.
+    /// As [`line()`], [`plane`], [`pair`] and those with a parameter; a dimension that is not 1 or 2.
     pub fn new(family: &impl Analytic, spectrum: &Spectrum, choice: &Choice) -> Result<Self> {
         let Choice { dimension, eigenvalue, order, moving, tolerance } = *choice;
         require((1..=2).contains(&dimension), "dimension", "1 or 2", dimension)?;
         require(tolerance > 0.0, "tolerance", "a number above 0", tolerance)?;
-        require(!moving || dimension == 1, "dimension with a parameter", "1", dimension)?;
         let enough = spectrum.x.len() >= eigenvalue + dimension;
         require(enough, "eigenvalue", "one that the network has", eigenvalue)?;
+        let real = spectrum.eigenvalues[eigenvalue].im == 0.0;
+        if moving && dimension == 2 {
+            if real {
+                let ssm = plane_with_parameter(family, spectrum, [eigenvalue, eigenvalue + 1], order)?;
+                return Self::predicted(family, spectrum, &ssm, choice);
+            }
+            let ssm = pair_with_parameter(family, spectrum, eigenvalue, Style::Graph, order)?;
+            let mut study = Self::predicted(family, spectrum, &ssm, choice)?;
+            if order >= 3 {
+                let normal = pair(family, spectrum, eigenvalue, Style::NormalForm, 3)?;
+                study.normal_form = normal.normal_form().ok();
+            }
+            return Ok(study);
+        }
         if moving {
             let ssm = with_parameter(family, spectrum, eigenvalue, order)?;
             let mut study = Self::of(family, spectrum, &ssm, choice)?;
@@ -145,7 +163,7 @@ impl Study {
             study.residuals.push(Curve { name: format!("Padé [{l}/{m}]"), points });
             return Ok(study);
         }
-        if spectrum.eigenvalues[eigenvalue].im == 0.0 {
+        if real {
             let ssm = plane(family, spectrum, [eigenvalue, eigenvalue + 1], order)?;
             return Self::of(family, spectrum, &ssm, choice);
         }
@@ -159,6 +177,21 @@ impl Study {
         Ok(study)
     }
 
+    /// Of two coordinates and the parameter.
+    fn predicted<S: Scalar>(
+        family: &impl Family,
+        spectrum: &Spectrum,
+        ssm: &Ssm<S>,
+        choice: &Choice,
+    ) -> Result<Self> {
+        let mut study = Self::of(family, spectrum, ssm, choice)?;
+        let far = ssm.parameter_radius();
+        let far = if far.is_finite() { far } else { ENDLESS };
+        // Beyond the radii it is a guess, which its residual tells.
+        study.predictions = Some(ssm.bifurcations(family, 2.0 * study.reach(), 2.0 * far)?);
+        Ok(study)
+    }
+
     fn of<S: Scalar>(
         family: &impl Family,
         spectrum: &Spectrum,
@@ -166,11 +199,12 @@ impl Study {
         choice: &Choice,
     ) -> Result<Self> {
         let parts = |value: c64| [value.re, value.im];
-        let shown = if S::PARTS == 2 || ssm.chart == Chart::Parameter { 1 } else { ssm.rates.len() };
+        let shown = if S::PARTS == 2 { 1 } else { ssm.chart.states() };
+        let variables = ssm.rates.len().max(2);
         let coefficients = (1..=ssm.order())
             .flat_map(|k| (0..ssm.rates[0].width(k)).map(move |i| (k, i)))
             .map(|(k, i)| Coefficient {
-                powers: [k - i, i],
+                powers: ssm.rates[0].powers(k, i)[..variables].to_vec(),
                 values: ssm.rates[..shown].iter().map(|rate| parts(rate.get(k, i, 0).complex())).collect(),
             })
             .collect();
@@ -193,11 +227,16 @@ impl Study {
             trajectory: None,
             branch: Vec::new(),
             folds: Vec::new(),
+            predictions: None,
             normal_form: None,
             backbone: None,
         };
         let reach = study.reach();
-        let at = |p: f64| if ssm.dimension() == 1 { vec![p] } else { vec![p, 0.0] };
+        let at = |p: f64| {
+            let mut at = vec![p];
+            at.resize(ssm.dimension(), 0.0);
+            at
+        };
         let still = |p: f64| if ssm.kind == Kind::Map { p } else { 0.0 };
         study.reduced = places(reach).map(|p| (p, ssm.reduced(&at(p))[0] - still(p))).collect();
         let mut orders: Vec<usize> = [3, 9].into_iter().filter(|&k| k < ssm.order()).collect();
@@ -226,7 +265,7 @@ impl Study {
     #[must_use]
     pub fn reach(&self) -> f64 {
         let domain = self.domain.iter().map(|side| side.distance).fold(0.0, f64::max);
-        self.radius.unwrap_or(10.0).max(if self.chart == Chart::Parameter { 0.0 } else { domain.min(100.0) })
+        self.radius.unwrap_or(ENDLESS).max(if self.chart.moves() { 0.0 } else { domain.min(100.0) })
     }
 }
 

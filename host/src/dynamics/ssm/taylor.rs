@@ -7,7 +7,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use tinyfold_core::{Activation, Form};
 
 use super::series::{Scalar, Series, add_products};
-use crate::dynamics::{Family, Path, Rnn};
+use crate::dynamics::{Family, Parameter, Path, Rnn};
 use crate::{Error, Result};
 
 /// A family that maps power series to power series: an analytic one, or one that is analytic near the point.
@@ -25,7 +25,7 @@ pub trait Analytic: Family {
     /// What [`Analytic::expand`] makes.
     type Expansion<S: Scalar>: Expansion<S>;
 
-    /// Begins a series at (x, mu). `moving`: the second variable is mu - `mu`.
+    /// Begins a series at (x, mu). `moving`: the last variable is mu - `mu`.
     ///
     /// # Errors
     /// The family is not analytic at x.
@@ -35,11 +35,11 @@ pub trait Analytic: Family {
 /// The shape of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shape {
-    /// 1 or 2.
+    /// 1 to 3.
     pub variables: usize,
     /// The highest order.
     pub order: usize,
-    /// Whether the second variable is the parameter.
+    /// Whether the last variable is the parameter.
     pub moving: bool,
 }
 
@@ -55,8 +55,8 @@ pub trait Expansion<S: Scalar> {
 /// A network under a held input as a [`Family`]: mu changes nothing.
 #[must_use]
 pub fn held(rnn: Rnn) -> Path {
-    let direction = vec![0.0; rnn.drive.len()];
-    Path { rnn, direction, weight_scale: 0.0 }
+    let parameter = Parameter::along(vec![0.0; rnn.drive.len()]);
+    Path { rnn, parameter }
 }
 
 /// phi' = c0 + c1 phi + c2 phi² of a smooth phi.
@@ -93,7 +93,7 @@ fn away_from_corners(activation: Activation<f64>, p: &[f64]) -> Result<()> {
 pub struct Inside<S> {
     rnn: Rnn,
     direction: Vec<f64>,
-    /// d/dmu (1 + mu s) W = `scale` · (1 + mu s) W.
+    /// d/dmu of the weights = `scale` · the weights.
     scale: f64,
     moving: bool,
     gain: f64,
@@ -122,12 +122,13 @@ impl Analytic for Path {
         let factor = if rnn.form == Form::Rate { x } else { &y.column(0, 0)[..n] };
         times(&rnn, factor, &mut product.column_mut(0, 0)[..n]);
         let (_, gain) = rnn.factors();
-        let scale = self.weight_scale / (1.0 + mu * self.weight_scale);
+        let Parameter { origin, direction, weight_scale, .. } = &self.parameter;
+        let scale = weight_scale / (1.0 + (mu - origin) * weight_scale);
         if !scale.is_finite() {
             return Err(Error::input("mu", "one that leaves weights", format!("{mu}: all weights are 0")));
         }
         let slope_by_value = slope_by_value(rnn.activation);
-        let direction = self.direction.clone();
+        let direction = direction.clone();
         Ok(Inside { rnn, direction, scale, moving: shape.moving, gain, slope_by_value, a, y, s, product })
     }
 }
@@ -147,13 +148,15 @@ impl<S: Scalar> Inside<S> {
         if !self.moving {
             return;
         }
-        let length = self.direction.len() * S::PARTS;
+        // The monomials with mu are the last ones, in the order of those of order k - 1.
+        let without = self.product.width(k) - self.product.width(k - 1);
+        let out = &mut out[without * self.direction.len() * S::PARTS..];
         if k == 1 {
-            zip(&mut out[length..], &self.direction).for_each(|(out, d)| *out += d);
+            zip(&mut *out, &self.direction).for_each(|(out, d)| *out += d);
         }
         if self.scale != 0.0 {
             let lower = self.product.block(k - 1);
-            zip(&mut out[length..], lower).for_each(|(out, product)| *out += self.scale * product);
+            zip(out, lower).for_each(|(out, product)| *out += self.scale * product);
         }
     }
 

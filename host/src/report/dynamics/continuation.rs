@@ -145,7 +145,8 @@ fn dashes(points: &[(f64, f64)], scale: (f64, f64)) -> Vec<Vec<(f64, f64)>> {
     out
 }
 
-fn panel(
+/// A panel of a value of (x, mu) against mu, in a window of it.
+pub(super) fn panel(
     diagram: &Diagram,
     parameter: &str,
     name: &str,

@@ -9,7 +9,10 @@ use kuva::render::annotations::ReferenceLine;
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 
-use crate::dynamics::slow_manifold::{Attractor, Choices, Driven, Psychometric, Ring, SlowManifold, Verdict};
+use crate::dynamics::System;
+use crate::dynamics::slow_manifold::{
+    Attractor, Choices, Driven, Psychometric, Ring, SlowManifold, Surface, Verdict,
+};
 use crate::report::figures::{COLOURS, Figure, GREY, colour, diverging, grid, layout, line, ranked};
 use crate::report::text::{percent, scientific};
 
@@ -200,6 +203,58 @@ pub fn of_ring(ring: &Ring, verdict: &Attractor, time: &str) -> Figure {
         name: "ring",
         caption,
         scene: grid(vec![(ring_plots, plane), (plots, over), memory(verdict, time)], 330.0),
+    }
+}
+
+/// The plane coloured by speed with its fixed points, the speed over the distance, the drift in time.
+#[must_use]
+pub fn of_surface(system: &dyn System, surface: &Surface, verdict: &Attractor, time: &str) -> Figure {
+    const SIDE: usize = 41;
+    let place = |k: usize| surface.reach * (2.0 * k as f64 / (SIDE - 1) as f64 - 1.0);
+    let grid_of: Points = (0..SIDE * SIDE).map(|k| (place(k % SIDE), place(k / SIDE))).collect();
+    let inside: Points =
+        grid_of.into_iter().filter(|p| p.0.hypot(p.1) <= surface.reach * (1.0 + 1e-9)).collect();
+    let mut rest = vec![0.0; system.dimension()];
+    let size: Vec<f64> = inside
+        .iter()
+        .map(|p| {
+            system.residual(&surface.state(&[p.0, p.1]), &mut rest);
+            rest.iter().map(|r| r * r).sum::<f64>().sqrt()
+        })
+        .collect();
+    // Rounding has no colour.
+    let exact = verdict.verdict == Verdict::Attractor;
+    let shown = if exact { vec![0.0; size.len()] } else { size.clone() };
+    let fixed = |k: usize| {
+        let p = surface.coordinates(&verdict.points[k].x);
+        (p[0], p[1])
+    };
+    let (plots, plane) = coloured(inside, &shown, &marks(verdict, fixed), "p1", "p2");
+    let most = 1.1 * surface.reach;
+    let plane = plane
+        .with_x_axis_min(-most)
+        .with_x_axis_max(most)
+        .with_y_axis_min(-most)
+        .with_y_axis_max(most)
+        .with_equal_aspect();
+    let profile: Points = verdict.profile.iter().map(|&(p, s)| (p, if exact { 0.0 } else { s })).collect();
+    let (over, speeds) = speeds(
+        profile,
+        &marks(verdict, |k| (verdict.points[k].place, 0.0)),
+        "distance |p|",
+        if time == "steps" { "largest speed per step" } else { "largest speed per time constant" },
+    );
+    let speeds = if exact { speeds.with_y_axis_min(0.0).with_y_axis_max(1e-3) } else { speeds };
+    let caption = format!(
+        "The plane: {}. Left: its coordinates, coloured by speed from 0 (blue) to {} (orange). Middle: the largest speed at a distance from the fixed point in its middle. Right: root mean square distance from the start, in diameters. {}",
+        verdict.sentence,
+        scientific(size.iter().fold(0.0, |most: f64, s| most.max(*s))),
+        drifted(verdict)
+    );
+    Figure {
+        name: "plane",
+        caption,
+        scene: grid(vec![(plots, plane), (over, speeds), memory(verdict, time)], 330.0),
     }
 }
 

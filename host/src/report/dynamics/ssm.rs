@@ -7,15 +7,27 @@ use kuva::render::plots::Plot;
 
 use crate::dynamics::Kind;
 use crate::dynamics::ssm::{Chart, Study};
+use crate::report::dynamics::continuation::panel;
 use crate::report::figures::{COLOURS, Figure, GREY, colour, grid, layout, line, log_y, with_powers_of_ten};
 
-/// The figure: R(p) with its roots, residual against p for several orders; of a parameter the branch with its folds; of
-/// a pair the backbone. parameter: its name.
+/// The figure: R(p) with its roots, residual against p for several orders; of a parameter the branches with their
+/// bifurcations; of a pair the backbone. parameter: its name.
 #[must_use]
 pub fn figure(study: &Study, parameter: Option<&str>) -> Figure {
     let mut cells = vec![reduced(study)];
     if !study.branch.is_empty() {
         cells.push(branch(study, parameter));
+    }
+    if let Some(predictions) = &study.predictions {
+        let first = |y: &[f64]| y[0];
+        cells.push(panel(
+            &predictions.diagram,
+            parameter.unwrap_or("mu"),
+            "p1 of fixed points",
+            &first,
+            None,
+            true,
+        ));
     }
     if study.backbone.is_some() {
         cells.extend([backbone(study, true), backbone(study, false)]);
@@ -27,6 +39,10 @@ pub fn figure(study: &Study, parameter: Option<&str>) -> Figure {
         _ if study.backbone.is_some() => {
             "Left and middle: frequency and damping of the oscillation against its amplitude (the largest \
              distance from the fixed point)."
+        }
+        Chart::PlaneParameter => {
+            "Left: the reduced dynamics along the first coordinate at the parameter of the anchor. Middle: predicted fixed points against \
+             the parameter, stable (solid) and unstable (dashed), with the predicted bifurcations."
         }
         Chart::Parameter => {
             "Left: the reduced dynamics at the parameter of the anchor, with predicted fixed points (filled stable, open \
@@ -82,8 +98,7 @@ fn branch(study: &Study, parameter: Option<&str>) -> (Vec<Plot>, Layout) {
     if !folds.is_empty() {
         plots.push(dots(folds, COLOURS[1]));
     }
-    let name = parameter.map_or("mu".into(), |name| format!("mu: change of {name}"));
-    let layout = layout(&plots, &name, "p of fixed points").with_ticks(4);
+    let layout = layout(&plots, parameter.unwrap_or("mu"), "p of fixed points").with_ticks(4);
     (plots, layout)
 }
 

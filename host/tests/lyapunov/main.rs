@@ -1,0 +1,24 @@
+//! Lyapunov exponents, finite-time exponents on planes and basins, against references and closed forms.
+
+mod basins;
+mod commands;
+#[path = "../dynamics/mod.rs"]
+mod dynamics;
+mod fields;
+mod refusals;
+mod spectra;
+mod systems;
+
+use serde_json::Value;
+use tinyfold::dynamics::System;
+use tinyfold::dynamics::lyapunov::{Settings, Spectrum, Watch, spectrum};
+
+fn reference(name: &str) -> Value {
+    let text = std::fs::read_to_string(dynamics::path("lyapunov_reference.json")).unwrap();
+    serde_json::from_str::<Value>(&text).unwrap()[name].clone()
+}
+
+fn run<S: System>(system: &S, start: &[f64], transient: usize, steps: usize, dt: f64) -> Spectrum {
+    let settings = Settings { transient, steps, dt, ..Settings::default() };
+    spectrum(system, start, &settings, &Watch::default()).unwrap()
+}
