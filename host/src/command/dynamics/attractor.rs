@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::slow_manifold::{find, over, unit};
-use super::{Held, points_alone, spinner, states};
+use super::{Held, Save, points_alone, spinner, states};
 use crate::command::say;
 use crate::dynamics::slow_manifold::{Attractor, Bounds, Options, Ring, RingOptions, Shape, SlowManifold};
 use crate::dynamics::{fixed_points, spectrum};
 use crate::error::require;
+use crate::format::results::Results;
 use crate::report::{self, figures};
 use crate::{Error, Result};
 
@@ -49,6 +50,8 @@ pub struct Args {
     /// Draw a figure into this folder, as SVG and PNG: slow-manifold or ring.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
+    #[command(flatten)]
+    save: Save,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -73,6 +76,7 @@ struct Output<'a> {
 /// # Errors
 /// Files that cannot be read or written, bounds out of range, no curve of that shape.
 pub fn run(args: &Args) -> Result<()> {
+    args.save.check()?;
     require(args.reach > 0.0 && args.reach.is_finite(), "--reach", "above 0 and finite", args.reach)?;
     let bounds = Bounds {
         exact: args.exact,
@@ -104,8 +108,7 @@ pub fn run(args: &Args) -> Result<()> {
         let found = find(&rnn, &states, None, args.reach, &options, &watch.stop);
         watch.bar.finish_and_clear();
         if watch.stopped() {
-            points_alone(&states.points, args.json);
-            return Ok(());
+            return points_alone(&states.points, args.json, &args.save);
         }
         let found = found?;
         let verdict = Attractor::of_line(&rnn, &found, &bounds)?;
@@ -132,14 +135,19 @@ pub fn run(args: &Args) -> Result<()> {
         let found = Ring::find(&rnn, &center, &RingOptions::of(rnn.kind, rnn.alpha), &watch.stop);
         watch.bar.finish_and_clear();
         if watch.stopped() {
-            points_alone(&[center], args.json);
-            return Ok(());
+            return points_alone(&[center], args.json, &args.save);
         }
         let found = found?;
         let verdict = Attractor::of_ring(&rnn, &found, &bounds)?;
         ring = Some(found);
         verdict
     };
+    args.save.write(|| {
+        let mut all = Results::new("dynamics attractor", true);
+        line.iter().for_each(|line| report::dynamics::slow_manifold::line_arrays(&mut all, line, &verdict));
+        ring.iter().for_each(|ring| report::dynamics::slow_manifold::ring_arrays(&mut all, ring, &verdict));
+        Ok(all)
+    })?;
     if let Some(folder) = &args.figures {
         let drawn = line
             .iter()
@@ -165,6 +173,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.figures {
         say!("figures in {}", folder.display());
     }
+    args.save.say();
     Ok(())
 }
 

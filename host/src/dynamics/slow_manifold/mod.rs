@@ -16,6 +16,8 @@ mod lone;
 mod order;
 mod projection;
 mod ring;
+mod simulated;
+mod through;
 
 pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict};
 pub use chip::{Beyond, Compared, Degrees, fit_output};
@@ -26,3 +28,4 @@ pub use learnt::{Known, Learning, Learnt, LearntRoot};
 pub use order::{Tried, choose_degree, nmte};
 pub use projection::{Projection, delayed};
 pub use ring::{Ring, RingOptions};
+pub use simulated::Simulated;
