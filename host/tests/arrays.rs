@@ -146,18 +146,21 @@ fn the_documentation_lists_every_array() {
     );
     list(decision, &[&["attractor"], &held[..]].concat(), "line.npz");
     list(ring, &["attractor", "net.safetensors", "--shape", "ring"], "ring.npz");
-    let moved =
-        ["--parameter", "colour", "--range=-0.02,0.02", "--second", "motion", "--second-range=-0.1,0.1"];
+    let moved = ["--parameter", "colour", "--range=-0.002,0.002", "--values", "1"];
     list(decision, &[&["continue"], &held[..], &moved].concat(), "continue.npz");
     list(decision, &[&["ssm"], &held[..], &["--parameter", "colour", "--order", "5"]].concat(), "ssm.npz");
-    list(decision, &[&["fit"], &held[..]].concat(), "fit.npz");
+    list(decision, &[&["fit"], &held[..], &["--count", "12", "--samples", "60"]].concat(), "fit.npz");
     list(
         decision,
-        &[&["lyapunov"], &held[..], &["--steps", "400", "--transient", "100"]].concat(),
+        &[&["lyapunov"], &held[..], &["--steps", "100", "--transient", "20"]].concat(),
         "exponents.npz",
     );
-    list(decision, &[&["ftle"], &held[..], &["--steps", "10", "--size", "12"]].concat(), "ftle.npz");
-    list(decision, &["cycles", maps, "--arrays", "plrnn_relu_n2_seed11/", "--period", "2"], "cycles.npz");
+    list(
+        decision,
+        &[&["ftle"], &held[..], &["--steps", "10", "--size", "4", "--basin-steps", "2000"]].concat(),
+        "ftle.npz",
+    );
+    list(decision, &["cycles", maps, "--arrays", "plrnn_lozi_a1.7_b0.5/", "--period", "2"], "cycles.npz");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/dynamics-arrays.md");
     if std::env::var_os("ACCEPT").is_some() {
         std::fs::write(&file, &page).expect("writable");

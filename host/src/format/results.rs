@@ -1,5 +1,6 @@
 //! Results as arrays for other programs: `.npz`, which `numpy.load` reads.
 
+use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::Path;
 
@@ -25,7 +26,7 @@ pub struct About {
     /// Whether all that was asked for is here; not after Ctrl-C.
     pub complete: bool,
     /// Names of what has a name: inputs, outputs, kinds. A number k in an array stands for the k-th from 0.
-    pub names: Vec<(String, Vec<String>)>,
+    pub names: BTreeMap<String, Vec<String>>,
     /// The arrays, in the order they were added.
     pub arrays: Vec<Told>,
 }
@@ -129,8 +130,13 @@ impl Results {
     /// No arrays yet, of a command.
     #[must_use]
     pub fn new(command: &str, complete: bool) -> Self {
-        let about =
-            About { schema: 1, command: command.into(), complete, names: Vec::new(), arrays: Vec::new() };
+        let about = About {
+            schema: 1,
+            command: command.into(),
+            complete,
+            names: BTreeMap::new(),
+            arrays: Vec::new(),
+        };
         Self { about, arrays: Vec::new(), prefix: String::new() }
     }
 
@@ -144,7 +150,7 @@ impl Results {
 
     /// Adds names, of what `what` says.
     pub fn names<'a>(&mut self, what: &str, names: impl IntoIterator<Item = &'a str>) {
-        self.about.names.push((what.into(), names.into_iter().map(str::to_owned).collect()));
+        self.about.names.insert(what.into(), names.into_iter().map(str::to_owned).collect());
     }
 
     /// Adds an array.

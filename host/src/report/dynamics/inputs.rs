@@ -32,24 +32,26 @@ fn zero() -> ReferenceLine {
 }
 
 /// How fast a unit of each input moves p.
-fn effects(driven: &Driven, names: &[String], legend: bool) -> Panel {
-    let plots = curves(driven, names, legend, &|p| driven.input(p));
-    let layout =
-        layout(&plots, "place p", "effect s(p) of an input").with_ticks(5).with_reference_line(zero());
-    let below = LegendPosition::OutsideBottomColumns;
-    (plots, if legend { layout.with_legend_position(below) } else { layout })
+fn effects(driven: &Driven, names: &[String]) -> Panel {
+    let plots = curves(driven, names, true, &|p| driven.input(p));
+    let layout = layout(&plots, "place p", "effect s(p) of an input")
+        .with_ticks(5)
+        .with_reference_line(zero())
+        .with_legend_position(LegendPosition::OutsideBottomColumns);
+    (plots, layout)
 }
 
 /// The cosine of the angle of the selection vector and the direction of each input.
-fn alignments(driven: &Driven, names: &[String], legend: bool) -> Panel {
-    let plots = curves(driven, names, legend, &|p| driven.alignment(p));
+fn alignments(driven: &Driven, names: &[String]) -> Panel {
+    let plots = curves(driven, names, false, &|p| driven.alignment(p));
+    let largest = driven.alignment.iter().flatten().fold(0.0, |most: f64, cosine| most.max(cosine.abs()));
+    let limit = if largest < 0.45 { 0.5 } else { 1.0 };
     let layout = layout(&plots, "place p", "cosine to selection vector")
         .with_ticks(5)
-        .with_y_axis_min(-1.0)
-        .with_y_axis_max(1.0)
+        .with_y_axis_min(-limit)
+        .with_y_axis_max(limit)
         .with_reference_line(zero());
-    let below = LegendPosition::OutsideBottomColumns;
-    (plots, if legend { layout.with_legend_position(below) } else { layout })
+    (plots, layout)
 }
 
 /// Choices of the network as dots, of the reduced model as a line.
@@ -75,7 +77,7 @@ fn choices_of(choices: &Psychometric) -> Panel {
 /// How inputs move the place, how they are aligned with the selection vector, and the choices.
 #[must_use]
 pub fn figure(driven: &Driven, names: &[String], choices: Option<&Psychometric>) -> Figure {
-    let mut cells = vec![effects(driven, names, true), alignments(driven, names, false)];
+    let mut cells = vec![effects(driven, names), alignments(driven, names)];
     let mut text = String::new();
     if let Some(choices) = choices {
         cells.push(choices_of(choices));
@@ -99,16 +101,15 @@ pub type Context<'a> = (&'a str, &'a Driven, &'a Attractor, Option<&'a Psychomet
 pub fn contexts(contexts: &[Context<'_>], names: &[String]) -> Option<Figure> {
     let chosen = contexts.iter().all(|context| context.3.is_some());
     let mut cells = Vec::new();
-    for (k, &(name, driven, verdict, choices)) in contexts.iter().enumerate() {
-        let last = k + 1 == contexts.len();
+    for &(name, driven, verdict, choices) in contexts {
         let line = &driven.line;
         let field = line.range.even(DRAWN).map(|p| (p, line.speed(p))).collect();
         let per = format!("r(p) per {}", time_unit(line.kind));
         let (plots, layout) =
             speeds(field, &marks(verdict, |k| (verdict.points[k].place, 0.0)), "place p", &per);
         cells.push((plots, layout.with_title(name)));
-        cells.push(effects(driven, names, last));
-        cells.push(alignments(driven, names, false));
+        cells.push(effects(driven, names));
+        cells.push(alignments(driven, names));
         cells.extend(choices.filter(|_| chosen).map(choices_of));
     }
     let same = |context: &Context<'_>| {
@@ -127,7 +128,7 @@ pub fn contexts(contexts: &[Context<'_>], names: &[String]) -> Option<Figure> {
         "A row a context. First: the vector field on its slow manifold, nodes as dots, saddles as diamonds. Second: how fast a unit of each input moves p. Third: the cosine of the angle of the selection vector and the direction of each input.{text}"
     );
     let width = if chosen { 4 } else { 3 };
-    let scene = || columns(cells, width, 300.0);
+    let scene = || columns(cells, width, 360.0);
     (!contexts.is_empty()).then(|| Figure { name: "slow-manifold-contexts", caption, scene: scene() })
 }
 
