@@ -47,9 +47,9 @@ pub struct Args {
 /// # Errors
 /// A network that cannot be read, another number of inputs than it has, a file that cannot be written.
 pub fn run(args: &Args) -> Result<()> {
+    args.save.check()?;
     let (network, u, rnn) = args.held.load()?;
     crate::error::require(args.spread > 0.0 && args.spread.is_finite(), "--spread", "above 0", args.spread)?;
-    args.save.check()?;
     crate::error::require(args.rounds > 0, "--rounds", "at least 1", args.rounds)?;
     let options =
         Options { seed: args.seed, spread: args.spread, quiet_rounds: args.rounds, ..Options::default() };
