@@ -6,11 +6,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use faer::c64;
+use faer::{Mat, c64};
 use ndarray::{ArrayD, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadableElement};
 use serde_json::Value;
 use tinyfold::format::results::About;
+use tinyfold::network::{Activation, Network, Recurrence};
 
 fn tinyfold(folder: &Path, args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_tinyfold")).args(args).current_dir(folder).output().expect("runs")
@@ -112,16 +113,32 @@ fn another_ending_is_refused_before_work_begins() {
     }
 }
 
+/// A network with these weights, an input and an output, a flow, as net.safetensors.
+fn small(
+    activation: Activation<f64>,
+    n: usize,
+    weight: impl FnMut(usize, usize) -> f64,
+) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let ones = Mat::from_fn(n, 1, |_, _| 1.0);
+    let w = Recurrence::Dense(Mat::from_fn(n, n, weight));
+    let mut network = Network::plain(activation, w, ones.clone(), ones.transpose().to_owned());
+    network.alpha = 0.2;
+    tinyfold::format::network::save(&folder.path().join("net.safetensors"), &network).expect("writable");
+    folder
+}
+
 /// The page that lists what every command saves is what they save.
 #[test]
 fn the_documentation_lists_every_array() {
-    let decision = imported("mante_tanh_n100_graded");
-    let decision = decision.path();
-    let ring = imported("ring_tanh_n64");
-    let ring = ring.path();
-    let maps = dynamics::path("plrnn_small.safetensors");
-    let maps = maps.to_str().expect("letters");
-    let held = ["net.safetensors", "--input", "0,0,0,1"];
+    // Two nodes and a saddle on a line.
+    let line = small(Activation::Tanh, 2, |i, j| [[1.05, 0.0], [0.5, 0.2]][i][j]);
+    let line = line.path();
+    let n = 16;
+    let angle = |i: usize| std::f64::consts::TAU * i as f64 / n as f64;
+    let ring = small(Activation::Tanh, n, |i, j| 3.6 / n as f64 * (angle(i) - angle(j)).cos());
+    let clipped = small(Activation::Clipped { lo: -1.0, hi: 1.0 }, 2, |i, j| [[2.0, 0.0], [0.5, 0.2]][i][j]);
+    let net = "net.safetensors";
     let mut page = String::from(HEAD);
     let mut list = |folder: &Path, args: &[&str], file: &str| {
         saved(folder, args, file);
@@ -138,29 +155,16 @@ fn the_documentation_lists_every_array() {
             );
         }
     };
-    list(decision, &[&["fixed-points"], &held[..]].concat(), "fixed-points.npz");
-    list(
-        decision,
-        &[&["slow-manifold"], &held[..], &["--evidence", "2", "--trials", "4"]].concat(),
-        "slow.npz",
-    );
-    list(decision, &[&["attractor"], &held[..]].concat(), "line.npz");
-    list(ring, &["attractor", "net.safetensors", "--shape", "ring"], "ring.npz");
-    let moved = ["--parameter", "colour", "--range=-0.002,0.002", "--values", "1"];
-    list(decision, &[&["continue"], &held[..], &moved].concat(), "continue.npz");
-    list(decision, &[&["ssm"], &held[..], &["--parameter", "colour", "--order", "5"]].concat(), "ssm.npz");
-    list(decision, &[&["fit"], &held[..], &["--count", "12", "--samples", "60"]].concat(), "fit.npz");
-    list(
-        decision,
-        &[&["lyapunov"], &held[..], &["--steps", "100", "--transient", "20"]].concat(),
-        "exponents.npz",
-    );
-    list(
-        decision,
-        &[&["ftle"], &held[..], &["--steps", "10", "--size", "4", "--basin-steps", "2000"]].concat(),
-        "ftle.npz",
-    );
-    list(decision, &["cycles", maps, "--arrays", "plrnn_lozi_a1.7_b0.5/", "--period", "2"], "cycles.npz");
+    list(line, &["fixed-points", net], "points.npz");
+    list(line, &["slow-manifold", net, "--evidence", "1", "--trials", "4"], "slow.npz");
+    list(line, &["attractor", net], "line.npz");
+    list(ring.path(), &["attractor", net, "--shape", "ring"], "ring.npz");
+    list(line, &["continue", net, "--parameter", "1", "--values", "1"], "continue.npz");
+    list(line, &["ssm", net, "--parameter", "1", "--order", "5"], "ssm.npz");
+    list(line, &["fit", net, "--count", "12", "--samples", "60"], "fit.npz");
+    list(line, &["lyapunov", net, "--steps", "100", "--transient", "20"], "exponents.npz");
+    list(line, &["ftle", net, "--steps", "10", "--size", "8", "--basin-steps", "2000"], "ftle.npz");
+    list(clipped.path(), &["cycles", net, "--period", "2"], "cycles.npz");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/dynamics-arrays.md");
     if std::env::var_os("ACCEPT").is_some() {
         std::fs::write(&file, &page).expect("writable");

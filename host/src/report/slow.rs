@@ -152,16 +152,18 @@ impl Slow {
 impl Curve {
     /// The line between the fixed points.
     fn line(rnn: &Rnn, found: &FixedPoints, stop: &AtomicBool) -> Result<Self> {
+        let none = |reason: String| Error::Numeric { what: "no slow line".into(), reason };
+        if !found.points.is_empty() && found.points.iter().all(|point| point.corner) {
+            let reason = "it would go through corners, where the derivative of the step jumps";
+            return Err(none(reason.into()));
+        }
         let on_it = found.points.iter().filter(|point| point.index <= 1);
         let states: Vec<Vec<f64>> = on_it.map(|point| point.state.clone()).collect();
         if found.continuum.is_none() && states.len() < 2 {
-            return Err(Error::Numeric {
-                what: "no slow line".into(),
-                reason: format!(
-                    "it goes between fixed points that grow in at most one direction, of which there {}",
-                    if states.is_empty() { "is none" } else { "is one" }
-                ),
-            });
+            return Err(none(format!(
+                "it goes between fixed points that grow in at most one direction, of which there {}",
+                if states.is_empty() { "is none" } else { "is one" }
+            )));
         }
         let options = Options { most: TRANSFORMS, ..Options::of(rnn.kind, rnn.alpha) };
         let line = SlowManifold::through(rnn, &states, found.continuum.as_ref(), None, 1.0, &options, stop)?;
