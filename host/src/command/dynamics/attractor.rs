@@ -144,8 +144,12 @@ pub fn run(args: &Args) -> Result<()> {
     };
     args.save.write(|| {
         let mut all = Results::new("dynamics attractor", true);
-        line.iter().for_each(|line| report::dynamics::slow_manifold::line_arrays(&mut all, line, &verdict));
-        ring.iter().for_each(|ring| report::dynamics::slow_manifold::ring_arrays(&mut all, ring, &verdict));
+        if let Some(line) = &line {
+            report::dynamics::slow_manifold::line_arrays(&mut all, line, &verdict);
+        }
+        if let Some(ring) = &ring {
+            report::dynamics::slow_manifold::ring_arrays(&mut all, ring, &verdict);
+        }
         Ok(all)
     })?;
     if let Some(folder) = &args.figures {

@@ -230,7 +230,9 @@ fn contexts(args: &Args, network: &Network, held: &[f64]) -> Result<Vec<(Option<
     require(twice == 0, "--contexts", "each input once", format!("{twice} again"))?;
     let context = |&k: &usize| {
         let mut input = held.to_vec();
-        numbers.iter().for_each(|&other| input[other] = f64::from(u8::from(other == k)));
+        for &other in &numbers {
+            input[other] = f64::from(u8::from(other == k));
+        }
         (Some(network.inputs[k].name.clone()), input)
     };
     Ok(numbers.iter().map(context).collect())

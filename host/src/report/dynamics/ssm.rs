@@ -8,7 +8,7 @@ use kuva::render::plots::Plot;
 use super::{STATE, time_unit};
 use crate::dynamics::Kind;
 use crate::dynamics::ssm::{BackbonePoint, Chart, Study};
-use crate::format::results::Results;
+use crate::format::results::{Numbers, Results};
 use crate::report::figures::{COLOURS, Figure, GREY, colour, grid, layout, line, log_y, with_powers_of_ten};
 
 /// The figure: R(p) with its roots, residual against p for several orders; of a parameter the branch with its folds; of
@@ -168,14 +168,13 @@ pub fn arrays(study: &Study) -> Results {
     if let Some(backbone) = &study.backbone {
         let point = ("amplitude", backbone.points.len());
         let radians = format!("radians {per}");
-        let told: [(&str, &str, &str, fn(&BackbonePoint) -> f64); 3] = [
-            ("amplitude", STATE, "largest distance from the fixed point", |point| point.amplitude),
-            ("frequency", &radians, "frequency of the oscillation", |point| point.frequency),
-            ("damping", &per, "its growth rate", |point| point.damping),
-        ];
-        for (name, unit, meaning, value) in told {
-            all.add(name, &[point], unit, meaning, backbone.points.iter().map(value).collect());
-        }
+        let of =
+            |value: fn(&BackbonePoint) -> f64| -> Numbers { backbone.points.iter().map(value).collect() };
+        let amplitude = of(|point| point.amplitude);
+        all.add("amplitude", &[point], STATE, "largest distance from the fixed point", amplitude);
+        let frequency = of(|point| point.frequency);
+        all.add("frequency", &[point], &radians, "frequency of the oscillation", frequency);
+        all.add("damping", &[point], &per, "its growth rate", of(|point| point.damping));
     }
     all
 }
