@@ -188,7 +188,7 @@ about = json.loads(bytes(points[\"about\"]))   # what every array is; about[\"co
 ```
 
 `tinyfold inspect points.npz` prints the same. Axes are given outermost first; n neurons. Numbers count from 0. What is not
-known is NaN, of whole numbers -1. Time is in steps of a map, in time constants of a neuron of a flow, which are the ones
-below. Rows of several branches, cycles or curves stand one below the other, with a column that says which one a row is of.
+known is NaN, of whole numbers -1. Time is in steps of a map, in time constants of a neuron of a flow; units
+below are those of flows. Rows of several branches, cycles or curves stand one below the other, with a column that says which one a row is of.
 With `slow-manifold --contexts`, the name of a context and a point come before the names of its arrays.
 ";

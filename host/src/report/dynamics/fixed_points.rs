@@ -41,7 +41,7 @@ pub fn arrays(system: &dyn System, found: &FixedPoints, input: &[f64]) -> Result
         system.residual(x, &mut residual);
         0.5 * residual.iter().map(|r| r * r).sum::<f64>()
     };
-    let (map, flow) = ("half the square of |f(x) - x|", "half the square of |dx/dt|");
+    let (map, flow) = ("half the squared length of f(x) - x", "half the squared length of dx/dt");
     let q = if system.kind() == Kind::Map { map } else { flow };
     all.add("q", &[point], "-", q, each(&|point| half_square(&point.state)));
     all.add("residual", &[point], "-", "largest entry of the residual", each(&|point| point.residual));
