@@ -269,7 +269,7 @@ pub fn figure(named: &[(&str, usize, &Linearised)]) -> Option<Figure> {
         (_, 0) => format!("Slow dynamics: {lines}."),
         _ => format!("Slow dynamics: {lines}; last: Lyapunov exponents per step, with standard errors."),
     };
-    let width = cells.len().clamp(2, 3);
+    let width = cells.len().min(3);
     Some(Figure { name: "slow-dynamics", caption, scene: columns(cells, width, 280.0) })
 }
 
@@ -321,43 +321,24 @@ fn exponents(named: &[(&str, usize, &Linearised)]) -> Option<(Vec<Plot>, Layout)
 /// named: name as HTML, network.
 #[must_use]
 pub(super) fn part(named: &[(&str, &Linearised)], figure: &str) -> String {
-    let skipped = |reason: &str| format!("– <small>{}</small>", escape(reason));
     let row = |name: &str, held: &str, slow: &Slow| {
-        let curve = match &slow.curve {
-            Outcome::Skipped(reason) => skipped(reason),
-            Outcome::Found(curve) => {
-                let what = if curve.attractor { "attractor" } else { "no attractor" };
-                format!(
-                    "{} {what} <small>{}; length {:.2}, at most {} lengths a step</small>",
-                    curve.shape,
-                    escape(&curve.sentence),
-                    curve.length,
-                    scientific(curve.largest_speed)
-                )
-            }
-        };
-        let (exponents, dimension) = match &slow.lyapunov {
-            Outcome::Skipped(reason) => (skipped(reason), "–".into()),
-            Outcome::Found(found) => {
-                let shown: Vec<String> =
-                    found.exponents.iter().take(4).map(|(value, _)| format!("{value:.4}")).collect();
-                let none = "none finite: it comes to rest in one step".to_owned();
-                let dimension =
-                    found.kaplan_yorke.map_or("above those computed".into(), |d| format!("{d:.2}"));
-                (if shown.is_empty() { none } else { shown.join(", ") }, dimension)
-            }
-        };
-        let reduced = match &slow.reduced {
-            Outcome::Skipped(reason) => skipped(reason),
-            Outcome::Found(found) => {
-                let Reduced { dimension, degree, nmte, held_out } = found;
-                let s = if *dimension == 1 { "" } else { "s" };
-                format!(
-                    "NMTE {} <small>{dimension} coordinate{s}, degree {degree}, on {held_out} trajectories held out</small>",
-                    percent(*nmte)
-                )
-            }
-        };
+        let curve = slow.curve.found().map_or("none".into(), |curve| {
+            format!(
+                "{}<small>{} lengths a step at most</small>",
+                curve.shape,
+                scientific(curve.largest_speed)
+            )
+        });
+        let exponents = slow.lyapunov.found().map_or_else(Vec::new, |found| {
+            found.exponents.iter().take(4).map(|(value, _)| format!("{value:.4}")).collect()
+        });
+        let dimension = slow.lyapunov.found().map_or("–".into(), |found| {
+            found.kaplan_yorke.map_or("above those computed".into(), |dimension| format!("{dimension:.2}"))
+        });
+        let exponents = if exponents.is_empty() { "–".into() } else { exponents.join(", ") };
+        let reduced = slow.reduced.found().map_or("–".into(), |found| {
+            format!("{}<small>degree {}</small>", percent(found.nmte), found.degree)
+        });
         vec![name.to_owned(), escape(held), curve, exponents, dimension, reduced]
     };
     let rows: Vec<Vec<String>> = named
@@ -368,16 +349,42 @@ pub(super) fn part(named: &[(&str, &Linearised)], figure: &str) -> String {
     if rows.is_empty() {
         return String::new();
     }
+    let notes = named.iter().flat_map(|(name, network)| {
+        network.held.iter().filter_map(move |held| {
+            let said = said(held.slow_dynamics.as_ref()?);
+            Some(format!("<li>{name}, {}: {}.</li>\n", escape(&held.name), escape(&said)))
+        })
+    });
     let head = [
         "network",
         "held input",
         "slow curve",
         "Lyapunov exponents",
         "Kaplan-Yorke dimension",
-        "reduced model",
+        "NMTE of a reduced model",
     ];
     format!(
-        "<p>What is slow under the held input, in steps: the curve that states fall on and creep along, with its verdict; the rates at which neighbouring states part (above 0) or meet; a polynomial model of the curve, learnt from simulated trajectories, and its error on others.</p>\n{figure}{}",
-        table("slow dynamics", &head, &rows)
+        "<p>What is slow under the held input, in steps: the curve that states fall on and creep along, with its verdict; the rates at which neighbouring states part (above 0) or meet; a polynomial model of the curve, learnt from simulated trajectories, and its normalised mean error on others.</p>\n{figure}{}<ul>\n{}</ul>\n",
+        table("slow dynamics", &head, &rows),
+        notes.collect::<String>()
     )
+}
+
+/// The verdict on the curve, and why anything is missing.
+fn said(slow: &Slow) -> String {
+    let mut parts = vec![match &slow.curve {
+        Outcome::Found(curve) => curve.sentence.clone(),
+        Outcome::Skipped(reason) => reason.clone(),
+    }];
+    match &slow.lyapunov {
+        Outcome::Found(found) if found.exponents.is_empty() => {
+            parts.push("no exponent is finite: it comes to rest in a step".into());
+        }
+        Outcome::Skipped(reason) => parts.push(reason.clone()),
+        Outcome::Found(_) => {}
+    }
+    if let (Outcome::Found(_), Outcome::Skipped(reason)) = (&slow.curve, &slow.reduced) {
+        parts.push(reason.clone());
+    }
+    parts.join("; ")
 }
