@@ -211,6 +211,17 @@ impl Network {
         state
     }
 
+    /// The state of the n neurons that a run starts from, h or a; at low rank, whose carried words do not tell it, that
+    /// at rest.
+    #[must_use]
+    pub fn first_state(&self) -> Vec<f64> {
+        match (&self.recurrence, self.form) {
+            (Recurrence::Dense(_), _) => self.initial.clone(),
+            (Recurrence::LowRank { .. }, Form::Rate) => vec![0.0; self.neurons()],
+            (Recurrence::LowRank { .. }, Form::Current) => self.bias.clone(),
+        }
+    }
+
     /// Adds currents to the rates: a network at rest of rate form becomes the one of h' = (1 - alpha) h + alpha (beta +
     /// phi(W h + B x + b)), y = C h + c from h = 0, in the words of its own rates h - beta: b + W beta, c + C beta, and a
     /// start at -beta.

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
+use tinyfold::format::results::About;
 use tinyfold::network::{Activation, Network, Recurrence};
 
 fn tinyfold(folder: &Path, args: &[&str]) -> Output {
@@ -224,7 +225,12 @@ fn ctrl_c_keeps_what_was_found() {
     assert!((-0.6..-0.3).contains(&exponents[0]), "{exponents:?}");
     assert!(folder.path().join("figures/lyapunov.png").exists());
 
-    let found = stopped(folder.path(), &["ftle", net, "--size", "400", "--steps", "2000"]);
+    let args = ["ftle", net, "--size", "400", "--steps", "2000", "--save", "part.npz"];
+    let found = stopped(folder.path(), &args);
+    let part = About::of(&folder.path().join("part.npz")).expect("readable").expect("a result");
+    assert!(
+        !part.complete && part.arrays.iter().any(|array| array.name == "ftle" && array.shape == [400, 400])
+    );
     let values = found["field"]["values"].as_array().expect("values");
     let computed = found["field"]["computed"].as_u64().expect("a number") as usize;
     assert!(computed > 0 && computed < values.len() && values.len() == 160_000);
@@ -257,8 +263,11 @@ fn ctrl_c_keeps_what_was_found() {
     tinyfold::format::network::save(&folder.path().join("chaos.safetensors"), &chaos).expect("writable");
     // A search that goes on for minutes: every command that starts from fixed points gives those found.
     for command in ["fixed-points", "ssm", "slow-manifold", "attractor"] {
-        let found = stopped(folder.path(), &[command, "chaos.safetensors"]);
-        assert!(found["points"].is_array(), "{command}");
+        let found = stopped(folder.path(), &[command, "chaos.safetensors", "--save", "points.npz"]);
+        let points = found["points"].as_array().expect("points");
+        let part = About::of(&folder.path().join("points.npz")).expect("readable").expect("a result");
+        let states = part.arrays.iter().find(|array| array.name == "states").expect("states");
+        assert!(!part.complete && states.shape[0] == points.len(), "{command}");
     }
 }
 

@@ -13,6 +13,7 @@ use tinyfold::network::{Activation, Channel, Recurrence};
 use tinyfold::report::build::{TRACE, by_channel, describe, first_shown, raw_samples, source};
 use tinyfold::report::learning::{Learning, Zero};
 use tinyfold::report::linearised::{Linearised, held_inputs};
+use tinyfold::report::slow::Outcome;
 use tinyfold::report::{self, ChipReport, Report, SCHEMA};
 use tinyfold::task::recording::{GYROSCOPE, bundled};
 use tinyfold::task::{Dataset, Integration, Recording, Task, synthetic};
@@ -305,14 +306,26 @@ fn the_dynamics_of_every_network_are_a_chapter() {
         assert_eq!((held.found, held.stable, held.points[0].index), (1, 0, None));
         assert!(held.points[0].norm < 1e-9 && held.settled == held.left_alone && held.settled > 0);
     }
+    // Nothing moves slowly along a line of several integrals, but the exponents of an exact one are its decays.
+    for network in [exact, trained] {
+        let slow = network.held[0].slow_dynamics.as_ref().expect("small enough");
+        assert!(matches!(&slow.curve, Outcome::Skipped(reason) if reason.contains("corners")));
+        assert!(slow.reduced.found().is_none());
+    }
+    let exponents =
+        exact.held[0].slow_dynamics.as_ref().and_then(|slow| slow.lyapunov.found()).expect("exponents");
+    for ((found, _), decay) in exponents.exponents.iter().zip(&exact.wanted) {
+        assert!((found - decay.ln()).abs() < 1e-3, "{found} {decay}");
+    }
     let (_folder, page) = written(&report);
+    assert!(page.contains("Kaplan-Yorke dimension") && page.contains("Figure slow-dynamics"));
     let wanted = "<td>0.9933<small>149 steps</small></td>";
     assert!(page.matches(wanted).count() >= 2, "asked for and exact");
     assert!(page.contains("not decided <small>at a corner</small>") && page.contains("8 of 8 <small>in"));
 
-    // Three points of h' = tanh(1.5 h): eigenvalues are theirs, the middle one is unstable.
+    // Three points of h' = tanh(1.05 h): eigenvalues are theirs, the middle one is unstable.
     let one = |x: f64| Mat::from_fn(1, 1, |_, _| x);
-    let network = Network::plain(Activation::Tanh, Recurrence::Dense(one(1.5)), one(1.0), one(1.0));
+    let network = Network::plain(Activation::Tanh, Recurrence::Dense(one(1.05)), one(1.0), one(1.0));
     let none = [("no input".to_owned(), vec![0.0])];
     let x = synthetic::gaussian(200, 1, 3);
     let found = Linearised::of_network(&network, &[&x], &none, &AtomicBool::new(false))
@@ -322,13 +335,26 @@ fn the_dynamics_of_every_network_are_a_chapter() {
     assert_eq!((held.found, held.stable, held.complete, held.settled), (3, 2, Some(true), 8));
     let multipliers: Vec<f64> = held.points.iter().map(|point| point.multipliers[0].0).collect();
     let at = held.points[0].norm;
-    let known = 1.5 * (1.0 - at * at);
-    assert!((at - (1.5 * at).tanh()).abs() < 1e-12);
+    let known = 1.05 * (1.0 - at * at);
+    assert!((at - (1.05 * at).tanh()).abs() < 1e-12);
     assert!(
-        multipliers.iter().zip([known, known, 1.5]).all(|(a, b)| (a - b).abs() < 1e-9),
+        multipliers.iter().zip([known, known, 1.05]).all(|(a, b)| (a - b).abs() < 1e-9),
         "{multipliers:?}"
     );
     assert_eq!((found.regions, found.channels), (None, 0));
+    // The segment between them is the slow line; states end at a stable point, at the rate of its eigenvalue.
+    let slow = held.slow_dynamics.as_ref().expect("small enough");
+    let curve = slow.curve.found().expect("three points on a line");
+    assert!(!curve.attractor && curve.shape == "line" && (curve.length - 2.0 * at).abs() < 1e-9);
+    let nodes: Vec<bool> = curve.points.iter().map(|point| point.1).collect();
+    assert_eq!(nodes, [true, false, true]);
+    for (place, speed) in &curve.profile {
+        assert!((speed - ((1.05 * place).tanh() - place) / curve.length).abs() < 1e-6, "{place} {speed}");
+    }
+    let exponents = slow.lyapunov.found().expect("one neuron");
+    assert!((exponents.exponents[0].0 - known.ln()).abs() < 1e-6 && exponents.kaplan_yorke == Some(0.0));
+    let reduced = slow.reduced.found().expect("a line");
+    assert!(reduced.dimension == 1 && reduced.nmte < 1e-2, "{reduced:?}");
 
     // Too large to wait for: told, with the command that does it.
     let mut report = demo(1);

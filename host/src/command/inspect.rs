@@ -14,6 +14,7 @@ use crate::format::fixed::FixedNetwork;
 use crate::format::model::{self, ModelBytes};
 use crate::format::network::{self, names};
 use crate::format::reduced::Reduced;
+use crate::format::results::{About, Told};
 use crate::format::{ending, read_bytes, read_json, settings};
 use crate::network::{Channel, Network, Recurrence};
 use crate::task::recording::{Detrend, ReadOptions, Scale, read};
@@ -54,8 +55,12 @@ pub fn describe(path: &Path) -> Result<Value> {
         ".tfrm" => describe_reduced(path),
         ".tfmn" => describe_monitor(path),
         ".csv" => describe_recording(path),
-        ".npz" if ArrayFile::open(path)?.has("x") => describe_recording(path),
-        ".safetensors" | ".npz" => Ok(describe_network(&network::load(path)?, "network")),
+        ".npz" => match About::of(path)? {
+            Some(about) => Ok(describe_results(&about)),
+            None if ArrayFile::open(path)?.has("x") => describe_recording(path),
+            None => Ok(describe_network(&network::load(path)?, "network")),
+        },
+        ".safetensors" => Ok(describe_network(&network::load(path)?, "network")),
         ".json" => read_json(path),
         ".jsonl" => describe_lines(path),
         ".toml" => describe_settings(path),
@@ -231,6 +236,26 @@ fn channel(channel: &Channel) -> Value {
     json!({ "name": channel.name, "unit": unit, "center": channel.center, "gain": channel.gain })
 }
 
+/// Arrays of a result.
+fn describe_results(about: &About) -> Value {
+    let told = |told: &Told| {
+        let axes = std::iter::zip(&told.axes, &told.shape).map(|(axis, length)| format!("{length} {axis}"));
+        let shape = axes.collect::<Vec<String>>().join(" × ");
+        json!({
+            "name": told.name, "type": told.number, "shape": if shape.is_empty() { "one number" } else { &shape },
+            "unit": told.unit, "meaning": told.meaning,
+        })
+    };
+    let names = about.names.iter().map(|(what, names)| (what.clone(), json!(names)));
+    json!({
+        "holds": "result",
+        "command": about.command,
+        "complete": about.complete,
+        "names of": names.collect::<Map<String, Value>>(),
+        "arrays": about.arrays.iter().map(told).collect::<Value>(),
+    })
+}
+
 fn describe_recording(path: &Path) -> Result<Value> {
     let raw = ReadOptions { scale: Scale::None, detrend: Detrend::None, ..ReadOptions::default() };
     let data = read(path, &raw)?;
@@ -383,7 +408,7 @@ fn table(value: &Value) -> Option<Vec<Vec<String>>> {
 }
 
 fn aligned(rows: &[Vec<String>], indent: usize) -> String {
-    const SHOWN: usize = 1 + 12;
+    const SHOWN: usize = 1 + 40;
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..rows.first().map_or(0, Vec::len)).map(width).collect();
     let mut out = String::new();

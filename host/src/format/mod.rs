@@ -15,6 +15,7 @@ pub mod network;
 pub mod paper;
 pub mod plrnn;
 pub mod reduced;
+pub mod results;
 pub mod settings;
 pub mod torch;
 pub mod trajectories;

@@ -14,7 +14,7 @@ use kuva::render::render::Scene;
 use kuva::render::theme::Theme;
 
 use super::text::{DIVERGED, escape, grouped, list, percent, power_of_ten, scientific};
-use super::{ManifoldPoint, NetworkReport, Report, learning, multipliers, traces};
+use super::{ManifoldPoint, NetworkReport, Report, learning, multipliers, slow, traces};
 use crate::{Error, Result, format};
 
 /// Colours of the networks, in order: told apart by the colour-blind (Okabe & Ito 2008).
@@ -201,11 +201,11 @@ pub(super) fn with_powers_of_ten(layout: Layout, exponents: impl Iterator<Item =
         .with_y_tick_format(TickFormat::Custom(Arc::new(|exponent| power_of_ten(exponent.round() as i32))))
 }
 
-fn dynamics(report: &Report) -> Option<Figure> {
+fn dynamics(report: &Report) -> impl Iterator<Item = Figure> {
     let networks = report.networks.iter().enumerate();
     let known: Vec<_> =
         networks.filter_map(|(k, n)| Some((n.name.as_str(), k, n.dynamics.as_ref()?))).collect();
-    multipliers::figure(&known)
+    multipliers::figure(&known).into_iter().chain(slow::figure(&known))
 }
 
 fn errors(report: &Report) -> Figure {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::figures::{self, Figure};
 use super::multipliers;
+use super::slow::{self, Slow};
 use crate::dynamics::fixed_points::{self, FixedPoints, Options};
 use crate::dynamics::slope;
 use crate::dynamics::{Kind, Rnn, System};
@@ -71,6 +72,9 @@ pub struct Held {
     pub settled: usize,
     /// For how many steps.
     pub steps: usize,
+    /// The slow dynamics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_dynamics: Option<Slow>,
 }
 
 /// A fixed point.
@@ -178,10 +182,7 @@ struct Step {
 /// h' = (1 - alpha) h + alpha phi(p): at low rank from h = 0, for what is carried there is only Vᵀ h.
 fn steps_of(network: &Network, x: &[f64]) -> Vec<Step> {
     let (n, alpha) = (network.neurons(), network.alpha);
-    let mut state = match &network.recurrence {
-        Recurrence::Dense(_) => network.initial.clone(),
-        Recurrence::LowRank { .. } => vec![0.0; n],
-    };
+    let mut state = network.first_state();
     let after = |p: &[f64]| {
         match network.form {
             Form::Current => state.copy_from_slice(p),
@@ -243,6 +244,7 @@ impl Held {
             },
         });
         let rnn = Rnn::new(network, u, Kind::Map)?;
+        let slow_dynamics = states.first().map(|start| Slow::of(network, &rnn, u, &found, start, stop));
         Ok(Self {
             name: name.into(),
             input: u.to_vec(),
@@ -255,6 +257,7 @@ impl Held {
             left_alone: states.len(),
             settled: states.iter().filter(|x| settles(&rnn, &found, x, steps)).count(),
             steps,
+            slow_dynamics,
         })
     }
 }
@@ -292,7 +295,7 @@ pub fn held_inputs(task: Option<&Task>, inputs: usize) -> Vec<(String, Vec<f64>)
     (0..contexts).map(context).collect()
 }
 
-/// Writes dynamics.json and figures/dynamics of a network trained for a task, looked at on four held-out trials; nothing
+/// Writes dynamics.json, figures/dynamics and figures/slow-dynamics of a network trained for a task, looked at on four held-out trials; nothing
 /// once `stop` is true.
 ///
 /// # Errors
@@ -310,8 +313,9 @@ pub fn write(
     let held = held_inputs(Some(task), network.input.ncols());
     let Some(found) = Linearised::of_network(network, &trials, &held, stop)? else { return Ok(()) };
     format::write_json(&folder.join("dynamics.json"), &found)?;
-    let drawn = multipliers::figure(&[(task.name(), 0, &found)]);
-    figures::write(&folder.join("figures"), &drawn.into_iter().collect::<Vec<Figure>>())
+    let named = [(task.name(), 0, &found)];
+    let drawn = multipliers::figure(&named).into_iter().chain(slow::figure(&named));
+    figures::write(&folder.join("figures"), &drawn.collect::<Vec<Figure>>())
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod linearised;
 pub mod multipliers;
 pub mod page;
 pub mod rules;
+pub mod slow;
 pub mod sweep;
 pub mod text;
 pub mod theory;

@@ -156,11 +156,11 @@ fn told(modulus: f64) -> String {
     format!("{modulus:.4}<small>{steps}</small>")
 }
 
-/// The chapter: for each network its fixed points, then the slow multipliers beside those asked for.
+/// The chapter: for each network its fixed points, the slow multipliers beside those asked for, then slow dynamics.
 ///
-/// named: name as HTML, network; none where the network was too large or diverged.
+/// named: name as HTML, network; none where the network was too large or diverged. slow: the figure of slow dynamics.
 #[must_use]
-pub(super) fn chapter(named: &[(String, Option<&Linearised>)], figure: &str) -> String {
+pub(super) fn chapter(named: &[(String, Option<&Linearised>)], figure: &str, slow: &str) -> String {
     let known: Vec<(&str, &Linearised)> =
         named.iter().filter_map(|(name, network)| Some((name.as_str(), (*network)?))).collect();
     let mut body = String::new();
@@ -212,7 +212,8 @@ pub(super) fn chapter(named: &[(String, Option<&Linearised>)], figure: &str) -> 
     for (name, network) in &known {
         body += &format!("<li>{name}: {}</li>\n", statement(network));
     }
-    body + "</ul>\n"
+    body += "</ul>\n";
+    body + &super::slow::part(&known, slow)
 }
 
 /// The D slow multipliers against the rest, and in how many linear regions that holds.

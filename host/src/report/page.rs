@@ -31,7 +31,7 @@ pub fn render(report: &Report, figures: &[Figure]) -> String {
     section(&mut page, "How many dimensions the weights use", &figure("singular-values"));
     section(&mut page, "The manifold", &(viewer(report) + &figure("manifold") + &figure("coordinates")));
     section(&mut page, "Decays", &decays(report));
-    section(&mut page, "Dynamics", &dynamics(report, &figure("dynamics")));
+    section(&mut page, "Dynamics", &dynamics(report, &figure("dynamics"), &figure("slow-dynamics")));
     section(&mut page, "The same bits on every chip", &verification(report));
     section(&mut page, "What a chip pays", &chips(report));
     if let Some(learning) = &report.learning {
@@ -196,10 +196,10 @@ fn decays(report: &Report) -> String {
     )
 }
 
-fn dynamics(report: &Report, figure: &str) -> String {
+fn dynamics(report: &Report, figure: &str, slow: &str) -> String {
     let networks = report.networks.iter().enumerate();
     let named: Vec<_> = networks.map(|(k, n)| (name_of(k, &n.name), n.dynamics.as_ref())).collect();
-    multipliers::chapter(&named, figure)
+    multipliers::chapter(&named, figure, slow)
 }
 
 fn verification(report: &Report) -> String {

@@ -43,6 +43,24 @@ fn the_commands_draw_and_refuse() {
     assert!(std::path::Path::new(&format!("{drawn}/slow-manifold.png")).exists());
     assert!(std::path::Path::new(&format!("{drawn}/slow-manifold-inputs.png")).exists());
     run(&["attractor", &net, "--points", &points_file, "--input", "0,0,0,1"]).unwrap();
+    // Both contexts side by side, as a map.
+    let (drawn, file) = (folder_of("contexts"), at("contexts.npz"));
+    let contexts = ["slow-manifold", &net, "--contexts", "ctx_motion,4", "--as", "map", "--figures", &drawn];
+    run(&[&contexts[..], &["--evidence", "2", "--trials", "4", "--save", &file]].concat()).unwrap();
+    assert!(std::path::Path::new(&format!("{drawn}/slow-manifold-contexts.png")).exists());
+    assert!(std::path::Path::new(&format!("{drawn}/ctx_colour/slow-manifold-inputs.png")).exists());
+    let saved = ArrayFile::open(std::path::Path::new(&file)).unwrap();
+    let last = |context: &str, of: &str| saved.array(&format!("{context}.{of}")).unwrap();
+    for (context, own, held) in [("ctx_motion", 0, [1.0, 0.0]), ("ctx_colour", 1, [0.0, 1.0])] {
+        assert_eq!(last(context, "input").values[2..], held);
+        // The selection vector is aligned with the input that is attended, not with the other.
+        let aligned = last(context, "alignment");
+        let mean = |k: usize| {
+            let row = &aligned.values[k * aligned.shape[1]..][..aligned.shape[1]];
+            row.iter().map(|cosine| cosine.abs()).sum::<f64>() / row.len() as f64
+        };
+        assert!(mean(own) > 5.0 * mean(1 - own), "{context}: {} {}", mean(own), mean(1 - own));
+    }
     for (name, size) in [("ring", 0.0), ("perturbed", 0.05)] {
         let mut network = dynamics::network("ring_tanh_n64");
         network.recurrence = Recurrence::Dense((*perturbed(size, 1).w).clone());
@@ -65,6 +83,8 @@ fn the_commands_draw_and_refuse() {
     refused(&["slow-manifold", &net, "--points", &net], "mante.safetensors");
     refused(&[&line[..], &["--degree", "4"]].concat(), "degree");
     refused(&[&line[..], &["--anchor", "9"]].concat(), "--anchor");
+    refused(&["slow-manifold", &net, "--contexts", "3,ctx_motion"], "--contexts: expected each input once");
+    refused(&["slow-manifold", &net, "--contexts", "context"], "--contexts: expected one of the inputs");
     refused(&[&line[..], &["--evidence", "7"]].concat(), "evidence");
     refused(&["attractor", &net, "--shape", "ring", "--input", "0,0,0,1"], "growing directions");
     refused(&["attractor", &net, "--points", &points_file, "--slow", "2"], "--slow");

@@ -2,10 +2,88 @@
 
 use std::iter::zip;
 
-use tinyfold::dynamics::slow_manifold::{Driven, Frame, Options, SlowManifold, Trials, psychometric};
+use tinyfold::dynamics::slow_manifold::{
+    Degrees, Driven, Frame, Options, SlowManifold, Trials, psychometric,
+};
 use tinyfold::format::arrays::ArrayFile;
 
+use tinyfold::dynamics::{Kind, Rnn};
+
 use crate::{best_of, dynamics, mante};
+
+/// The Euler map of the network, a' = a + alpha F(a): the same fixed points and selection vectors, effects and speeds a
+/// step instead of a time constant, the same choices.
+#[test]
+fn a_map_is_reduced_as_its_flow() {
+    let network = dynamics::network("mante_tanh_n100_graded");
+    let file = ArrayFile::open(&dynamics::path("mante_tanh_n100_graded.safetensors")).unwrap();
+    let x0 = file.vector("x0", 100).unwrap();
+    let alpha = network.alpha;
+    for (context, channel) in [("ctx_motion", 0), ("ctx_colour", 1)] {
+        let (flow, points) = mante(context);
+        let map = Rnn { kind: Kind::Map, ..flow.clone() };
+        let mut held = vec![0.0; 4];
+        held[2 + channel] = 1.0;
+        let [of_flow, of_map] = [&flow, &map].map(|rnn| {
+            let frame = Frame::choose(&flow, &points).unwrap();
+            let options = Options::of(rnn.kind, alpha);
+            let line = SlowManifold::find(rnn, &points, frame, &options, &false.into()).unwrap();
+            Driven::new(&network, &line, &held).unwrap()
+        });
+        // Exact at fixed points.
+        for x in &points {
+            let p = of_flow.line.frame.coordinate(x);
+            for (a, b) in zip(of_flow.input(p), of_map.input(p)) {
+                assert!((alpha * a - b).abs() < 1e-3 * alpha, "{p}: {a} {b}");
+            }
+            for (a, b) in zip(of_flow.output(p), of_map.output(p)) {
+                assert!((a - b).abs() < 1e-6, "{p}: {a} {b}");
+            }
+        }
+        // Between them the curves of both are a little apart.
+        for p in of_flow.line.range.even(33) {
+            let (a, b) = (of_flow.line.speed(p), of_map.line.speed(p));
+            assert!((alpha * a - b).abs() < 2e-3 * alpha, "{p}: {a} {b}");
+            for (a, b) in zip(of_flow.alignment(p), of_map.alignment(p)) {
+                assert!((a - b).abs() < 0.02, "{p}: {a} {b}");
+            }
+        }
+        let [a, b] = [&of_flow, &of_map].map(|driven| driven.phase(&map, &x0, 30.0));
+        assert!((a - b).abs() < 0.02, "{a} {b}");
+        let trials = Trials {
+            channel,
+            distractor: Some(1 - channel),
+            strengths: vec![-0.2, -0.06, -0.02, 0.02, 0.06, 0.2],
+            noise: 0.5,
+            each: 100,
+            steps: 250,
+            seed: 5,
+        };
+        let [by_flow, by_map] = [&of_flow, &of_map]
+            .map(|driven| psychometric(&network, driven, &trials, &x0, &false.into()).unwrap());
+        println!(
+            "{context}: the same choice {:.3} by flow, {:.3} by map",
+            by_flow.agreement, by_map.agreement
+        );
+        assert!(by_map.agreement >= 0.95);
+        for (a, b) in zip(&by_flow.rows, &by_map.rows) {
+            assert!((a.reduced - b.reduced).abs() <= 0.02 && a.network == b.network, "{a:?} {b:?}");
+        }
+        // A model for a chip from either.
+        let on_line: Vec<Vec<f64>> = points.clone();
+        let (model, compared) = of_map
+            .for_trials(
+                &network,
+                &on_line,
+                &Trials { each: 20, ..trials },
+                &Degrees::default(),
+                &false.into(),
+            )
+            .unwrap();
+        assert_eq!(model.shape.inputs, 2);
+        assert!(compared.agreement >= 0.95 && compared.nmte < 0.05, "{compared:?}");
+    }
+}
 
 #[test]
 fn the_reduced_model_chooses_as_the_network() {

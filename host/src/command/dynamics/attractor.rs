@@ -5,13 +5,14 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::slow_manifold::{find, over, unit};
-use super::{Found, Held, points_alone, spinner, states};
+use super::{Found, Held, Save, points_alone, spinner, states};
 use crate::command::say;
 use crate::dynamics::slow_manifold::{
     Attractor, Bounds, Options, Ring, RingOptions, Shape, SlowManifold, Surface,
 };
 use crate::dynamics::{Rnn, fixed_points, spectrum};
 use crate::error::require;
+use crate::format::results::Results;
 use crate::report::{self, figures};
 use crate::{Error, Result};
 
@@ -51,6 +52,8 @@ pub struct Args {
     /// Draw a figure into this folder, as SVG and PNG: slow-manifold, ring or plane.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
+    #[command(flatten)]
+    save: Save,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -77,6 +80,7 @@ struct Output<'a> {
 /// # Errors
 /// Files that cannot be read or written, bounds out of range, no curve of that shape.
 pub fn run(args: &Args) -> Result<()> {
+    args.save.check()?;
     require(args.reach > 0.0 && args.reach.is_finite(), "--reach", "above 0 and finite", args.reach)?;
     let bounds = Bounds {
         exact: args.exact,
@@ -106,8 +110,7 @@ pub fn run(args: &Args) -> Result<()> {
         let states = states(args.points.as_deref(), &network, &held, rnn.kind)?;
         watch.bar.finish_and_clear();
         if watch.stopped() {
-            points_alone(&states.points, args.json);
-            return Ok(());
+            return points_alone(&states.points, args.json, &args.save);
         }
         let found = Surface::around(&rnn, &centre(&rnn, states)?, args.reach)?;
         let verdict = Attractor::of_surface(&rnn, &found, &bounds)?;
@@ -119,8 +122,7 @@ pub fn run(args: &Args) -> Result<()> {
         let found = find(&rnn, &states, None, args.reach, &options, &watch.stop);
         watch.bar.finish_and_clear();
         if watch.stopped() {
-            points_alone(&states.points, args.json);
-            return Ok(());
+            return points_alone(&states.points, args.json, &args.save);
         }
         let found = found?;
         let verdict = Attractor::of_line(&rnn, &found, &bounds)?;
@@ -147,14 +149,26 @@ pub fn run(args: &Args) -> Result<()> {
         let found = Ring::find(&rnn, &center, &RingOptions::of(rnn.kind, rnn.alpha), &watch.stop);
         watch.bar.finish_and_clear();
         if watch.stopped() {
-            points_alone(&[center], args.json);
-            return Ok(());
+            return points_alone(&[center], args.json, &args.save);
         }
         let found = found?;
         let verdict = Attractor::of_ring(&rnn, &found, &bounds)?;
         ring = Some(found);
         verdict
     };
+    args.save.write(|| {
+        let mut all = Results::new("dynamics attractor", true);
+        if let Some(line) = &line {
+            report::dynamics::slow_manifold::line_arrays(&mut all, line, &verdict);
+        }
+        if let Some(ring) = &ring {
+            report::dynamics::slow_manifold::ring_arrays(&mut all, ring, &verdict);
+        }
+        if let Some(plane) = &plane {
+            report::dynamics::slow_manifold::surface_arrays(&mut all, &rnn, plane, &verdict);
+        }
+        Ok(all)
+    })?;
     if let Some(folder) = &args.figures {
         let drawn = line
             .iter()
@@ -187,6 +201,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.figures {
         say!("figures in {}", folder.display());
     }
+    args.save.say();
     Ok(())
 }
 

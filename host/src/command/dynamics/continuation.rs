@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::parameter::{self, Moved};
-use super::{Given, Held, PARTIAL, given, watch};
+use super::{Given, Held, PARTIAL, Save, given, watch};
 use crate::Result;
 use crate::command::say;
 use crate::dynamics::continuation::{
@@ -59,6 +59,8 @@ pub struct Args {
     /// Draw figures into this folder, as SVG and PNG: bifurcations, fold-curves.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
+    #[command(flatten)]
+    save: Save,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -86,6 +88,7 @@ struct Output<'a> {
 /// # Errors
 /// A network that cannot be read, options that do not fit it, no fixed point to start from.
 pub fn run(args: &Args) -> Result<()> {
+    args.save.check()?;
     require((1..=VALUES).contains(&args.values), "--values", format!("1 to {VALUES}"), args.values)?;
     let (network, input, rnn) = args.held.load_as((args.period > 1).then_some(Kind::Map))?;
     let kind = rnn.kind;
@@ -135,10 +138,15 @@ pub fn run(args: &Args) -> Result<()> {
     let second = second.as_ref().map(|(second, _)| second.name.as_str());
     watch.bar.finish_and_clear();
     let complete = !watch.stopped();
+    let reader = |y: &[f64]| read(&network, &path, y);
+    let outputs = network.outputs.iter().map(|output| output.name.clone()).collect();
+    let readout = report::dynamics::continuation::Readout { names: outputs, of: &reader };
+    args.save.write(|| {
+        let mut arrays = report::dynamics::continuation::arrays(&diagram, &curves, &readout, complete);
+        arrays.names("parameter", [name.as_str()].into_iter().chain(second));
+        Ok(arrays)
+    })?;
     if let Some(folder) = &args.figures {
-        let reader = |y: &[f64]| read(&network, &path, y);
-        let outputs = network.outputs.iter().map(|output| output.name.clone()).collect();
-        let readout = report::dynamics::continuation::Readout { names: outputs, of: &reader };
         let mut drawn = match diagram.branches[..] {
             [] => Vec::new(),
             _ => report::dynamics::continuation::figures(&diagram, &name, &readout),
@@ -177,6 +185,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.figures {
         say!("figures in {}", folder.display());
     }
+    args.save.say();
     Ok(())
 }
 

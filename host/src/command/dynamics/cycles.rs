@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::{Held, PARTIAL, spinner, watch};
-use crate::Result;
+use super::{Held, PARTIAL, Save, spinner, watch};
 use crate::command::say;
 use crate::dynamics::Kind;
-use crate::dynamics::cycles::{Found, Options, Piecewise, counted, find};
+use crate::dynamics::cycles::{Found, Options, Piecewise, Portrait, counted, find};
 use crate::error::require;
 use crate::format::arrays::ArrayFile;
-use crate::report::dynamics::cycles::Portrait;
-use crate::report::figures;
+use crate::report::{dynamics, figures};
+use crate::{Error, Result};
 
 /// All fixed points and cycles of a linear, ReLU or clipped-ReLU network, or of a PLRNN, as a map.
 #[derive(clap::Args)]
@@ -39,6 +38,8 @@ pub struct Args {
     /// Draw cycles, manifolds of saddles and basins into this folder, as SVG and PNG.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
+    #[command(flatten)]
+    save: Save,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -64,6 +65,7 @@ const SHOWN: usize = 40;
 /// A file that cannot be read; a network that is not piecewise linear; inputs that do not match; a figure
 /// that cannot be drawn.
 pub fn run(args: &Args) -> Result<()> {
+    args.save.check()?;
     let map = load(args)?;
     let watch = watch(0, "regions")?;
     let options = Options {
@@ -77,14 +79,25 @@ pub fn run(args: &Args) -> Result<()> {
     let found = find(&map, &options, &watch.stop);
     watch.bar.finish_and_clear();
     let found = found?;
-    let drawn = args.figures.as_ref().filter(|_| !watch.stopped() || !found.cycles.is_empty());
-    if let Some(folder) = drawn {
+    // Of a map of one dimension there is no plane, and without a cycle nothing on it.
+    let seen = map.n() > 1 && !found.cycles.is_empty();
+    let portrait = if seen && (args.figures.is_some() || args.save.save.is_some()) {
         let drawing = spinner("basins and manifolds")?;
-        let portrait = Portrait::new(&map, &found);
+        let portrait = Portrait::new(&map, &found, &drawing);
         drawing.bar.finish_and_clear();
-        figures::write(folder, &[portrait?.figure()])?;
-    }
+        Some(portrait?)
+    } else {
+        None
+    };
     let all = found.coverage.len() == args.period && found.coverage.iter().all(|period| period.complete);
+    args.save.write(|| Ok(dynamics::cycles::arrays(&found, portrait.as_ref(), map.n(), all)))?;
+    let drawn = args.figures.as_ref().filter(|_| !watch.stopped() || portrait.is_some());
+    if let Some(folder) = drawn {
+        let what = format!("{} cycles of {} dimensions", found.cycles.len(), map.n());
+        let expected = "a cycle in 2 dimensions or more to draw";
+        let portrait = portrait.as_ref().ok_or_else(|| Error::input("--figures", expected, what))?;
+        figures::write(folder, &[dynamics::cycles::figure(&found, portrait)])?;
+    }
     if args.json {
         let output = Output { schema: 1, complete: all, n: map.n(), gates: map.r.len(), found: &found };
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
@@ -94,10 +107,43 @@ pub fn run(args: &Args) -> Result<()> {
         say!("{PARTIAL}");
     }
     print(&map, &found);
+    if let Some(portrait) = &portrait {
+        print_portrait(&found, portrait);
+    }
     if let Some(folder) = drawn {
         say!("figure in {}", folder.display());
     }
+    args.save.say();
     Ok(())
+}
+
+fn print_portrait(found: &Found, portrait: &Portrait) {
+    for (cycle, manifold) in &portrait.manifolds {
+        say!(
+            "  {} manifold of cycle {}: eigenvalue {:.6}, {} segments{}",
+            if manifold.stable { "stable" } else { "unstable" },
+            cycle + 1,
+            manifold.eigenvalue,
+            manifold.segments.len(),
+            if manifold.complete { "" } else { ", not all of it" }
+        );
+    }
+    let Some(basins) = &portrait.basins else {
+        say!("  basins: not finished");
+        return;
+    };
+    let count = basins.labels.len() as f64;
+    let part = |holds: &dyn Fn(usize) -> bool| {
+        100.0 * (0..basins.labels.len()).filter(|&k| holds(k)).count() as f64 / count
+    };
+    let stable = (0..found.cycles.len()).filter(|&k| found.cycles[k].stable);
+    for (k, cycle) in stable.enumerate().take(SHOWN) {
+        let of_all = part(&|j| basins.labels[j] == Some(k));
+        say!("  basin of cycle {}: {of_all:.1} % of the plane", cycle + 1);
+    }
+    let [leave, none] =
+        [true, false].map(|away| part(&|j| basins.labels[j].is_none() && basins.escaped[j] == away));
+    say!("  of the plane {leave:.1} % leaves, {none:.1} % stays and reaches none of them");
 }
 
 fn load(args: &Args) -> Result<Piecewise> {
@@ -123,13 +169,14 @@ fn print(map: &Piecewise, found: &Found) {
         let period = word.period;
         say!("  a continuum of dimension {} of points of period {period} or a divisor of it", word.dimension);
     }
-    say!("  period  index  stable  spectral radius  from a border  residual  first point");
-    for cycle in found.cycles.iter().take(SHOWN) {
+    say!("  cycle  period  index  stable  spectral radius  from a border  residual  first point");
+    for (k, cycle) in found.cycles.iter().enumerate().take(SHOWN) {
         let point =
             cycle.orbit[0].iter().take(4).map(|z| format!("{z:.6}")).collect::<Vec<String>>().join(", ");
         let more = if map.n() > 4 { ", ..." } else { "" };
         say!(
-            "  {:>6}  {:>5}  {:<6}  {:>15.6}  {:>13.1e}  {:>8.0e}  {point}{more}",
+            "  {:>5}  {:>6}  {:>5}  {:<6}  {:>15.6}  {:>13.1e}  {:>8.0e}  {point}{more}",
+            k + 1,
             cycle.period,
             cycle.index,
             if cycle.stable { "yes" } else { "no" },

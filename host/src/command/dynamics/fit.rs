@@ -3,27 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use faer::Mat;
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
-use rand_distr::StandardNormal;
-use rayon::prelude::*;
 use serde::Serialize;
 
-use super::{Held, PARTIAL, states, watch};
+use super::{Held, PARTIAL, Save, states, watch};
 use crate::command::say;
-use crate::dynamics::lyapunov::Watch;
-use crate::dynamics::slow_manifold::{Learning, Learnt};
-use crate::dynamics::{Kind, Rnn, advance, advance_until, spectrum};
+use crate::dynamics::slow_manifold::{Learning, Learnt, Simulated};
+use crate::dynamics::{Kind, Rnn, spectrum};
 use crate::error::require;
 use crate::format::trajectories;
 use crate::network::Network;
 use crate::report::{dynamics::fit as figures_of, figures};
 use crate::{Error, Result};
-
-/// RK4 step of simulated trajectories of a flow, in time constants.
-const STEP: f64 = 0.1;
-/// Longest time that a random input is held before a trajectory begins, in time constants or steps.
-const BEFORE: f64 = 50.0;
 
 /// Most trajectories, and samples of each; most numbers of all.
 const MOST: usize = 1_000_000;
@@ -94,6 +84,8 @@ pub struct Args {
     /// Draw the figure fit into this folder, as SVG and PNG.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
+    #[command(flatten)]
+    save: Save,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -117,6 +109,7 @@ struct Output<'a> {
 /// # Errors
 /// Files that cannot be read or written; trajectories too few, too short or of another network; no degree that fits.
 pub fn run(args: &Args) -> Result<()> {
+    args.save.check()?;
     require(args.held_out > 0.0 && args.held_out < 1.0, "--held-out", "above 0, below 1", args.held_out)?;
     let odd = args.degrees.iter().find(|degree| !(1..=HIGHEST).contains(*degree));
     require(odd.is_none(), "--degrees", format!("1 to {HIGHEST}"), odd.copied().unwrap_or(0))?;
@@ -135,7 +128,7 @@ pub fn run(args: &Args) -> Result<()> {
             let interval = args.interval.unwrap_or(if kind == Kind::Flow { 0.5 } else { 1.0 });
             let fine = interval > 0.0 && interval <= LONGEST;
             require(fine, "--interval", format!("above 0, at most {LONGEST}"), interval)?;
-            (simulated(args, network, input, rnn, interval, &watch)?, interval)
+            (simulated(args, network, interval)?.run(network, input, rnn, &watch)?, interval)
         }
         (None, None) => return Err(Error::input("dynamics fit", "a network or --trajectories", "neither")),
     };
@@ -170,6 +163,7 @@ pub fn run(args: &Args) -> Result<()> {
         (Kind::Map, Some(_)) => "step",
         (Kind::Map, None) => "sample",
     };
+    args.save.write(|| Ok(figures_of::arrays(&learnt, unit, complete)))?;
     if let Some(folder) = &args.figures {
         figures::write(folder, &[figures_of::figure(&learnt, unit)])?;
     }
@@ -197,60 +191,19 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.figures {
         say!("figure in {}", folder.display());
     }
+    args.save.say();
     Ok(())
 }
 
-/// Trajectories under the held input from states that random inputs lead to; those done when Ctrl-C comes.
-fn simulated(
-    args: &Args,
-    network: &Network,
-    input: &[f64],
-    rnn: &Rnn,
-    interval: f64,
-    watch: &Watch,
-) -> Result<Vec<Mat<f64>>> {
+/// What is to be simulated, every `interval`.
+fn simulated(args: &Args, network: &Network, interval: f64) -> Result<Simulated> {
     require((2..=MOST).contains(&args.count), "--count", format!("2 to {MOST}"), args.count)?;
     require((11..=MOST).contains(&args.samples), "--samples", format!("11 to {MOST}"), args.samples)?;
     let numbers = args.count.saturating_mul(args.samples).saturating_mul(network.neurons());
     require(numbers <= NUMBERS, "--count and --samples", format!("at most {NUMBERS} numbers"), numbers)?;
     require(args.spread >= 0.0 && args.spread.is_finite(), "--spread", "0 or more", args.spread)?;
-    let one = |k: usize| -> Option<Result<Mat<f64>>> {
-        let mut random = ChaCha8Rng::seed_from_u64(args.seed);
-        random.set_stream(k as u64);
-        let mut draw = || args.spread * random.sample::<f64, _>(StandardNormal);
-        let driven: Vec<f64> = input.iter().map(|u| u + draw()).collect();
-        let mut x = Mat::from_fn(network.neurons(), 1, |i, _| {
-            network.initial[i] + if input.is_empty() { draw() } else { 0.0 }
-        });
-        let before = Rnn::new(network, &driven, rnn.kind);
-        let time = random.random_range(1.0..BEFORE);
-        let before = match before {
-            Ok(before) => before,
-            Err(error) => return Some(Err(error)),
-        };
-        if !input.is_empty() {
-            advance(&before, &mut x, time, STEP);
-        }
-        let mut path = Mat::zeros(x.nrows(), args.samples);
-        for t in 0..args.samples {
-            if watch.stopped() {
-                return None;
-            }
-            path.col_as_slice_mut(t).copy_from_slice(x.col_as_slice(0));
-            advance_until(rnn, &mut x, interval, STEP, &watch.stop);
-        }
-        watch.bar.inc(1);
-        Some(Ok(path))
-    };
-    let all: Vec<Option<Result<Mat<f64>>>> = (0..args.count).into_par_iter().map(one).collect();
-    let done = all.into_iter().flatten().collect::<Result<Vec<_>>>()?;
-    if done.len() < 2 {
-        return Err(Error::Numeric {
-            what: "simulated trajectories".into(),
-            reason: format!("stopped by Ctrl-C after {}; a fit needs 2", done.len()),
-        });
-    }
-    Ok(done)
+    let Args { count, samples, spread, seed, .. } = *args;
+    Ok(Simulated { count, samples, interval, spread, seed })
 }
 
 /// Fixed points that grow in at most one direction: others are not on a slow curve.

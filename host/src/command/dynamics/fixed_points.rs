@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{Held, PARTIAL, spinner};
+use super::{Held, PARTIAL, Save, spinner};
 use crate::command::say;
 use crate::dynamics::Kind;
 use crate::dynamics::fixed_points::{self, FixedPoints, Options};
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// All fixed points of a network under a held input, with their stability; slow points apart.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: tinyfold dynamics fixed-points network.safetensors --input 0,0,1,0 --figures runs/points"
+    after_help = "Example: tinyfold dynamics fixed-points network.safetensors --input 0,0,1,0 --save points.npz"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -35,6 +35,8 @@ pub struct Args {
     /// Write figures into this folder.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
+    #[command(flatten)]
+    save: Save,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -45,6 +47,7 @@ pub struct Args {
 /// # Errors
 /// A network that cannot be read, another number of inputs than it has, a file that cannot be written.
 pub fn run(args: &Args) -> Result<()> {
+    args.save.check()?;
     let (network, u, rnn) = args.held.load()?;
     crate::error::require(args.spread > 0.0 && args.spread.is_finite(), "--spread", "above 0", args.spread)?;
     crate::error::require(args.rounds > 0, "--rounds", "at least 1", args.rounds)?;
@@ -54,6 +57,11 @@ pub fn run(args: &Args) -> Result<()> {
     let found = fixed_points::of_network(&network, &u, rnn.kind, &options, &watch.stop);
     watch.bar.finish_and_clear();
     let found = found?;
+    args.save.write(|| {
+        let mut arrays = report::dynamics::fixed_points::arrays(&rnn, &found, &u)?;
+        arrays.names("input", network.inputs.iter().map(|input| input.name.as_str()));
+        Ok(arrays)
+    })?;
     if let Some(folder) = &args.figures {
         let figures = report::dynamics::fixed_points::figures(&rnn, &found, args.seed);
         let drawable = !figures.is_empty() || watch.stopped();
@@ -69,6 +77,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.figures {
         say!("figures in {}", folder.display());
     }
+    args.save.say();
     Ok(())
 }
 

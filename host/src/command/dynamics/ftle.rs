@@ -6,7 +6,7 @@ use faer::Mat;
 use serde_json::json;
 
 use super::lyapunov::{Started, unit};
-use super::{PARTIAL, watch};
+use super::{PARTIAL, Save, watch};
 use crate::command::say;
 use crate::dynamics::lyapunov::{Plane, Recurrence, attractors, basins, field, visited};
 use crate::error::require;
@@ -49,6 +49,8 @@ pub struct Args {
     /// Draw the figure ftle into this folder, as SVG and PNG.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
+    #[command(flatten)]
+    save: Save,
     /// Print JSON: the field row by row, the basins, the attractors.
     #[arg(long)]
     json: bool,
@@ -60,6 +62,7 @@ pub struct Args {
 /// As [`Started::load`] and [`field()`]; a file without a plane, or that cannot be written.
 pub fn run(args: &Args) -> Result<()> {
     require((2..=LARGEST).contains(&args.size), "--size", format!("2 to {LARGEST}"), args.size)?;
+    args.save.check()?;
     let (network, rnn, dt) = args.started.load()?;
     let states = visited(&rnn, &args.started.starts(&network, SEEN.0), SEEN.1, SEEN.2, dt)?;
     let plane = laid(args, &states)?;
@@ -87,8 +90,9 @@ pub fn run(args: &Args) -> Result<()> {
         looked?;
     }
     watch.bar.finish_and_clear();
+    let basins = reached.as_ref().map(|basins| (basins, &found_attractors[..]));
+    args.save.write(|| Ok(dynamics::lyapunov::field_arrays(&plane, &found, basins, unit(&rnn), complete)))?;
     if let Some(folder) = args.figures.as_ref().filter(|_| found.computed > 0) {
-        let basins = reached.as_ref().map(|basins| (basins, &found_attractors[..]));
         figures::write(folder, &[dynamics::lyapunov::field(&plane, &found, basins, unit(&rnn))])?;
     }
     let share = reached.as_ref().and_then(|basins| basins.boundary_in_top(&found, 0.05));
@@ -107,6 +111,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     say!("{} × {} points, e1 {:.3} to {:.3}, e2 {:.3} to {:.3}", args.size, args.size, a.0, a.1, b.0, b.1);
     if found.computed == 0 {
+        args.save.say();
         return Ok(());
     }
     let shown = |part| found.quantile(part).map_or("-".into(), |value| format!("{value:.4}"));
@@ -139,6 +144,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.figures {
         say!("figure in {}", folder.display());
     }
+    args.save.say();
     Ok(())
 }
 

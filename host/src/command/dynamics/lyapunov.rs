@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::{Held, PARTIAL, watch};
+use super::{Held, PARTIAL, Save, watch};
 use crate::Result;
 use crate::command::say;
 use crate::dynamics::lyapunov::{Intrinsic, Settings, Spectrum, intrinsic, spectrum, spread, visited};
@@ -47,7 +47,7 @@ impl Started {
     /// Random states, n × count.
     #[must_use]
     pub fn starts(&self, network: &Network, count: usize) -> faer::Mat<f64> {
-        spread(&network.initial, self.spread, count, self.seed)
+        spread(&network.first_state(), self.spread, count, self.seed)
     }
 }
 
@@ -77,6 +77,8 @@ pub struct Args {
     /// Draw the figure lyapunov into this folder, as SVG and PNG.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
+    #[command(flatten)]
+    save: Save,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -87,6 +89,7 @@ pub struct Args {
 /// # Errors
 /// As [`Started::load`] and [`spectrum`]; a file that cannot be written.
 pub fn run(args: &Args) -> Result<()> {
+    args.save.check()?;
     let (network, rnn, dt) = args.started.load()?;
     let settings = Settings {
         exponents: Some(args.exponents.min(rnn.drive.len())),
@@ -102,6 +105,7 @@ pub fn run(args: &Args) -> Result<()> {
     watch.bar.finish_and_clear();
     let states = visited(&rnn, &visited(&rnn, &starts, SEEN, SEEN, dt)?, SEEN, 5, dt)?;
     let size = intrinsic(&states)?;
+    args.save.write(|| Ok(dynamics::lyapunov::spectrum_arrays(&found, unit(&rnn))))?;
     if let Some(folder) = &args.figures {
         figures::write(folder, &[dynamics::lyapunov::convergence(&found, unit(&rnn))])?;
     }
@@ -117,6 +121,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.figures {
         say!("figure in {}", folder.display());
     }
+    args.save.say();
     Ok(())
 }
 

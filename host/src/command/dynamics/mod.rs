@@ -11,8 +11,10 @@ use crate::dynamics::fixed_points::{Continuum, Options, of_network};
 use crate::dynamics::lyapunov::Watch;
 use crate::dynamics::{Kind, Rnn};
 use crate::error::require;
+use crate::format::model::check_ending;
+use crate::format::results::Results;
 use crate::network::Network;
-use crate::{Error, Result, format};
+use crate::{Error, Result, format, report};
 
 pub mod attractor;
 pub mod continuation;
@@ -103,6 +105,34 @@ impl Held {
     }
 }
 
+/// Where the arrays of a result go.
+#[derive(clap::Args)]
+struct Save {
+    /// Write the result as arrays, those behind the figures among them, for numpy.load; `tinyfold inspect` tells names,
+    /// shapes, units and meanings.
+    #[arg(long, value_name = "FILE.npz")]
+    save: Option<PathBuf>,
+}
+
+impl Save {
+    /// Refuses another ending, before work begins.
+    fn check(&self) -> Result<()> {
+        self.save.as_ref().map_or(Ok(()), |path| check_ending("--save", path, "npz"))
+    }
+
+    /// Writes what was found, also after Ctrl-C.
+    fn write(&self, results: impl FnOnce() -> Result<Results>) -> Result<()> {
+        self.save.as_ref().map_or(Ok(()), |path| results()?.write(path))
+    }
+
+    /// Says where it is.
+    fn say(&self) {
+        if let Some(path) = &self.save {
+            say!("arrays in {}", path.display());
+        }
+    }
+}
+
 /// The place of an input among the inputs, by its name or its number from 1.
 fn input_number(network: &Network, option: &str, name: &str) -> Result<usize> {
     let names: Vec<&str> = network.inputs.iter().map(|input| input.name.as_str()).collect();
@@ -134,16 +164,22 @@ fn spinner(what: &str) -> Result<Watch> {
     Ok(Watch { bar, stop: interrupted()? })
 }
 
-/// Prints the fixed points found when Ctrl-C came before anything that needs them.
-fn points_alone(states: &[Vec<f64>], json: bool) {
+/// Prints and saves the fixed points found when Ctrl-C came before anything that needs them.
+///
+/// # Errors
+/// A file that cannot be written.
+fn points_alone(states: &[Vec<f64>], json: bool, save: &Save) -> Result<()> {
+    save.write(|| Ok(report::dynamics::fixed_points::states_alone(states)))?;
     if json {
         let points: Vec<_> = states.iter().map(|x| json!({ "x": x })).collect();
         let all = json!({ "schema": 1, "complete": false, "points": points });
         say!("{}", serde_json::to_string_pretty(&all).expect("plain data becomes JSON"));
-        return;
+        return Ok(());
     }
     say!("{PARTIAL}");
     say!("fixed points: {}, and nothing that follows from them; --json prints their states", states.len());
+    save.say();
+    Ok(())
 }
 
 /// A fixed point of a file, with the parameter it belongs to if the file says so.

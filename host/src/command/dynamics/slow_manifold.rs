@@ -6,24 +6,25 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 
 use super::export::{self, Exported};
-use super::{Found, Held, PARTIAL, input_number, points_alone, spinner, states};
+use super::{Found, Held, PARTIAL, Save, input_number, points_alone, spinner, states};
 use crate::command::say;
-use crate::dynamics::fixed_points::Continuum;
+use crate::dynamics::lyapunov::Watch;
 use crate::dynamics::slow_manifold::chebyshev::Interval;
 use crate::dynamics::slow_manifold::{
-    Attractor, Bounds, Compared, Degrees, Driven, Frame, Options, Psychometric, SlowManifold, Trials,
-    psychometric,
+    Attractor, Bounds, Compared, Degrees, Driven, Options, Psychometric, SlowManifold, Trials, psychometric,
 };
-use crate::dynamics::{Kind, Rnn, spectrum};
+use crate::dynamics::{Kind, Rnn};
 use crate::error::require;
+use crate::format::results::Results;
 use crate::network::Network;
-use crate::report::{self, figures};
+use crate::report::dynamics::{inputs as of_inputs, slow_manifold as of_slow};
+use crate::report::figures;
 use crate::{Error, Result};
 
 /// The curve that everything falls on: its states, the slow speed along it, how inputs move it.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: tinyfold dynamics slow-manifold net.safetensors --input 0,0,0,1 --figures runs/slow"
+    after_help = "Example: tinyfold dynamics slow-manifold net.safetensors --input 0,0,0,1 --figures runs/slow\n         tinyfold dynamics slow-manifold net.safetensors --contexts ctx_motion,ctx_colour --figures runs/contexts"
 )]
 pub struct Args {
     #[command(flatten)]
@@ -40,6 +41,9 @@ pub struct Args {
     /// Time constants a transform flows, iterates of a map; default: 2 time constants.
     #[arg(long)]
     time: Option<f64>,
+    /// Inputs that are held at 1 in turn, the others of them at 0: the slow manifold of each context, side by side.
+    #[arg(long, value_delimiter = ',', value_name = "INPUT,..", conflicts_with_all = ["points", "anchor", "export"])]
+    contexts: Vec<String>,
     /// Most p to either side of a lone fixed point, whose slow spectral submanifold the curve then is.
     #[arg(long, default_value_t = 1.0)]
     reach: f64,
@@ -68,16 +72,18 @@ pub struct Args {
     /// Write the reduced model for a chip, its inputs evidence and distractor, its output fitted to trials.
     #[arg(long, value_name = "FILE.tfrm", requires = "evidence")]
     export: Option<PathBuf>,
-    /// Draw figures into this folder, as SVG and PNG: slow-manifold, slow-manifold-inputs.
+    /// Draw figures into this folder, as SVG and PNG: slow-manifold, slow-manifold-inputs; of contexts these in a folder
+    /// each, and slow-manifold-contexts.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
+    #[command(flatten)]
+    save: Save,
     /// Print JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// The slow manifold through those of the fixed points that grow in at most one direction, or through the states of a
-/// line of fixed points; of one fixed point its slow spectral submanifold.
+/// The slow manifold of the fixed points, `anchor` the number of one of them from 1.
 pub(super) fn find(
     rnn: &Rnn,
     found: &Found,
@@ -88,61 +94,12 @@ pub(super) fn find(
 ) -> Result<SlowManifold> {
     let given = found.points.len();
     let anchor = anchor.map(|k| {
-        let state = k.checked_sub(1).and_then(|k| found.points.get(k)).cloned();
+        let state = k.checked_sub(1).and_then(|k| found.points.get(k)).map(Vec::as_slice);
         state
             .ok_or_else(|| Error::input("--anchor", format!("1 to {given}, the fixed points"), k.to_string()))
     });
-    let anchor = anchor.transpose()?;
-    if let Some(continuum) = &found.continuum {
-        return through(rnn, continuum, options, stop);
-    }
-    let mut points = Vec::new();
-    for x in &found.points {
-        if spectrum::index(rnn.kind, &spectrum::eigenvalues(rnn, x)?) <= 1 {
-            points.push(x.clone());
-        }
-    }
-    if let [only] = &points[..] {
-        return SlowManifold::around(rnn, only, reach, options.degree);
-    }
-    if points.is_empty() {
-        return Err(Error::input(
-            "fixed points",
-            "at least 1 with at most one growing direction, for a line; `tinyfold dynamics fixed-points` lists them",
-            format!("{} of {given}", points.len()),
-        ));
-    }
-    let frame = match anchor {
-        Some(x) => Frame::at(rnn, &x)?,
-        None => Frame::choose(rnn, &points)?,
-    };
-    SlowManifold::find(rnn, &points, frame, options, stop)
-}
-
-/// Residual of a line of fixed points above which it is none.
-const ON_LINE: f64 = 1e-6;
-
-/// The line through the states of a continuum of one dimension, between the two that are extreme.
-fn through(rnn: &Rnn, continuum: &Continuum, options: &Options, stop: &AtomicBool) -> Result<SlowManifold> {
-    let Continuum { dimension, states, .. } = continuum;
-    if *dimension != 1 {
-        return Err(Error::input(
-            "fixed points",
-            "isolated ones or a line of them",
-            format!(
-                "a surface of {dimension} dimensions, each of its states at rest: `tinyfold dynamics attractor --shape plane` judges planes"
-            ),
-        ));
-    }
-    let frame = Frame::at(rnn, &states[0])?;
-    match SlowManifold::find(rnn, states, frame, options, stop) {
-        Ok(line) if line.residual <= ON_LINE => Ok(line),
-        _ => Err(Error::input(
-            "fixed points",
-            "isolated ones or a straight enough line of them",
-            "a curve of them that turns back or closes; `tinyfold dynamics attractor --shape ring` judges rings",
-        )),
-    }
+    let (anchor, continuum) = (anchor.transpose()?, found.continuum.as_ref());
+    SlowManifold::through(rnn, &found.points, continuum, anchor, reach, options, stop)
 }
 
 /// What the line was taken over.
@@ -156,16 +113,30 @@ pub(super) fn over(line: &SlowManifold) -> String {
     format!("{what}, p from {low:.4} to {high:.4}, residual {:.1e}", line.residual)
 }
 
+/// The slow manifold under one held input.
+#[derive(Serialize)]
+struct Under {
+    /// The context, if it is one of several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<String>,
+    /// The held input.
+    input: Vec<f64>,
+    manifold: SlowManifold,
+    verdict: Attractor,
+    /// Of a network with inputs.
+    inputs: Option<Driven>,
+    psychometric: Option<Psychometric>,
+}
+
 #[derive(Serialize)]
 struct Output<'a> {
     schema: u32,
     /// Whether all that was asked for is here; not after Ctrl-C.
     complete: bool,
-    manifold: &'a SlowManifold,
-    verdict: &'a Attractor,
-    /// Of a flow.
-    inputs: Option<&'a Driven>,
-    psychometric: Option<&'a Psychometric>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    one: Option<&'a Under>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contexts: Option<&'a [Under]>,
     exported: Option<&'a Exported<'a, Compared>>,
 }
 
@@ -174,60 +145,51 @@ struct Output<'a> {
 /// # Errors
 /// Files that cannot be read or written, fixed points of another network, no line between them.
 pub fn run(args: &Args) -> Result<()> {
+    args.save.check()?;
+    args.export.as_deref().map_or(Ok(()), export::check)?;
     let (network, held, rnn) = args.held.load()?;
-    let trials =
-        args.evidence.as_ref().map(|evidence| trials(args, &network, rnn.kind, evidence)).transpose()?;
+    let trials = args.evidence.as_ref().map(|evidence| trials(args, &network, evidence)).transpose()?;
     let fine = args.time.is_none_or(|time| time > 0.0 && time <= LONGEST);
     require(fine, "--time", format!("above 0, at most {LONGEST}"), args.time.unwrap_or(0.0))?;
     require((8..=HIGHEST).contains(&args.degree), "--degree", format!("8 to {HIGHEST}"), args.degree)?;
-    let states = states(args.points.as_deref(), &network, &held, rnn.kind)?;
-    let plain = Options::of(rnn.kind, rnn.alpha);
-    let options = Options { degree: args.degree, time: args.time.unwrap_or(plain.time), ..plain };
     let watch = spinner("slow manifold")?;
-    let line = find(&rnn, &states, args.anchor, args.reach, &options, &watch.stop);
-    watch.bar.finish_and_clear();
-    if watch.stopped() {
-        points_alone(&states.points, args.json);
-        return Ok(());
-    }
-    let line = line?;
-    let verdict = Attractor::of_line(&rnn, &line, &Bounds::default())?;
-    let driven = match rnn.kind {
-        Kind::Flow if network.input.ncols() > 0 => Some(Driven::new(&network, &line, &held)?),
-        _ => None,
-    };
-    let choices = match (&trials, &driven) {
-        (Some(trials), Some(driven)) => {
-            let found = psychometric(&network, driven, trials, &first(&network), &watch.stop);
-            if watch.stopped() { None } else { Some(found?) }
+    let mut found = Vec::new();
+    for (context, input) in contexts(args, &network, &held)? {
+        let place = context.as_ref().map_or_else(String::new, |name| format!("context {name}"));
+        match look(args, &network, input, rnn.kind, trials.as_ref(), &watch) {
+            Ok(Looked::Line(line)) => found.push(Under { context, ..*line }),
+            Ok(Looked::Points(points)) if found.is_empty() => {
+                watch.bar.finish_and_clear();
+                return points_alone(&points, args.json, &args.save);
+            }
+            Ok(Looked::Points(_)) => {}
+            Err(error) if place.is_empty() => return Err(error),
+            Err(error) => return Err(error.within(&place)),
         }
-        _ => None,
-    };
-    let exported = match (&args.export, &trials, &driven) {
-        (Some(path), Some(trials), Some(driven)) if !watch.stopped() => {
-            Some(export(path, &network, driven, &verdict, trials, &watch.stop)?)
+        if watch.stopped() {
+            break;
+        }
+    }
+    watch.bar.finish_and_clear();
+    let exported = match (&args.export, &trials, &found[..]) {
+        (Some(path), Some(trials), [Under { inputs: Some(driven), verdict, .. }]) if !watch.stopped() => {
+            Some(export(path, &network, driven, verdict, trials, &watch.stop)?)
         }
         _ => None,
     };
     let complete = !watch.stopped();
     let names: Vec<String> = network.inputs.iter().map(|input| input.name.clone()).collect();
+    args.save.write(|| Ok(arrays(&network, &found, complete)))?;
     if let Some(folder) = &args.figures {
-        let mut drawn = vec![report::dynamics::slow_manifold::of_line(&line, &verdict, unit(rnn.kind))];
-        drawn.extend(
-            driven
-                .as_ref()
-                .map(|driven| report::dynamics::slow_manifold::of_inputs(driven, &names, choices.as_ref())),
-        );
-        figures::write(folder, &drawn)?;
+        draw(folder, &found, &names, rnn.kind)?;
     }
     if args.json {
+        let several = !args.contexts.is_empty();
         let output = Output {
             schema: 1,
             complete,
-            manifold: &line,
-            verdict: &verdict,
-            inputs: driven.as_ref(),
-            psychometric: choices.as_ref(),
+            one: found.first().filter(|_| !several),
+            contexts: several.then_some(&found[..]),
             exported: exported.as_ref(),
         };
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
@@ -236,17 +198,8 @@ pub fn run(args: &Args) -> Result<()> {
     if !complete {
         say!("{PARTIAL}");
     }
-    print(&line, &verdict, driven.as_ref(), &names);
-    if let Some(choices) = &choices {
-        say!("  choices above 0: strength, network, reduced model, the same");
-        for row in &choices.rows {
-            say!("    {:>8} {:>7.3} {:>7.3} {:>7.3}", row.strength, row.network, row.reduced, row.agreement);
-        }
-        say!(
-            "    the same in {:.1} % of all trials, outputs {:.3} apart (root mean square)",
-            100.0 * choices.agreement,
-            choices.output_error
-        );
+    for under in &found {
+        print(under, &names);
     }
     if let Some(exported) = &exported {
         exported.print();
@@ -261,7 +214,113 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.figures {
         say!("figures in {}", folder.display());
     }
+    args.save.say();
     Ok(())
+}
+
+/// The held inputs, each with its name if there are contexts: one of them at 1, the others at 0, all else as held.
+fn contexts(args: &Args, network: &Network, held: &[f64]) -> Result<Vec<(Option<String>, Vec<f64>)>> {
+    if args.contexts.is_empty() {
+        return Ok(vec![(None, held.to_vec())]);
+    }
+    let numbers = args.contexts.iter().map(|name| input_number(network, "--contexts", name));
+    let numbers = numbers.collect::<Result<Vec<usize>>>()?;
+    let distinct: std::collections::BTreeSet<usize> = numbers.iter().copied().collect();
+    let twice = numbers.len() - distinct.len();
+    require(twice == 0, "--contexts", "each input once", format!("{twice} again"))?;
+    let context = |&k: &usize| {
+        let mut input = held.to_vec();
+        for &other in &numbers {
+            input[other] = f64::from(u8::from(other == k));
+        }
+        (Some(network.inputs[k].name.clone()), input)
+    };
+    Ok(numbers.iter().map(context).collect())
+}
+
+/// What became of a held input.
+enum Looked {
+    Line(Box<Under>),
+    /// Ctrl-C came when there were fixed points alone.
+    Points(Vec<Vec<f64>>),
+}
+
+/// The slow manifold under a held input, and what inputs do along it; the choices are left out after Ctrl-C.
+fn look(
+    args: &Args,
+    network: &Network,
+    input: Vec<f64>,
+    kind: Kind,
+    trials: Option<&Trials>,
+    watch: &Watch,
+) -> Result<Looked> {
+    let rnn = Rnn::new(network, &input, kind)?;
+    let states = states(args.points.as_deref(), network, &input, kind)?;
+    let plain = Options::of(kind, rnn.alpha);
+    let options = Options { degree: args.degree, time: args.time.unwrap_or(plain.time), ..plain };
+    let manifold = find(&rnn, &states, args.anchor, args.reach, &options, &watch.stop);
+    if watch.stopped() {
+        return Ok(Looked::Points(states.points));
+    }
+    let manifold = manifold?;
+    let verdict = Attractor::of_line(&rnn, &manifold, &Bounds::default())?;
+    let driven = match network.input.ncols() {
+        0 => None,
+        _ => Some(Driven::new(network, &manifold, &input)?),
+    };
+    let choices = match (trials, &driven) {
+        (Some(trials), Some(driven)) => {
+            let found = psychometric(network, driven, trials, &network.first_state(), &watch.stop);
+            if watch.stopped() { None } else { Some(found?) }
+        }
+        _ => None,
+    };
+    Ok(Looked::Line(Box::new(Under {
+        context: None,
+        input,
+        manifold,
+        verdict,
+        inputs: driven,
+        psychometric: choices,
+    })))
+}
+
+/// All of it as arrays, those of a context under its name.
+fn arrays(network: &Network, found: &[Under], complete: bool) -> Results {
+    let mut all = Results::new("dynamics slow-manifold", complete);
+    all.names("input", network.inputs.iter().map(|input| input.name.as_str()));
+    all.names("output", network.outputs.iter().map(|output| output.name.as_str()));
+    for under in found {
+        let add = |all: &mut Results| {
+            let held = under.input.iter().copied().collect();
+            all.add("input", &[("input", under.input.len())], "network units", "held input u", held);
+            of_slow::line_arrays(all, &under.manifold, &under.verdict);
+            if let Some(driven) = &under.inputs {
+                of_inputs::arrays(all, driven, under.psychometric.as_ref());
+            }
+        };
+        match &under.context {
+            Some(name) => all.under(name, add),
+            None => add(&mut all),
+        }
+    }
+    all
+}
+
+/// The figures of each context, in a folder of its name, and of all of them side by side.
+fn draw(folder: &Path, found: &[Under], names: &[String], kind: Kind) -> Result<()> {
+    let mut together = Vec::new();
+    for under in found {
+        let mut drawn = vec![of_slow::of_line(&under.manifold, &under.verdict, unit(kind))];
+        let inputs = under.inputs.as_ref();
+        drawn.extend(inputs.map(|driven| of_inputs::figure(driven, names, under.psychometric.as_ref())));
+        let folder = under.context.as_ref().map_or(folder.to_owned(), |name| folder.join(name));
+        figures::write(&folder, &drawn)?;
+        if let (Some(name), Some(driven)) = (&under.context, inputs) {
+            together.push((name.as_str(), driven, &under.verdict, under.psychometric.as_ref()));
+        }
+    }
+    figures::write(folder, &of_inputs::contexts(&together, names).into_iter().collect::<Vec<_>>())
 }
 
 /// Makes the reduced model of these trials and writes it.
@@ -273,7 +332,6 @@ fn export<'a>(
     trials: &Trials,
     stop: &AtomicBool,
 ) -> Result<Exported<'a, Compared>> {
-    export::check(path)?;
     let on_line: Vec<Vec<f64>> = verdict.points.iter().map(|point| point.x.clone()).collect();
     let (model, held_out) = driven.for_trials(network, &on_line, trials, &Degrees::default(), stop)?;
     Exported::write(path, &model, held_out)
@@ -284,8 +342,7 @@ const LONGEST: f64 = 1e5;
 const HIGHEST: usize = 1024;
 const MOST: usize = 100_000;
 
-fn trials(args: &Args, network: &Network, kind: Kind, evidence: &str) -> Result<Trials> {
-    require(kind == Kind::Flow, "--evidence", "--as flow", "a map")?;
+fn trials(args: &Args, network: &Network, evidence: &str) -> Result<Trials> {
     let channel = input_number(network, "--evidence", evidence)?;
     let distractor = args.distractor.as_ref().map(|name| input_number(network, "--distractor", name));
     let odd = args.strengths.iter().find(|s| !s.is_finite());
@@ -307,31 +364,39 @@ fn trials(args: &Args, network: &Network, kind: Kind, evidence: &str) -> Result<
     })
 }
 
-/// The state a trial starts from.
-fn first(network: &Network) -> Vec<f64> {
-    let n = network.bias.len();
-    if network.initial.len() == n { network.initial.clone() } else { vec![0.0; n] }
-}
-
 /// What times are counted in.
 pub(super) fn unit(kind: Kind) -> &'static str {
     if kind == Kind::Map { "steps" } else { "time constants" }
 }
 
-fn print(line: &SlowManifold, verdict: &Attractor, driven: Option<&Driven>, names: &[String]) {
-    say!("slow manifold: degree {}; {}", line.speed.len() - 1, over(line));
-    super::attractor::print(verdict, unit(line.kind));
-    if let Some(driven) = driven {
-        say!("  along it: p, reduced speed, effect of the inputs {}, outputs", names.join(", "));
-        for p in line.range.even(9) {
-            let row =
-                |values: Vec<f64>| values.iter().map(|value| format!("{value:>9.4}")).collect::<String>();
-            say!(
-                "    {p:>8.3} {:>11.3e}  {}  {}",
-                line.speed(p),
-                row(driven.input(p)),
-                row(driven.output(p))
-            );
-        }
+/// Places that are printed.
+const SHOWN: usize = 9;
+
+fn print(under: &Under, names: &[String]) {
+    let line = &under.manifold;
+    if let Some(name) = &under.context {
+        say!("context {name}");
     }
+    say!("slow manifold: degree {}; {}", line.speed.len() - 1, over(line));
+    super::attractor::print(&under.verdict, unit(line.kind));
+    let Some(driven) = &under.inputs else { return };
+    say!("  along it: p, reduced speed, effect of the inputs {}, outputs", names.join(", "));
+    let row = |values: Vec<f64>| values.iter().map(|value| format!("{value:>9.4}")).collect::<String>();
+    for p in line.range.even(SHOWN) {
+        say!("    {p:>8.3} {:>11.3e}  {}  {}", line.speed(p), row(driven.input(p)), row(driven.output(p)));
+    }
+    say!("  selection vector: p, cosine of its angle to the direction of {}", names.join(", "));
+    for p in line.range.even(SHOWN) {
+        say!("    {p:>8.3} {}", row(driven.alignment(p)));
+    }
+    let Some(choices) = &under.psychometric else { return };
+    say!("  choices above 0: strength, network, reduced model, the same");
+    for row in &choices.rows {
+        say!("    {:>8} {:>7.3} {:>7.3} {:>7.3}", row.strength, row.network, row.reduced, row.agreement);
+    }
+    say!(
+        "    the same in {:.1} % of all trials, outputs {:.3} apart (root mean square)",
+        100.0 * choices.agreement,
+        choices.output_error
+    );
 }

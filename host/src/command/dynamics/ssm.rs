@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::export::{self, Exported};
 use super::parameter::{Moved, parameter};
-use super::{Held, input_number, points_alone, spinner};
+use super::{Held, Save, input_number, points_alone, spinner};
 use crate::command::say;
 use crate::dynamics::fixed_points::{self, FixedPoint, Options, of_network};
 use crate::dynamics::slow_manifold::Degrees;
@@ -63,6 +63,8 @@ pub struct Args {
     /// Draw the figure into this folder, as SVG and PNG: ssm.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
+    #[command(flatten)]
+    save: Save,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -90,6 +92,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(path) = &args.export {
         export::check(path)?;
     }
+    args.save.check()?;
     let (network, input, rnn) = args.held.load()?;
     let text = args.moved.parameter.as_ref();
     let moving = text.map(|text| parameter(&network, &input, "--parameter", text)).transpose()?;
@@ -105,8 +108,11 @@ pub fn run(args: &Args) -> Result<()> {
     watch.bar.finish_and_clear();
     let points: Vec<Anchor> = found?.points.into_iter().map(anchor).collect();
     if watch.stopped() {
-        points_alone(&points.into_iter().map(|point| point.x).collect::<Vec<_>>(), args.json);
-        return Ok(());
+        return points_alone(
+            &points.into_iter().map(|point| point.x).collect::<Vec<_>>(),
+            args.json,
+            &args.save,
+        );
     }
     let (points, at) = chosen(points, near.as_ref(), &family)?;
     let spectrum = Spectrum::new(&family, &points[at].x, family.parameter.origin)?;
@@ -131,6 +137,7 @@ pub fn run(args: &Args) -> Result<()> {
         Exported::write(path, &model, followed)
     });
     let exported = exported.transpose()?;
+    args.save.write(|| Ok(figures_of::arrays(&study)))?;
     if let Some(folder) = &args.figures {
         figures::write(folder, &[figures_of::figure(&study, name)])?;
     }
@@ -160,6 +167,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(folder) = &args.figures {
         say!("figure in {}", folder.display());
     }
+    args.save.say();
     Ok(())
 }
 

@@ -15,6 +15,7 @@ mod find;
 mod guess;
 mod manifolds;
 mod mirror;
+mod portrait;
 mod regions;
 mod search;
 
@@ -26,6 +27,7 @@ use faer::{Mat, MatMut};
 pub use cycle::{Cycle, Degenerate};
 pub use find::{Coverage, Found, Method, Options, counted, find};
 pub use manifolds::{Manifold, Reach, manifolds};
+pub use portrait::Portrait;
 pub use regions::RADIUS;
 pub use search::count_lyndon;
 

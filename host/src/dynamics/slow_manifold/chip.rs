@@ -11,15 +11,14 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde::Serialize;
+use tinyfold_core::Arithmetic;
 use tinyfold_core::reduced::Shape;
-use tinyfold_core::{Arithmetic, Form};
 
 use super::chebyshev::{self, Interval};
-use super::decision::{Driven, Trials};
+use super::decision::{Driven, Trials, push_of};
 use crate::dynamics::continuation::{Settings, Start, continuation};
-use crate::dynamics::spectrum::jacobian;
 use crate::dynamics::vector::dot;
-use crate::dynamics::{Kind, Path, Rnn};
+use crate::dynamics::{Path, Rnn, System};
 use crate::error::require;
 use crate::format::reduced::Reduced;
 use crate::network::Network;
@@ -101,17 +100,15 @@ impl Driven {
         require(!trials.strengths.is_empty() && trials.each > 0, "trials", "at least 1", 0)?;
         let mut end = self.held.clone();
         end[trials.channel] += 1.0;
-        let path = Path::between(network, &self.held, &end, Kind::Flow)?;
+        let path = Path::between(network, &self.held, &end, self.line.kind)?;
         let starts: Vec<Start> = on_line.iter().map(|x| Start { mu: 0.0, x: x.clone() }).collect();
         let far = 2.0 * trials.strengths.iter().fold(0.0_f64, |most, strength| most.max(strength.abs()));
         let settings = Settings { largest_step: 0.05, ..Settings::new(-far, far) };
         let diagram = continuation(&path, &starts, &settings, stop)?;
         let points = diagram.branches.into_iter().flat_map(|branch| branch.points);
         let beyond: Vec<Beyond> = points.map(|point| Beyond { mu: point.mu, x: point.x }).collect();
-        let rnn = Rnn::new(network, &self.held, Kind::Flow)?;
-        let rest = vec![0.0; network.neurons()];
-        let first = if network.initial.len() == rest.len() { &network.initial } else { &rest };
-        let start = self.phase(&rnn, first, 30.0);
+        let rnn = Rnn::new(network, &self.held, self.line.kind)?;
+        let start = self.phase(&rnn, &network.first_state(), 30.0);
         let mut model = self.reduce(network, &kept, trials.channel, &beyond, start, degrees)?;
         let run = |seed: u64| -> Vec<(Vec<f64>, Vec<f64>)> {
             let inputs = draw(trials, &kept, seed);
@@ -135,7 +132,7 @@ impl Driven {
         whole
     }
 
-    /// The reduced model of Euler steps alpha of the network: f = alpha r, g_k = alpha s_k, c = y.
+    /// The reduced model of steps of the network: f = alpha r, g_k = alpha s_k of a flow, f = r, g_k = s_k of a map, c = y.
     ///
     /// Evidence drives the state beyond the last fixed points of the held input. There the curve goes on
     /// through fixed points under constant evidence mu of input `channel`: r(p) = -mu s(p) at each of them,
@@ -177,10 +174,10 @@ impl Driven {
         places.sort_by(|a, b| a.p.total_cmp(&b.p));
         let (low, high) = (places[0].p, places[places.len() - 1].p);
         let whole = Interval { low, high };
-        let alpha = network.alpha;
+        let part = self.per_step(network.alpha);
         let series = |degree: usize, value: &dyn Fn(&Place) -> f64| series(whole, &places, degree, value);
-        let drift = series(degrees.drift, &|place| alpha * place.speed);
-        let gain = (0..inputs.len()).flat_map(|k| series(degrees.gain, &|place| alpha * place.inputs[k]));
+        let drift = series(degrees.drift, &|place| part * place.speed);
+        let gain = (0..inputs.len()).flat_map(|k| series(degrees.gain, &|place| part * place.inputs[k]));
         let outputs = network.readout.nrows();
         let output = (0..outputs).flat_map(|o| series(degrees.output, &|place| place.outputs[o]));
         Ok(Reduced {
@@ -215,17 +212,12 @@ impl Driven {
     ) -> Result<Place> {
         let mut held = self.held.clone();
         held[channel] += point.mu;
-        let rnn = Rnn::new(network, &held, Kind::Flow)?;
-        let jacobian = jacobian(&rnn, &point.x);
+        let rnn = Rnn::new(network, &held, self.line.kind)?;
+        let n = network.neurons();
+        let mut jacobian = Mat::zeros(n, n);
+        rnn.residual_jacobian(&point.x, jacobian.as_mut());
         let slopes = rnn.slopes(&point.x);
-        // dF/du_k.
-        let by = |k: usize| -> Vec<f64> {
-            let b = network.input.col_as_slice(k).iter();
-            match network.form {
-                Form::Current => b.copied().collect(),
-                Form::Rate => zip(b, &slopes).map(|(b, slope)| b * slope).collect(),
-            }
-        };
+        let by = |k: usize| push_of(network, &rnn, &slopes, k);
         let column = by(channel);
         let moved = jacobian.partial_piv_lu().solve(Mat::from_fn(column.len(), 1, |i, _| -column[i]));
         let along = dot(&self.line.frame.left, moved.col_as_slice(0));

@@ -23,16 +23,17 @@ use crate::error::require;
 use crate::network::Network;
 use crate::{Error, Result};
 
-/// A slow manifold with inputs and outputs: dp/dt = r(p) + s(p) · (u - u0), y = y(p).
+/// A slow manifold with inputs and outputs: dp/dt = r(p) + s(p) · (u - u0) of a flow, p' = p + r(p) + s(p) · (u - u0) of
+/// a map, y = y(p).
 ///
-/// s_k(p) = w(p) · dF/du_k with the selection vector w(p): the left eigenvector of the Jacobian at x(p) that
-/// belongs to the direction along the curve, w · x'(p) = 1. Exact at fixed points and to first order in the
-/// input.
+/// s_k(p) = w(p) · dF/du_k, of a map w(p) · df/du_k, with the selection vector w(p): the left eigenvector of the
+/// Jacobian at x(p) that belongs to the direction along the curve, w · x'(p) = 1. Exact at fixed points and to first
+/// order in the input.
 ///
 /// Source: selection vector and line attractor of Mante et al., Nature 503 (2013) 78.
 #[derive(Clone, Debug, Serialize)]
 pub struct Driven {
-    /// The manifold under the held input u0, of a flow.
+    /// The manifold under the held input u0.
     pub line: SlowManifold,
     /// u0, I.
     pub held: Vec<f64>,
@@ -44,7 +45,7 @@ pub struct Driven {
     pub places: Vec<f64>,
     /// w at the places, n each.
     pub selection: Vec<Vec<f64>>,
-    /// Cosine of the angle of w and dF/du_k at the places, a row an input.
+    /// Cosine of the angle of w and dF/du_k (of a map df/du_k) at the places, a row an input.
     pub alignment: Vec<Vec<f64>>,
 }
 
@@ -55,12 +56,9 @@ impl Driven {
     /// Inputs and outputs of a network along its slow manifold under the held input `held`.
     ///
     /// # Errors
-    /// A manifold of a map; other numbers of inputs; eigenvectors that do not converge.
+    /// Other numbers of inputs; eigenvectors that do not converge.
     pub fn new(network: &Network, line: &SlowManifold, held: &[f64]) -> Result<Self> {
-        if line.kind == Kind::Map {
-            return Err(Error::input("slow manifold", "that of the flow", "that of the map"));
-        }
-        let rnn = Rnn::new(network, held, Kind::Flow)?;
+        let rnn = Rnn::new(network, held, line.kind)?;
         let places = line.range.nodes(DEGREE);
         let (inputs, outputs) = (network.input.ncols(), network.readout.nrows());
         let mut selection = Vec::new();
@@ -71,10 +69,11 @@ impl Driven {
         for (j, &p) in places.iter().enumerate() {
             let x = line.state(p);
             let tangent = line.tangent(p);
-            // r'(p) is the eigenvalue along the curve at fixed points, and near it elsewhere.
+            // r'(p), of a map 1 + r'(p), is the eigenvalue along the curve at fixed points, and near it elsewhere.
             let (low, high) = ((p - step).max(line.range.low), (p + step).min(line.range.high));
             let slope = (line.speed(high) - line.speed(low)) / (high - low);
-            let mut w = eigenvector(&jacobian(&rnn, &x), slope, &line.frame.left, true)?;
+            let value = if line.kind == Kind::Map { 1.0 + slope } else { slope };
+            let mut w = eigenvector(&jacobian(&rnn, &x), value, &line.frame.left, true)?;
             let overlap = dot(&w, &tangent);
             if overlap.abs() < 1e-9 * norm(&tangent) {
                 return Err(Error::Numeric {
@@ -89,11 +88,7 @@ impl Driven {
             }
             let slopes = rnn.slopes(&x);
             for k in 0..inputs {
-                let b = network.input.col_as_slice(k);
-                let b: Vec<f64> = match network.form {
-                    Form::Current => b.to_vec(),
-                    Form::Rate => zip(b, &slopes).map(|(b, slope)| b * slope).collect(),
-                };
+                let b = push_of(network, &rnn, &slopes, k);
                 along[(k, j)] = dot(&w, &b);
                 alignment[k].push(along[(k, j)] / (norm(&w) * norm(&b)).max(f64::MIN_POSITIVE));
             }
@@ -133,26 +128,69 @@ impl Driven {
         self.outputs.iter().map(|series| chebyshev::sum(series, s)).collect()
     }
 
-    /// p after an Euler step of length `alpha` under u = u0 + `change`.
+    /// Cosine of the angle of w(p) and the direction of each input, I; between the places on a straight line.
+    #[must_use]
+    pub fn alignment(&self, p: f64) -> Vec<f64> {
+        let k = self.places.partition_point(|place| *place <= p).clamp(1, self.places.len() - 1);
+        let (low, high) = (self.places[k - 1], self.places[k]);
+        let part = ((p - low) / (high - low)).clamp(0.0, 1.0);
+        self.alignment.iter().map(|row| row[k - 1] + part * (row[k] - row[k - 1])).collect()
+    }
+
+    /// The part of r and s that a step of a network of leak `alpha` takes: alpha of a flow, all of a map.
+    pub(super) fn per_step(&self, alpha: f64) -> f64 {
+        if self.line.kind == Kind::Map { 1.0 } else { alpha }
+    }
+
+    /// p after a step of a network of leak `alpha` under u = u0 + `change`: a step of the map, an Euler step of a flow.
     #[must_use]
     pub fn step(&self, p: f64, change: &[f64], alpha: f64) -> f64 {
+        let alpha = self.per_step(alpha);
         let driven = zip(&self.inputs, change).filter(|(_, u)| **u != 0.0);
         let s = self.line.range.scaled(p);
         let sum: f64 = driven.map(|(series, u)| chebyshev::sum(series, s) * u).sum();
         (p + alpha * (self.line.speed(p) + sum)).clamp(self.line.range.low, self.line.range.high)
     }
 
-    /// The place that a state off the manifold belongs to: where it will be after `settle` time, followed
+    /// The place that a state off the manifold belongs to: where it will be after `settle` time constants, followed
     /// back along the manifold.
     #[must_use]
     pub fn phase(&self, rnn: &Rnn, x: &[f64], settle: f64) -> f64 {
+        let kind = self.line.kind;
+        let a_unit = if kind == Kind::Map { 1.0 / rnn.alpha } else { 4.0 };
+        let steps = (a_unit * settle).ceil().max(1.0) as usize;
+        let time = if kind == Kind::Map { steps as f64 } else { settle };
         let mut state = Mat::from_fn(x.len(), 1, |i, _| x[i]);
-        advance(&Rnn { kind: Kind::Flow, ..rnn.clone() }, &mut state, settle, 0.25);
+        advance(&Rnn { kind, ..rnn.clone() }, &mut state, time, 0.25);
         let end = self.line.frame.coordinate(state.col_as_slice(0));
+        if kind == Kind::Map {
+            return (0..steps).fold(end, |p, _| self.before(p));
+        }
         let back = |p: f64| -self.line.speed(p);
         let steps = (4.0 * settle).ceil().max(1.0) as usize;
         let path = super::curve::follow(Kind::Flow, self.line.range, back, end, settle, steps);
         path[steps]
+    }
+
+    /// The place from which a step of the reduced map leads to p, by bisection: p + r(p) grows where r is slow.
+    fn before(&self, p: f64) -> f64 {
+        const HALVINGS: usize = 60;
+        let (mut low, mut high) = (self.line.range.low, self.line.range.high);
+        for _ in 0..HALVINGS {
+            let middle = f64::midpoint(low, high);
+            if middle + self.line.speed(middle) < p { low = middle } else { high = middle }
+        }
+        f64::midpoint(low, high)
+    }
+}
+
+/// dF/du_k of a flow, df/du_k of a map, n, where the activation has these slopes.
+pub(super) fn push_of(network: &Network, rnn: &Rnn, slopes: &[f64], k: usize) -> Vec<f64> {
+    let (_, gain) = rnn.factors();
+    let b = network.input.col_as_slice(k);
+    match network.form {
+        Form::Current => b.iter().map(|b| gain * b).collect(),
+        Form::Rate => zip(b, slopes).map(|(b, slope)| gain * b * slope).collect(),
     }
 }
 

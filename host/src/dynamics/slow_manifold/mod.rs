@@ -16,7 +16,9 @@ mod lone;
 mod order;
 mod projection;
 mod ring;
+mod simulated;
 mod surface;
+mod through;
 
 pub use attractor::{Attractor, Bounds, Drift, Point, Shape, Verdict};
 pub use chip::{Beyond, Compared, Degrees, fit_output};
@@ -27,4 +29,5 @@ pub use learnt::{Known, Learning, Learnt, LearntRoot};
 pub use order::{Tried, choose_degree, nmte};
 pub use projection::{Projection, delayed};
 pub use ring::{Ring, RingOptions};
+pub use simulated::Simulated;
 pub use surface::Surface;

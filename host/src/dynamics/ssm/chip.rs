@@ -13,7 +13,7 @@ use super::{Choice, Spectrum, Ssm, Style, held, line, pair, plane};
 use crate::dynamics::slow_manifold::Degrees;
 use crate::dynamics::slow_manifold::chebyshev::{self, Interval};
 use crate::dynamics::spectrum::jacobian;
-use crate::dynamics::{Family, Kind, Rnn, System};
+use crate::dynamics::{Family, Kind, Rnn};
 use crate::error::require;
 use crate::format::reduced::Reduced;
 use crate::network::Network;
@@ -274,8 +274,7 @@ impl<S: Scalar> Ssm<S> {
 
     /// The place in the box that the network's first state runs together with; 0 where there is none.
     fn phase(&self, network: &Network, rnn: &Rnn, interval: &[[f64; 2]], ahead: usize) -> Result<Vec<f64>> {
-        let n = rnn.dimension();
-        let first = if network.initial.len() == n { network.initial.clone() } else { vec![0.0; n] };
+        let first = network.first_state();
         let mut q = vec![0.0; self.dimension()];
         let mut far = 0.0;
         for _ in 0..20 {

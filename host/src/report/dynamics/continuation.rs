@@ -4,7 +4,9 @@ use kuva::plot::{LegendPosition, LineStyle, MarkerShape, ScatterPlot};
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 
+use super::STATE;
 use crate::dynamics::continuation::{Bifurcation, Branch, Codimension, Diagram, FoldCurve};
+use crate::format::results::Results;
 use crate::report::figures::{Figure, colour, grid, layout, line};
 
 /// What is drawn of a state.
@@ -263,4 +265,53 @@ pub fn fold_curves(curves: &[FoldCurve], first: &str, second: &str) -> Option<Fi
         "Curves of folds in {first} and {second}: on crossing one, two fixed points appear or vanish; at a cusp two folds meet."
     );
     Some(Figure { name: "fold-curves", caption, scene: grid(vec![(plots, layout)], 420.0) })
+}
+
+/// Branches, bifurcations and fold curves as arrays: a row a point, with the number of its branch or curve.
+#[must_use]
+pub fn arrays(diagram: &Diagram, curves: &[FoldCurve], readout: &Readout<'_>, complete: bool) -> Results {
+    let mut all = Results::new("dynamics continue", complete);
+    let rows = || {
+        diagram.branches.iter().enumerate().flat_map(|(k, b)| b.points.iter().map(move |point| (k, point)))
+    };
+    let n = rows().next().map_or(0, |(_, point)| point.x.len());
+    let (row, neuron) = (("row", rows().count()), ("neuron", n));
+    all.add("branch", &[row], "-", "number of the branch of a row", rows().map(|row| row.0).collect());
+    let mus = rows().map(|row| row.1.mu).collect();
+    all.add("mu", &[row], "-", "parameter; the rows of a branch follow it", mus);
+    let states = rows().flat_map(|row| row.1.x.iter().copied()).collect();
+    all.add("states", &[row, neuron], STATE, "fixed points x; of cycles their first points", states);
+    let index = rows().map(|row| row.1.index).collect();
+    all.add("index", &[row], "-", "number of unstable directions; 0: stable", index);
+    let read = |x: &[f64], mu: f64| (readout.of)(&[x, &[mu]].concat());
+    let outputs = rows().flat_map(|row| read(&row.1.x, row.1.mu)).collect();
+    let output = ("output", readout.names.len());
+    all.add("outputs", &[row, output], STATE, "outputs at the fixed points", outputs);
+    all.names("output", readout.names.iter().map(String::as_str));
+
+    all.names("bifurcation", KINDS.iter().map(|(kind, ..)| kind.name()));
+    let special = || {
+        let all = diagram.branches.iter().enumerate();
+        all.flat_map(|(k, branch)| branch.special.iter().map(move |special| (k, special)))
+    };
+    let row = ("bifurcation", special().count());
+    let branches = special().map(|row| row.0).collect();
+    all.add("bifurcation_branch", &[row], "-", "number of the branch of a bifurcation", branches);
+    let number = |kind: Bifurcation| KINDS.iter().position(|known| known.0 == kind).unwrap_or(KINDS.len());
+    let kinds = special().map(|row| number(row.1.kind)).collect();
+    all.add("bifurcation_kind", &[row], "-", "number of its kind among the names of bifurcations", kinds);
+    let mus = special().map(|row| row.1.mu).collect();
+    all.add("bifurcation_mu", &[row], "-", "its parameter", mus);
+    let states = special().flat_map(|row| row.1.x.iter().copied()).collect();
+    all.add("bifurcation_states", &[row, neuron], STATE, "its state", states);
+
+    let rows = || curves.iter().enumerate().flat_map(|(k, c)| c.points.iter().map(move |point| (k, point)));
+    let row = ("fold", rows().count());
+    let of = rows().map(|row| row.0).collect();
+    all.add("fold_curve", &[row], "-", "number of the curve of folds of a row", of);
+    let mus = rows().flat_map(|row| row.1.mu).collect();
+    all.add("fold_mu", &[row, ("parameter", 2)], "-", "both parameters of a fold", mus);
+    let states = rows().flat_map(|row| row.1.x.iter().copied()).collect();
+    all.add("fold_states", &[row, neuron], STATE, "its state", states);
+    all
 }

@@ -1,16 +1,17 @@
 //! The figure of a piecewise-linear map: cycles, manifolds of saddles and basins on a plane of its state
 //! space.
 
-use faer::Mat;
+use faer::c64;
 use kuva::plot::scatter::MarkerShape;
 use kuva::plot::{LegendPosition, ScatterPlot};
 use kuva::render::plots::Plot;
 
-use crate::dynamics::cycles::{Cycle, Found, Manifold, Piecewise, Reach, manifolds};
-use crate::dynamics::lyapunov::{AttractingSet, Basins, Plane, Watch, basins};
-use crate::error::require;
+use super::STATE;
+use super::lyapunov::{basin_arrays, plane_arrays};
+use crate::dynamics::cycles::{Cycle, Found, Manifold, Portrait};
+use crate::dynamics::lyapunov::Plane;
+use crate::format::results::Results;
 use crate::report::figures::{COLOURS, Figure, grid, layout, line};
-use crate::{Error, Result};
 
 /// Basins of the attractors, each the light of its colour; those beyond the last share it.
 const LIGHTS: [&str; 4] = ["#b9d8ec", "#f6cdb0", "#b4e2d2", "#ecd0e0"];
@@ -19,107 +20,53 @@ const BOUNDED: &str = "#dfe2e6";
 const INK: &str = "#1f2328";
 const STABLE: &str = "#0072b2";
 const UNSTABLE: &str = "#d55e00";
-/// Cells of the raster along x and y.
-const CELLS: [usize; 2] = [300, 200];
 /// Height of the plot, in pixels; a row of the raster is a line a little wider than its share of it.
 const HEIGHT: f64 = 560.0;
-/// Segments of a manifold that are drawn.
-const SEGMENTS: usize = 4000;
 /// Segments of a stable manifold without end that are drawn: more would cover the rest.
 const STABLE_SEGMENTS: usize = 40;
-/// Saddles whose manifolds are drawn.
-const SADDLES: usize = 4;
 
 /// What is drawn.
-pub struct Portrait {
-    /// Its points are the middles of the cells.
-    plane: Plane,
-    /// The edges of the cells at the ends.
-    ranges: [(f64, f64); 2],
-    basins: Basins,
-    manifolds: Vec<Manifold>,
-    /// Points of each cycle on the plane.
-    cycles: Vec<(Cycle, Vec<(f64, f64)>)>,
-    axes: [String; 2],
+struct Drawing<'a> {
+    portrait: &'a Portrait,
+    cycles: &'a [Cycle],
     dimension: usize,
 }
 
-impl Portrait {
-    /// Computes basins and manifolds on the plane of the two coordinates, or for n > 2 of the first two
-    /// principal components of the points of the cycles.
-    ///
-    /// # Errors
-    /// Fewer than two dimensions; no cycle.
-    pub fn new(map: &Piecewise, found: &Found) -> Result<Self> {
-        let n = map.n();
-        require(n > 1, "figure of the state space", "n of at least 2", n)?;
-        require(!found.cycles.is_empty(), "figure of the state space", "a cycle to draw", "none")?;
-        let points: Vec<&Vec<f64>> = found.cycles.iter().flat_map(|cycle| &cycle.orbit).collect();
-        let (origin, axes) =
-            if n == 2 { (vec![0.0; 2], [vec![1.0, 0.0], vec![0.0, 1.0]]) } else { principal_plane(&points)? };
-        let plane = Plane::new(origin, axes, [(0.0, 1.0); 2], CELLS)?;
-        let places: Vec<(f64, f64)> = points.iter().map(|z| place(&plane, z)).collect();
-        let range = |values: Vec<f64>| {
-            let (low, high) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), &x| (a.min(x), b.max(x)));
-            let room =
-                (0.35 * (high - low)).max(0.25 * (1.0 + low.abs().max(high.abs())) * 1e-3_f64.max(0.4));
-            (low - room, high + room)
-        };
-        let ranges = [
-            range(places.iter().map(|place| place.0).collect()),
-            range(places.iter().map(|place| place.1).collect()),
-        ];
-        let half = |k: usize| 0.5 * (ranges[k].1 - ranges[k].0) / CELLS[k] as f64;
-        let middles = [0, 1].map(|k| (ranges[k].0 + half(k), ranges[k].1 - half(k)));
-        let plane = Plane::new(plane.origin, plane.axes, middles, CELLS)?;
-        let size = points.iter().flat_map(|z| z.iter()).fold(1.0_f64, |most, z| most.max(z.abs()));
-        let corner = ranges.iter().flat_map(|(low, high)| [low.abs(), high.abs()]).fold(0.0, f64::max);
-        let stable = found.cycles.iter().filter(|cycle| cycle.stable);
-        let stable: Vec<AttractingSet> =
-            stable.map(|cycle| AttractingSet::cycle(cycle.orbit.clone(), 1e-6 * size)).collect();
-        let bound = 1e4 * (size + corner);
-        let basins = basins(map, &plane, &stable, 3000, 1.0, bound, &Watch::default())?;
-        let reach = Reach { radius: 2.0 * (size + corner), segments: SEGMENTS };
-        let saddles = found.cycles.iter().filter(|cycle| cycle.index > 0 && cycle.index < n).take(SADDLES);
-        let manifolds = saddles.map(|cycle| manifolds(map, cycle, &reach)).collect::<Result<Vec<_>>>()?;
-        let cycles = found.cycles.iter().map(|cycle| {
-            let places = cycle.orbit.iter().map(|z| place(&plane, z)).collect();
-            (cycle.clone(), places)
-        });
-        let axes = match n {
-            2 => ["z₁".to_owned(), "z₂".to_owned()],
-            _ => ["principal component 1".to_owned(), "principal component 2".to_owned()],
-        };
-        Ok(Self {
-            cycles: cycles.collect(),
-            manifolds: manifolds.into_iter().flatten().collect(),
-            plane,
-            ranges,
-            basins,
-            axes,
-            dimension: n,
-        })
-    }
+/// The figure of what was found on the plane of its portrait.
+#[must_use]
+pub fn figure(found: &Found, portrait: &Portrait) -> Figure {
+    let dimension = portrait.plane.origin.len();
+    Drawing { portrait, cycles: &found.cycles, dimension }.figure()
+}
 
+impl Drawing<'_> {
     fn caption(&self) -> String {
-        let stable = self.cycles.iter().filter(|cycle| cycle.0.stable).count();
+        let stable = self.cycles.iter().filter(|cycle| cycle.stable).count();
+        let basins = match self.portrait.basins {
+            Some(_) => {
+                "Light colours: basins of the stable cycles; grey: what stays within bounds but reaches none of them; white: what leaves."
+            }
+            None => "Its basins were not finished.",
+        };
         let plane = if self.dimension == 2 { "The state space" } else { "A plane of the state space" };
         format!(
-            "{plane}: {} cycles, {stable} of them stable. Light colours: basins of the stable cycles; grey: what stays within bounds but reaches none of them; white: what leaves. Lines: one-dimensional stable (blue) and unstable (vermilion) manifolds of the first saddles{}.",
+            "{plane}: {} cycles, {stable} of them stable. {basins} Lines: one-dimensional stable (blue) and unstable (vermilion) manifolds of the first saddles{}.",
             self.cycles.len(),
             if self.dimension == 2 { "" } else { ", projected; basins are those of points of the plane" },
         )
     }
 
-    /// The figure.
-    #[must_use]
-    pub fn figure(&self) -> Figure {
+    fn figure(&self) -> Figure {
         let mut plots = self.basins();
         plots.extend(self.lines(true));
         plots.extend(self.lines(false));
         plots.extend(self.points());
-        let [x, y] = self.ranges;
-        let layout = layout(&plots, &self.axes[0], &self.axes[1])
+        let [x, y] = self.portrait.ranges;
+        let names = match self.dimension {
+            2 => ["z₁", "z₂"],
+            _ => ["principal component 1", "principal component 2"],
+        };
+        let layout = layout(&plots, names[0], names[1])
             .with_x_axis_min(x.0)
             .with_x_axis_max(x.1)
             .with_y_axis_min(y.0)
@@ -130,11 +77,12 @@ impl Portrait {
 
     /// Runs of cells of one goal, as lines.
     fn basins(&self) -> Vec<Plot> {
-        let ([x, y], [columns, rows]) = (self.ranges, self.plane.size);
+        let ([x, y], [columns, rows]) = (self.portrait.ranges, self.portrait.plane.size);
+        let Some(basins) = &self.portrait.basins else { return Vec::new() };
         let at = |column: usize| x.0 + (x.1 - x.0) * column as f64 / columns as f64;
         let mut plots = Vec::new();
         let goals: Vec<(Option<usize>, bool)> =
-            std::iter::zip(self.basins.labels.iter().copied(), self.basins.escaped.iter().copied()).collect();
+            std::iter::zip(basins.labels.iter().copied(), basins.escaped.iter().copied()).collect();
         for (row, goals) in goals.chunks_exact(columns).enumerate() {
             let height = y.0 + (y.1 - y.0) * (row as f64 + 0.5) / rows as f64;
             let mut from = 0;
@@ -158,14 +106,14 @@ impl Portrait {
     /// Manifolds as lines, segments that meet joined.
     fn lines(&self, stable: bool) -> Vec<Plot> {
         let mut paths: Vec<Vec<(f64, f64)>> = Vec::new();
-        let [x, y] = self.ranges;
+        let [x, y] = self.portrait.ranges;
         let seen = |(a, b): ((f64, f64), (f64, f64))| {
             a.0.max(b.0) > x.0 && a.0.min(b.0) < x.1 && a.1.max(b.1) > y.0 && a.1.min(b.1) < y.1
         };
-        for manifold in self.manifolds.iter().filter(|manifold| manifold.stable == stable) {
-            let most = if stable && !manifold.complete { STABLE_SEGMENTS } else { SEGMENTS };
+        for (_, manifold) in self.portrait.manifolds.iter().filter(|of| of.1.stable == stable) {
+            let most = if stable && !manifold.complete { STABLE_SEGMENTS } else { usize::MAX };
             for [a, b] in manifold.segments.iter().take(most) {
-                let (a, b) = (place(&self.plane, a), place(&self.plane, b));
+                let (a, b) = (place(&self.portrait.plane, a), place(&self.portrait.plane, b));
                 if !seen((a, b)) {
                     continue;
                 }
@@ -197,8 +145,8 @@ impl Portrait {
                 let points: Vec<(f64, f64)> = self
                     .cycles
                     .iter()
-                    .filter(|(cycle, _)| kind(cycle) == k && (cycle.period == 1) == fixed)
-                    .flat_map(|cycle| cycle.1.iter().copied())
+                    .filter(|cycle| kind(cycle) == k && (cycle.period == 1) == fixed)
+                    .flat_map(|cycle| cycle.orbit.iter().map(|z| place(&self.portrait.plane, z)))
                     .collect();
                 if points.is_empty() {
                     continue;
@@ -245,17 +193,57 @@ fn clipped(a: (f64, f64), b: (f64, f64), x: (f64, f64), y: (f64, f64)) -> ((f64,
     }
 }
 
-/// The mean of the points and their first two principal directions; directions that the points leave open are
-/// any.
-fn principal_plane(points: &[&Vec<f64>]) -> Result<(Vec<f64>, [Vec<f64>; 2])> {
-    let n = points[0].len();
-    let mean = |i: usize| points.iter().map(|z| z[i]).sum::<f64>() / points.len() as f64;
-    let origin: Vec<f64> = (0..n).map(mean).collect();
-    let spread = Mat::from_fn(n, points.len(), |i, k| points[k][i] - origin[i]);
-    let svd = spread.svd().map_err(|_| Error::Numeric {
-        what: "principal components of the cycles".into(),
-        reason: "no convergence; are the cycles of reasonable size?".into(),
-    })?;
-    let axis = |k: usize| (0..n).map(|i| svd.U()[(i, k)]).collect();
-    Ok((origin, [axis(0), axis(1)]))
+/// Cycles, and the basins and manifolds of a portrait, as arrays.
+#[must_use]
+pub fn arrays(found: &Found, portrait: Option<&Portrait>, n: usize, complete: bool) -> Results {
+    let mut all = Results::new("dynamics cycles", complete);
+    let (cycles, cycle) = (&found.cycles, ("cycle", found.cycles.len()));
+    let states = || cycles.iter().enumerate().flat_map(|(k, cycle)| cycle.orbit.iter().map(move |z| (k, z)));
+    let row = ("state", states().count());
+    all.add("cycle", &[row], "-", "number of the cycle of a state", states().map(|row| row.0).collect());
+    let values = states().flat_map(|(_, z)| z.iter().copied()).collect();
+    all.add("states", &[row, ("neuron", n)], STATE, "states of the cycles in the order of time", values);
+    let periods = cycles.iter().map(|cycle| cycle.period).collect();
+    all.add("period", &[cycle], "steps", "period; 1: a fixed point", periods);
+    let index = cycles.iter().map(|cycle| cycle.index).collect();
+    all.add("index", &[cycle], "-", "number of unstable directions", index);
+    let stable = cycles.iter().map(|cycle| cycle.stable).collect();
+    all.add("stable", &[cycle], "-", "whether all directions are stable", stable);
+    let values = cycles.iter().flat_map(|cycle| cycle.eigenvalues.iter().map(|&(re, im)| c64::new(re, im)));
+    let meaning = "eigenvalues of the product of the Jacobians along a cycle";
+    all.add("eigenvalues", &[cycle, ("mode", n)], "-", meaning, values.collect());
+    let residual = cycles.iter().map(|cycle| cycle.residual).collect();
+    all.add("residual", &[cycle], STATE, "largest distance of a state from the image before it", residual);
+    let margin = cycles.iter().map(|cycle| cycle.margin).collect();
+    all.add("margin", &[cycle], "-", "distance of the gates from where their slope changes", margin);
+    let Some(portrait) = portrait else { return all };
+    let manifold = ("manifold", portrait.manifolds.len());
+    let of = |value: fn(&(usize, Manifold)) -> i64| portrait.manifolds.iter().map(value).collect();
+    all.add("manifold_cycle", &[manifold], "-", "number of the cycle of a manifold", of(|m| m.0 as i64));
+    let stable = portrait.manifolds.iter().map(|of| of.1.stable).collect();
+    all.add("manifold_stable", &[manifold], "-", "whether it is the stable one, else the unstable", stable);
+    let whole = portrait.manifolds.iter().map(|of| of.1.complete).collect();
+    all.add("manifold_complete", &[manifold], "-", "whether it is there as far as it was followed", whole);
+    let values = portrait.manifolds.iter().map(|of| of.1.eigenvalue).collect();
+    all.add("manifold_eigenvalue", &[manifold], "-", "its eigenvalue", values);
+    let normals = portrait.manifolds.iter().flat_map(|of| of.1.normal.iter().copied()).collect();
+    let meaning = "normal of the other manifold of the cycle, which has dimension n - 1, at its first state";
+    all.add("manifold_normal", &[manifold, ("neuron", n)], "-", meaning, normals);
+    let segments = || {
+        let all = portrait.manifolds.iter().enumerate();
+        all.flat_map(|(k, of)| of.1.segments.iter().map(move |ends| (k, ends)))
+    };
+    let segment = ("segment", segments().count());
+    let numbers = segments().map(|row| row.0).collect();
+    all.add("segment_manifold", &[segment], "-", "number of the manifold of a segment", numbers);
+    let ends = segments().flat_map(|(_, ends)| ends.iter().flatten().copied()).collect();
+    all.add("segments", &[segment, ("end", 2), ("neuron", n)], STATE, "ends of a segment", ends);
+    plane_arrays(&mut all, &portrait.plane);
+    if let Some(basins) = &portrait.basins {
+        basin_arrays(&mut all, &portrait.plane, basins, &portrait.attractors);
+        let stable = (0..cycles.len()).filter(|&k| cycles[k].stable).collect();
+        let attractor = ("attractor", portrait.attractors.len());
+        all.add("attractor_cycle", &[attractor], "-", "number of the cycle that an attractor is", stable);
+    }
+    all
 }

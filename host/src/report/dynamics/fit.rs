@@ -6,12 +6,16 @@ use kuva::render::annotations::ReferenceLine;
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 
+use super::STATE;
 use crate::dynamics::slow_manifold::Learnt;
+use crate::format::results::{Numbers, Results, rows};
 use crate::report::figures::{COLOURS, Figure, GREY, colour, grid, layout, line, log_y, with_powers_of_ten};
 use crate::report::text::scientific;
 
 /// Held-out trajectories that are drawn.
 const SHOWN: usize = 12;
+/// Places of a curve.
+const PLACES: usize = 400;
 type Panel = (Vec<Plot>, Layout);
 
 /// The reduced dynamics with its roots or, of two coordinates, the paths in their plane; paths against time; the error of
@@ -43,7 +47,7 @@ fn dots(points: Vec<(f64, f64)>, colour: &str, size: f64) -> Plot {
 
 fn speeds(learnt: &Learnt, unit: &str) -> Panel {
     let range = learnt.manifold.domain.ranges[0];
-    let curve = range.even(400).map(|p| (p, learnt.manifold.speed(&[p])[0])).collect();
+    let curve = range.even(PLACES).map(|p| (p, learnt.manifold.speed(&[p])[0])).collect();
     let mut plots = vec![Plot::Line(line(curve, colour(0), 2.0))];
     for (stable, ink) in [(true, COLOURS[2]), (false, COLOURS[1])] {
         let places: Vec<(f64, f64)> =
@@ -116,4 +120,48 @@ fn errors(learnt: &Learnt) -> Panel {
         .with_x_tick_step((last / 5.0).ceil())
         .with_legend_position(LegendPosition::OutsideRightTop);
     (plots, with_powers_of_ten(layout, all.iter().map(|point| point.1)))
+}
+
+/// The manifold and how it predicts, as arrays; trajectories that are shorter than others end with NaN.
+///
+/// unit: of time, in words.
+#[must_use]
+pub fn arrays(learnt: &Learnt, unit: &str, complete: bool) -> Results {
+    let mut all = Results::new("dynamics fit", complete);
+    let ranges = &learnt.manifold.domain.ranges;
+    let coordinate = ("coordinate", ranges.len());
+    if let [range] = ranges[..] {
+        let places: Vec<f64> = range.even(PLACES).collect();
+        let place = ("place", PLACES);
+        let speeds = places.iter().map(|&p| learnt.manifold.speed(&[p])[0]).collect();
+        let states = learnt.manifold.states(&Mat::from_fn(1, PLACES, |_, k| places[k]));
+        let values = rows(&states.transpose().to_owned()).collect();
+        all.add("p", &[place], "-", "places along the manifold", places.into_iter().collect());
+        all.add("speed", &[place], &format!("per {unit}"), "reduced dynamics r(p)", speeds);
+        let by = [place, ("delayed state", states.nrows())];
+        all.add("states", &by, STATE, "states x(p) of the manifold", values);
+        let root = ("root", learnt.roots.len());
+        let places = learnt.roots.iter().map(|root| root.p).collect();
+        all.add("root_p", &[root], "-", "places where r is 0", places);
+        let slopes = learnt.roots.iter().map(|root| root.slope).collect();
+        all.add("root_slope", &[root], &format!("per {unit}"), "dr/dp there", slopes);
+    }
+    let longest = learnt.paths.iter().map(|path| path.0.ncols()).max().unwrap_or(0);
+    let by = [("trial", learnt.paths.len()), ("sample", longest), coordinate];
+    let padded = |path: &Mat<f64>| -> Vec<f64> {
+        let at = |t: usize, k: usize| if t < path.ncols() { path[(k, t)] } else { f64::NAN };
+        (0..longest).flat_map(|t| (0..path.nrows()).map(move |k| at(t, k))).collect()
+    };
+    let data = learnt.paths.iter().flat_map(|path| padded(&path.0)).collect();
+    all.add("held_out", &by, "-", "coordinates of the trajectories held out, from the cut on", data);
+    let predicted = learnt.paths.iter().flat_map(|path| padded(&path.1)).collect();
+    all.add("predicted", &by, "-", "as predicted from their first sample", predicted);
+    let interval = Numbers::Real(vec![learnt.manifold.interval]);
+    all.add("interval", &[], &format!("{unit}s"), "time between two samples", interval);
+    let tried = ("degree", learnt.tried.len());
+    let degrees = learnt.tried.iter().map(|tried| tried.degree).collect();
+    all.add("degree", &[tried], "-", "degrees that were tried", degrees);
+    let nmte = learnt.tried.iter().map(|tried| tried.nmte).collect();
+    all.add("nmte", &[tried], "-", "normalised mean trajectory error of each on those held out", nmte);
+    all
 }

@@ -6,8 +6,11 @@ use kuva::render::annotations::ReferenceLine;
 use kuva::render::plots::Plot;
 
 use super::super::figures::{Figure, GREY, TARGET, colour, grid, layout, line};
+use super::{STATE, rate_unit, time_unit};
+use crate::Result;
 use crate::dynamics::fixed_points::{FixedPoint, FixedPoints, starts};
-use crate::dynamics::{Kind, System};
+use crate::dynamics::{Kind, System, spectrum};
+use crate::format::results::{Numbers, Results, rows};
 
 /// Figures of what was found; none if nothing was.
 ///
@@ -15,6 +18,96 @@ use crate::dynamics::{Kind, System};
 #[must_use]
 pub fn figures(system: &dyn System, found: &FixedPoints, seed: u64) -> Vec<Figure> {
     plane(system, found, seed).into_iter().collect()
+}
+
+/// All that is known of the points, as arrays: states, Jacobians, eigenvalues, left and right eigenvectors.
+///
+/// input: the held one.
+///
+/// # Errors
+/// Eigenvalues at a slow point that do not converge.
+pub fn arrays(system: &dyn System, found: &FixedPoints, input: &[f64]) -> Result<Results> {
+    let (n, unit) = (system.dimension(), time_unit(system.kind()));
+    let rate = rate_unit(system.kind());
+    let points = &found.points;
+    let (point, neuron, mode) = (("point", points.len()), ("neuron", n), ("mode", n));
+    let mut all = Results::new("dynamics fixed-points", found.finished);
+    let each = |value: &dyn Fn(&FixedPoint) -> f64| -> Numbers { points.iter().map(value).collect() };
+    all.add("input", &[("input", input.len())], STATE, "held input u", input.iter().copied().collect());
+    let states = points.iter().flat_map(|point| point.state.iter().copied());
+    all.add("states", &[point, neuron], STATE, "fixed points x", states.collect());
+    let half_square = |x: &[f64]| {
+        let mut residual = vec![0.0; n];
+        system.residual(x, &mut residual);
+        0.5 * residual.iter().map(|r| r * r).sum::<f64>()
+    };
+    let (map, flow) = ("half the squared length of f(x) - x", "half the squared length of dx/dt");
+    let q = if system.kind() == Kind::Map { map } else { flow };
+    all.add("q", &[point], "-", q, each(&|point| half_square(&point.state)));
+    all.add("residual", &[point], "-", "largest entry of the residual", each(&|point| point.residual));
+    let jacobians = points.iter().flat_map(|point| rows(&point.spectrum.jacobian));
+    let of = if system.kind() == Kind::Map { "df_i/dx_j" } else { "d(dx_i/dt)/dx_j" };
+    let by = [point, ("neuron i", n), ("neuron j", n)];
+    all.add("jacobian", &by, rate, &format!("Jacobian, {of}"), jacobians.collect());
+    let values = points.iter().flat_map(|point| point.spectrum.values.iter().copied());
+    all.add("eigenvalues", &[point, mode], rate, "eigenvalues, slowest first", values.collect());
+    let right = points.iter().flat_map(|point| rows(&point.spectrum.right));
+    let by = [point, neuron, mode];
+    all.add("right", &by, "-", "right eigenvectors r_k, columns of length 1", right.collect());
+    let left = points.iter().flat_map(|point| rows(&point.spectrum.left));
+    let meaning = "left eigenvectors l_k, columns; sum over neurons of conj(l_k) r_k is 1";
+    all.add("left", &by, "-", meaning, left.collect());
+    let constants = points.iter().flat_map(|point| point.spectrum.time_constants.iter().copied());
+    let meaning = "time constants of the eigenvalues; below 0: grows";
+    all.add("time_constants", &[point, mode], &format!("{unit}s"), meaning, constants.collect());
+    let index = points.iter().map(|point| point.index).collect();
+    all.add("index", &[point], "-", "number of unstable directions", index);
+    let stable = points.iter().map(|point| point.stable).collect();
+    all.add("stable", &[point], "-", "whether all directions are stable", stable);
+    let signs = points.iter().map(|point| i64::from(point.sign)).collect();
+    all.add("sign", &[point], "-", "sign of det(-dr/dx), whose sum tells what is missing", signs);
+    let corners = points.iter().map(|point| point.corner).collect();
+    all.add("corner", &[point], "-", "whether the Jacobian jumps there: it is that of one side", corners);
+    let singular = points.iter().map(|point| point.degenerate).collect();
+    all.add("singular", &[point], "-", "whether the residual's Jacobian is singular", singular);
+    slow(&mut all, system, found)?;
+    if let Some(continuum) = &found.continuum {
+        let states = continuum.states.iter().flatten().copied().collect();
+        let by = [("place", continuum.states.len()), neuron];
+        all.add("continuum_states", &by, STATE, "states of a line or surface of fixed points", states);
+    }
+    Ok(all)
+}
+
+/// The states of points that are all that was found before Ctrl-C.
+#[must_use]
+pub fn states_alone(states: &[Vec<f64>]) -> Results {
+    let mut all = Results::new("dynamics", false);
+    let n = states.first().map_or(0, Vec::len);
+    let by = [("point", states.len()), ("neuron", n)];
+    all.add("states", &by, STATE, "fixed points x", states.iter().flatten().copied().collect());
+    all
+}
+
+/// Slow points, with the linear dynamics there.
+fn slow(all: &mut Results, system: &dyn System, found: &FixedPoints) -> Result<()> {
+    let (n, rate) = (system.dimension(), rate_unit(system.kind()));
+    let (point, neuron) = (("slow point", found.slow.len()), ("neuron", n));
+    let states = found.slow.iter().flat_map(|slow| slow.state.iter().copied()).collect();
+    all.add("slow_states", &[point, neuron], STATE, "slow points: local minima of q, not fixed", states);
+    let q = found.slow.iter().map(|slow| slow.q).collect();
+    all.add("slow_q", &[point], "-", "q there", q);
+    let (mut jacobians, mut values) = (Vec::new(), Vec::new());
+    for slow in &found.slow {
+        let jacobian = spectrum::jacobian(system, &slow.state);
+        values.extend(spectrum::of_matrix(system.kind(), jacobian.as_ref())?);
+        jacobians.extend(rows(&jacobian));
+    }
+    let by = [point, ("neuron i", n), ("neuron j", n)];
+    all.add("slow_jacobian", &by, rate, "Jacobian there", Numbers::Real(jacobians));
+    let by = [point, ("mode", n)];
+    all.add("slow_eigenvalues", &by, rate, "its eigenvalues, slowest first", Numbers::Complex(values));
+    Ok(())
 }
 
 /// States projected to two directions.

@@ -9,7 +9,9 @@ use kuva::render::annotations::ReferenceLine;
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 
+use super::STATE;
 use crate::dynamics::lyapunov::{AttractingSet, Basins, Field, Plane, Spectrum};
+use crate::format::results::{Numbers, Results};
 use crate::report::figures::{Figure, GREY, colour, grid, layout, line};
 
 /// Exponents whose convergence is drawn.
@@ -191,4 +193,84 @@ fn of_basins(basins: &Basins, none: bool) -> ColorMap {
         let label = (low + at * (high - low)).round();
         if label < 0.0 { "#8c9199".into() } else { PALE[label as usize % PALE.len()].into() }
     }))
+}
+
+/// The exponents and their convergence, as arrays.
+///
+/// unit: of time, in words.
+#[must_use]
+pub fn spectrum_arrays(found: &Spectrum, unit: &str) -> Results {
+    let mut all = Results::new("dynamics lyapunov", found.complete);
+    let per = format!("per {unit}");
+    let (exponent, time) = (("exponent", found.exponents.len()), ("time", found.convergence.len()));
+    let exponents = found.exponents.iter().copied().collect();
+    all.add("exponents", &[exponent], &per, "Lyapunov exponents, largest first", exponents);
+    let errors = found.errors.iter().copied().collect();
+    all.add("errors", &[exponent], &per, "their standard errors, by batch means", errors);
+    let times = found.convergence.iter().map(|point| point.0).collect();
+    all.add("time", &[time], &format!("{unit}s"), "times along the trajectory", times);
+    let means = found.convergence.iter().flat_map(|point| point.1.iter().copied()).collect();
+    all.add("convergence", &[time, exponent], &per, "the exponents as means up to these times", means);
+    let state = found.state.iter().copied().collect();
+    all.add("state", &[("neuron", found.state.len())], STATE, "the last state", state);
+    all
+}
+
+/// The field of finite-time exponents and the basins, as arrays; what was not computed is NaN.
+#[must_use]
+pub fn field_arrays(
+    plane: &Plane,
+    field: &Field,
+    basins: Option<(&Basins, &[AttractingSet])>,
+    unit: &str,
+    complete: bool,
+) -> Results {
+    let mut all = Results::new("dynamics ftle", complete);
+    plane_arrays(&mut all, plane);
+    let values = field.values.iter().copied().collect();
+    let grid = raster(plane);
+    all.add("ftle", &grid, &format!("per {unit}"), "finite-time Lyapunov exponents", values);
+    all.add("time", &[], &format!("{unit}s"), "time they were taken over", Numbers::Real(vec![field.time]));
+    if let Some((basins, attractors)) = basins {
+        basin_arrays(&mut all, plane, basins, attractors);
+    }
+    all
+}
+
+/// Rows are along the second axis, columns along the first.
+fn raster(plane: &Plane) -> [(&'static str, usize); 2] {
+    [("row", plane.size[1]), ("column", plane.size[0])]
+}
+
+/// A plane and its grid.
+pub(super) fn plane_arrays(all: &mut Results, plane: &Plane) {
+    let neuron = ("neuron", plane.origin.len());
+    let origin = plane.origin.iter().copied().collect();
+    all.add("origin", &[neuron], STATE, "a point of the plane: that of the coordinates 0, 0", origin);
+    let axes = plane.axes.iter().flatten().copied().collect();
+    all.add("axes", &[("axis", 2), neuron], "-", "its orthonormal vectors e1 and e2", axes);
+    for (k, [name, counted, meaning]) in
+        [["along_1", "column", "coordinates along e1"], ["along_2", "row", "coordinates along e2"]]
+            .into_iter()
+            .enumerate()
+    {
+        let ((low, high), size) = (plane.ranges[k], plane.size[k]);
+        let values = (0..size).map(|i| low + (high - low) * i as f64 / (size - 1) as f64).collect();
+        all.add(name, &[(counted, size)], STATE, meaning, values);
+    }
+}
+
+/// Which attractor every point of the plane reaches, and the attractors.
+pub(super) fn basin_arrays(all: &mut Results, plane: &Plane, basins: &Basins, attractors: &[AttractingSet]) {
+    let labels = basins.labels.iter().map(|label| label.map_or(-1, |k| k as i64)).collect();
+    all.add("basin", &raster(plane), "-", "number of the attractor that is reached; -1: none", labels);
+    let escaped = basins.escaped.iter().copied().collect();
+    all.add("escaped", &raster(plane), "-", "whether the state leaves every bound", escaped);
+    let states = || attractors.iter().enumerate().flat_map(|(k, set)| set.states.iter().map(move |x| (k, x)));
+    let state = ("state", states().count());
+    let of = states().map(|(k, _)| k).collect();
+    all.add("attractor", &[state], "-", "number of the attractor of a state", of);
+    let values = states().flat_map(|(_, x)| x.iter().copied()).collect();
+    let by = [state, ("neuron", plane.origin.len())];
+    all.add("attractor_states", &by, STATE, "states on the attractors", values);
 }

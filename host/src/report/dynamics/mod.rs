@@ -1,9 +1,10 @@
-//! Figures of dynamics.
+//! Figures of dynamics, and their data as arrays.
 
 pub mod continuation;
 pub mod cycles;
 pub mod fit;
 pub mod fixed_points;
+pub mod inputs;
 pub mod lyapunov;
 pub mod monitor;
 pub mod slow_manifold;
@@ -13,10 +14,30 @@ use std::path::Path;
 
 use super::figures::write as draw;
 use crate::Result;
+use crate::dynamics::Kind;
 use crate::dynamics::lyapunov::AttractingSet;
 use crate::network::Network;
 use crate::reproduce::marraffa2025::Findings;
 use crate::simulate::activate;
+
+/// The unit of states, inputs and outputs.
+const STATE: &str = "network units";
+
+/// The unit of time of a map or flow.
+const fn time_unit(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Map => "step",
+        Kind::Flow => "time constant",
+    }
+}
+
+/// The unit of a Jacobian and its eigenvalues.
+const fn rate_unit(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Map => "-",
+        Kind::Flow => "per time constant",
+    }
+}
 
 /// Writes the figures of all that was found: a folder each for motion, colour, the ring, the perturbed ring.
 ///
@@ -34,7 +55,7 @@ pub fn write(folder: &Path, network: &Network, found: &Findings) -> Result<()> {
     for context in &found.contexts {
         let mut figures = continuation::figures(&context.diagram, context.name, &readout);
         figures.push(slow_manifold::of_line(&context.driven.line, &context.verdict, "time constants"));
-        figures.push(slow_manifold::of_inputs(&context.driven, &names, Some(&context.choices)));
+        figures.push(inputs::figure(&context.driven, &names, Some(&context.choices)));
         draw(&folder.join(context.name), &figures)?;
     }
     if let Some(ridges) = found.ridges.as_ref().filter(|ridges| ridges.field.computed > 0) {

@@ -1,23 +1,23 @@
-//! Figures of slow manifolds, of attractors and of decisions along them.
+//! Figures of slow manifolds and of attractors.
 
 use std::f64::consts::TAU;
 
 use faer::Mat;
 use kuva::plot::scatter::MarkerShape;
-use kuva::plot::{LegendPosition, LineStyle, ScatterPlot};
+use kuva::plot::{LegendPosition, ScatterPlot};
 use kuva::render::annotations::ReferenceLine;
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 
-use crate::dynamics::System;
-use crate::dynamics::slow_manifold::{
-    Attractor, Choices, Driven, Psychometric, Ring, SlowManifold, Surface, Verdict,
-};
-use crate::report::figures::{COLOURS, Figure, GREY, colour, diverging, grid, layout, line, ranked};
+use super::{STATE, time_unit};
+use crate::dynamics::slow_manifold::{Attractor, Ring, SlowManifold, Surface, Verdict};
+use crate::dynamics::{Kind, System};
+use crate::format::results::Results;
+use crate::report::figures::{COLOURS, Figure, GREY, diverging, grid, layout, line, ranked};
 use crate::report::text::{percent, scientific};
 
 /// Points that are drawn of a curve.
-const DRAWN: usize = 400;
+pub(super) const DRAWN: usize = 400;
 type Points = Vec<(f64, f64)>;
 type Panel = (Vec<Plot>, Layout);
 
@@ -73,7 +73,7 @@ fn marked(marks: &[(Points, &str)]) -> Vec<Plot> {
 }
 
 /// A panel of the speed over the place, with the fixed points on the axis.
-fn speeds(points: Points, marks: &[(Points, &str)], x: &str, y: &str) -> Panel {
+pub(super) fn speeds(points: Points, marks: &[(Points, &str)], x: &str, y: &str) -> Panel {
     let mut plots = vec![Plot::Line(line(points, COLOURS[0], 2.0))];
     plots.extend(marked(marks));
     let layout = layout(&plots, x, y)
@@ -84,7 +84,7 @@ fn speeds(points: Points, marks: &[(Points, &str)], x: &str, y: &str) -> Panel {
 }
 
 /// Places of the named fixed points by a function of them.
-fn marks(verdict: &Attractor, at: impl Fn(usize) -> (f64, f64)) -> Vec<(Points, &'static str)> {
+pub(super) fn marks(verdict: &Attractor, at: impl Fn(usize) -> (f64, f64)) -> Vec<(Points, &'static str)> {
     ["node", "saddle"]
         .into_iter()
         .map(|name| {
@@ -206,22 +206,25 @@ pub fn of_ring(ring: &Ring, verdict: &Attractor, time: &str) -> Figure {
     }
 }
 
+/// Places of a plane, at most its reach from the middle, and the full system's speed there.
+fn speeds_of(system: &dyn System, surface: &Surface) -> (Points, Vec<f64>) {
+    const SIDE: usize = 41;
+    let place = |k: usize| surface.reach * (2.0 * k as f64 / (SIDE - 1) as f64 - 1.0);
+    let all = (0..SIDE * SIDE).map(|k| (place(k % SIDE), place(k / SIDE)));
+    let inside: Points = all.filter(|p| p.0.hypot(p.1) <= surface.reach * (1.0 + 1e-9)).collect();
+    let mut rest = vec![0.0; system.dimension()];
+    let speeds = inside.iter().map(|p| {
+        system.residual(&surface.state(&[p.0, p.1]), &mut rest);
+        rest.iter().map(|r| r * r).sum::<f64>().sqrt()
+    });
+    let speeds = speeds.collect();
+    (inside, speeds)
+}
+
 /// The plane coloured by speed with its fixed points, the speed over the distance, the drift in time.
 #[must_use]
 pub fn of_surface(system: &dyn System, surface: &Surface, verdict: &Attractor, time: &str) -> Figure {
-    const SIDE: usize = 41;
-    let place = |k: usize| surface.reach * (2.0 * k as f64 / (SIDE - 1) as f64 - 1.0);
-    let grid_of: Points = (0..SIDE * SIDE).map(|k| (place(k % SIDE), place(k / SIDE))).collect();
-    let inside: Points =
-        grid_of.into_iter().filter(|p| p.0.hypot(p.1) <= surface.reach * (1.0 + 1e-9)).collect();
-    let mut rest = vec![0.0; system.dimension()];
-    let size: Vec<f64> = inside
-        .iter()
-        .map(|p| {
-            system.residual(&surface.state(&[p.0, p.1]), &mut rest);
-            rest.iter().map(|r| r * r).sum::<f64>().sqrt()
-        })
-        .collect();
+    let (inside, size) = speeds_of(system, surface);
     // Rounding has no colour.
     let exact = verdict.verdict == Verdict::Attractor;
     let shown = if exact { vec![0.0; size.len()] } else { size.clone() };
@@ -258,65 +261,72 @@ pub fn of_surface(system: &dyn System, surface: &Surface, verdict: &Attractor, t
     }
 }
 
-/// How inputs move the place, how they are aligned with the selection vector, and the choices.
-#[must_use]
-pub fn of_inputs(driven: &Driven, names: &[String], choices: Option<&Psychometric>) -> Figure {
-    let curves = |value: &dyn Fn(usize, f64) -> f64, places: &[f64], legend: bool| -> Vec<Plot> {
-        names
-            .iter()
-            .enumerate()
-            .map(|(k, name)| {
-                let style = if k < 4 { LineStyle::Solid } else { LineStyle::Dashed };
-                let points = places.iter().map(|&p| (p, value(k, p))).collect();
-                let line = line(points, colour(k), 2.0).with_line_style(style);
-                Plot::Line(if legend { line.with_legend(name) } else { line })
-            })
-            .collect()
-    };
-    let places: Vec<f64> = driven.line.range.even(200).collect();
-    let moved = curves(&|k, p| driven.input(p)[k], &places, true);
-    let nearest = |k: usize, p: f64| {
-        driven.alignment[k][driven.places.partition_point(|q| *q < p - 1e-12).min(driven.places.len() - 1)]
-    };
-    let aligned = curves(&nearest, &driven.places, false);
-    let zero = || ReferenceLine::horizontal(0.0).with_color(GREY);
-    let below = LegendPosition::OutsideBottomColumns;
-    let first = layout(&moved, "place p", "effect s(p) of an input")
-        .with_ticks(5)
-        .with_reference_line(zero())
-        .with_legend_position(below);
-    let second = layout(&aligned, "place p", "cosine to selection vector")
-        .with_ticks(5)
-        .with_y_axis_min(-1.0)
-        .with_y_axis_max(1.0)
-        .with_reference_line(zero());
-    let mut cells = vec![(moved, first), (aligned, second)];
-    let mut text = String::new();
-    if let Some(choices) = choices {
-        let points = |value: fn(&Choices) -> f64| -> Points {
-            let mut points: Points =
-                choices.rows.iter().map(|row| (row.strength, 100.0 * value(row))).collect();
-            points.sort_by(|a, b| a.0.total_cmp(&b.0));
-            points
-        };
-        let network =
-            ScatterPlot::new().with_data(points(|row| row.network)).with_color(COLOURS[1]).with_size(4.0);
-        let reduced = line(points(|row| row.reduced), COLOURS[0], 2.0);
-        let plots =
-            vec![Plot::Line(reduced.with_legend("reduced")), Plot::Scatter(network.with_legend("network"))];
-        let layout = layout(&plots, "strength of the evidence", "choices above 0 (%)")
-            .with_ticks(5)
-            .with_y_axis_min(0.0)
-            .with_y_axis_max(100.0)
-            .with_legend_position(LegendPosition::OutsideBottomColumns);
-        cells.push((plots, layout));
-        text = format!(
-            " Right: choices of the network (dots) and of the reduced model (line); the same in {} of the trials.",
-            percent(choices.agreement)
-        );
-    }
-    let caption = format!(
-        "Inputs along the slow manifold. Left: how fast a unit of each input moves p. Second: the cosine of its direction and the selection vector.{text}"
-    );
-    Figure { name: "slow-manifold-inputs", caption, scene: grid(cells, 330.0) }
+/// A slow curve as arrays: its states, the reduced speed, what is on it.
+pub fn line_arrays(all: &mut Results, slow: &SlowManifold, verdict: &Attractor) {
+    let places: Vec<f64> = slow.range.even(DRAWN).collect();
+    let (n, per) = (slow.frame.anchor.len(), format!("per {}", time_unit(slow.kind)));
+    let (place, neuron) = (("place", DRAWN), ("neuron", n));
+    let left = slow.frame.left.iter().copied().collect();
+    all.add("left", &[neuron], "-", "l of the coordinate p = l . (x - x0)", left);
+    let anchor = slow.frame.anchor.iter().copied().collect();
+    all.add("anchor", &[neuron], STATE, "x0 of the coordinate", anchor);
+    let speed = places.iter().map(|&p| slow.speed(p)).collect();
+    let states = places.iter().flat_map(|&p| slow.state(p)).collect();
+    all.add("p", &[place], "-", "places along the slow manifold", places.into_iter().collect());
+    all.add("states", &[place, neuron], STATE, "states x(p) there", states);
+    let of = if slow.kind == Kind::Map { "p' - p" } else { "dp/dt" };
+    all.add("speed", &[place], &per, &format!("reduced dynamics r(p) = {of}"), speed);
+    verdict_arrays(all, verdict, "p", slow.kind);
+}
+
+/// A ring as arrays.
+pub fn ring_arrays(all: &mut Results, ring: &Ring, verdict: &Attractor) {
+    let angles: Vec<f64> = (0..DRAWN).map(|k| TAU * k as f64 / DRAWN as f64).collect();
+    let (place, neuron) = (("place", DRAWN), ("neuron", ring.center.len()));
+    let unit = format!("radians per {}", time_unit(ring.kind));
+    let center = ring.center.iter().copied().collect();
+    all.add("center", &[neuron], STATE, "the fixed point within the ring", center);
+    let plane = ring.plane.iter().flatten().copied().collect();
+    all.add("plane", &[("axis", 2), neuron], "-", "orthonormal axes of the plane of the angle", plane);
+    let states = angles.iter().flat_map(|&theta| ring.state(theta)).collect();
+    let radius = angles.iter().map(|&theta| ring.radius(theta)).collect();
+    let speed = angles.iter().map(|&theta| ring.speed(theta)).collect();
+    all.add("angle", &[place], "radians", "angles in the plane", angles.into_iter().collect());
+    all.add("states", &[place, neuron], STATE, "states of the ring there", states);
+    all.add("radius", &[place], STATE, "distance from the center in the plane", radius);
+    all.add("speed", &[place], &unit, "speed along the ring", speed);
+    verdict_arrays(all, verdict, "angle", ring.kind);
+}
+
+/// A plane as arrays.
+pub fn surface_arrays(all: &mut Results, system: &dyn System, surface: &Surface, verdict: &Attractor) {
+    let (places, speeds) = speeds_of(system, surface);
+    let (place, neuron) = (("place", places.len()), ("neuron", surface.anchor.len()));
+    let per = format!("network units per {}", time_unit(surface.kind));
+    let anchor = surface.anchor.iter().copied().collect();
+    all.add("anchor", &[neuron], STATE, "x(0): a fixed point", anchor);
+    let states = places.iter().flat_map(|&(p, q)| surface.state(&[p, q])).collect();
+    let places = places.into_iter().flat_map(|(p, q)| [p, q]).collect();
+    all.add("p", &[place, ("coordinate", 2)], "-", "places on the plane", places);
+    all.add("states", &[place, neuron], STATE, "states x(p) there", states);
+    all.add("speed", &[place], &per, "speed of the network there", speeds.into_iter().collect());
+    verdict_arrays(all, verdict, "distance", surface.kind);
+}
+
+fn verdict_arrays(all: &mut Results, verdict: &Attractor, place: &str, kind: Kind) {
+    let points = &verdict.points;
+    let (point, time) = (("point", points.len()), ("time", verdict.memory.len()));
+    let n = points.first().map_or(0, |point| point.x.len());
+    let unit = if place == "angle" { "radians" } else { "-" };
+    let places = points.iter().map(|point| point.place).collect();
+    all.add(&format!("fixed_{place}"), &[point], unit, "places of the fixed points on it", places);
+    let states = points.iter().flat_map(|point| point.x.iter().copied()).collect();
+    all.add("fixed_states", &[point, ("neuron", n)], STATE, "their states", states);
+    let index = points.iter().map(|point| point.index).collect();
+    all.add("fixed_index", &[point], "-", "their numbers of unstable directions; 0: a node", index);
+    let times = verdict.memory.iter().map(|memory| memory.0).collect();
+    all.add("memory_time", &[time], &format!("{}s", time_unit(kind)), "times since the start", times);
+    let errors = verdict.memory.iter().map(|memory| memory.1).collect();
+    let meaning = "root mean square of the distance from the start along it";
+    all.add("memory_error", &[time], "lengths of it", meaning, errors);
 }

@@ -5,8 +5,10 @@ use kuva::render::annotations::ReferenceLine;
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 
+use super::{STATE, time_unit};
 use crate::dynamics::Kind;
-use crate::dynamics::ssm::{Chart, Study};
+use crate::dynamics::ssm::{BackbonePoint, Chart, Study};
+use crate::format::results::{Numbers, Results};
 use crate::report::dynamics::continuation::panel;
 use crate::report::figures::{COLOURS, Figure, GREY, colour, grid, layout, line, log_y, with_powers_of_ten};
 
@@ -137,4 +139,57 @@ fn residuals(study: &Study, wide: bool) -> (Vec<Plot>, Layout) {
         .with_reference_line(ReferenceLine::horizontal(study.tolerance.log10()).with_color(GREY));
     let layout = with_powers_of_ten(layout, exponents.into_iter());
     (plots, layout)
+}
+
+/// The curves of the figure as arrays.
+#[must_use]
+pub fn arrays(study: &Study) -> Results {
+    let mut all = Results::new("dynamics ssm", true);
+    let per = format!("per {}", time_unit(study.kind));
+    let pairs = |all: &mut Results, counted: &str, values: &[(f64, f64)], told: [[&str; 3]; 2]| {
+        let firsts = values.iter().map(|value| value.0).collect();
+        let seconds = values.iter().map(|value| value.1).collect();
+        for ([name, unit, meaning], numbers) in told.into_iter().zip([firsts, seconds]) {
+            all.add(name, &[(counted, values.len())], unit, meaning, numbers);
+        }
+    };
+    let of = if study.kind == Kind::Map { "R(p) - p" } else { "R(p)" };
+    let told = [["p", "-", "places along the first coordinate"], ["speed", &per, of]];
+    pairs(&mut all, "place", &study.reduced, told);
+    let root = ("root", study.roots.len());
+    let dimension = study.roots.first().map_or(0, |root| root.p.len());
+    let n = study.roots.first().map_or(0, |root| root.x.len());
+    let places = study.roots.iter().flat_map(|root| root.p.iter().copied()).collect();
+    all.add("root_p", &[root, ("coordinate", dimension)], "-", "predicted fixed points", places);
+    let states = study.roots.iter().flat_map(|root| root.x.iter().copied()).collect();
+    all.add("root_states", &[root, ("neuron", n)], STATE, "their states W(p)", states);
+    let residuals = || study.residuals.iter().enumerate();
+    let row = ("row", residuals().map(|curve| curve.1.points.len()).sum());
+    all.names("residual", study.residuals.iter().map(|curve| curve.name.as_str()));
+    let curves = residuals().flat_map(|(k, curve)| curve.points.iter().map(move |_| k)).collect();
+    all.add("residual_curve", &[row], "-", "number of the curve of residuals of a row", curves);
+    let places = residuals().flat_map(|curve| curve.1.points.iter().map(|point| point.0)).collect();
+    all.add("residual_p", &[row], "-", "place along the first coordinate", places);
+    let values = residuals().flat_map(|curve| curve.1.points.iter().map(|point| point.1)).collect();
+    all.add("residual", &[row], "-", "residual of the invariance equation there", values);
+    if !study.branch.is_empty() {
+        let told =
+            [["branch_mu", "-", "change of the parameter"], ["branch_p", "-", "predicted fixed point"]];
+        pairs(&mut all, "branch", &study.branch, told);
+        let folds: Vec<(f64, f64)> = study.folds.iter().map(|fold| (fold.mu, fold.p)).collect();
+        let told = [["fold_mu", "-", "change of the parameter at a fold"], ["fold_p", "-", "its place"]];
+        pairs(&mut all, "fold", &folds, told);
+    }
+    if let Some(backbone) = &study.backbone {
+        let point = ("amplitude", backbone.points.len());
+        let radians = format!("radians {per}");
+        let of =
+            |value: fn(&BackbonePoint) -> f64| -> Numbers { backbone.points.iter().map(value).collect() };
+        let amplitude = of(|point| point.amplitude);
+        all.add("amplitude", &[point], STATE, "largest distance from the fixed point", amplitude);
+        let frequency = of(|point| point.frequency);
+        all.add("frequency", &[point], &radians, "frequency of the oscillation", frequency);
+        all.add("damping", &[point], &per, "its growth rate", of(|point| point.damping));
+    }
+    all
 }
