@@ -145,6 +145,9 @@ fn end(args: &Args, out: &Path, claims: &[Claim], results: &serde_json::Value) -
 }
 
 fn print(networks: &[Found]) {
+    if networks.is_empty() {
+        return;
+    }
     say!(
         "{:<56}{:>8}{:>9}{:>18}{:>13}{:>11}  exact error, seconds",
         "network, n",
