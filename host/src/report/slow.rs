@@ -361,7 +361,7 @@ pub(super) fn part(named: &[(&str, &Linearised)], figure: &str) -> String {
         "slow curve",
         "Lyapunov exponents",
         "Kaplan-Yorke dimension",
-        "NMTE of a reduced model",
+        "reduced model, NMTE",
     ];
     format!(
         "<p>What is slow under the held input, in steps: the curve that states fall on and creep along, with its verdict; the rates at which neighbouring states part (above 0) or meet; a polynomial model of the curve, learnt from simulated trajectories, and its normalised mean error on others.</p>\n{figure}{}<ul>\n{}</ul>\n",

@@ -32,6 +32,9 @@ fn the_commands_draw_and_refuse() {
     let file = ArrayFile::open(&dynamics::path("mante_tanh_n100_graded.safetensors")).unwrap();
     let mut network = dynamics::network("mante_tanh_n100_graded");
     network.initial = file.vector("x0", 100).unwrap();
+    for (input, name) in network.inputs.iter_mut().zip(["motion", "colour", "ctx_motion", "ctx_colour"]) {
+        input.name = name.into();
+    }
     let net = save("mante", &network);
     let points = json("mante_line_points.json")["conditions"]["ctx_colour"]["fixed_points"].clone();
     let points_file = at("points.json");
