@@ -137,6 +137,7 @@ fn the_documentation_lists_every_array() {
     let n = 16;
     let angle = |i: usize| std::f64::consts::TAU * i as f64 / n as f64;
     let ring = small(Activation::Tanh, n, |i, j| 3.6 / n as f64 * (angle(i) - angle(j)).cos());
+    let plane = small(Activation::Tanh, 3, |i, j| if i == j { [0.95, 0.9, 0.1][i] } else { 0.0 });
     let clipped = small(Activation::Clipped { lo: -1.0, hi: 1.0 }, 2, |i, j| [[2.0, 0.0], [0.5, 0.2]][i][j]);
     let net = "net.safetensors";
     let mut page = String::from(HEAD);
@@ -144,7 +145,9 @@ fn the_documentation_lists_every_array() {
         saved(folder, args, file);
         let told = about(folder, file);
         let _ = write!(page, "\n## `{}`", told.command);
-        let _ = writeln!(page, "{}\n", if args.contains(&"ring") { ", `--shape ring`" } else { "" });
+        let shape =
+            args.iter().position(|arg| *arg == "--shape").map(|at| format!(", `--shape {}`", args[at + 1]));
+        let _ = writeln!(page, "{}\n", shape.unwrap_or_default());
         page += "| array | type | axes | unit | what |\n|---|---|---|---|---|\n";
         for array in told.arrays {
             let axes = if array.axes.is_empty() { "one number".into() } else { array.axes.join(", ") };
@@ -159,6 +162,7 @@ fn the_documentation_lists_every_array() {
     list(line, &["slow-manifold", net, "--evidence", "1", "--trials", "4"], "slow.npz");
     list(line, &["attractor", net], "line.npz");
     list(ring.path(), &["attractor", net, "--shape", "ring"], "ring.npz");
+    list(plane.path(), &["attractor", net, "--shape", "plane"], "plane.npz");
     list(line, &["continue", net, "--parameter", "1", "--values", "1"], "continue.npz");
     list(line, &["ssm", net, "--parameter", "1", "--order", "5"], "ssm.npz");
     list(line, &["fit", net, "--count", "12", "--samples", "60"], "fit.npz");

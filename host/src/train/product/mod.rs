@@ -140,8 +140,10 @@ mod tests {
         let a = Mat::from_fn(m, k, |i, j| T::from_f64(((7 * i + 3 * j) % 11) as f64 - 5.0));
         let b = Mat::from_fn(k, n, |i, j| T::from_f64(((5 * i + 2 * j) % 13) as f64 - 6.0));
         let (across, along) = (a.transpose().to_owned(), b.transpose().to_owned());
-        let doubled =
-            |i: usize, j: usize| 2.0 * (0..k).map(|l| (a[(i, l)] * b[(l, j)]).to_f64()).sum::<f64>();
+        let doubled = Mat::from_fn(m, n, |i, j| {
+            let terms = zip(across.col_as_slice(i), b.col_as_slice(j));
+            2.0 * terms.map(|(&a, &b)| (a * b).to_f64()).sum::<f64>()
+        });
         for a in [a.as_ref(), across.transpose()] {
             for b in [b.as_ref(), along.transpose()] {
                 // A row and a column more, which nobody may touch.
