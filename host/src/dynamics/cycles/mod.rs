@@ -10,9 +10,13 @@
 //! (SCYFI), for the search where words are too many; the complete search, its pruning and the manifolds are
 //! our own.
 
+mod bounds;
+mod cells;
 mod cycle;
+mod degenerate;
 mod find;
 mod guess;
+mod latent;
 mod manifolds;
 mod mirror;
 mod regions;
@@ -23,9 +27,10 @@ use std::iter::zip;
 
 use faer::{Mat, MatMut};
 
-pub use cycle::{Cycle, Degenerate};
+pub use cycle::Cycle;
+pub use degenerate::Degenerate;
 pub use find::{Coverage, Found, Method, Options, counted, find};
-pub use manifolds::{Manifold, Reach, manifolds};
+pub use manifolds::{Manifold, OfCycle, Reach, manifolds, of_saddles};
 pub use regions::RADIUS;
 pub use search::count_lyndon;
 
@@ -247,6 +252,15 @@ impl Piecewise {
         p
     }
 
+    /// sigma of every gate.
+    fn activated(&self, mut gates: Vec<f64>) -> Vec<f64> {
+        for p in &mut gates {
+            let Piece { slope, offset, .. } = self.pieces[usize::from(self.piece(*p))];
+            *p = slope * *p + offset;
+        }
+        gates
+    }
+
     /// The piece that p is on.
     fn piece(&self, p: f64) -> u8 {
         self.pieces[1..].iter().take_while(|piece| p > piece.from).count() as u8
@@ -301,12 +315,7 @@ impl System for Piecewise {
     fn value(&self, x: &[f64], out: &mut [f64]) {
         out.copy_from_slice(&self.s);
         add_product(out, &self.a, x);
-        let mut rates = self.gates(x);
-        for p in &mut rates {
-            let Piece { slope, offset, .. } = self.pieces[usize::from(self.piece(*p))];
-            *p = slope * *p + offset;
-        }
-        add_product(out, &self.p, &rates);
+        add_product(out, &self.p, &self.activated(self.gates(x)));
     }
 
     fn jacobian(&self, x: &[f64], mut out: MatMut<'_, f64>) {

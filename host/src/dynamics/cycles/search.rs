@@ -184,6 +184,12 @@ pub(super) fn solve(n: usize, map: &[f64], work: &mut [f64], z: &mut [f64]) -> b
     true
 }
 
+/// Whether the linear system of a region alone is singular to rounding.
+pub(super) fn is_singular(map: &Piecewise, region: &Region) -> bool {
+    let (n, whole) = (map.n(), by_rows(&map.affine(region)));
+    !solve(n, &whole, &mut vec![0.0; whole.len()], &mut vec![0.0; n])
+}
+
 impl Table<'_> {
     /// The search; N is n, or 0 where n is known at run time alone.
     fn search<const N: usize>(&self) -> Words {
