@@ -66,8 +66,9 @@ enum Work {
     Learn(Learning),
     /// One step of a reduced model with so many inputs and a gain of at most this degree.
     Reduced { inputs: usize, gain: usize },
-    /// One step of a network under a monitor that looks at the manifold, and checks its identity, every so many steps.
-    Watched { every: u16, check: u16 },
+    /// One step of a network under a monitor that looks at the manifold, and checks its identity, every so many steps; `scrub`:
+    /// that reads the whole network as well, which is of low rank.
+    Watched { every: u16, check: u16, scrub: bool },
 }
 
 /// A row of the list.
@@ -88,9 +89,10 @@ const TWO_INPUTS: Work = Work::Reduced { inputs: 2, gain: 31 };
 const FOUR_INPUTS: Work = Work::Reduced { inputs: 4, gain: 31 };
 const SLOW_GAIN: Work = Work::Reduced { inputs: 4, gain: 4 };
 // The step that is counted, the third, does nothing else than these say: see `monitor::Plan`.
-const WATCHED: Work = Work::Watched { every: 16, check: 4 };
-const CHECK: Work = Work::Watched { every: 16, check: 1 };
-const LOOK: Work = Work::Watched { every: 1, check: 16 };
+const WATCHED: Work = Work::Watched { every: 16, check: 4, scrub: false };
+const CHECK: Work = Work::Watched { every: 16, check: 1, scrub: false };
+const LOOK: Work = Work::Watched { every: 1, check: 16, scrub: false };
+const SCRUB: Work = Work::Watched { every: 1, check: 16, scrub: true };
 const DENSE: &[usize] = &[0];
 const RANKS: &[usize] = &[1, 2, 3, 4];
 const ALL: &[Number] =
@@ -117,6 +119,7 @@ const ROWS: &[Row] = &[
     Row { kernel: "watched-dense-relu-look", work: LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "watched-low-rank-relu", work: WATCHED, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
     Row { kernel: "watched-low-rank-relu-look", work: LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
+    Row { kernel: "watched-low-rank-relu-scrub", work: SCRUB, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
     Row { kernel: "reduced-2-inputs", work: TWO_INPUTS, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "reduced-4-inputs", work: FOUR_INPUTS, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "reduced-4-inputs-gain-4", work: SLOW_GAIN, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
@@ -319,14 +322,16 @@ impl Row {
                 words = samples.iter().map(|x| x.to_bits()).collect();
                 (memory, operations) = (reduced.shape.state_len(), reduced.shape.multiply_adds());
             }
-            (Work::Watched { every, check }, _) => {
+            (Work::Watched { every, check, scrub }, _) => {
                 let network = self.float(neurons, rank, number, 1.0, rng);
                 let shape = monitor::Shape {
                     network: shape_of(&network),
                     dimensions: if rank == 0 { MANIFOLD } else { 0 },
                 };
                 model = model::export::<f32>(&network)?;
-                let scrub = monitors::scrub(&shape.network, monitors::Settings::at_rank(rank).round);
+                let settings = monitors::Settings::of(neurons, rank);
+                let round = if scrub { monitors::ROUND_OF_LAYER } else { settings.round };
+                let scrub = settings.scrub(&shape.network, round);
                 let plan = monitor::Plan { every, check, scrub, readout: 0 };
                 let parameters: Vec<f32> =
                     (0..shape.parameter_len()).map(|_| rng.random_range(-0.5_f64..0.5) as f32).collect();

@@ -4,7 +4,7 @@ use super::case::REPLACED;
 use super::{Counts, Row};
 use crate::dynamics::monitor::Settings;
 
-/// What a monitor costs on average, with the periods of [`Settings::at_rank`].
+/// What a monitor costs on average, with the periods of [`Settings::of`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Watched<'a> {
     /// The step that is watched.
@@ -13,6 +13,8 @@ pub struct Watched<'a> {
     pub instructions: f64,
     /// The same, in units of the step.
     pub part: f64,
+    /// The same where the whole network is scrubbed, as one of low rank is that does not integrate.
+    pub scrubbed: Option<f64>,
 }
 
 /// The cost of every monitor whose step is among the counts, watched with and without what it does now and then.
@@ -28,13 +30,15 @@ pub fn monitors(counts: &Counts) -> Vec<Watched<'_>> {
     };
     let of = |step| {
         let (always, look) = (watched(step, "")?, watched(step, "-look")?);
-        let Settings { every, check, .. } = Settings::at_rank(step.rank);
+        let Settings { every, check, .. } = Settings::of(step.n, step.rank);
         let before = step.instructions as f64;
-        let mut instructions = always - before + (look - always) / f64::from(every);
+        let with = |look: f64| always - before + (look - always) / f64::from(every);
+        let mut instructions = with(look);
         if step.rank == 0 {
             instructions += (watched(step, "-check")? - always) / f64::from(check);
         }
-        Some(Watched { step, instructions, part: instructions / before })
+        let scrubbed = watched(step, "-scrub").map(|look| with(look) / before);
+        Some(Watched { step, instructions, part: instructions / before, scrubbed })
     };
     counts.rows.iter().filter_map(of).collect()
 }
