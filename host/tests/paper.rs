@@ -96,7 +96,7 @@ fn pre_activations_follow_each_other_within_rounding_of_f32() {
     }
 }
 
-/// Singular values to f32; distances of other sequences of the same kind, hence within 10 %.
+/// Singular values to f32; distances of other sequences of the same kind, hence within 15 %.
 #[test]
 fn the_analysis_finds_the_numbers_of_the_stored_one() {
     for name in NAMES {
@@ -108,9 +108,9 @@ fn the_analysis_finds_the_numbers_of_the_stored_one() {
         for (found, expected) in analysis.singular_values.iter().zip(&values) {
             assert!((found - expected).abs() < 1e-5 * values[0], "{name}: {found} and {expected}");
         }
-        // Four runs from rest.
+        // Eight runs from rest.
         let mut sums = [[0.0; 2]; 2];
-        for x in inputs.chunks_exact(STEPS * channels).take(4) {
+        for x in inputs.chunks_exact(STEPS * channels) {
             let analysis = analyse(&network, x, STEPS).expect("analyses");
             let p = simulate::run(&network, x, true).pre_activations;
             let power: f64 = p.iter().zip(network.bias.iter().cycle()).map(|(p, b)| (p - b).powi(2)).sum();
@@ -125,7 +125,7 @@ fn the_analysis_finds_the_numbers_of_the_stored_one() {
             println!("{name}: distance to D + {k} dimensions {found:.4}, stored {:.4}", distances[k]);
             // The stored one is of pre-activations in f32, whose rounding alone is as far as that from any space.
             let rounding = 16.0 * f64::from(f32::EPSILON) / 2.0;
-            let bound = 0.1 * distances[k] + rounding;
+            let bound = 0.15 * distances[k] + rounding;
             assert!((found - distances[k]).abs() < bound, "{name}: {found} and {}", distances[k]);
         }
     }

@@ -23,8 +23,8 @@ use super::regions::nearest;
 use super::{Piece, Piecewise, Region};
 use crate::dynamics::linear::add_product;
 
-/// Tests times g³ at most.
-const WORK: f64 = 5e8;
+/// Tests times g⁴ at most: a test is a least-squares problem of g unknowns, solved for up to g sets of rows.
+const WORK: f64 = 2e9;
 /// Nodes that are tested in parallel.
 const BATCH: usize = 64;
 /// How far below 1, or above 0, a proof in rounded numbers must be.
@@ -147,7 +147,7 @@ impl<'a> Gates<'a> {
 
     /// The most tests that a search makes.
     pub(super) fn most_tests(&self) -> u64 {
-        (WORK / (self.constant.len() as f64).powi(3)).max(1.0) as u64
+        (WORK / (self.constant.len() as f64).powi(4)).max(1.0) as u64
     }
 
     fn visit(&self, choice: Choice) -> Visit {

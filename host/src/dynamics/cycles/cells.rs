@@ -30,7 +30,9 @@ pub(super) const DIMENSIONS: usize = 6;
 const ON: f64 = 1e-12;
 /// Subtrees that are walked in parallel, about.
 const PARTS: usize = 256;
-/// The bar moves, and a stop is seen, after so many regions.
+/// A subtree may hold so many times its share of the regions.
+const UNEVEN: u64 = 8;
+/// The bar moves after so many regions.
 const SHOWN: u64 = 256;
 /// Singular words that are kept.
 const SINGULAR: usize = 50_000;
@@ -94,7 +96,8 @@ pub(super) fn most(n: usize, gates: usize, borders: usize) -> f64 {
     sum
 }
 
-/// Solves for every word of k regions that points pass, at most `limit` of them.
+/// Solves for every word of k regions that points pass, at most about `limit` of them: no subtree goes beyond
+/// [`UNEVEN`] times its share.
 ///
 /// A map of at most [`DIMENSIONS`] dimensions.
 pub(super) fn search(map: &Piecewise, k: usize, limit: u64, bar: &ProgressBar, stop: &AtomicBool) -> Cells {
@@ -236,7 +239,7 @@ impl<'a, const M: usize> Tree<'a, M> {
             }
             front = later;
         }
-        let share = limit.div_ceil(front.len().max(1) as u64);
+        let share = (UNEVEN * limit).div_ceil(front.len().max(1) as u64);
         let parts: Vec<Cells> = front.into_par_iter().map(|node| self.walk(node, share)).collect();
         for part in parts {
             found.join(part);

@@ -4,7 +4,14 @@
 //! state space is cut into *regions*, one a choice of pieces, and z' = A_R z + b_R in region R. A cycle of
 //! period k goes through a word of k regions, and the word gives it by one linear system, (I - A_Rk ⋯ A_R1) z
 //! = b. So all cycles are found by solving for all words; a cycle is found once by the Lyndon words, the
-//! least rotations of what repeats only as a whole. [`find`] does this and states what it covered.
+//! least rotations of what repeats only as a whole. [`find`] does this and states what it covered:
+//!
+//! | map | what is complete |
+//! |---|---|
+//! | at most 4096 regions | all periods with no more words than [`Options::most_words`] |
+//! | more, in at most 6 dimensions, or of rank at most 6 with a latent of as many | all periods: only regions that points pass are solved, at most 4 000 000 of a period |
+//! | any, that contracts | all periods: one fixed point, nothing else |
+//! | any other | fixed points, as far as bounds go: about 20 gates, fewer or more by the weights; for longer cycles starts alone |
 //!
 //! Source: Eisenmann, Monfared, Göring & Durstewitz 2023, Bifurcations and loss jumps in RNN training
 //! (SCYFI), for the search where words are too many; the complete search, its pruning and the manifolds are

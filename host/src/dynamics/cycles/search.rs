@@ -42,9 +42,13 @@ impl Words {
     }
 }
 
-/// Lyndon words of length k over `letters` letters: (1 / k) sum_{d | k} mu(d) letters^(k / d).
+/// Lyndon words of length k over `letters` letters: (1 / k) sum_{d | k} mu(d) letters^(k / d); infinite beyond the range
+/// of f64.
 #[must_use]
 pub fn count_lyndon(letters: f64, k: usize) -> f64 {
+    if letters.powi(k as i32).is_infinite() {
+        return f64::INFINITY;
+    }
     let mobius = |d: usize| {
         let (mut rest, mut sign) = (d, 1.0);
         for prime in 2..=d {
