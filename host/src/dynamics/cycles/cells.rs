@@ -149,7 +149,7 @@ impl<const M: usize> Cone<M> {
     fn sides(&self, row: &[f64; M]) -> (bool, bool) {
         let (values, rounding) = self.values(row);
         values.fold((false, false), |(below, above), value| {
-            (below | (value < -rounding), above | (value > rounding))
+            (below || value < -rounding, above || value > rounding)
         })
     }
 
@@ -179,7 +179,9 @@ impl<const M: usize> Cone<M> {
                 let (a, b) = (&self.rays[i].at, &self.rays[j].at);
                 let mut at: [f64; M] = std::array::from_fn(|m| high * a[m] - low * b[m]);
                 let size = largest(&at);
-                at.iter_mut().for_each(|x| *x /= size);
+                for x in &mut at {
+                    *x /= size;
+                }
                 parts[0].push(Ray { at, on: on.clone() });
                 parts[1].push(Ray { at, on });
             }

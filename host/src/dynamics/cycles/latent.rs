@@ -114,8 +114,7 @@ impl Latent {
                 let mut next = y.clone();
                 let mut z = vec![0.0; map.n()];
                 for _ in 0..k {
-                    z.iter_mut().for_each(|z| *z *= keep);
-                    zip(&mut z, &map.s).for_each(|(z, s)| *z += s);
+                    zip(&mut z, &map.s).for_each(|(z, s)| *z = keep * *z + s);
                     add_product(&mut z, &map.p, &map.activated(self.map.gates(&y)));
                     self.map.value(&y, &mut next);
                     std::mem::swap(&mut y, &mut next);
