@@ -10,7 +10,9 @@ use faer::prelude::Solve;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tinyfold::design::exact::{Spec, exact, paired};
-use tinyfold::dynamics::cycles::{Cycle, Found, Method, Options, Piecewise, Reach, find, of_saddles};
+use tinyfold::dynamics::cycles::{
+    Coverage, Cycle, Found, Method, Options, Piecewise, Reach, find, of_saddles,
+};
 use tinyfold::dynamics::fixed_points::{self, of_network};
 use tinyfold::dynamics::{Kind, Rnn, System};
 use tinyfold::network::{Activation, Form, Network, Recurrence};
@@ -182,7 +184,7 @@ fn as_network(rnn: &Rnn) -> Network {
         Mat::zeros(n, 1),
         Mat::zeros(1, n),
     );
-    network.bias = rnn.drive.clone();
+    network.bias.clone_from(&rnn.drive);
     (network.form, network.alpha) = (rnn.form, rnn.alpha);
     network.initial = network.rest();
     network
@@ -238,7 +240,7 @@ fn exact_designs_have_one_fixed_point_and_no_other_cycle() {
             let rnn = Rnn::new(&network, &x, Kind::Map).unwrap();
             let begin = Instant::now();
             let (_, found) = searched(&rnn, 2);
-            let coverage: Vec<String> = found.coverage.iter().map(|k| k.statement()).collect();
+            let coverage: Vec<String> = found.coverage.iter().map(Coverage::statement).collect();
             println!("n = {n}: {coverage:?} in {:.0} ms", 1e3 * begin.elapsed().as_secs_f64());
             assert!(found.coverage.iter().all(|k| k.complete && k.method == Method::Regions));
             assert_eq!((found.latent, found.cycles.len(), found.cycles[0].period), (Some(2), 1, 1));
@@ -325,7 +327,7 @@ fn a_map_that_contracts_has_one_fixed_point_and_no_cycle() {
     let (w, drive) = (uniform(&mut rng, n, n, 1.8 / n as f64), list(&mut rng, n, 1.0));
     let rnn = Rnn { kind: Kind::Map, form, alpha: 0.5, activation, w: w.into(), drive };
     let (_, found) = searched(&rnn, 3);
-    println!("{:?}", found.coverage.iter().map(|k| k.statement()).collect::<Vec<String>>());
+    println!("{:?}", found.coverage.iter().map(Coverage::statement).collect::<Vec<String>>());
     assert!(found.coverage.iter().all(|k| k.complete && k.method == Method::Unique));
     assert_eq!(found.cycles.len(), 1);
     // Not a contraction, but monotone: one fixed point; of cycles nothing is known.
