@@ -14,7 +14,7 @@
 //! | initial | n; else at rest | initial, x0, h0 |
 //! | traj, traj_u, traj_y | states, inputs, outputs, trials × steps × n, I, O (one trial: steps × ..), to compare with | the same |
 //!
-//! A file with an array A, or of form `plrnn`, holds a piecewise-linear network ([`Plrnn`]): A (n × n, or its diagonal), W
+//! A file with an array A, or of form `plrnn`, holds a piecewise-linear network ([`Plrnn`](super::plrnn::Plrnn)): A (n × n, or its diagonal), W
 //! and h (n) of z' = A z + W relu(z) + h + B u; or A, W1 (n × g), W2 (g × n), h1 (n) and h2 (g) of the shallow form
 //! z' = A z + W1 relu(W2 z + h2) + h1 + B u; or A, W and h with alphas (K) and H (n × K) of the dendritic form
 //! z' = A z + W sum_k alphas_k relu(z - H_k) + h + B u, where thetas stand for -H. In place of A and W there may be AW, A
