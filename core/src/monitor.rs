@@ -29,9 +29,9 @@
 //!
 //! z' = Γ z + E x + e, y = S z' + s
 //!
-//! and both are compared every few steps; as they hold only if U, V, B and C are right, no scrub is needed. If it does
-//! not integrate, they hold only roughly and a wrong weight can hide in what is left: then the scrub, which at low rank
-//! reads the whole network, finds it within two of its rounds. NaN and infinity anywhere raise the alarm of what they
+//! and both are compared every few steps. A wrong weight can hide from them in a neuron that is silent in those steps and,
+//! if the network does not integrate, in what they leave: the scrub, which at low rank reads the whole network, finds it
+//! within two of its rounds. NaN and infinity anywhere raise the alarm of what they
 //! are compared in.
 //!
 //! A wrong weight stays wrong, so the identity need not be checked in every step. Checks and looks at the manifold fall

@@ -125,8 +125,7 @@ fn monitors_and_reduced_models_keep_their_promise() {
     let on = |chip: &str| watched.iter().filter(|watched| watched.step.on == chip).count();
     assert_eq!(["qemu-m3", "qemu-m4f", "qemu-m7", "qemu-m33"].map(on), [16, 20, 20, 20]);
     for watched in watched {
-        assert_eq!(watched.scrubbed.is_some(), watched.step.rank > 0);
-        assert!(watched.part <= 0.25 && watched.scrubbed.is_none_or(|part| part <= 0.25), "{watched:?}");
+        assert!(watched.part <= 0.25, "{watched:?}");
     }
     let reduced = |row: &&tinyfold::bench::Row| {
         (row.on.as_str(), row.kernel.as_str(), row.rank) == ("qemu-m4f", "reduced-2-inputs", 1)

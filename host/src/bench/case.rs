@@ -66,9 +66,8 @@ enum Work {
     Learn(Learning),
     /// One step of a reduced model with so many inputs and a gain of at most this degree.
     Reduced { inputs: usize, gain: usize },
-    /// One step of a network under a monitor that looks at the manifold, and checks its identity, every so many steps; `scrub`:
-    /// that reads the whole network as well, which is of low rank.
-    Watched { every: u16, check: u16, scrub: bool },
+    /// One step of a network under a monitor that looks at the manifold, and checks its identity, every so many steps.
+    Watched { every: u16, check: u16 },
 }
 
 /// A row of the list.
@@ -89,10 +88,9 @@ const TWO_INPUTS: Work = Work::Reduced { inputs: 2, gain: 31 };
 const FOUR_INPUTS: Work = Work::Reduced { inputs: 4, gain: 31 };
 const SLOW_GAIN: Work = Work::Reduced { inputs: 4, gain: 4 };
 // The step that is counted, the third, does nothing else than these say: see `monitor::Plan`.
-const WATCHED: Work = Work::Watched { every: 16, check: 4, scrub: false };
-const CHECK: Work = Work::Watched { every: 16, check: 1, scrub: false };
-const LOOK: Work = Work::Watched { every: 1, check: 16, scrub: false };
-const SCRUB: Work = Work::Watched { every: 1, check: 16, scrub: true };
+const WATCHED: Work = Work::Watched { every: 16, check: 4 };
+const CHECK: Work = Work::Watched { every: 16, check: 1 };
+const LOOK: Work = Work::Watched { every: 1, check: 16 };
 const DENSE: &[usize] = &[0];
 const RANKS: &[usize] = &[1, 2, 3, 4];
 const ALL: &[Number] =
@@ -119,7 +117,6 @@ const ROWS: &[Row] = &[
     Row { kernel: "watched-dense-relu-look", work: LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: DENSE, numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "watched-low-rank-relu", work: WATCHED, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
     Row { kernel: "watched-low-rank-relu-look", work: LOOK, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
-    Row { kernel: "watched-low-rank-relu-scrub", work: SCRUB, phi: Activation::Relu, variant: Variant::Libm, ranks: &[1, 2, 3], numbers: &[Number::F32] },
     Row { kernel: "reduced-2-inputs", work: TWO_INPUTS, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "reduced-4-inputs", work: FOUR_INPUTS, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
     Row { kernel: "reduced-4-inputs-gain-4", work: SLOW_GAIN, phi: Activation::Linear, variant: Variant::Libm, ranks: &[1, 2], numbers: &[Number::F32, Number::F32Fused] },
@@ -322,7 +319,7 @@ impl Row {
                 words = samples.iter().map(|x| x.to_bits()).collect();
                 (memory, operations) = (reduced.shape.state_len(), reduced.shape.multiply_adds());
             }
-            (Work::Watched { every, check, scrub }, _) => {
+            (Work::Watched { every, check }, _) => {
                 let network = self.float(neurons, rank, number, 1.0, rng);
                 let shape = monitor::Shape {
                     network: shape_of(&network),
@@ -330,8 +327,7 @@ impl Row {
                 };
                 model = model::export::<f32>(&network)?;
                 let settings = monitors::Settings::of(neurons, rank);
-                let round = if scrub { monitors::ROUND_OF_LAYER } else { settings.round };
-                let scrub = settings.scrub(&shape.network, round);
+                let scrub = settings.scrub(&shape.network, settings.round);
                 let plan = monitor::Plan { every, check, scrub, readout: 0 };
                 let parameters: Vec<f32> =
                     (0..shape.parameter_len()).map(|_| rng.random_range(-0.5_f64..0.5) as f32).collect();

@@ -13,8 +13,6 @@ pub struct Watched<'a> {
     pub instructions: f64,
     /// The same, in units of the step.
     pub part: f64,
-    /// The same where the whole network is scrubbed, as one of low rank is that does not integrate.
-    pub scrubbed: Option<f64>,
 }
 
 /// The cost of every monitor whose step is among the counts, watched with and without what it does now and then.
@@ -32,13 +30,11 @@ pub fn monitors(counts: &Counts) -> Vec<Watched<'_>> {
         let (always, look) = (watched(step, "")?, watched(step, "-look")?);
         let Settings { every, check, .. } = Settings::of(step.n, step.rank);
         let before = step.instructions as f64;
-        let with = |look: f64| always - before + (look - always) / f64::from(every);
-        let mut instructions = with(look);
+        let mut instructions = always - before + (look - always) / f64::from(every);
         if step.rank == 0 {
             instructions += (watched(step, "-check")? - always) / f64::from(check);
         }
-        let scrubbed = watched(step, "-scrub").map(|look| with(look) / before);
-        Some(Watched { step, instructions, part: instructions / before, scrubbed })
+        Some(Watched { step, instructions, part: instructions / before })
     };
     counts.rows.iter().filter_map(of).collect()
 }

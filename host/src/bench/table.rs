@@ -59,16 +59,8 @@ pub fn text(counts: &Counts) -> String {
         let (row, part) = (watched.step, 100.0 * watched.part);
         let rank = if row.rank == 0 { String::new() } else { format!(", R = {}", row.rank) };
         text += &format!(
-            "monitor of {}, n = {}{rank}, {} on {}: {:.0} instructions a step on average, {part:.1} % of it{}\n",
-            row.kernel,
-            row.n,
-            row.number,
-            row.on,
-            watched.instructions,
-            watched
-                .scrubbed
-                .map(|part| format!(", {:.1} % with a scrub of the whole network", 100.0 * part))
-                .unwrap_or_default()
+            "monitor of {}, n = {}{rank}, {} on {}: {:.0} instructions a step on average, {part:.1} % of it\n",
+            row.kernel, row.n, row.number, row.on, watched.instructions
         );
     }
     for row in &counts.rows {
@@ -140,16 +132,13 @@ pub fn markdown(counts: &Counts) -> String {
         let watched: Vec<derived::Watched<'_>> =
             derived::monitors(counts).into_iter().filter(|watched| watched.step.on == chip).collect();
         if !watched.is_empty() {
-            text += "\n| monitor of | n | R | number | instructions a step on average | part of the step | with a scrub of the whole network |\n";
-            text += "|---|---|---|---|---|---|---|\n";
+            text += "\n| monitor of | n | R | number | instructions a step on average | part of the step |\n";
+            text += "|---|---|---|---|---|---|\n";
         }
-        for derived::Watched { step, instructions, part, scrubbed } in watched {
+        for derived::Watched { step, instructions, part } in watched {
             let rank = if step.rank == 0 { "-".into() } else { step.rank.to_string() };
             let (kernel, n, number, part) = (&step.kernel, step.n, &step.number, 100.0 * part);
-            let scrubbed = scrubbed.map_or("-".into(), |part| format!("{:.1} %", 100.0 * part));
-            text += &format!(
-                "| {kernel} | {n} | {rank} | {number} | {instructions:.0} | {part:.1} % | {scrubbed} |\n"
-            );
+            text += &format!("| {kernel} | {n} | {rank} | {number} | {instructions:.0} | {part:.1} % |\n");
         }
         let reduced: Vec<&&Row> = rows.iter().filter(|row| row.operation == "coefficient").collect();
         if !reduced.is_empty() {

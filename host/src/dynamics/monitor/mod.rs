@@ -40,16 +40,17 @@ pub struct Settings {
 
 /// Steps in which the whole readout is scrubbed.
 pub const ROUND: usize = 40;
-/// Steps in which the whole network of low rank is scrubbed if its relations are loose: a bit that flips behind the
-/// scrub is found by the next round, within twice as many.
+/// Steps in which the whole network of low rank is scrubbed: a bit that flips behind the scrub is found by the next
+/// round, within twice as many.
 pub const ROUND_OF_LAYER: usize = 25;
 /// A relation of low rank is loose if its threshold is above this part of the largest value.
 const LOOSE: f64 = 1e-3;
 
 impl Settings {
     /// Twice the normal values; dense: a look every 16 steps, a check every 4, the readout within 40 steps; at low rank
-    /// everything every 8, which needs no scrub if the network integrates. The steps of a small network cost little, so
-    /// it is watched half as often: dense below 32 neurons, at low rank below 64.
+    /// everything every 8 and the whole network within 24, since a wrong weight of a neuron that is silent whenever
+    /// something is compared changes no residual. The steps of a small network cost little, so it is watched half as
+    /// often: dense below 32 neurons, at low rank below 64, there the whole network every 16 steps.
     ///
     /// rank: R, 0 of a dense network.
     #[must_use]
@@ -57,8 +58,8 @@ impl Settings {
         let (every, check, round) = match (rank, neurons) {
             (0, ..32) => (32, 8, ROUND),
             (0, _) => (16, 4, ROUND),
-            (_, ..64) => (16, 4, 0),
-            _ => (8, 4, 0),
+            (_, ..64) => (16, 4, ROUND_OF_LAYER),
+            _ => (8, 4, ROUND_OF_LAYER),
         };
         Self { dimensions: None, every, check, factor: 2.0, round, seed: 1 }
     }
