@@ -49,14 +49,14 @@ const LOOSE: f64 = 1e-3;
 impl Settings {
     /// Twice the normal values; dense: a look every 16 steps, a check every 4, the readout within 40 steps; at low rank
     /// everything every 8 and the whole network within 24, since a wrong weight of a neuron that is silent whenever
-    /// something is compared changes no residual. The steps of a small network cost little, so it is watched half as
+    /// something is compared changes no residual. The steps of a small network cost little, so it is watched less
     /// often: dense below 32 neurons, at low rank below 64, there the whole network every 16 steps.
     ///
     /// rank: R, 0 of a dense network.
     #[must_use]
     pub const fn of(neurons: usize, rank: usize) -> Self {
         let (every, check, round) = match (rank, neurons) {
-            (0, ..32) => (32, 8, ROUND),
+            (0, ..32) => (32, 5, ROUND),
             (0, _) => (16, 4, ROUND),
             (_, ..64) => (16, 4, ROUND_OF_LAYER),
             _ => (8, 4, ROUND_OF_LAYER),
