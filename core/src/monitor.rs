@@ -6,7 +6,7 @@
 //! | weights | an algebraic identity of the step, every few steps | flipped bits in W, B, b, U, V, C; faults of the arithmetic |
 //! | manifold | distance of p from its manifold, every few steps | drift, states never seen |
 //! | range | coordinates on the manifold, every few steps; z and x at low rank | inputs and states out of the range of training |
-//! | readout | CRC-32 of the readout, a few bytes every step | flipped bits in C and c (and in the layer at low rank) |
+//! | readout | checksum of the readout, some words in the steps that check (at low rank: that look) | flipped bits in C and c (and in the layer at low rank) |
 //!
 //! A network that integrates D signals has pre-activations p close to an affine space of few dimensions. With
 //! orthonormal columns Q (n × K) of that space and its mean m,
@@ -29,20 +29,22 @@
 //!
 //! z' = Γ z + E x + e, y = S z' + s
 //!
-//! and both are compared every few steps; as they hold only if U, V, B and C are right, no scrub is needed. If it does
-//! not integrate, they hold only roughly and a wrong weight can hide in what is left: then the scrub, which at low rank
-//! reads the whole network, finds it within two of its rounds. NaN and infinity anywhere raise the alarm of what they
+//! and both are compared every few steps. A wrong weight can hide from them in a neuron that is silent in those steps and,
+//! if the network does not integrate, in what they leave: the scrub, which at low rank reads the whole network, finds it
+//! within two of its rounds. NaN and infinity anywhere raise the alarm of what they
 //! are compared in.
 //!
 //! A wrong weight stays wrong, so the identity need not be checked in every step. Checks and looks at the manifold fall
-//! on different steps where their periods allow it: the first look is in step 0, the first check in step 1.
+//! on different steps where their periods allow it: the first look is in step 0, the first check in step 1. A step in
+//! which nothing is due costs a comparison.
+//!
+//! The checksum of words w_1, w_2, .. is s_k = m (w_k xor s_{k-1} rotated by 5 bits) mod 2^32, m odd, from s_0 = 0: each
+//! step of it can be undone, so two sequences that differ in one word alone have different checksums. It takes three
+//! instructions a word, CRC-32 by table some ten a byte.
 //!
 //! Residuals are computed in separate arithmetic whatever the network's is. Cost of a dense network: (2 n + I) / check
 //! (in current form 3 n + I, unless check is 1) and n (2 K + 2) / every multiply-adds beside n (n + I + O) of the step;
 //! `docs/benchmarks.md` counts it. Source: K. Huang, J. Abraham, IEEE Trans. Comput. C-33 (1984) 518.
-
-use bytemuck::cast_slice;
-use crc::Digest;
 
 use crate::error::{Error, Expected, Field, between, exactly};
 use crate::kernel::WIDEST;
@@ -50,7 +52,6 @@ use crate::linear::{add_column, add_dot};
 use crate::network::{CopyChecked, Seen, Settings, State, Status, View, cut};
 use crate::scalar::{Arithmetic, Fused, MultiplyAdd, Scalar, Separate};
 use crate::shape::Form;
-use crate::wire::CHECKSUM;
 
 /// Sizes of a monitor and of the network that it watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,9 +119,10 @@ pub struct Plan {
     pub every: u16,
     /// Steps from one check of the identity of a dense network to the next, at least 1.
     pub check: u16,
-    /// Bytes of the readout, at low rank of the whole network, that a step adds to the checksum; 0: it is not watched.
+    /// Words of the readout that a check of a dense network adds to the checksum, at low rank words of the whole network
+    /// that a look adds; 0: it is not watched.
     pub scrub: u16,
-    /// CRC-32 of the readout: see [`readout_checksum`].
+    /// Checksum of the readout: see [`readout_checksum`].
     pub readout: u32,
 }
 
@@ -177,18 +179,31 @@ pub struct Verdict<T> {
     pub range: T,
 }
 
+impl<T: Scalar> Verdict<T> {
+    /// Of a step in which nothing is compared.
+    const NONE: Self = Self {
+        alarm: Alarm { weights: false, manifold: false, range: false, readout: false },
+        residual: T::ZERO,
+        distance: T::ZERO,
+        range: T::ZERO,
+    };
+}
+
 /// What a monitor remembers from one step to the next.
 pub struct Watch<'m, T> {
     /// Dense: r a of current form. Low rank: z before the step.
     before: &'m mut [T],
     /// Dense, current form: `before` is of the last step.
     known: bool,
-    /// Steps until the next look.
+    /// Steps before anything is due.
+    quiet: u16,
+    /// Steps from then until the next look.
     until_look: u16,
-    /// Steps until the next check.
+    /// Steps from then until the next check.
     until_check: u16,
+    /// Words in `sum`.
     scrubbed: usize,
-    digest: Digest<'static, u32>,
+    sum: u32,
     alarms: u32,
 }
 
@@ -236,21 +251,28 @@ impl<T: Scalar> Worst<T> {
     }
 }
 
-/// The bytes that the checksum of the readout covers, in order.
-fn scrubbed<'a, T: Scalar>(view: &View<'a, T>) -> [&'a [u8]; 3] {
+/// The words that the checksum of the readout covers, in order.
+fn scrubbed<'a, T: Scalar>(view: &View<'a, T>) -> [&'a [u32]; 3] {
     let [layer, bias, readout, ..] = view.sections();
     let layer = if view.shape().is_dense() { &[] } else { layer };
-    [layer, bias, readout].map(cast_slice)
+    // Numbers of 4 and of 8 bytes are whole words.
+    [layer, bias, readout].map(|part| bytemuck::try_cast_slice(part).unwrap_or_default())
 }
 
-/// CRC-32 of c and C, and of the whole layer at low rank.
+/// The checksum after more words.
+fn summed(sum: u32, words: &[u32]) -> u32 {
+    // Any odd number; this one is 2^32 over the golden ratio.
+    const ODD: u32 = 0x9e37_79b1;
+    let add = |sum: u32, &word: &u32| (sum.rotate_left(5) ^ word).wrapping_mul(ODD);
+    let (fours, rest) = words.as_chunks::<4>();
+    let sum = fours.iter().fold(sum, |sum, four| four.iter().fold(sum, add));
+    rest.iter().fold(sum, add)
+}
+
+/// Checksum of c and C, and of the whole layer at low rank.
 #[must_use]
 pub fn readout_checksum<T: Scalar>(view: &View<'_, T>) -> u32 {
-    let mut digest = CHECKSUM.digest();
-    for part in scrubbed(view) {
-        digest.update(part);
-    }
-    digest.finalize()
+    scrubbed(view).into_iter().fold(0, summed)
 }
 
 /// What a step of a dense network is to do.
@@ -260,13 +282,6 @@ struct Due {
     checks: bool,
     /// The next step checks, in current form.
     prepares: bool,
-}
-
-/// Whether it is time, and the steps until the next time.
-fn due((left, period): (&mut u16, u16)) -> bool {
-    let now = *left == 0;
-    *left = if now { period } else { *left }.saturating_sub(1);
-    now
 }
 
 impl<'a, T: Scalar> Monitor<'a, T> {
@@ -342,10 +357,11 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         Ok(Watch {
             before,
             known: false,
+            quiet: 0,
             until_look: 0,
             until_check: u16::from(self.plan.check > 1),
             scrubbed: 0,
-            digest: CHECKSUM.digest(),
+            sum: 0,
             alarms: 0,
         })
     }
@@ -361,36 +377,53 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         x: &[T],
         watch: &mut Watch<'_, T>,
     ) -> (Status, Verdict<T>) {
-        let arithmetic = view.settings().arithmetic;
-        let mut verdict =
-            Verdict { alarm: Alarm::default(), residual: T::ZERO, distance: T::ZERO, range: T::ZERO };
-        let [looks, checks] =
-            [(&mut watch.until_look, self.plan.every), (&mut watch.until_check, self.plan.check)].map(due);
-        let status = if view.shape().is_dense() {
-            // Current form compares with the step before.
-            let prepares = view.settings().form == Form::Current && watch.until_check == 0;
-            if looks || checks || prepares {
-                let what = Due { looks, checks, prepares };
-                view.step_seen(state, x, |seen| match arithmetic {
-                    Arithmetic::Separate => {
-                        self.look::<Separate>(&view.settings(), seen, (watch, what), &mut verdict);
-                    }
-                    Arithmetic::Fused => {
-                        self.look::<Fused>(&view.settings(), seen, (watch, what), &mut verdict);
-                    }
-                })
-            } else {
-                view.step(state, x)
-            }
-        } else if looks {
+        if let Some(quiet) = watch.quiet.checked_sub(1) {
+            watch.quiet = quiet;
+            return (view.step(state, x), Verdict::NONE);
+        }
+        self.due(view, state, x, watch)
+    }
+
+    /// A step in which something is due.
+    #[inline(never)]
+    fn due(
+        &self,
+        view: &View<'_, T>,
+        state: &mut State<'_, T>,
+        x: &[T],
+        watch: &mut Watch<'_, T>,
+    ) -> (Status, Verdict<T>) {
+        let (settings, mut verdict) = (view.settings(), Verdict::NONE);
+        let dense = view.shape().is_dense();
+        let (looks, checks) = (watch.until_look == 0, dense && watch.until_check == 0);
+        let look = if looks { self.plan.every } else { watch.until_look };
+        let check = if watch.until_check == 0 { self.plan.check } else { watch.until_check };
+        // Current form compares with the step before.
+        let current = dense && settings.form == Form::Current;
+        let prepares = current && check == 1;
+        let next = if dense { check - u16::from(current && check > 1) } else { look };
+        let elapsed = look.min(next);
+        watch.quiet = elapsed.saturating_sub(1);
+        (watch.until_look, watch.until_check) = (look.saturating_sub(elapsed), check.saturating_sub(elapsed));
+        let status = if dense {
+            let what = Due { looks, checks, prepares };
+            view.step_seen(state, x, |seen| match settings.arithmetic {
+                Arithmetic::Separate => {
+                    self.look::<Separate>(&settings, seen, (watch, what), &mut verdict);
+                }
+                Arithmetic::Fused => {
+                    self.look::<Fused>(&settings, seen, (watch, what), &mut verdict);
+                }
+            })
+        } else {
             watch.before.copy_from_slice_checked(state.carried());
             let status = view.step(state, x);
             self.compare(state, watch, &mut verdict);
             status
-        } else {
-            view.step(state, x)
         };
-        verdict.alarm.readout = self.scrub(view, watch);
+        if checks || !dense {
+            verdict.alarm.readout = self.scrub(view, watch);
+        }
         watch.alarms = watch.alarms.saturating_add(verdict.alarm.any().into());
         (status, verdict)
     }
@@ -501,7 +534,7 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         (verdict.range, verdict.alarm.range) = (range.most, range.over);
     }
 
-    /// Adds some bytes of the readout to the checksum; whether it was found wrong at the end of them all.
+    /// Adds some words of the readout to the checksum; whether it was found wrong at the end of them all.
     #[inline(never)]
     fn scrub(&self, view: &View<'_, T>, watch: &mut Watch<'_, T>) -> bool {
         let mut left = usize::from(self.plan.scrub);
@@ -512,16 +545,15 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         for part in scrubbed(view) {
             let here = part.get(skip.min(part.len())..).unwrap_or_default();
             let here = here.get(..left.min(here.len())).unwrap_or_default();
-            watch.digest.update(here);
+            watch.sum = summed(watch.sum, here);
             skip = skip.saturating_sub(part.len());
             (left, watch.scrubbed) = (left - here.len(), watch.scrubbed + here.len());
         }
-        if left == 0 {
+        if watch.scrubbed < scrubbed(view).iter().map(|part| part.len()).sum() {
             return false;
         }
         watch.scrubbed = 0;
-        let digest = core::mem::replace(&mut watch.digest, CHECKSUM.digest());
-        digest.finalize() != self.plan.readout
+        core::mem::take(&mut watch.sum) != self.plan.readout
     }
 }
 

@@ -290,11 +290,11 @@ fn inputs_and_states_never_seen_are_out_of_range() {
 #[test]
 fn every_flipped_bit_of_the_readout_is_found_in_one_round() {
     let mut integrator = Integrator::new(0, Form::Rate, Arithmetic::Separate);
-    let (plan, words) = integrator.monitor(1000, [4, 1], 32);
+    let (plan, words) = integrator.monitor(1000, [4, 1], 8);
     let monitor = Monitor::new(integrator.monitored(), plan, &words).expect("valid");
     let layer = integrator.shape.layer_len();
     let length = integrator.shape.readout_len();
-    let round = (4 * length).div_ceil(32);
+    let round = length.div_ceil(8);
     let mut random = Random(3);
     for _ in 0..100 {
         let (at, bit) = (layer + random.below(length), random.below(32));

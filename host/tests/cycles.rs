@@ -411,6 +411,8 @@ fn the_command_draws_and_refuses() {
 
 #[test]
 fn a_count_beyond_the_digits_of_f64_is_rounded() {
-    use tinyfold::dynamics::cycles::counted;
+    use tinyfold::dynamics::cycles::{count_lyndon, counted};
     assert_eq!((counted(65536.0), counted(2.0_f64.powi(64))), ("65536".into(), "1.8e19".into()));
+    let words = count_lyndon(2.0_f64.powi(300), 4);
+    assert_eq!((words, counted(words)), (f64::INFINITY, "more than 1e308".into()));
 }

@@ -163,7 +163,7 @@ fn what_nobody_says_is_asked_for_by_its_option() {
             .contains("a leak above 0 and at most 1, found 1.5")
     );
     assert!(refused(&given(&[("W", "V")])).contains(
-        "one of ours: W, B, b, C, c, initial, A, h, W1, W2, h1, h2, traj, traj_u, traj_y, found V"
+        "one of ours: W, B, b, C, c, initial, A, AW, h, W1, W2, h1, h2, alphas, H, thetas, traj, traj_u, traj_y, found V"
     ));
     let path = write(folder.path(), "b.npz", &[("X", array(&[2, 2], |_| 0.5))]);
     let message = read(&path, &all).unwrap_err().to_string();
@@ -421,4 +421,157 @@ fn one_trial_needs_no_dimension_of_trials_and_no_inputs_have_an_option() {
     assert!(told.contains("--no-inputs") && told.contains("[2, 0]"), "{told}");
     let network = read(&path, &Given { no_inputs: true, ..given(&map) }).unwrap().network;
     assert_eq!(network.input, faer::Mat::<f64>::zeros(2, 1));
+}
+
+/// A text of numpy's str, filled up to N letters.
+#[derive(Clone)]
+struct Letters<const N: usize>(&'static str);
+
+/// A number of numpy's float16.
+#[derive(Clone)]
+struct Halved(f64);
+
+impl<const N: usize> ndarray_npy::WritableElement for Letters<N> {
+    fn type_descriptor() -> py_literal::Value {
+        py_literal::Value::String(format!("<U{N}"))
+    }
+
+    fn write<W: std::io::Write>(&self, mut writer: W) -> Result<(), ndarray_npy::WriteDataError> {
+        for letter in self.0.chars().map(u32::from).chain(std::iter::repeat(0)).take(N) {
+            writer.write_all(&letter.to_le_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn write_slice<W: std::io::Write>(
+        slice: &[Self],
+        mut writer: W,
+    ) -> Result<(), ndarray_npy::WriteDataError> {
+        slice.iter().try_for_each(|text| text.write(&mut writer))
+    }
+}
+
+impl ndarray_npy::WritableElement for Halved {
+    fn type_descriptor() -> py_literal::Value {
+        py_literal::Value::String("<f2".into())
+    }
+
+    fn write<W: std::io::Write>(&self, mut writer: W) -> Result<(), ndarray_npy::WriteDataError> {
+        Ok(writer.write_all(&half(self.0).to_le_bytes())?)
+    }
+
+    fn write_slice<W: std::io::Write>(
+        slice: &[Self],
+        mut writer: W,
+    ) -> Result<(), ndarray_npy::WriteDataError> {
+        slice.iter().try_for_each(|number| number.write(&mut writer))
+    }
+}
+
+/// What `np.savez(path, W=W.astype("f2"), form="rate", ..)` writes is read: numbers of float16, settings in str.
+#[test]
+fn numpy_texts_and_halves_are_read() {
+    use ndarray::{ArrayD, IxDyn, arr0, arr1};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("numpy.npz");
+    let mut archive = ndarray_npy::NpzWriter::new(std::fs::File::create(&path).unwrap());
+    for (name, Array { shape, values }) in small(false) {
+        let halves: Vec<Halved> = values.into_iter().map(Halved).collect();
+        archive.add_array(name, &ArrayD::from_shape_vec(IxDyn(&shape), halves).unwrap()).unwrap();
+    }
+    for (field, text) in
+        [("form", "rate"), ("activation", "relu"), ("map", r#"{"recurrent": "W", "in": "B"}"#)]
+    {
+        archive.add_array(field, &arr0(Letters::<32>(text))).unwrap();
+    }
+    archive.add_array("inputs", &arr1(&[Letters::<9>("Größe ∂u")])).unwrap();
+    archive.add_array("alpha", &arr0(Halved(1.0))).unwrap();
+    archive.finish().unwrap();
+    let found = read(&path, &Given::default()).unwrap();
+    let wide = write(folder.path(), "wide.npz", &small(false));
+    let expected = read(&wide, &given(&[("recurrent", "W"), ("in", "B")])).unwrap().network;
+    assert_eq!(found.network.inputs[0].name, "Größe ∂u");
+    assert_eq!((found.network.weights(), found.network.input.clone()), (expected.weights(), expected.input));
+    let comparison = found.comparison.unwrap();
+    assert_eq!((comparison.steps, comparison.step), (3, 0.0));
+    // The bound is that of float16.
+    assert!((1e-3..1e-1).contains(&comparison.bound), "{}", comparison.bound);
+
+    // A text where a number belongs is told as such.
+    let mut archive = ndarray_npy::NpzWriter::new(std::fs::File::create(&path).unwrap());
+    archive.add_array("W", &arr1(&[Letters::<3>("abc")])).unwrap();
+    archive.finish().unwrap();
+    let message = read(&path, &given(&[])).unwrap_err().to_string();
+    assert!(
+        message.ends_with("expected number type float16, float32 or float64, found text (<U3)"),
+        "{message}"
+    );
+}
+
+/// z' = A z + W sum_k alpha_k relu(z - h_k) + h + C u, written out, is what the imported network does; in both signs of the
+/// thresholds that the authors' programs use, and with A and W in one array.
+#[test]
+fn dendritic_networks_are_imported_exactly() {
+    let folder = tempfile::tempdir().unwrap();
+    let (n, bases, steps) = (3, 4, 30);
+    let number = |k: usize| (((37 * k + 11) % 64) as f64 - 31.5) / 64.0;
+    let (a, w, h) = (
+        array(&[n], |k| 0.6 * number(k)),
+        array(&[n, n], |k| number(k + 5)),
+        array(&[n], |k| number(k + 20)),
+    );
+    let (alphas, thresholds) =
+        (array(&[bases], |k| number(k + 30)), array(&[n, bases], |k| 2.0 * number(k + 40)));
+    let input = array(&[n, 1], |k| number(k + 60));
+    let u = array(&[1, steps, 1], |t| number(3 * t));
+    let (mut z, mut states) = (vec![0.0; n], Vec::new());
+    let off_diagonal = |i: usize, j: usize| if i == j { 0.0 } else { w.values[i * n + j] };
+    for t in 0..steps {
+        let dendrite = |j: usize| -> f64 {
+            (0..bases)
+                .map(|k| alphas.values[k] * f64::max(z[j] - thresholds.values[j * bases + k], 0.0))
+                .sum()
+        };
+        let next = |i: usize| {
+            let recurrent: f64 = (0..n).map(|j| off_diagonal(i, j) * dendrite(j)).sum();
+            a.values[i] * z[i] + recurrent + h.values[i] + input.values[i] * u.values[t]
+        };
+        z = (0..n).map(next).collect();
+        states.extend(z.clone());
+    }
+    let stored = [
+        ("h", h),
+        ("alphas", alphas.clone()),
+        ("C", array(&[1, n], |k| number(k + 70))),
+        ("B", input),
+        ("traj", array(&[1, steps, n], |k| states[k])),
+        ("traj_u", u),
+    ];
+    let apart = [("A", a.clone()), ("W", array(&[n, n], |k| off_diagonal(k / n, k % n)))];
+    let together = [("AW", array(&[n, n], |k| if k % (n + 1) == 0 { a.values[k / n] } else { w.values[k] }))];
+    let minus = array(&[n, bases], |k| -thresholds.values[k]);
+    for (name, weights, threshold) in [
+        ("a.npz", &apart[..], ("H", thresholds.clone())),
+        ("b.safetensors", &apart[..], ("thetas", minus.clone())),
+        ("c.safetensors", &together[..], ("thetas", minus)),
+    ] {
+        let all = [weights, &[threshold], &stored[..]].concat();
+        let found = read(&write(folder.path(), name, &all), &Given::default()).unwrap();
+        assert_eq!(found.network.neurons(), 2 * n + n * bases);
+        let comparison = found.comparison.unwrap();
+        assert!(
+            comparison.steps == steps && comparison.step < 1e-14 && comparison.run < 1e-13,
+            "{comparison:?}"
+        );
+    }
+    let refused = |all: &[(&'static str, Array)]| {
+        read(&write(folder.path(), "wrong.npz", all), &Given::default()).unwrap_err().to_string()
+    };
+    let message = refused(&[&apart[..], &stored[..]].concat());
+    assert!(message.contains("the thresholds of relu(z - H), n × K (or thetas"), "{message}");
+    let message = refused(&[&apart[..], &[("H", array(&[bases, n], |_| 0.0))], &stored[..]].concat());
+    assert!(
+        message.ends_with("expected shape [3, 4] as H, found [4, 3], which is transposed: --map H.T=H"),
+        "{message}"
+    );
 }

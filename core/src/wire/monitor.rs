@@ -11,8 +11,8 @@
 //! | 8 | 2 × 4 | n, R, I, O |
 //! | 16 | 4 | checksum of the model that it watches |
 //! | 20 | 2 | steps from one look at the manifold to the next |
-//! | 22 | 2 | bytes of the readout that a step adds to the checksum |
-//! | 24 | 4 | CRC-32 of the readout |
+//! | 22 | 2 | words of the readout that a check, at low rank a look, adds to its checksum |
+//! | 24 | 4 | checksum of the readout, see [`crate::monitor`] |
 //! | 28 | 2 | steps from one check of the identity to the next |
 //! | 30 | 2 | zero |
 
@@ -24,7 +24,7 @@ use crate::monitor::{Monitor, Plan, Shape};
 use crate::scalar::{Number, Scalar};
 
 /// Version of the format that this code writes and reads.
-pub const VERSION: u16 = 2;
+pub const VERSION: u16 = 3;
 /// Bytes before the words.
 pub const HEADER_LEN: usize = 32;
 

@@ -326,7 +326,8 @@ impl Row {
                     dimensions: if rank == 0 { MANIFOLD } else { 0 },
                 };
                 model = model::export::<f32>(&network)?;
-                let scrub = monitors::scrub(&shape.network, monitors::Settings::at_rank(rank).round);
+                let settings = monitors::Settings::of(neurons, rank);
+                let scrub = settings.scrub(&shape.network, settings.round);
                 let plan = monitor::Plan { every, check, scrub, readout: 0 };
                 let parameters: Vec<f32> =
                     (0..shape.parameter_len()).map(|_| rng.random_range(-0.5_f64..0.5) as f32).collect();

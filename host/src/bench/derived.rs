@@ -4,7 +4,7 @@ use super::case::REPLACED;
 use super::{Counts, Row};
 use crate::dynamics::monitor::Settings;
 
-/// What a monitor costs on average, with the periods of [`Settings::at_rank`].
+/// What a monitor costs on average, with the periods of [`Settings::of`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Watched<'a> {
     /// The step that is watched.
@@ -28,7 +28,7 @@ pub fn monitors(counts: &Counts) -> Vec<Watched<'_>> {
     };
     let of = |step| {
         let (always, look) = (watched(step, "")?, watched(step, "-look")?);
-        let Settings { every, check, .. } = Settings::at_rank(step.rank);
+        let Settings { every, check, .. } = Settings::of(step.n, step.rank);
         let before = step.instructions as f64;
         let mut instructions = always - before + (look - always) / f64::from(every);
         if step.rank == 0 {

@@ -21,12 +21,13 @@ pub struct Args {
     /// The network to write: .safetensors or .npz; default: only say what was found.
     #[arg(short, long)]
     out: Option<PathBuf>,
-    /// Their names of arrays and ours (W, B, b, C, c, initial; A, W, h or A, W1, W2, h1, h2 of plrnn; traj, traj_u,
-    /// traj_y to compare with); NAME.T for a transposed array.
+    /// Their names of arrays and ours (W, B, b, C, c, initial; A, W, h with or without alphas, H, or A, W1, W2, h1, h2 of
+    /// plrnn; traj, traj_u, traj_y to compare with); NAME.T for a transposed array.
     #[arg(long, value_delimiter = ',', value_name = "THEIRS=OURS")]
     map: Vec<String>,
     /// rate: h' = (1 - alpha) h + alpha phi(W h + B u + b); current: a' = (1 - alpha) a + alpha (W phi(a) + B u + b);
-    /// plrnn: z' = A z + W relu(z) + h + B u or z' = A z + W1 relu(W2 z + h2) + h1 + B u.
+    /// plrnn: z' = A z + W relu(z) + h + B u, z' = A z + W1 relu(W2 z + h2) + h1 + B u or, dendritic,
+    /// z' = A z + W sum_k alphas_k relu(z - H_k) + h + B u.
     #[arg(long, value_parser = ["rate", "current", "plrnn"])]
     form: Option<String>,
     /// Leak: the step by the time constant; 1 for a plain map.

@@ -158,7 +158,7 @@ fn describe_monitor(path: &Path) -> Result<Value> {
         "outputs O": outputs,
         "largest residual": thresholds.residual,
         "ranges": thresholds.ranges,
-        "bytes of the readout scrubbed a step": plan.scrub,
+        "words of the readout scrubbed at a time": plan.scrub,
         "format version": wire::monitor::VERSION,
         "bytes": bytes.bytes().len(),
         "state memory in bytes": 4 * shape.memory_len(),

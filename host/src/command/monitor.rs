@@ -100,7 +100,7 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let network = network::load(&args.network)?;
     let model = model::export::<f32>(&network)?;
-    let plain = Settings::at_rank(network.rank());
+    let plain = Settings::of(network.neurons(), network.rank());
     let settings = Settings {
         dimensions: args.dimensions,
         every: args.every.unwrap_or(plain.every),

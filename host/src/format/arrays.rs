@@ -1,5 +1,4 @@
-//! Named arrays in files: `.safetensors` and `.npz`; f32 and f64 are read, of safetensors f16 and bf16 too; f64 is
-//! written.
+//! Named arrays in files: `.safetensors` and `.npz`; f16, f32 and f64 are read, of safetensors bf16 too; f64 is written.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -11,6 +10,7 @@ use ndarray::{ArrayD, ArrayViewD, IxDyn, OwnedRepr};
 use ndarray_npy::{NpzReader, NpzWriter, ReadNpyError, ReadNpzError};
 use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View};
 
+use super::numpy::{Half, Text, half};
 use super::{ending, write_atomic};
 use crate::{Error, Result};
 
@@ -192,25 +192,40 @@ impl ArrayFile {
                 .as_ref()
                 .and_then(|map| map.get(key).cloned()),
             Format::Npz if self.has(key) => {
-                let text: ArrayD<u8> = self
-                    .npz()?
-                    .by_name(key)
-                    .map_err(|error| self.not_an_array(key, &error, "uint8 (the bytes of a text)"))?;
-                Some(String::from_utf8_lossy(&text.into_iter().collect::<Vec<u8>>()).into_owned())
+                let text = self.npz_text(key)?;
+                let expected = "uint8 (the bytes of a text) or str";
+                Some(text.map_err(|error| self.not_an_array(key, &error, expected))?)
             }
             Format::Npz => None,
         })
     }
 
-    /// As [`ArrayFile::text`], but an array of another type than uint8 is no text.
+    /// The text in an array of uint8, str or bytes; several as a list in JSON.
+    fn npz_text(&self, key: &str) -> Result<std::result::Result<String, ReadNpzError>> {
+        let mut archive = self.npz()?;
+        Ok(match archive.by_name::<OwnedRepr<Text>, IxDyn>(key) {
+            Ok(texts) => {
+                let texts: Vec<String> = texts.into_iter().map(|Text(text)| text).collect();
+                match texts.as_slice() {
+                    [text] => Ok(text.clone()),
+                    several => Ok(serde_json::json!(several).to_string()),
+                }
+            }
+            Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_))) => archive
+                .by_name::<OwnedRepr<u8>, IxDyn>(key)
+                .map(|text| String::from_utf8_lossy(&text.into_iter().collect::<Vec<u8>>()).into_owned()),
+            Err(other) => Err(other),
+        })
+    }
+
+    /// As [`ArrayFile::text`], but an array of numbers other than uint8 is no text.
     ///
     /// # Errors
     /// A damaged file.
     pub fn text_if_any(&self, key: &str) -> Result<Option<String>> {
         if matches!(self.format, Format::Npz)
             && self.has(key)
-            && let Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_))) =
-                self.npz()?.by_name::<OwnedRepr<u8>, IxDyn>(key)
+            && let Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_))) = self.npz_text(key)?
         {
             return Ok(None);
         }
@@ -233,7 +248,7 @@ impl ArrayFile {
     /// The array `name`, widened to f64.
     ///
     /// # Errors
-    /// No such array; a number type other than f64, f32 and, in safetensors, f16 and bf16; a number that is not finite.
+    /// No such array; a number type other than f64, f32, f16 and, in safetensors, bf16; a number that is not finite.
     pub fn array(&self, name: &str) -> Result<Array> {
         if !self.has(name) {
             let found = format!("only {}", list(self.names.iter().map(String::as_str)));
@@ -268,13 +283,16 @@ impl ArrayFile {
 
     fn npz_array(&self, name: &str) -> Result<Array> {
         let mut archive = self.npz()?;
-        let array: ArrayD<f64> = match archive.by_name::<OwnedRepr<f64>, IxDyn>(name) {
-            Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_))) => archive
-                .by_name::<OwnedRepr<f32>, IxDyn>(name)
-                .map(|array| array.mapv(f64::from))
-                .map_err(|error| self.not_an_array(name, &error, "float32 or float64"))?,
-            other => other.map_err(|error| self.not_an_array(name, &error, "float32 or float64"))?,
-        };
+        let other =
+            |error: &ReadNpzError| matches!(error, ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_)));
+        let mut array: std::result::Result<ArrayD<f64>, _> = archive.by_name::<OwnedRepr<f64>, IxDyn>(name);
+        if array.as_ref().is_err_and(other) {
+            array = archive.by_name::<OwnedRepr<f32>, IxDyn>(name).map(|array| array.mapv(f64::from));
+        }
+        if array.as_ref().is_err_and(other) {
+            array = archive.by_name::<OwnedRepr<Half>, IxDyn>(name).map(|array| array.map(|&Half(x)| x));
+        }
+        let array = array.map_err(|error| self.not_an_array(name, &error, "float16, float32 or float64"))?;
         Ok(Array { shape: array.shape().to_vec(), values: array.into_iter().collect() })
     }
 
@@ -291,8 +309,14 @@ impl ArrayFile {
                 _ => 53,
             },
             Format::Npz => {
-                let single = self.npz()?.by_name::<OwnedRepr<f32>, IxDyn>(name).is_ok();
-                if single { 24 } else { 53 }
+                let mut archive = self.npz()?;
+                if archive.by_name::<OwnedRepr<f32>, IxDyn>(name).is_ok() {
+                    24
+                } else if archive.by_name::<OwnedRepr<Half>, IxDyn>(name).is_ok() {
+                    11
+                } else {
+                    53
+                }
             }
         };
         Ok(0.5_f64.powi(bits))
@@ -349,18 +373,6 @@ impl ArrayFile {
 
 fn wide<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f64) -> Vec<f64> {
     bytes.as_chunks::<N>().0.iter().map(|&chunk| value(chunk)).collect()
-}
-
-/// The value of an IEEE half: sign, 5 bits of exponent, 10 of fraction.
-fn half(bits: u16) -> f64 {
-    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
-    let (exponent, fraction) = (i32::from(bits >> 10 & 0x1f), f64::from(bits & 0x3ff));
-    sign * match exponent {
-        0 => fraction * 0.5_f64.powi(24),
-        31 if fraction > 0.0 => f64::NAN,
-        31 => f64::INFINITY,
-        _ => (1.0 + fraction / 1024.0) * 2.0_f64.powi(exponent - 15),
-    }
 }
 
 fn finite(place: &str, name: &str, array: &Array) -> Result<()> {

@@ -12,6 +12,7 @@ pub mod fixed;
 pub mod foreign;
 pub mod model;
 pub mod network;
+mod numpy;
 pub mod paper;
 pub mod plrnn;
 pub mod reduced;

@@ -4,7 +4,8 @@ use faer::{Mat, concat};
 
 use crate::network::{Activation, Form, Network, Recurrence};
 
-/// z' = A z + W relu(z) + h + B u (PLRNN), or z' = A z + W relu(Q z + r) + h + B u (shallow PLRNN).
+/// z' = A z + W relu(z) + h + B u (PLRNN), or z' = A z + W relu(Q z + r) + h + B u (shallow PLRNN; as such also the
+/// dendritic one, see [`Plrnn::dendritic`]).
 ///
 /// Sources: Durstewitz 2017, A state space approach for piecewise-linear recurrent neural networks; Hess et al. 2023,
 /// Generalized teacher forcing, for the shallow form.
@@ -23,6 +24,22 @@ pub struct Plrnn {
 }
 
 impl Plrnn {
+    /// The dendritic PLRNN z' = A z + W sum_k alpha_k relu(z - h_k) + h + B u, of which this is the rest: the shallow one
+    /// with g = n K, W1 = (alpha_1 W, .. alpha_K W), Q = (I, .. I) below one another and r = -(h_1, .. h_K).
+    ///
+    /// alphas: K; thresholds: h_k, n × K.
+    ///
+    /// Source: Brenner et al. 2022, Tractable dendritic RNNs for reconstructing nonlinear dynamical systems.
+    #[must_use]
+    pub fn dendritic(self, alphas: &[f64], thresholds: &Mat<f64>) -> Self {
+        let n = self.a.nrows();
+        let g = n * alphas.len();
+        let w = Mat::from_fn(n, g, |i, gate| alphas[gate / n] * self.w[(i, gate % n)]);
+        let q = Mat::from_fn(g, n, |gate, j| if gate % n == j { 1.0 } else { 0.0 });
+        let r = Mat::from_fn(g, 1, |gate, _| -thresholds[(gate % n, gate / n)]);
+        Self { w, hidden: Some((q, r)), ..self }
+    }
+
     /// The same map as a network of current form, alpha = 1, with y = C z.
     ///
     /// z = relu(z) - relu(-z), so every z_i has a mirror image -z_i among the neurons; those of the shallow form's

@@ -1,11 +1,14 @@
 //! `tinyfold dynamics cycles`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Held, PARTIAL, Save, spinner, watch};
 use crate::command::say;
 use crate::dynamics::Kind;
-use crate::dynamics::cycles::{Found, Options, Piecewise, Portrait, counted, find};
+use crate::dynamics::cycles::{
+    Found, OfCycle, Options, Piecewise, Portrait, Reach, counted, find, of_saddles,
+};
 use crate::error::require;
 use crate::format::arrays::ArrayFile;
 use crate::report::{dynamics, figures};
@@ -35,6 +38,10 @@ pub struct Args {
     /// Seed of the starts.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Follow the one-dimensional stable and unstable manifolds of all saddles, to at most so many segments each; their
+    /// ends are in the JSON.
+    #[arg(long, value_name = "SEGMENTS", num_args = 0..=1, default_missing_value = "1000")]
+    manifolds: Option<usize>,
     /// Draw cycles, manifolds of saddles and basins into this folder, as SVG and PNG.
     #[arg(long, value_name = "DIR")]
     figures: Option<PathBuf>,
@@ -54,6 +61,9 @@ struct Output<'a> {
     gates: usize,
     #[serde(flatten)]
     found: &'a Found,
+    /// Those of saddles, if asked for: the number of the cycle in `cycles`, from 0, and the segments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    manifolds: Option<&'a [OfCycle]>,
 }
 
 /// Cycles that are printed.
@@ -79,6 +89,16 @@ pub fn run(args: &Args) -> Result<()> {
     let found = find(&map, &options, &watch.stop);
     watch.bar.finish_and_clear();
     let found = found?;
+    let lines = match args.manifolds {
+        Some(segments) => {
+            let following = spinner("manifolds")?;
+            let reach = Reach::around(&found.cycles, segments);
+            let lines = of_saddles(&map, &found.cycles, &reach, &following.stop);
+            following.bar.finish_and_clear();
+            Some(lines?)
+        }
+        None => None,
+    };
     // Of a map of one dimension there is no plane, and without a cycle nothing on it.
     let seen = map.n() > 1 && !found.cycles.is_empty();
     let portrait = if seen && (args.figures.is_some() || args.save.save.is_some()) {
@@ -99,7 +119,14 @@ pub fn run(args: &Args) -> Result<()> {
         figures::write(folder, &[dynamics::cycles::figure(&found, portrait)])?;
     }
     if args.json {
-        let output = Output { schema: 1, complete: all, n: map.n(), gates: map.r.len(), found: &found };
+        let output = Output {
+            schema: 2,
+            complete: all,
+            n: map.n(),
+            gates: map.r.len(),
+            found: &found,
+            manifolds: lines.as_deref(),
+        };
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
         return Ok(());
     }
@@ -109,6 +136,17 @@ pub fn run(args: &Args) -> Result<()> {
     print(&map, &found);
     if let Some(portrait) = &portrait {
         print_portrait(&found, portrait);
+    }
+    for OfCycle { cycle, manifold } in lines.iter().flatten().take(SHOWN) {
+        say!(
+            "  {} manifold of cycle {}, period {}: eigenvalue {:.6}, {} segments{}",
+            if manifold.stable { "stable" } else { "unstable" },
+            cycle + 1,
+            found.cycles[*cycle].period,
+            manifold.eigenvalue,
+            manifold.segments.len(),
+            if manifold.complete { ", complete" } else { "" }
+        );
     }
     if let Some(folder) = drawn {
         say!("figure in {}", folder.display());
@@ -156,18 +194,26 @@ fn load(args: &Args) -> Result<Piecewise> {
 }
 
 fn print(map: &Piecewise, found: &Found) {
-    let regions = match (found.regions_used, found.transitions) {
-        (Some(used), Some(transitions)) => format!("{used} used, {transitions} transitions"),
-        _ => "too many to list".into(),
+    let regions = match (found.regions_used, found.transitions, found.latent) {
+        (Some(used), Some(transitions), _) => format!(": {used} used, {transitions} transitions"),
+        (_, _, Some(1)) => ", in a latent of 1 dimension".into(),
+        (_, _, Some(rank)) => format!(", in a latent of {rank} dimensions"),
+        _ => String::new(),
     };
-    say!("n = {}, {} gates, {} regions: {regions}", map.n(), map.r.len(), counted(found.regions));
+    say!("n = {}, {} gates, {} regions{regions}", map.n(), map.r.len(), counted(found.regions));
     for coverage in &found.coverage {
         say!("  {}; {} found", coverage.statement(), found.of_period(coverage.period).count());
     }
-    let holding = found.degenerate.iter().filter(|word| word.point.is_some());
-    for word in holding.take(SHOWN) {
-        let period = word.period;
-        say!("  a continuum of dimension {} of points of period {period} or a divisor of it", word.dimension);
+    let mut continua: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    for word in found.degenerate.iter().filter(|word| word.point.is_some()) {
+        *continua.entry((word.period, word.dimension)).or_default() += 1;
+    }
+    for ((period, dimension), words) in continua {
+        let what = match dimension {
+            0 => "single points on borders".into(),
+            _ => format!("a continuum of dimension {dimension}"),
+        };
+        say!("  {what}, of period {period} or a divisor of it: in {words} words");
     }
     say!("  cycle  period  index  stable  spectral radius  from a border  residual  first point");
     for (k, cycle) in found.cycles.iter().enumerate().take(SHOWN) {

@@ -1,4 +1,4 @@
-//! A cycle from its word: its orbit to rounding, its multipliers, and what a singular word holds.
+//! A cycle from its word: its orbit to rounding and its multipliers.
 
 use std::iter::zip;
 
@@ -6,12 +6,11 @@ use faer::Mat;
 use faer::prelude::Solve;
 use serde::Serialize;
 
-use super::regions::nearest;
 use super::search::{by_rows, compose, solve};
 use super::{Piecewise, Region, System};
+use crate::Result;
 use crate::dynamics::vector::{distance, largest};
 use crate::dynamics::{Kind, spectrum};
-use crate::{Error, Result};
 
 /// Residual of a cycle, relative to its size.
 const RESIDUAL: f64 = 1e-12;
@@ -42,23 +41,9 @@ pub struct Cycle {
     pub index: usize,
 }
 
-/// A word whose linear system is singular.
-#[derive(Clone, Debug, Serialize)]
-pub struct Degenerate {
-    /// k, the length of the word; it may be a shorter word repeated.
-    pub period: usize,
-    /// The word.
-    pub regions: Vec<Region>,
-    /// Dimension of the set of solutions.
-    pub dimension: usize,
-    /// A point of an orbit that solves the system in the regions of the word; `None` if there is none, and no
-    /// cycle.
-    pub point: Option<Vec<f64>>,
-}
-
 /// The system of all k points at once, z_{t + 1} - A_t z_t = b_t: well conditioned where the product of many
 /// Jacobians is not.
-fn whole_orbit(map: &Piecewise, word: &[Region]) -> (Mat<f64>, Mat<f64>) {
+pub(super) fn whole_orbit(map: &Piecewise, word: &[Region]) -> (Mat<f64>, Mat<f64>) {
     let (n, k) = (map.n(), word.len());
     let mut system = Mat::zeros(n * k, n * k);
     let mut right = Mat::zeros(n * k, 1);
@@ -213,50 +198,6 @@ impl Cycle {
         };
         self.period == other.period && (0..self.period).any(rotated)
     }
-}
-
-/// What a word with a singular system holds; `None` if it is not singular after all.
-pub(super) fn degenerate(map: &Piecewise, word: &[Region]) -> Result<Option<Degenerate>> {
-    let (n, k) = (map.n(), word.len());
-    let (system, right) = whole_orbit(map, word);
-    let svd = system.svd().map_err(|_| Error::Numeric {
-        what: "a singular word".into(),
-        reason: "no convergence of its singular values; are the weights of reasonable size?".into(),
-    })?;
-    let values = svd.S().column_vector();
-    let rank = (0..n * k).filter(|&i| values[i] > 1e-10 * values[0].max(1.0)).count();
-    if rank == n * k {
-        return Ok(None);
-    }
-    let along = svd.U().transpose() * &right;
-    let scaled = Mat::from_fn(rank, 1, |i, _| along[(i, 0)] / values[i]);
-    let base = svd.V().subcols(0, rank) * &scaled;
-    let missed = (&system * &base - &right).norm_max();
-    let dimension = n * k - rank;
-    let kernel = svd.V().subcols(rank, dimension);
-    let consistent = missed <= 1e-9 * (1.0 + right.norm_max());
-    // Coordinates y of the solutions base + kernel y; every gate of every point must be on its piece.
-    let mut rows = Vec::new();
-    for (t, region) in word.iter().enumerate() {
-        let gates = &map.q * base.subrows(t * n, n);
-        let slopes = &map.q * kernel.subrows(t * n, n);
-        for (i, &piece) in region.0.iter().enumerate() {
-            let piece = map.pieces[usize::from(piece)];
-            for (border, sign) in [(piece.from, 1.0), (piece.to, -1.0)] {
-                if border.is_finite() {
-                    let mut row: Vec<f64> = (0..dimension).map(|j| sign * slopes[(i, j)]).collect();
-                    row.push(sign * (gates[(i, 0)] + map.r[i] - border));
-                    rows.push(row);
-                }
-            }
-        }
-    }
-    let inside = if consistent { nearest(dimension, &rows) } else { None };
-    let point = inside.map(|y| {
-        let place = |i: usize| base[(i, 0)] + (0..dimension).map(|j| kernel[(i, j)] * y[j]).sum::<f64>();
-        (0..n).map(place).collect()
-    });
-    Ok(Some(Degenerate { period: k, regions: word.to_vec(), dimension, point }))
 }
 
 /// The powers m of the word of a cycle, m k <= most, for which 1 may be an eigenvalue of the product though

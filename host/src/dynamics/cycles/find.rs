@@ -1,6 +1,7 @@
 //! All cycles up to a period, and what was covered.
 
 use std::collections::HashSet;
+use std::iter::zip;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -8,10 +9,12 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::cycle::{BORDER, Cycle, Degenerate, cycle, degenerate, digits, singular_powers};
+use super::cycle::{BORDER, Cycle, cycle, digits, singular_powers};
+use super::degenerate::{Degenerate, degenerate, sorted_out};
+use super::latent::Latent;
 use super::regions::{Graph, RADIUS};
-use super::search::{Words, count_lyndon, search_words};
-use super::{Piecewise, Region, guess};
+use super::search::{Words, count_lyndon, is_singular, search_words};
+use super::{Piecewise, Region, bounds, cells, guess};
 use crate::Result;
 use crate::dynamics::vector::largest;
 use crate::error::require;
@@ -55,6 +58,13 @@ impl Default for Options {
 pub enum Method {
     /// All words.
     All,
+    /// All regions of the k-th iterate that have an inside, in the latent of a map of low rank or in a space of
+    /// few dimensions.
+    Regions,
+    /// All choices of pieces that bounds do not exclude (fixed points).
+    Bounds,
+    /// From random starts, since there is proved to be at most one fixed point and no other cycle.
+    Unique,
     /// From random starts: the regions of a word's solution are the next word.
     Starts,
 }
@@ -66,15 +76,18 @@ pub struct Coverage {
     pub period: usize,
     /// How it was searched.
     pub method: Method,
-    /// Words there are: Lyndon words of k letters, a letter one of all (pieces)^g regions.
+    /// Words there are: Lyndon words of k letters, a letter one of all (pieces)^g regions; infinite, in JSON null, beyond
+    /// the range of f64.
     pub candidates: f64,
-    /// Linear systems solved; from starts a word may be solved more than once.
+    /// Linear systems solved; a word may be solved more than once from starts, and in the parts into which
+    /// coordinate planes cut its region.
     pub solved: u64,
-    /// Words left out since a region in them is empty or a transition in them is impossible.
+    /// Words left out, since no point passes their regions or none of those can repeat.
     pub pruned: f64,
     /// Words with a singular system, with those that repeat a shorter word.
     pub degenerate: u64,
-    /// Whether every candidate was solved or is proved to hold no cycle within [`RADIUS`] of the origin.
+    /// Whether no cycle can be missing: every candidate was solved or is proved to hold none, by the methods `All` and
+    /// `Bounds` within [`RADIUS`] of the origin, by `Regions` but for regions as thin as rounding.
     pub complete: bool,
     /// Time that the words took, without that of the cycles found.
     #[serde(skip)]
@@ -84,27 +97,34 @@ pub struct Coverage {
 /// A count as people read it: digits as long as f64 holds them all.
 #[must_use]
 pub fn counted(count: f64) -> String {
-    if count < 1e15 { count.to_string() } else { format!("{count:.1e}") }
+    match count {
+        ..1e15 => count.to_string(),
+        f64::INFINITY => "more than 1e308".into(),
+        _ => format!("{count:.1e}"),
+    }
 }
 
 impl Coverage {
     /// One sentence for a reader.
     #[must_use]
     pub fn statement(&self) -> String {
-        let Self { period, candidates, solved, pruned, degenerate, .. } = self;
-        let candidates = counted(*candidates);
-        match (self.method, self.complete) {
-            (Method::All, complete) => format!(
-                "period {period}: {candidates} words, {solved} solved, {} pruned, {degenerate} singular: {}",
-                counted(*pruned),
-                if complete { "complete" } else { "stopped before the end" },
-            ),
-            (Method::Starts, _) => {
-                format!(
-                    "period {period}: {candidates} words are too many, {solved} solved from starts: not complete"
-                )
+        let Self { period, candidates, solved, pruned, degenerate, complete, .. } = self;
+        let end = if *complete { "complete" } else { "stopped before the end" };
+        let singular = format!("{degenerate} singular");
+        let what = match self.method {
+            Method::All => format!("{solved} solved, {} pruned, {singular}: {end}", counted(*pruned)),
+            Method::Regions => {
+                format!("{solved} parts of regions that points pass solved, {singular}: {end}")
             }
-        }
+            Method::Bounds => format!("{solved} solved, the others excluded by bounds, {singular}: {end}"),
+            Method::Unique if *period > 1 => "none can repeat, the map contracts: complete".into(),
+            Method::Unique => format!(
+                "at most one holds a fixed point, {solved} solved from starts: {}",
+                if *complete { "complete" } else { "not found" }
+            ),
+            Method::Starts => format!("too many, {solved} solved from starts: not complete"),
+        };
+        format!("period {period}: {} words, {what}", counted(*candidates))
     }
 }
 
@@ -125,6 +145,8 @@ pub struct Found {
     pub transitions: Option<usize>,
     /// Pruned is only what is proved to hold no cycle within this distance of the origin.
     pub radius: f64,
+    /// Dimension of the latent that holds all cycles, where regions were enumerated there.
+    pub latent: Option<usize>,
 }
 
 impl Found {
@@ -134,8 +156,10 @@ impl Found {
     }
 }
 
-/// Singular words of one period that are looked at.
+/// Singular words of one period that are looked at, where all words are solved.
 const LOOKED_AT: usize = 1000;
+/// Regions that are enumerated at most.
+const REGIONS: f64 = 4e6;
 
 /// Finds the fixed points and cycles of all periods up to K; a period whose words are too many is searched
 /// from starts, and its coverage says so. Once `stop` is true it ends with what it has.
@@ -144,69 +168,189 @@ const LOOKED_AT: usize = 1000;
 /// A period of 0; eigenvalues that do not converge.
 pub fn find(map: &Piecewise, options: &Options, stop: &AtomicBool) -> Result<Found> {
     require(options.period > 0, "period", "at least 1", options.period)?;
-    let graph = if options.prune { Graph::nonempty(map) } else { Graph::whole(map) };
-    // The table of transitions costs about what solving for all words of length 2 does.
-    let graph =
-        graph.map(|graph| if options.prune && options.period > 2 { graph.pruned(map) } else { graph });
+    let search = Search::new(map, options, stop);
     let regions = (map.pieces.len() as f64).powi(map.r.len() as i32);
     let mut found = Found {
         cycles: Vec::new(),
         degenerate: Vec::new(),
         coverage: Vec::new(),
         regions,
-        regions_used: graph.as_ref().map(|graph| graph.regions.len()),
-        transitions: graph.as_ref().map(Graph::transitions),
+        regions_used: search.graph.as_ref().map(|graph| graph.regions.len()),
+        transitions: search.graph.as_ref().map(Graph::transitions),
         radius: RADIUS,
+        latent: search.latent.as_ref().filter(|_| search.few).map(|latent| latent.map.n()),
     };
     let mut repeated: Vec<Vec<Region>> = Vec::new();
     for k in 1..=options.period {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        let candidates = count_lyndon(regions, k);
         let begin = Instant::now();
-        let (words, singular, coverage) = match &graph {
-            Some(graph) if graph.words(k) <= options.most_words => {
-                begin_bar(&options.bar, graph.words(k) as u64, "words", k);
-                all_words(map, graph, k, candidates, &options.bar, stop)
-            }
-            _ => {
-                begin_bar(&options.bar, options.starts as u64, "starts", k);
-                let (words, solved) = guess::words(map, k, options, stop);
-                let method = Method::Starts;
-                let rest = Coverage {
-                    period: k,
-                    method,
-                    candidates,
-                    solved,
-                    pruned: 0.0,
-                    degenerate: 0,
-                    complete: false,
-                    seconds: 0.0,
-                };
-                (words, Vec::new(), rest)
-            }
-        };
+        let Parts { words, singular, coverage } = search.of_period(k, count_lyndon(regions, k));
         let seconds = begin.elapsed().as_secs_f64();
+        let again: Vec<Vec<Region>> = repeated.iter().filter(|word| word.len() == k).cloned().collect();
+        let degenerate = coverage.degenerate + again.len() as u64;
+        let looked_at: Vec<&Vec<Region>> = singular.iter().chain(&again).collect();
+        let holds = looked_at.par_iter().map(|word| search.degenerate(word)).collect::<Result<Vec<_>>>()?;
+        // Singular by the one measure and not by the other: it has one solution.
+        let regular = zip(&looked_at, &holds).filter(|(_, holds)| holds.is_none()).map(|(word, _)| *word);
+        let words: Vec<&Vec<Region>> = words.iter().chain(regular).collect();
         let cycles = words.par_iter().map(|word| cycle(map, word)).collect::<Result<Vec<_>>>()?;
         let cycles = distinct(cycles.into_iter().flatten().collect());
         for cycle in &cycles {
             let powers = singular_powers(cycle, options.period);
             repeated.extend(powers.into_iter().map(|m| vec![cycle.regions.clone(); m].concat()));
         }
-        let again = repeated.iter().filter(|word| word.len() == k);
-        let looked_at: Vec<&Vec<Region>> = singular.iter().chain(again).collect();
-        let holds = looked_at.par_iter().map(|word| degenerate(map, word)).collect::<Result<Vec<_>>>()?;
         found.degenerate.extend(holds.into_iter().flatten());
-        let repeats = looked_at.len() - singular.len();
-        found.coverage.push(Coverage {
-            degenerate: coverage.degenerate + repeats as u64,
-            seconds,
-            ..coverage
-        });
+        let unique = coverage.method == Method::Unique && k == 1;
+        let complete = if unique { !cycles.is_empty() } else { coverage.complete };
+        found.coverage.push(Coverage { degenerate, complete, seconds, ..coverage });
         found.cycles.extend(cycles);
     }
+    found.degenerate = sorted_out(map, found.degenerate, &found.cycles);
     Ok(found)
+}
+
+/// Words of cycles and singular words of one period, with their coverage.
+struct Parts {
+    words: Vec<Vec<Region>>,
+    singular: Vec<Vec<Region>>,
+    coverage: Coverage,
+}
+
+/// The ways to search a map.
+struct Search<'a> {
+    map: &'a Piecewise,
+    options: &'a Options,
+    stop: &'a AtomicBool,
+    /// The regions, where they can be listed.
+    graph: Option<Graph>,
+    latent: Option<Latent>,
+    /// Whether regions are split in the latent, or in the map's own few dimensions.
+    few: bool,
+    contracts: bool,
+}
+
+impl<'a> Search<'a> {
+    fn new(map: &'a Piecewise, options: &'a Options, stop: &'a AtomicBool) -> Self {
+        let listed = Graph::listable(map);
+        let latent = if options.prune && !listed { Latent::of(map) } else { None };
+        let (gates, borders) = (map.r.len(), map.pieces.len() - 1);
+        let n = latent.as_ref().map_or(map.n(), |latent| latent.map.n());
+        let most = options.most_words.min(REGIONS);
+        let few =
+            options.prune && !listed && n <= cells::DIMENSIONS && cells::most(n, gates, borders) <= most;
+        let graph = match options.prune {
+            true if few => None,
+            true => Graph::nonempty(map),
+            false => Graph::whole(map),
+        };
+        // The table of transitions costs about what solving for all words of length 2 does.
+        let graph =
+            graph.map(|graph| if options.prune && options.period > 2 { graph.pruned(map) } else { graph });
+        let contracts = options.prune && graph.is_none() && !few && bounds::contracts(map);
+        Self { map, options, stop, graph, latent, few, contracts }
+    }
+
+    /// The map in as few dimensions as its regions are split in.
+    fn small(&self) -> &Piecewise {
+        self.latent.as_ref().map_or(self.map, |latent| &latent.map)
+    }
+
+    fn of_period(&self, k: usize, candidates: f64) -> Parts {
+        let options = self.options;
+        if let Some(graph) = self.graph.as_ref().filter(|graph| graph.words(k) <= options.most_words) {
+            begin_bar(&options.bar, graph.words(k) as u64, "words", k);
+            return all_words(self.map, graph, k, candidates, &options.bar, self.stop);
+        }
+        let none = |method: Method, complete: bool| Coverage {
+            period: k,
+            method,
+            candidates,
+            solved: 0,
+            pruned: 0.0,
+            degenerate: 0,
+            complete,
+            seconds: 0.0,
+        };
+        if self.contracts && k > 1 {
+            let coverage = Coverage { pruned: candidates, ..none(Method::Unique, true) };
+            return Parts { words: Vec::new(), singular: Vec::new(), coverage };
+        }
+        let mut parts = if self.few {
+            self.regions(k, none(Method::Regions, false))
+        } else {
+            let gates = if k == 1 && options.prune { bounds::Gates::of(self.map) } else { None };
+            match gates {
+                Some(gates) if self.contracts || gates.monotone() => {
+                    Parts { words: Vec::new(), singular: Vec::new(), coverage: none(Method::Unique, false) }
+                }
+                Some(gates) => self.bounded(&gates, none(Method::Bounds, false)),
+                None => {
+                    Parts { words: Vec::new(), singular: Vec::new(), coverage: none(Method::Starts, false) }
+                }
+            }
+        };
+        if !parts.coverage.complete && !self.stop.load(Ordering::Relaxed) {
+            begin_bar(&options.bar, options.starts as u64, "starts", k);
+            let (words, solved) = guess::words(self.map, k, options, self.stop);
+            parts.words.extend(words);
+            parts.coverage.solved += solved;
+            if parts.coverage.method != Method::Unique {
+                parts.coverage.method = Method::Starts;
+            }
+        }
+        parts
+    }
+
+    /// All regions of the k-th iterate.
+    fn regions(&self, k: usize, coverage: Coverage) -> Parts {
+        let map = self.small();
+        let gates = k * map.r.len();
+        let limit = self.options.most_words.min(REGIONS);
+        let length = cells::most(map.n(), gates, map.pieces.len() - 1).min(limit);
+        begin_bar(&self.options.bar, length as u64, "regions", k);
+        let found = cells::search(map, k, limit as u64, &self.options.bar, self.stop);
+        let coverage = Coverage {
+            solved: found.solved,
+            pruned: if found.complete { (coverage.candidates - found.solved as f64).max(0.0) } else { 0.0 },
+            degenerate: found.singular_count,
+            complete: found.complete,
+            ..coverage
+        };
+        Parts {
+            words: found.hits.into_iter().map(|hit| hit.word).collect(),
+            singular: found.singular,
+            coverage,
+        }
+    }
+
+    /// All choices of pieces that bounds do not exclude.
+    fn bounded(&self, gates: &bounds::Gates<'_>, coverage: Coverage) -> Parts {
+        begin_bar(&self.options.bar, gates.most_tests(), "bounds", coverage.period);
+        let found = gates.search(&self.options.bar, self.stop);
+        let solved = found.regions.len() as u64;
+        let (singular, words): (Vec<Region>, Vec<Region>) =
+            found.regions.into_iter().partition(|region| is_singular(self.map, region));
+        let one = |regions: Vec<Region>| regions.into_iter().map(|region| vec![region]).collect();
+        let coverage = Coverage {
+            solved,
+            pruned: if found.complete { coverage.candidates - solved as f64 } else { 0.0 },
+            degenerate: singular.len() as u64,
+            complete: found.complete,
+            ..coverage
+        };
+        Parts { words: one(words), singular: one(singular), coverage }
+    }
+
+    /// What a singular word holds, by its few numbers where there is a latent.
+    fn degenerate(&self, word: &[Region]) -> Result<Option<Degenerate>> {
+        let mut held = degenerate(self.small(), word)?;
+        if let (Some(latent), Some(held)) = (&self.latent, &mut held) {
+            held.point = held.point.as_ref().map(|y| latent.lift(self.map, y, word.len()));
+        }
+        Ok(held)
+    }
 }
 
 fn begin_bar(bar: &ProgressBar, length: u64, of: &str, period: usize) {
@@ -214,8 +358,6 @@ fn begin_bar(bar: &ProgressBar, length: u64, of: &str, period: usize) {
     bar.set_length(length);
     bar.set_message(format!("{of} of period {period}"));
 }
-
-type Parts = (Vec<Vec<Region>>, Vec<Vec<Region>>, Coverage);
 
 /// Words of cycles and singular words of length k, with their coverage.
 fn all_words(
@@ -243,7 +385,7 @@ fn all_words(
         complete: kept && !stopped,
         seconds: 0.0,
     };
-    (spelled(&hits), spelled(&singular), coverage)
+    Parts { words: spelled(&hits), singular: spelled(&singular), coverage }
 }
 
 /// Sorted by regions, each once: on a border several words give one cycle.

@@ -58,7 +58,7 @@ pub(super) fn words(
     (results.into_iter().filter_map(|result| result.0).filter(new).collect(), solved)
 }
 
-fn least_rotation(mut word: Vec<Region>) -> Vec<Region> {
+pub(super) fn least_rotation(mut word: Vec<Region>) -> Vec<Region> {
     let least = (0..word.len()).min_by_key(|&t| [&word[t..], &word[..t]].concat()).unwrap_or(0);
     word.rotate_left(least);
     word

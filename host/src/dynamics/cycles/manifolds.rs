@@ -6,15 +6,17 @@
 //! preimages, region by region: all of them, where the map has several.
 
 use std::iter::zip;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use faer::Mat;
 use faer::prelude::Solve;
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::cycle::{Cycle, product};
 use super::regions::Graph;
 use super::{Piecewise, Region, System};
-use crate::dynamics::vector::{distance, moved};
+use crate::dynamics::vector::{distance, largest, moved};
 use crate::error::require;
 use crate::{Error, Result};
 
@@ -25,6 +27,15 @@ pub struct Reach {
     pub radius: f64,
     /// Segments of one manifold.
     pub segments: usize,
+}
+
+impl Reach {
+    /// Four times as far as the points of cycles, at least 1.
+    #[must_use]
+    pub fn around(cycles: &[Cycle], segments: usize) -> Self {
+        let far = cycles.iter().flat_map(|cycle| &cycle.orbit).map(|z| largest(z)).fold(0.25, f64::max);
+        Self { radius: 4.0 * far, segments }
+    }
 }
 
 /// A segment: its two ends, n numbers each.
@@ -46,11 +57,63 @@ pub struct Manifold {
     pub complete: bool,
 }
 
-/// The stable and the unstable manifold of a saddle, those of them that are one-dimensional.
+/// A manifold with the number of its cycle in a list.
+#[derive(Clone, Debug, Serialize)]
+pub struct OfCycle {
+    /// Number of the cycle, from 0.
+    pub cycle: usize,
+    /// Its manifold.
+    #[serde(flatten)]
+    pub manifold: Manifold,
+}
+
+/// The one-dimensional manifolds of all saddles, fixed points and cycles, of a list; once `stop` is true, those that
+/// are done.
 ///
 /// # Errors
-/// A radius that is not above 0; a map with too many regions to list, for the preimages.
+/// As [`manifolds`].
+pub fn of_saddles(
+    map: &Piecewise,
+    cycles: &[Cycle],
+    reach: &Reach,
+    stop: &AtomicBool,
+) -> Result<Vec<OfCycle>> {
+    let saddle = |cycle: &Cycle| cycle.index > 0 && cycle.index < map.n();
+    if !cycles.iter().any(saddle) {
+        return Ok(Vec::new());
+    }
+    let inverses = inverses(map)?;
+    let of = |(number, cycle): (usize, &Cycle)| -> Result<Vec<OfCycle>> {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(Vec::new());
+        }
+        let manifolds = of_cycle(map, cycle, reach, inverses.as_deref())?;
+        Ok(manifolds.into_iter().map(|manifold| OfCycle { cycle: number, manifold }).collect())
+    };
+    let all: Result<Vec<Vec<OfCycle>>> = cycles.par_iter().enumerate().map(of).collect();
+    Ok(all?.into_iter().flatten().collect())
+}
+
+/// The stable and the unstable manifold of a saddle, those of them that are one-dimensional.
+///
+/// Where a map has too many regions to take preimages in, the stable manifold is the part of the line that stays in
+/// the regions of the cycle, and not complete.
+///
+/// # Errors
+/// A radius that is not above 0; singular values that do not converge.
 pub fn manifolds(map: &Piecewise, cycle: &Cycle, reach: &Reach) -> Result<Vec<Manifold>> {
+    if cycle.index == 0 || cycle.index == map.n() {
+        return Ok(Vec::new());
+    }
+    of_cycle(map, cycle, reach, inverses(map)?.as_deref())
+}
+
+fn of_cycle(
+    map: &Piecewise,
+    cycle: &Cycle,
+    reach: &Reach,
+    inverses: Option<&[Inverse]>,
+) -> Result<Vec<Manifold>> {
     require(reach.radius > 0.0 && reach.radius.is_finite(), "radius", "above 0 and finite", reach.radius)?;
     let n = map.n();
     let mut found = Vec::new();
@@ -67,7 +130,7 @@ pub fn manifolds(map: &Piecewise, cycle: &Cycle, reach: &Reach) -> Result<Vec<Ma
             let along = null_vector(&(&m - eigenvalue * Mat::<f64>::identity(n, n)))?;
             let normal = null_vector(&(m.transpose() - eigenvalue * Mat::<f64>::identity(n, n)))?;
             let (segments, complete) = if stable {
-                inward(map, cycle, eigenvalue, &along, reach)?
+                inward(map, cycle, eigenvalue, &along, (reach, inverses))
             } else {
                 outward(map, cycle, eigenvalue, &along, reach)
             };
@@ -291,20 +354,21 @@ impl Inverse {
     }
 }
 
+/// All regions with what their preimages need; `None` if they are too many to list.
+fn inverses(map: &Piecewise) -> Result<Option<Vec<Inverse>>> {
+    let graph = Graph::nonempty(map);
+    let of = |graph: Graph| graph.regions.into_iter().map(|region| Inverse::new(map, region)).collect();
+    graph.map(of).transpose()
+}
+
 /// The stable manifold.
 fn inward(
     map: &Piecewise,
     cycle: &Cycle,
     eigenvalue: f64,
     v: &[f64],
-    reach: &Reach,
-) -> Result<(Vec<Segment>, bool)> {
-    let graph = Graph::nonempty(map).ok_or_else(|| Error::Numeric {
-        what: "stable manifold".into(),
-        reason: "too many regions to take preimages in; ask for the unstable manifold by iterating it".into(),
-    })?;
-    let inverses =
-        graph.regions.into_iter().map(|region| Inverse::new(map, region)).collect::<Result<Vec<_>>>()?;
+    (reach, inverses): (&Reach, Option<&[Inverse]>),
+) -> (Vec<Segment>, bool) {
     let (steps, shrink) = turn(cycle, eigenvalue);
     let z = &cycle.orbit[0];
     let [low, high] = [-1.0, 1.0].map(|side| {
@@ -316,6 +380,7 @@ fn inward(
         let [a, b] = &local[t - 1];
         local.push([image(map, a), image(map, b)]);
     }
+    let Some(inverses) = inverses else { return (local, false) };
     local[0] = [moved(z, shrink * low, v), moved(z, shrink * high, v)];
     // What the map brings just within what it brings there.
     let ends = [low, high].map(|end| [moved(z, shrink * end, v), moved(z, end, v)]);
@@ -326,5 +391,5 @@ fn inward(
         (parts.into_iter().flatten().collect(), whole.into_iter().all(|whole| whole))
     };
     let complete = grow(start, &mut local, reach, next);
-    Ok((local, complete))
+    (local, complete)
 }

@@ -4,15 +4,26 @@
 //! state space is cut into *regions*, one a choice of pieces, and z' = A_R z + b_R in region R. A cycle of
 //! period k goes through a word of k regions, and the word gives it by one linear system, (I - A_Rk ⋯ A_R1) z
 //! = b. So all cycles are found by solving for all words; a cycle is found once by the Lyndon words, the
-//! least rotations of what repeats only as a whole. [`find`] does this and states what it covered.
+//! least rotations of what repeats only as a whole. [`find`] does this and states what it covered:
+//!
+//! | map | what is complete |
+//! |---|---|
+//! | at most 4096 regions | all periods with no more words than [`Options::most_words`] |
+//! | more, in at most 6 dimensions, or of rank at most 6 with a latent of as many | all periods: only regions that points pass are solved, at most 4 000 000 of a period |
+//! | any, that contracts | all periods: one fixed point, nothing else |
+//! | any other | fixed points, as far as bounds go: about 20 gates, fewer or more by the weights; for longer cycles starts alone |
 //!
 //! Source: Eisenmann, Monfared, Göring & Durstewitz 2023, Bifurcations and loss jumps in RNN training
 //! (SCYFI), for the search where words are too many; the complete search, its pruning and the manifolds are
 //! our own.
 
+mod bounds;
+mod cells;
 mod cycle;
+mod degenerate;
 mod find;
 mod guess;
+mod latent;
 mod manifolds;
 mod mirror;
 mod portrait;
@@ -24,9 +35,10 @@ use std::iter::zip;
 
 use faer::{Mat, MatMut};
 
-pub use cycle::{Cycle, Degenerate};
+pub use cycle::Cycle;
+pub use degenerate::Degenerate;
 pub use find::{Coverage, Found, Method, Options, counted, find};
-pub use manifolds::{Manifold, Reach, manifolds};
+pub use manifolds::{Manifold, OfCycle, Reach, manifolds, of_saddles};
 pub use portrait::Portrait;
 pub use regions::RADIUS;
 pub use search::count_lyndon;
@@ -249,6 +261,15 @@ impl Piecewise {
         p
     }
 
+    /// sigma of every gate.
+    fn activated(&self, mut gates: Vec<f64>) -> Vec<f64> {
+        for p in &mut gates {
+            let Piece { slope, offset, .. } = self.pieces[usize::from(self.piece(*p))];
+            *p = slope * *p + offset;
+        }
+        gates
+    }
+
     /// The piece that p is on.
     fn piece(&self, p: f64) -> u8 {
         self.pieces[1..].iter().take_while(|piece| p > piece.from).count() as u8
@@ -303,12 +324,7 @@ impl System for Piecewise {
     fn value(&self, x: &[f64], out: &mut [f64]) {
         out.copy_from_slice(&self.s);
         add_product(out, &self.a, x);
-        let mut rates = self.gates(x);
-        for p in &mut rates {
-            let Piece { slope, offset, .. } = self.pieces[usize::from(self.piece(*p))];
-            *p = slope * *p + offset;
-        }
-        add_product(out, &self.p, &rates);
+        add_product(out, &self.p, &self.activated(self.gates(x)));
     }
 
     fn jacobian(&self, x: &[f64], mut out: MatMut<'_, f64>) {

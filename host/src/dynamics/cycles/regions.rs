@@ -79,18 +79,22 @@ impl Graph {
         walks.iter().sum::<f64>() / k as f64
     }
 
+    /// Whether all regions, empty ones too, can be listed.
+    pub(super) fn listable(map: &Piecewise) -> bool {
+        (map.pieces.len() as f64).powi(map.r.len() as i32) <= LISTED as f64
+    }
+
     /// All regions with all transitions, `None` if they are too many to list.
     pub(super) fn whole(map: &Piecewise) -> Option<Self> {
-        let (gates, pieces) = (map.r.len(), map.pieces.len());
-        let count = (pieces as f64).powi(gates as i32);
-        if count > LISTED as f64 {
+        if !Self::listable(map) {
             return None;
         }
+        let (gates, pieces) = (map.r.len(), map.pieces.len());
         let digits = |index: usize| {
             let digit = |gate: usize| (index / pieces.pow(gate as u32) % pieces) as u8;
             Region((0..gates).map(digit).collect())
         };
-        Some(Self::new((0..count as usize).map(digits).collect()))
+        Some(Self::new((0..pieces.pow(gates as u32)).map(digits).collect()))
     }
 
     /// The regions that are not empty, `None` if they are too many to list.

@@ -42,9 +42,13 @@ impl Words {
     }
 }
 
-/// Lyndon words of length k over `letters` letters: (1 / k) sum_{d | k} mu(d) letters^(k / d).
+/// Lyndon words of length k over `letters` letters: (1 / k) sum_{d | k} mu(d) letters^(k / d); infinite beyond the range
+/// of f64.
 #[must_use]
 pub fn count_lyndon(letters: f64, k: usize) -> f64 {
+    if letters.powi(k as i32).is_infinite() {
+        return f64::INFINITY;
+    }
     let mobius = |d: usize| {
         let (mut rest, mut sign) = (d, 1.0);
         for prime in 2..=d {
@@ -182,6 +186,12 @@ pub(super) fn solve(n: usize, map: &[f64], work: &mut [f64], z: &mut [f64]) -> b
         z[i] = sum * work[i * m + i];
     }
     true
+}
+
+/// Whether the linear system of a region alone is singular to rounding.
+pub(super) fn is_singular(map: &Piecewise, region: &Region) -> bool {
+    let (n, whole) = (map.n(), by_rows(&map.affine(region)));
+    !solve(n, &whole, &mut vec![0.0; whole.len()], &mut vec![0.0; n])
 }
 
 impl Table<'_> {

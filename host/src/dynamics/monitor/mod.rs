@@ -31,7 +31,8 @@ pub struct Settings {
     pub check: u16,
     /// Thresholds are the largest values of normal activity times this, above 1.
     pub factor: f64,
-    /// Steps in which the whole readout is to be scrubbed; 0: never, but see [`Learnt::round`].
+    /// Steps in which the whole readout is to be scrubbed, at least a check or a look; 0: never, but see
+    /// [`Learnt::round`].
     pub round: usize,
     /// Seed of the row r of the algebraic check.
     pub seed: u64,
@@ -39,19 +40,39 @@ pub struct Settings {
 
 /// Steps in which the whole readout is scrubbed.
 pub const ROUND: usize = 40;
-/// Steps in which the whole network of low rank is scrubbed if its relations are loose: a bit that flips behind the
-/// scrub is found by the next round, within twice as many.
+/// Steps in which the whole network of low rank is scrubbed: a bit that flips behind the scrub is found by the next
+/// round, within twice as many.
 pub const ROUND_OF_LAYER: usize = 25;
 /// A relation of low rank is loose if its threshold is above this part of the largest value.
 const LOOSE: f64 = 1e-3;
 
 impl Settings {
     /// Twice the normal values; dense: a look every 16 steps, a check every 4, the readout within 40 steps; at low rank
-    /// everything every 8, which needs no scrub if the network integrates.
+    /// everything every 8 and the whole network within 24, since a wrong weight of a neuron that is silent whenever
+    /// something is compared changes no residual. The steps of a small network cost little, so it is watched less
+    /// often: dense below 32 neurons, at low rank below 64, there the whole network every 16 steps.
+    ///
+    /// rank: R, 0 of a dense network.
     #[must_use]
-    pub const fn at_rank(rank: usize) -> Self {
-        let (every, round) = if rank == 0 { (16, ROUND) } else { (8, 0) };
-        Self { dimensions: None, every, check: 4, factor: 2.0, round, seed: 1 }
+    pub const fn of(neurons: usize, rank: usize) -> Self {
+        let (every, check, round) = match (rank, neurons) {
+            (0, ..32) => (32, 5, ROUND),
+            (0, _) => (16, 4, ROUND),
+            (_, ..64) => (16, 4, ROUND_OF_LAYER),
+            _ => (8, 4, ROUND_OF_LAYER),
+        };
+        Self { dimensions: None, every, check, factor: 2.0, round, seed: 1 }
+    }
+
+    /// Words of the readout, and of the layer at low rank, that a check, at low rank a look, scrubs to be through in
+    /// `round` steps; 0 if `round` is.
+    #[must_use]
+    pub fn scrub(&self, shape: &tinyfold_core::Shape, round: usize) -> u16 {
+        let (layer, period) =
+            if shape.is_dense() { (0, self.check) } else { (shape.layer_len(), self.every) };
+        let times = (round / usize::from(period.max(1))).max(1);
+        let words = if round == 0 { 0 } else { (layer + shape.readout_len()).div_ceil(times) };
+        words.min(u16::MAX.into()) as u16
     }
 }
 
@@ -67,7 +88,7 @@ pub struct Learnt {
     /// Steps in which the readout, at low rank the whole network, is scrubbed; 0: never. As the settings say, but at low
     /// rank [`ROUND_OF_LAYER`] instead of never if z' or y is no linear function to 1e-3: a wrong weight could hide there.
     pub round: usize,
-    /// Multiply-adds of the monitor per step on average, in units of those of the step.
+    /// Multiply-adds of the monitor per step on average, a scrubbed word as one, in units of those of the step.
     pub cost: f64,
 }
 
@@ -123,13 +144,6 @@ fn widen(ranges: &mut [[f64; 2]], values: impl Iterator<Item = f64>) {
 
 const NOWHERE: [f64; 2] = [f64::INFINITY, f64::NEG_INFINITY];
 
-/// Bytes of the readout, and of the layer at low rank, that a step scrubs to be through in so many steps.
-#[must_use]
-pub fn scrub(shape: &tinyfold_core::Shape, round: usize) -> u16 {
-    let words = shape.readout_len() + if shape.is_dense() { 0 } else { shape.layer_len() };
-    if round == 0 { 0 } else { (4 * words).div_ceil(round).min(u16::MAX.into()) as u16 }
-}
-
 /// Refuses rows of numbers that do not change in their second half.
 fn changing(rows: &[f64], width: usize) -> Result<()> {
     let last = &rows[rows.len() / width / 2 * width..];
@@ -152,7 +166,7 @@ fn changing(rows: &[f64], width: usize) -> Result<()> {
 
 fn plan(view: &View<'_, f32>, settings: &Settings, round: usize) -> Plan {
     let shape = view.shape();
-    let scrub = scrub(&shape, round);
+    let scrub = settings.scrub(&shape, round);
     Plan { every: settings.every, check: settings.check, scrub, readout: readout_checksum(view) }
 }
 
@@ -235,7 +249,7 @@ fn dense(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Result
     words[place] = inverse(residual, scale / ROUNDINGS, factor);
     let monitor = Monitor::new(monitored, plan, &words).map_err(|error| refused("monitor", error))?;
     let sides = if view.settings().form == Form::Current && settings.check > 1 { 3 } else { 2 };
-    let cost = (sides * n + shape.inputs) as f64 / f64::from(settings.check)
+    let cost = (sides * n + shape.inputs + usize::from(plan.scrub)) as f64 / f64::from(settings.check)
         + (n * (2 * k + 2)) as f64 / f64::from(settings.every);
     let learnt = Learnt {
         dimensions: k,
@@ -296,9 +310,9 @@ fn low_rank(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Res
     let monitored = Shape { network: shape, dimensions: 0 };
     let loose = factor * residual > LOOSE && settings.round == 0;
     let round = if loose { ROUND_OF_LAYER } else { settings.round };
-    let monitor = Monitor::new(monitored, plan(view, settings, round), &words)
-        .map_err(|error| refused("monitor", error))?;
-    let cost = (rank * (rank + inputs + 1) + outputs * (rank + 1)) as f64
+    let plan = plan(view, settings, round);
+    let monitor = Monitor::new(monitored, plan, &words).map_err(|error| refused("monitor", error))?;
+    let cost = (rank * (rank + inputs + 1) + outputs * (rank + 1) + usize::from(plan.scrub)) as f64
         / f64::from(settings.every)
         / shape.multiply_adds() as f64;
     Ok((write(&monitor, model.checksum)?, Learnt { dimensions: 0, outside: 0.0, residual, round, cost }))

@@ -14,32 +14,37 @@
 //! | initial | n; else at rest | initial, x0, h0 |
 //! | traj, traj_u, traj_y | states, inputs, outputs, trials × steps × n, I, O (one trial: steps × ..), to compare with | the same |
 //!
-//! A file with an array A, or of form `plrnn`, holds a piecewise-linear network ([`Plrnn`]): A (n × n, or its diagonal), W
+//! A file with an array A, or of form `plrnn`, holds a piecewise-linear network ([`Plrnn`](super::plrnn::Plrnn)): A (n × n, or its diagonal), W
 //! and h (n) of z' = A z + W relu(z) + h + B u; or A, W1 (n × g), W2 (g × n), h1 (n) and h2 (g) of the shallow form
-//! z' = A z + W1 relu(W2 z + h2) + h1 + B u. Its inputs B may be missing; y = C z + c, z where there is no C.
+//! z' = A z + W1 relu(W2 z + h2) + h1 + B u; or A, W and h with alphas (K) and H (n × K) of the dendritic form
+//! z' = A z + W sum_k alphas_k relu(z - H_k) + h + B u, where thetas stand for -H. In place of A and W there may be AW, A
+//! on its diagonal and W off it. Its inputs B may be missing; y = C z + c, z where there is no C.
 //!
 //! `NAME.T` stands for an array transposed. The fields of the JSON and of the metadata are `form` (`rate`, `current`, `plrnn`),
 //! `alpha`, `activation` (or `nonlinearity`), `map` (their names to ours), `inputs` (their names), `kind` (`map`: rate form
 //! of alpha = 1; `ctrnn_euler`: current form) and `eq`, an equation that names the activation.
 
+mod named;
+mod piecewise;
+mod stored;
+
 use std::collections::BTreeMap;
-use std::iter::zip;
 use std::path::Path;
 
 use faer::Mat;
 use serde_json::{Map, Value};
 
-use super::arrays::{Array, ArrayFile, list};
+use super::arrays::ArrayFile;
 pub use super::compare::{Comparison, Outputs};
-use super::compare::{Whole, follow, follow_outputs};
 use super::network::{load_torch, names};
-use super::plrnn::Plrnn;
 use crate::network::{Activation, Channel, Form, Network, Recurrence};
 use crate::{Error, Result};
 
 /// Our names of the arrays.
-const OURS: [&str; 15] =
-    ["W", "B", "b", "C", "c", "initial", "A", "h", "W1", "W2", "h1", "h2", "traj", "traj_u", "traj_y"];
+const OURS: [&str; 19] = [
+    "W", "B", "b", "C", "c", "initial", "A", "AW", "h", "W1", "W2", "h1", "h2", "alphas", "H", "thetas",
+    "traj", "traj_u", "traj_y",
+];
 /// Fields that are looked for in a file's metadata.
 const FIELDS: [&str; 8] = ["form", "alpha", "activation", "nonlinearity", "map", "inputs", "kind", "eq"];
 
@@ -190,7 +195,7 @@ impl Reader {
     fn neither(&self, field: &str) -> String {
         if self.file.has(field) {
             format!(
-                "neither; the array {field} of the file is no text that is read (only uint8 is), nor a number"
+                "neither; the array {field} of the file is no text that is read (uint8, str and bytes are), nor a number"
             )
         } else {
             "neither".into()
@@ -218,58 +223,6 @@ impl Reader {
     fn said_form(&self) -> Option<(String, String)> {
         let given = self.given.form.clone().map(|form| ("option --form".to_owned(), form));
         given.or_else(|| self.said("form").map(|(place, value)| (place, text(&value))))
-    }
-
-    /// Whether the file holds a piecewise-linear network: it is said, or nobody says another form and there is an A.
-    fn is_plrnn(&self) -> Result<bool> {
-        Ok(match self.said_form() {
-            Some((_, form)) => form == "plrnn",
-            None => self.name("A")?.is_some(),
-        })
-    }
-
-    fn plrnn(&mut self) -> Result<Plrnn> {
-        let (place, found) = self.said_form().unwrap_or(("an array A".into(), "plrnn".into()));
-        self.note("form", found, place);
-        let (theirs, a) = self.required("A", "A of z' = A z + W relu(z) + h, n × n or its diagonal")?;
-        let n = a.shape.first().copied().unwrap_or(0);
-        let a = if a.shape.len() == 1 {
-            Mat::from_fn(n, n, |i, j| if i == j { a.values[i] } else { 0.0 })
-        } else {
-            self.matrix("A", (theirs, a), [n, n])?
-        };
-        let shallow = self.name("W1")?.is_some();
-        let names = if shallow { ["W1", "h1"] } else { ["W", "h"] };
-        let w = self.required(names[0], "the weights of relu")?;
-        let w = self.matrix(names[0], w, [n, if shallow { 0 } else { n }])?;
-        let column = |values: Vec<f64>| Mat::from_fn(values.len(), 1, |i, _| values[i]);
-        let h = column(self.vector(names[1], n)?.unwrap_or(vec![0.0; n]));
-        let hidden = if shallow {
-            let g = w.ncols();
-            let q = self.required("W2", "the weights inside of relu, g × n")?;
-            let q = self.matrix("W2", q, [g, n])?;
-            Some((q, column(self.vector("h2", g)?.unwrap_or(vec![0.0; g]))))
-        } else {
-            None
-        };
-        let input = self.input(n, true)?;
-        Ok(Plrnn { a, w, h, hidden, input })
-    }
-
-    fn piecewise(&mut self, plrnn: &Plrnn) -> Result<Network> {
-        let n = plrnn.a.nrows();
-        let readout = match self.array("C")? {
-            Some(readout) => self.matrix("C", readout, [0, n])?,
-            None => Mat::identity(n, n),
-        };
-        let mut network = plrnn.network(&readout);
-        let outputs = readout.nrows();
-        network.output_bias = self.vector("c", outputs)?.unwrap_or(vec![0.0; outputs]);
-        if let Some(z) = self.vector("initial", n)? {
-            network.initial = plrnn.state(&z);
-        }
-        self.name_inputs(&mut network);
-        Ok(network)
     }
 
     fn name_inputs(&self, network: &mut Network) {
@@ -319,92 +272,6 @@ impl Reader {
         Ok((form, alpha))
     }
 
-    /// Their name of an array of ours, with who says so.
-    fn name(&self, ours: &str) -> Result<Option<(String, String)>> {
-        let known = |place: &str, name: &str| {
-            let right = OURS.contains(&name);
-            crate::error::require(right, place, format!("one of ours: {}", OURS.join(", ")), name)
-        };
-        for name in self.given.map.values() {
-            known("--map THEIRS=OURS", name)?;
-        }
-        if let Some((theirs, _)) = self.given.map.iter().find(|(_, name)| *name == ours) {
-            return Ok(Some((theirs.clone(), "option --map".into())));
-        }
-        if let Some((place, Value::Object(map))) = self.said("map") {
-            for name in map.values() {
-                known(&place, &text(name))?;
-            }
-            if let Some((theirs, _)) = map.iter().find(|(_, name)| text(name) == ours) {
-                return Ok(Some((theirs.clone(), place)));
-            }
-        }
-        let has = |name: &str| self.file.has(name);
-        let bias_is_b = has("b") || self.given.map.values().any(|name| name == "b");
-        let usual: &[&str] = match ours {
-            "W" => &["W", "J"],
-            "B" => &["B", "Win"],
-            "b" if has("b") => &["b"],
-            "b" => &["c"],
-            "C" => &["C", "Wout"],
-            "c" if bias_is_b && !has("bout") => &["c"],
-            "c" => &["bout"],
-            "initial" => &["initial", "x0", "h0"],
-            same => std::slice::from_ref(OURS.iter().find(|name| **name == same).expect("one of ours")),
-        };
-        let taken = |name: &str| self.given.map.contains_key(name);
-        let found = usual.iter().find(|name| has(name) && !taken(name));
-        Ok(found.map(|name| ((*name).to_owned(), "a usual name".to_owned())))
-    }
-
-    /// The array of ours, transposed if its name says so.
-    fn array(&mut self, ours: &str) -> Result<Option<(String, Array)>> {
-        let Some((theirs, source)) = self.name(ours)? else { return Ok(None) };
-        let array = match theirs.strip_suffix(".T") {
-            Some(name) if !self.file.has(&theirs) => transposed(&self.file.array(name)?),
-            _ => self.file.array(&theirs)?,
-        };
-        self.note(ours, theirs.as_str(), source);
-        Ok(Some((theirs, array)))
-    }
-
-    fn required(&mut self, ours: &str, what: &str) -> Result<(String, Array)> {
-        let found = self.array(ours)?;
-        found.ok_or_else(|| {
-            let names = list(self.file.names().iter().map(String::as_str));
-            let expected = format!("{what}: --map NAME={ours}, or `map` in a JSON file beside it");
-            Error::input(self.file.place(&format!("array {ours}")), expected, format!("arrays {names}"))
-        })
-    }
-
-    fn matrix(&self, ours: &str, (theirs, array): (String, Array), shape: [usize; 2]) -> Result<Mat<f64>> {
-        let fits = |found: &[usize]| {
-            found.len() == 2 && zip(found, shape).all(|(&f, s)| f > 0 && (s == 0 || f == s))
-        };
-        if fits(&array.shape) {
-            return Ok(Mat::from_fn(array.shape[0], array.shape[1], |i, j| {
-                array.values[i * array.shape[1] + j]
-            }));
-        }
-        let mut found = format!("{:?}", array.shape);
-        if array.shape.len() == 2 && fits(&[array.shape[1], array.shape[0]]) {
-            found += &format!(", which is transposed: --map {theirs}.T={ours}");
-        }
-        let size = |size: usize| if size == 0 { "any".into() } else { size.to_string() };
-        let expected = format!("shape [{}, {}] as {ours}", size(shape[0]), size(shape[1]));
-        Err(Error::input(self.file.place(&format!("array {theirs}")), expected, found))
-    }
-
-    fn vector(&mut self, ours: &str, length: usize) -> Result<Option<Vec<f64>>> {
-        let Some((theirs, array)) = self.array(ours)? else { return Ok(None) };
-        // A column or a row is a list all the same.
-        if array.values.len() == length && array.shape.iter().filter(|&&size| size != 1).count() <= 1 {
-            return Ok(Some(array.values));
-        }
-        let place = self.file.place(&format!("array {theirs}"));
-        Err(Error::input(place, format!("shape [{length}] as {ours}"), format!("{:?}", array.shape)))
-    }
-
     /// B; where there need not be one, an input that changes nothing, as a network has one.
     fn input(&mut self, n: usize, optional: bool) -> Result<Mat<f64>> {
         let empty = |(theirs, _): (String, String)| {
@@ -443,112 +310,6 @@ impl Reader {
         self.name_inputs(&mut network);
         Ok(network)
     }
-
-    /// A stored trajectory by our name, with their name; without trials, it is one trial.
-    fn stored(&self, ours: &str) -> Result<Option<(String, Array)>> {
-        let Some((theirs, _)) = self.name(ours)? else { return Ok(None) };
-        let mut array = self.file.array(&theirs)?;
-        if array.shape.len() == 2 {
-            array.shape.insert(0, 1);
-        }
-        Ok(Some((theirs, array)))
-    }
-
-    /// A stored trajectory of trials × steps × width, where 0 stands for any size but 0.
-    fn fitted(&self, (theirs, array): (String, Array), shape: [usize; 3]) -> Result<Array> {
-        let mut sizes = zip(&array.shape, shape);
-        if array.shape.len() == 3 && sizes.all(|(&f, s)| f > 0 && (s == 0 || f == s)) {
-            return Ok(array);
-        }
-        let size = |size: usize| if size == 0 { "any".into() } else { size.to_string() };
-        let expected = format!("shape [{}] (trials, steps, width)", shape.map(size).join(", "));
-        Err(Error::input(self.file.place(&format!("array {theirs}")), expected, format!("{:?}", array.shape)))
-    }
-
-    fn compared(self, network: Network, whole: Whole<'_>) -> Result<Imported> {
-        let comparison = self.compare(&network, whole)?;
-        let outputs = if comparison.is_none() { self.compare_outputs(&network)? } else { None };
-        Ok(Imported { network, sources: self.sources, comparison, outputs })
-    }
-
-    /// Compares the outputs of the network with stored ones, where the states are not stored.
-    fn compare_outputs(&self, network: &Network) -> Result<Option<Outputs>> {
-        let (Some(u), Some(y)) = (self.stored("traj_u")?, self.stored("traj_y")?) else { return Ok(None) };
-        let (unit, place) = (self.stored_unit(&y)?, self.file.place(&format!("array {}", y.0)));
-        let u = self.fitted(u, [0, 0, network.input.ncols()])?;
-        let y = self.fitted(y, [u.shape[0], u.shape[1], network.readout.nrows()])?;
-        let (outputs, follows) = follow_outputs(network, &u, &y, unit);
-        if follows {
-            return Ok(Some(outputs));
-        }
-        let mut turned = network.clone();
-        turned.recurrence = Recurrence::Dense(network.weights().transpose().to_owned());
-        let hint = if follow_outputs(&turned, &u, &y, unit).1 {
-            "they are those of the transposed W: give --map NAME.T=W"
-        } else {
-            "are W, C, form, alpha, activation and the initial state right?"
-        };
-        let expected = format!("outputs of the network, to {:.1e} of rounding", outputs.bound);
-        Err(Error::input(place, expected, format!("an output off by {:.1e}; {hint}", outputs.off)))
-    }
-
-    /// The rounding of what made the stored trajectories; numbers that f32 holds may have been made in f32.
-    fn stored_unit(&self, (theirs, states): &(String, Array)) -> Result<f64> {
-        let single = states.values.iter().all(|&x| f64::from(x as f32) == x);
-        let of_f32 = if single { f64::from(f32::EPSILON) / 2.0 } else { 0.0 };
-        Ok(self.file.unit_roundoff(theirs)?.max(of_f32))
-    }
-
-    /// Compares the network with stored trajectories, where state t is the one after input t; `whole`: the network's
-    /// state of a stored one, which is its first part.
-    fn compare(&self, network: &Network, whole: Whole<'_>) -> Result<Option<Comparison>> {
-        let (Some(states), Some(u)) = (self.stored("traj")?, self.stored("traj_u")?) else { return Ok(None) };
-        let unit = self.stored_unit(&states)?;
-        let (neurons, inputs) = (network.neurons(), network.input.ncols());
-        let n = states.1.shape.last().copied().unwrap_or(0);
-        let n = if whole(&vec![0.0; n]).len() == neurons { n } else { neurons };
-        let states = self.fitted(states, [0, 0, n])?;
-        let [trials, steps] = [states.shape[0], states.shape[1]];
-        let u = self.fitted(u, [trials, steps, inputs])?;
-        let y = match self.stored("traj_y")? {
-            Some((theirs, array)) => {
-                let shape = [trials, steps, network.readout.nrows()];
-                let array = self.fitted((theirs.clone(), array), shape)?;
-                Some((theirs, array))
-            }
-            None => None,
-        };
-        let comparison = follow(network, &states, &u, y.as_ref().map(|y| &y.1), unit, whole);
-        if let (Some([off, bound]), Some((theirs, _))) = (comparison.output, &y)
-            && off > bound
-            && comparison.step <= comparison.bound
-        {
-            let expected = format!("outputs of the network, to {bound:.1e} of rounding");
-            let found = format!("an output off by {off:.1e}; are C and c right?");
-            return Err(Error::input(self.file.place(&format!("array {theirs}")), expected, found));
-        }
-        if comparison.step <= comparison.bound {
-            return Ok(Some(comparison));
-        }
-        let mut turned = network.clone();
-        turned.recurrence = Recurrence::Dense(network.weights().transpose().to_owned());
-        let other = follow(&turned, &states, &u, None, unit, whole);
-        let hint = if n == neurons && other.step <= other.bound {
-            "; they are those of the transposed W: give --map NAME.T=W"
-        } else {
-            "; are form, alpha and activation right?"
-        };
-        let found = format!("a step off by {:.1e}{hint}", comparison.step);
-        let expected =
-            format!("states that the network goes through, to {:.1e} of rounding", comparison.bound);
-        Err(Error::input(self.file.place("arrays traj, traj_u"), expected, found))
-    }
-}
-
-fn transposed(array: &Array) -> Array {
-    let &[rows, columns] = array.shape.as_slice() else { return array.clone() };
-    let values = (0..columns).flat_map(|j| (0..rows).map(move |i| array.values[i * columns + j])).collect();
-    Array { shape: vec![columns, rows], values }
 }
 
 /// A JSON value as people write it: a text without its quotes.
@@ -556,12 +317,13 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// Names from a list, or from a text that begins with `[a, b, c]`.
+/// Names from a list, from a text that begins with `[a, b, c]`, or the one that any other text is.
 fn channel_names(value: &Value) -> Option<Vec<String>> {
     match value {
         Value::Array(names) => Some(names.iter().map(text).collect()),
         Value::String(list) => {
-            let (inside, _) = list.strip_prefix('[')?.split_once(']')?;
+            let inside = list.strip_prefix('[').and_then(|list| list.split_once(']'));
+            let Some((inside, _)) = inside else { return Some(vec![list.clone()]) };
             Some(inside.split(',').map(|name| name.trim().to_owned()).collect())
         }
         _ => None,
