@@ -4,6 +4,7 @@ mod dynamics;
 
 use std::sync::Arc;
 
+use dynamics::{Lorenz, chaotic};
 use faer::{Mat, MatMut};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -37,34 +38,6 @@ impl<const N: usize> System for Small<N> {
 
     fn jacobian(&self, x: &[f64], mut out: MatMut<'_, f64>) {
         for (i, row) in (self.jacobian)(std::array::from_fn(|i| x[i])).iter().enumerate() {
-            for (j, entry) in row.iter().enumerate() {
-                out[(i, j)] = *entry;
-            }
-        }
-    }
-}
-
-/// dx/dt = 10 (y - x), dy/dt = x (28 - z) - y, dz/dt = x y - 8/3 z: a struct of its own, as users write it.
-struct Lorenz;
-
-impl System for Lorenz {
-    fn dimension(&self) -> usize {
-        3
-    }
-
-    fn kind(&self) -> Kind {
-        Kind::Flow
-    }
-
-    fn value(&self, x: &[f64], out: &mut [f64]) {
-        out[0] = 10.0 * (x[1] - x[0]);
-        out[1] = x[0] * (28.0 - x[2]) - x[1];
-        out[2] = x[0] * x[1] - 8.0 / 3.0 * x[2];
-    }
-
-    fn jacobian(&self, x: &[f64], mut out: MatMut<'_, f64>) {
-        let rows = [[-10.0, 10.0, 0.0], [28.0 - x[2], -1.0, -x[0]], [x[1], x[0], -8.0 / 3.0]];
-        for (i, row) in rows.iter().enumerate() {
             for (j, entry) in row.iter().enumerate() {
                 out[(i, j)] = *entry;
             }
@@ -108,8 +81,7 @@ const STUART_LANDAU: Small<2> = Small {
 };
 
 fn reference(name: &str) -> Value {
-    let text = std::fs::read_to_string(dynamics::path("lyapunov_reference.json")).unwrap();
-    serde_json::from_str::<Value>(&text).unwrap()[name].clone()
+    dynamics::json("lyapunov_reference.json")[name].clone()
 }
 
 fn run<S: System>(system: &S, start: &[f64], transient: usize, steps: usize, dt: f64) -> Spectrum {
@@ -176,12 +148,6 @@ fn flows_have_the_spectra_of_the_reference() {
     let found = run(&STUART_LANDAU, &[0.5, 0.1], 10_000, 100_000, 0.01);
     agrees("stuart_landau_mu0.3", &found, 2.0);
     assert!(found.exponents[0].abs() < 1e-9 && (found.exponents[1] + 0.6).abs() < 1e-9);
-}
-
-fn chaotic(form: Form) -> Rnn {
-    let file = ArrayFile::open(&dynamics::path("chaotic_rnn_g3_n100.safetensors")).unwrap();
-    let w = Arc::new(file.matrix("J", 100, 100).unwrap());
-    Rnn { kind: Kind::Map, form, alpha: 0.1, activation: Activation::Tanh, w, drive: vec![0.0; 100] }
 }
 
 /// Errors of different exponents go together, slowly: hence the sum of squares beside the single ones. Longer
