@@ -11,12 +11,20 @@ import os
 import struct
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 for library in ("OMP", "OPENBLAS", "MKL"):
     os.environ[f"{library}_NUM_THREADS"] = "1"
 
 import numpy as np  # noqa: E402
+import torch  # noqa: E402
+from numpy.polynomial import chebyshev  # noqa: E402
+from scipy.integrate import solve_ivp  # noqa: E402
+from scipy.optimize import root  # noqa: E402
+from sklearn.linear_model import Ridge  # noqa: E402
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler  # noqa: E402
 
 REFERENCE = Path(__file__).resolve().parents[2] / "host/tests/dynamics"
 
@@ -80,8 +88,6 @@ def distinct(points, tolerance):
 def adam_fixed_points(network, u, starts, most):
     """Adam on the mean of q = |f(x) - x|² / 2 over all starts together, as FixedPointFinder does: rate 1, less where q
     stalls, until every q is below 1e-12 or stands still; then what is the same, or far out, is dropped."""
-    import torch
-
     net = Network(network, u)
     random = np.random.default_rng(0)
     first = net.states[random.integers(len(net.states), size=starts)]
@@ -294,8 +300,6 @@ def ssm_plane(network, u, x, values, order, at):
 
 def ssm_parameter(network, u, x, value, order, parameter):
     """The input `parameter` as a coordinate of its own that does not move."""
-    from scipy.optimize import root
-
     net, n = Network(network, u), len(x)
     linear = np.zeros((n + 1, n + 1))
     linear[:n, :n] = -np.eye(n)
@@ -335,8 +339,6 @@ def ssm_parameter(network, u, x, value, order, parameter):
 def graph_transform(network, u, points, anchor, left, degree, file):
     """The curve between the extreme fixed points: states at Chebyshev nodes flow for two time constants by RK4 and are
     fitted by a series again, until they stay."""
-    from numpy.polynomial import chebyshev
-
     net, left, anchor = Network(network, u), np.array(left), np.array(anchor)
     points = np.array(points)
     place = (points - anchor) @ left
@@ -379,10 +381,6 @@ def trajectories(file, shape):
 
 def fit(data, anchor, cut, degree, interval):
     """Chart by singular vectors; graph and flow by regression on monomials, the derivative by differences of order 4."""
-    from sklearn.linear_model import Ridge
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
-
     def regression(x, y):
         features = PolynomialFeatures(degree, include_bias=False)
         model = make_pipeline(features, StandardScaler(with_mean=False), Ridge(alpha=0, fit_intercept=False))
@@ -406,8 +404,6 @@ def manifold_fit(file, shape, anchor, train, cut, degree, interval):
 
 def manifold_roll_out(file, shape, anchor, train, cut, degree, interval):
     """The test trajectories from their first states, by an integrator of variable step."""
-    from scipy.integrate import solve_ivp
-
     data, anchor = trajectories(file, shape), np.array(anchor)
     chart, graph, flow = fit(data[:train], anchor, cut, degree, interval)
     test = data[train:, cut:] - anchor
@@ -555,10 +551,6 @@ def lyapunov(file, alpha, start, steps, transient, every):
 
 def ftle(network, u, origin, axes, ranges, size, steps, threads, output):
     """The field of a map on a plane: blocks of states with two tangent vectors each, in PyTorch, a thread a block."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    import torch
-
     net = Network(network, u)
     w, g, alpha = torch.tensor(net.w), torch.tensor(net.g), net.alpha
     origin, axes = torch.tensor(origin, dtype=w.dtype), torch.tensor(axes, dtype=w.dtype)

@@ -47,7 +47,7 @@ struct Timed<T> {
 }
 
 /// A run of all comparisons.
-pub struct Bench {
+struct Bench {
     /// Few steps, starts and rounds: whether everything works, no times to quote.
     quick: bool,
     python: Option<Python>,
