@@ -4,8 +4,7 @@
 //! `benches/training/compare` installs the frameworks into a scratch environment and runs this; a size n as argument
 //! picks one.
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use rand::SeedableRng;
@@ -17,16 +16,7 @@ use tinyfold::train::parameters::{Parameters, Weights};
 use tinyfold::train::sequences::Source;
 use tinyfold::train::settings::Schedule;
 use tinyfold::train::{Control, Progress, Settings, in_parts, parts_of, train};
-
-/// CPU time of all threads of this process in milliseconds.
-fn cpu_ms() -> f64 {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux");
-    let nanoseconds = |task: std::fs::DirEntry| -> Option<f64> {
-        let text = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
-        text.split(' ').next()?.parse::<f64>().ok()
-    };
-    tasks.flatten().filter_map(nanoseconds).sum::<f64>() / 1e6
-}
+use tinyfold_benches::measure::{Python, cpu_ms, median};
 
 /// A training step of ours on given data.
 struct Ours {
@@ -87,43 +77,14 @@ impl Ours {
 
 /// Rounds that a median is taken over.
 const ROUNDS: usize = 7;
+/// What answers with the times of others.
+const SCRIPT: &str = "training/frameworks.py";
 
-/// A process that answers requests for times.
-struct Framework {
-    child: Child,
-    answers: BufReader<std::process::ChildStdout>,
-}
-
-impl Framework {
-    fn new(python: &str) -> Self {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/training/frameworks.py");
-        let mut child = Command::new(python)
-            .arg(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python starts");
-        let answers = BufReader::new(child.stdout.take().expect("piped"));
-        Self { child, answers }
-    }
-
-    fn ask(&mut self, request: &str) -> [f64; 2] {
-        writeln!(self.child.stdin.as_mut().expect("piped"), "{request}").expect("asked");
-        let mut line = String::new();
-        self.answers.read_line(&mut line).expect("answered");
-        let numbers: Vec<f64> = line.split(' ').map(|x| x.trim().parse().expect("a number")).collect();
-        [numbers[0], numbers[1]]
-    }
-
-    fn end(mut self) {
-        drop(self.child.stdin.take());
-        self.child.wait().expect("ends");
-    }
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// CPU and wall milliseconds of a step.
+fn ask(framework: &mut Python, request: &str) -> [f64; 2] {
+    let line = framework.ask(request);
+    let numbers: Vec<f64> = line.split(' ').map(|x| x.parse().expect("a number")).collect();
+    [numbers[0], numbers[1]]
 }
 
 /// Peak resident memory of a process in MB.
@@ -137,7 +98,7 @@ fn peak_mb(pid: u32) -> f64 {
 type Row = (usize, usize, usize, bool);
 
 /// Times of all at one size, for one thread and for two.
-fn compare((n, steps, repeat, dale): Row, names: &[&str], frameworks: &mut [Framework]) {
+fn compare((n, steps, repeat, dale): Row, names: &[&str], frameworks: &mut [Python]) {
     let names = if dale { &["dale"][..names.len().min(1)] } else { names };
     for threads in [1, 2] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
@@ -150,7 +111,7 @@ fn compare((n, steps, repeat, dale): Row, names: &[&str], frameworks: &mut [Fram
             let found = if threads == 1 { cpu_ms() - cpu } else { 1e3 * wall.elapsed().as_secs_f64() };
             times[0].push(found / repeat as f64);
             for (k, (name, framework)) in names.iter().zip(&mut *frameworks).enumerate() {
-                let both = framework.ask(&format!("{name} {n} {steps} 256 2 {threads} {repeat}"));
+                let both = ask(framework, &format!("{name} {n} {steps} 256 2 {threads} {repeat}"));
                 times[k + 1].push(both[threads - 1]);
             }
         }
@@ -170,10 +131,9 @@ fn memory(n: usize, python: &str) {
     let itself = std::env::current_exe().expect("running");
     let ours = Command::new(itself).args(["peak", &n.to_string()]).output().expect("runs");
     let ours = String::from_utf8_lossy(&ours.stdout).trim().to_owned();
-    let mut torch = Framework::new(python);
-    torch.ask(&format!("torch {n} 10 256 2 1 3"));
-    println!("peak memory, n = {n}, T = 10: ours {ours} MB, torch {:.0} MB", peak_mb(torch.child.id()));
-    torch.end();
+    let mut torch = Python::new(python, SCRIPT);
+    ask(&mut torch, &format!("torch {n} 10 256 2 1 3"));
+    println!("peak memory, n = {n}, T = 10: ours {ours} MB, torch {:.0} MB", peak_mb(torch.id()));
 }
 
 /// CPU seconds of a dense network of n = 1024 and of one of rank 2 to the error that the dense one has after 400 updates.
@@ -233,8 +193,8 @@ fn main() {
     let python = std::env::var("PYTHON").ok();
     let names: &[&str] = if python.is_some() { &["torch", "lean", "jax"] } else { &[] };
     // JAX keeps its threads' affinity to itself: a process each.
-    let mut frameworks: Vec<Framework> =
-        names.iter().map(|_| Framework::new(python.as_deref().expect("named"))).collect();
+    let mut frameworks: Vec<Python> =
+        names.iter().map(|_| Python::new(python.as_deref().expect("named"), SCRIPT)).collect();
     println!(
         "training step, batch 256, D = 2, ReLU, Adam, f32; median of {ROUNDS} rounds; one thread: CPU ms, two: wall ms"
     );
@@ -250,9 +210,7 @@ fn main() {
     for row in rows.into_iter().filter(|row| wanted.is_none_or(|n| n == row.0)) {
         compare(row, names, &mut frameworks);
     }
-    for framework in frameworks {
-        framework.end();
-    }
+    drop(frameworks);
     if wanted.is_none_or(|n| n == 1024) {
         if let Some(python) = &python {
             memory(1024, python);

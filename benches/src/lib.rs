@@ -9,9 +9,14 @@
 //! cargo bench -p tinyfold-benches                               # times, by criterion
 //! cargo run --release -p tinyfold-benches --example callgrind   # instructions, by valgrind
 //! ```
+//!
+//! Beside that whole programs are timed together with those of others: `benches/training/compare` steps of training,
+//! `benches/dynamics/compare` questions of dynamics ([`dynamics`]).
 
+pub mod dynamics;
 mod eight_bits;
 mod float;
+pub mod measure;
 mod ours;
 
 use tinyfold::Network;

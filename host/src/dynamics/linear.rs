@@ -9,6 +9,7 @@ use faer::linalg::svd;
 use faer::perm::PermRef;
 use faer::traits::ComplexField;
 use faer::{Accum, Conj, Mat, MatMut, MatRef, Par, Spec};
+use pulp::{Arch, NullaryFnOnce};
 
 use super::vector::{is_finite, normalise};
 
@@ -163,9 +164,25 @@ pub(super) fn gram(a: &Mat<f64>) -> Mat<f64> {
 
 /// sums += M x.
 pub(super) fn add_product(sums: &mut [f64], m: &Mat<f64>, x: &[f64]) {
-    for (j, &x) in x.iter().enumerate() {
-        if x != 0.0 {
-            zip(&mut *sums, m.col_as_slice(j)).for_each(|(sum, m)| *sum += m * x);
+    Arch::new().dispatch(AddProduct { sums, m, x });
+}
+
+struct AddProduct<'a> {
+    sums: &'a mut [f64],
+    m: &'a Mat<f64>,
+    x: &'a [f64],
+}
+
+impl NullaryFnOnce for AddProduct<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Self { sums, m, x } = self;
+        for (j, &x) in x.iter().enumerate() {
+            if x != 0.0 {
+                zip(&mut *sums, m.col_as_slice(j)).for_each(|(sum, m)| *sum += m * x);
+            }
         }
     }
 }

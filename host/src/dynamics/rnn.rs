@@ -107,7 +107,10 @@ impl Rnn {
     /// phi' of every neuron at x.
     #[must_use]
     pub fn slopes(&self, x: &[f64]) -> Vec<f64> {
-        self.pre_activations(x).into_iter().map(|p| slope(self.activation, p)).collect()
+        let mut p = self.pre_activations(x);
+        let mut slopes = vec![0.0; p.len()];
+        wide::activate(self.activation, &mut p, &mut slopes);
+        slopes
     }
 
     /// The rates at x: h of rate form, phi(a) of current form: what a readout C is applied to.
@@ -115,7 +118,11 @@ impl Rnn {
     pub fn rates(&self, x: &[f64]) -> Vec<f64> {
         match self.form {
             Form::Rate => x.to_vec(),
-            Form::Current => x.iter().map(|&a| activate(self.activation, a)).collect(),
+            Form::Current => {
+                let mut rates = x.to_vec();
+                wide::values(self.activation, &mut rates);
+                rates
+            }
         }
     }
 }
@@ -152,9 +159,7 @@ impl System for Rnn {
         match self.form {
             Form::Rate => {
                 add_product(out, &self.w, x);
-                for p in out.iter_mut() {
-                    *p = activate(self.activation, *p);
-                }
+                wide::values(self.activation, out);
             }
             Form::Current => add_product(out, &self.w, &self.rates(x)),
         }

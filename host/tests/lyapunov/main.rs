@@ -14,8 +14,7 @@ use tinyfold::dynamics::System;
 use tinyfold::dynamics::lyapunov::{Settings, Spectrum, Watch, spectrum};
 
 fn reference(name: &str) -> Value {
-    let text = std::fs::read_to_string(dynamics::path("lyapunov_reference.json")).unwrap();
-    serde_json::from_str::<Value>(&text).unwrap()[name].clone()
+    dynamics::json("lyapunov_reference.json")[name].clone()
 }
 
 fn run<S: System>(system: &S, start: &[f64], transient: usize, steps: usize, dt: f64) -> Spectrum {

@@ -6,10 +6,10 @@ use faer::Mat;
 use proptest::prelude::*;
 use tinyfold::dynamics::lyapunov::{Settings, Spectrum, Watch, spectrum, spread};
 use tinyfold::dynamics::{Kind, Rnn, System};
-use tinyfold::format::arrays::ArrayFile;
 use tinyfold::network::{Activation, Form};
 
-use crate::systems::{CAT, HENON, LOGISTIC, LOZI, Lorenz, ROSSLER, STUART_LANDAU, Small};
+use crate::dynamics::{Lorenz, chaotic};
+use crate::systems::{CAT, HENON, LOGISTIC, LOZI, ROSSLER, STUART_LANDAU, Small};
 use crate::{dynamics, reference, run};
 
 /// Every exponent within `most` joint standard errors of the reference's; prints both.
@@ -71,12 +71,6 @@ fn flows_have_the_spectra_of_the_reference() {
     let found = run(&STUART_LANDAU, &[0.5, 0.1], 10_000, 100_000, 0.01);
     agrees("stuart_landau_mu0.3", &found, 2.0);
     assert!(found.exponents[0].abs() < 1e-9 && (found.exponents[1] + 0.6).abs() < 1e-9);
-}
-
-fn chaotic(form: Form) -> Rnn {
-    let file = ArrayFile::open(&dynamics::path("chaotic_rnn_g3_n100.safetensors")).unwrap();
-    let w = Arc::new(file.matrix("J", 100, 100).unwrap());
-    Rnn { kind: Kind::Map, form, alpha: 0.1, activation: Activation::Tanh, w, drive: vec![0.0; 100] }
 }
 
 /// Errors of different exponents go together, slowly: hence the sum of squares beside the single ones. Longer

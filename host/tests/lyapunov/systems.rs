@@ -32,34 +32,6 @@ impl<const N: usize> System for Small<N> {
     }
 }
 
-/// dx/dt = 10 (y - x), dy/dt = x (28 - z) - y, dz/dt = x y - 8/3 z: a struct of its own, as users write it.
-pub(crate) struct Lorenz;
-
-impl System for Lorenz {
-    fn dimension(&self) -> usize {
-        3
-    }
-
-    fn kind(&self) -> Kind {
-        Kind::Flow
-    }
-
-    fn value(&self, x: &[f64], out: &mut [f64]) {
-        out[0] = 10.0 * (x[1] - x[0]);
-        out[1] = x[0] * (28.0 - x[2]) - x[1];
-        out[2] = x[0] * x[1] - 8.0 / 3.0 * x[2];
-    }
-
-    fn jacobian(&self, x: &[f64], mut out: MatMut<'_, f64>) {
-        let rows = [[-10.0, 10.0, 0.0], [28.0 - x[2], -1.0, -x[0]], [x[1], x[0], -8.0 / 3.0]];
-        for (i, row) in rows.iter().enumerate() {
-            for (j, entry) in row.iter().enumerate() {
-                out[(i, j)] = *entry;
-            }
-        }
-    }
-}
-
 pub(crate) const HENON: Small<2> = Small {
     kind: Kind::Map,
     value: |[x, y]| [1.0 - 1.4 * x * x + y, 0.3 * x],

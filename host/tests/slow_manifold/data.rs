@@ -1,56 +1,15 @@
 //! Manifolds learnt from trajectories.
 
-use std::iter::zip;
-
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use tinyfold::dynamics::slow_manifold::{
     DataManifold, Fit, Frame, Projection, Target, choose_degree, delayed, nmte,
 };
-use tinyfold::dynamics::{Kind, Rnn, System, advance};
-use tinyfold::format::arrays::ArrayFile;
+use tinyfold::dynamics::{System, advance};
 
-use crate::{best_of, dynamics, mante, perturbed};
-
-/// States of the context task at a random time of a noisy trial that colour decides, then `steps` Euler steps
-/// without motion and colour, of which each fourth is kept: n × (steps / 4 + 1) each.
-fn relaxing(count: usize, steps: usize, seed: u64) -> Vec<faer::Mat<f64>> {
-    let network = dynamics::network("mante_tanh_n100_graded");
-    let file = ArrayFile::open(&dynamics::path("mante_tanh_n100_graded.safetensors")).unwrap();
-    let start = file.vector("x0", 100).unwrap();
-    let at_rest = Rnn::new(&network, &[0.0, 0.0, 0.0, 1.0], Kind::Map).unwrap();
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut trajectories = Vec::new();
-    for _ in 0..count {
-        let coherence = [0, 1].map(|_| {
-            let strength = [0.02, 0.06, 0.2][random.random_range(0..3)];
-            if random.random::<bool>() { strength } else { -strength }
-        });
-        let mut x = start.clone();
-        let mut next = x.clone();
-        for _ in 0..random.random_range(1..=250) {
-            let noise = [0, 1].map(|_| 0.5 * random.sample::<f64, _>(StandardNormal));
-            let mut step = at_rest.clone();
-            for k in 0..2 {
-                let input = network.input.col_as_slice(k);
-                zip(&mut step.drive, input).for_each(|(g, b)| *g += b * (coherence[k] + noise[k]));
-            }
-            step.value(&x, &mut next);
-            std::mem::swap(&mut x, &mut next);
-        }
-        let mut trajectory = faer::Mat::zeros(100, steps / 4 + 1);
-        for t in 0..=steps {
-            if t % 4 == 0 {
-                trajectory.col_as_slice_mut(t / 4).copy_from_slice(&x);
-            }
-            at_rest.value(&x, &mut next);
-            std::mem::swap(&mut x, &mut next);
-        }
-        trajectories.push(trajectory);
-    }
-    trajectories
-}
+use crate::dynamics::relaxing;
+use crate::{best_of, mante, perturbed};
 
 #[test]
 fn a_manifold_learnt_from_trajectories_predicts_others() {

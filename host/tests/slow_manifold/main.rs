@@ -12,25 +12,11 @@ mod ring;
 use std::sync::Arc;
 use std::time::Instant;
 
+use dynamics::{json, mante};
 use rand::{RngExt as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
-use serde_json::Value;
 use tinyfold::dynamics::{Kind, Rnn};
-
-fn json(name: &str) -> Value {
-    serde_json::from_str(&std::fs::read_to_string(dynamics::path(name)).unwrap()).unwrap()
-}
-
-/// The network in a context under its context input alone, and its fixed points.
-fn mante(context: &str) -> (Rnn, Vec<Vec<f64>>) {
-    let points = &json("mante_line_points.json")["conditions"][context];
-    let u = dynamics::numbers(&points["u"]);
-    let rnn = Rnn::new(&dynamics::network("mante_tanh_n100_graded"), &u, Kind::Flow).unwrap();
-    let states =
-        points["fixed_points"].as_array().unwrap().iter().map(|point| dynamics::numbers(&point["x"]));
-    (rnn, states.collect())
-}
 
 /// The least time of several repeats on one thread, in ms, and the result.
 fn best_of<T>(repeats: usize, mut work: impl FnMut() -> T) -> (f64, T) {
