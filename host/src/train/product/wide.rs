@@ -104,7 +104,7 @@ impl Packed {
                     let to = dst_start.offset((panel * M) as isize + apart * (tile * N) as isize);
                     let fetch = next.wrapping_add(tile * fetched * LANES);
                     let sums = tile_of(depth, left, right, to, apart, fetch, fetched);
-                    store(sums, to, apart, rows, columns, add);
+                    store(&sums, to, apart, rows, columns, add);
                 }
             }
         }
@@ -161,11 +161,11 @@ unsafe fn tile_of(
 /// AVX-512; `to` has that many rows and columns, these `apart`.
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn store(sums: [[__m512; 2]; N], to: *mut f32, apart: isize, rows: usize, columns: usize, add: bool) {
+unsafe fn store(sums: &[[__m512; 2]; N], to: *mut f32, apart: isize, rows: usize, columns: usize, add: bool) {
     let masks = [first(rows), first(rows.saturating_sub(LANES))];
-    for (j, sums) in sums.into_iter().enumerate() {
+    for (j, sums) in sums.iter().enumerate() {
         if j < columns {
-            for (half, sum) in sums.into_iter().enumerate() {
+            for (half, &sum) in sums.iter().enumerate() {
                 // SAFETY: the mask leaves out what is beyond the rows.
                 unsafe {
                     let to = to.offset(apart * j as isize).wrapping_add(half * LANES);
@@ -241,7 +241,7 @@ unsafe fn pack_panel<const W: usize>(from: MatRef<'_, f32>, to: *mut f32) {
                             _mm512_setzero_ps()
                         }
                     });
-                    for (column, numbers) in transposed(across).into_iter().enumerate().take(columns) {
+                    for (column, numbers) in transposed(&across).into_iter().enumerate().take(columns) {
                         _mm512_mask_storeu_ps(to.add(W * (start + column)), width, numbers);
                     }
                 }
@@ -264,7 +264,7 @@ unsafe fn pack_panel<const W: usize>(from: MatRef<'_, f32>, to: *mut f32) {
 /// Row j of the result holds lane j of every row.
 #[target_feature(enable = "avx512f")]
 #[inline]
-fn transposed(rows: [__m512; LANES]) -> [__m512; LANES] {
+fn transposed(rows: &[__m512; LANES]) -> [__m512; LANES] {
     // Pairs of rows, then of pairs, then of quarters of vectors: 2, 4, 8 and 16 rows are done after each round.
     let pairs: [__m512; LANES] = from_fn(|i| {
         let (a, b) = (rows[i & !1], rows[i | 1]);
