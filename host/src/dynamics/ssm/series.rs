@@ -177,7 +177,7 @@ pub(super) fn power<S: Scalar>(s: S, k: usize) -> S {
 /// sum over orders k and i of c_(k, i) p1^(k - i) p2^i, with c of n numbers; of one variable only i = 0.
 ///
 /// Of three variables i numbers first the k + 1 monomials without p3, then the k with p3, the k - 1 with p3², ...: so
-/// p3 times all of order k are the last of order k + 1. See [`powers`].
+/// p3 times all of order k are the last of order k + 1. See `powers`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Series<S> {
     /// Numbers of a coefficient.
