@@ -339,8 +339,10 @@ proptest! {
         prop_assert!(coverage.iter().all(|coverage| coverage.complete));
         prop_assert_eq!(&all, &words(true, 1e9).0);
         let (guessed, coverage) = words(true, 0.0);
-        prop_assert!(coverage.iter().all(|coverage| coverage.method == Method::Starts && !coverage.complete));
+        prop_assert!(coverage.iter().all(|coverage| coverage.method != Method::All));
         prop_assert!(guessed.iter().all(|word| all.contains(word)));
+        let complete = coverage.iter().all(|coverage| coverage.complete);
+        prop_assert!(!complete || guessed.len() == all.len(), "{coverage:?}");
     }
 }
 
@@ -400,7 +402,7 @@ fn the_command_draws_and_refuses() {
         let message = run(words).unwrap_err().to_string();
         assert!(message.contains(part), "{message}");
     };
-    refused(&["--arrays", "plrnn_tent_mu2/", "--figures", "x"], "n of at least 2");
+    refused(&["--arrays", "plrnn_tent_mu2/", "--figures", "x"], "in 2 dimensions or more");
     refused(&["--arrays", "none/"], "none/W");
     refused(&["--arrays", "plrnn_tent_mu2/", "--period", "0"], "period");
     refused(&["--arrays", "plrnn_tent_mu2/", "--input", "1"], "--input");

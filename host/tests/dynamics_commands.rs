@@ -177,7 +177,6 @@ fn numbers_out_of_range_are_refused_at_once() {
         ("--steps 0", "--steps: expected 1 to 100000, found 0"),
         ("--trials 0", "--trials: expected 1 to 100000, found 0"),
         ("--noise=-1", "--noise: expected 0 or more, found -1"),
-        ("--as map", "--evidence: expected --as flow, found a map"),
     ] {
         refused_with(folder.path(), &format!("{trials} {option}"), message);
     }

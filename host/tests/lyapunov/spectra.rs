@@ -73,14 +73,15 @@ fn flows_have_the_spectra_of_the_reference() {
     assert!(found.exponents[0].abs() < 1e-9 && (found.exponents[1] + 0.6).abs() < 1e-9);
 }
 
-/// Errors of different exponents go together, slowly: hence the sum of squares beside the single ones. Longer
+/// Errors of different exponents go together, slowly: hence the sum of squares beside the single ones, of which the
+/// largest of a hundred is below 4.5 in all but a thousandth of the cases. Longer
 /// runs may not be compared: chaos is a transient here, one of six starts falls on a cycle after 1.2e5 steps.
 #[test]
 fn a_chaotic_network_has_the_spectrum_of_the_reference() {
     let rnn = chaotic(Form::Current);
     let start: Vec<f64> = spread(&[0.0; 100], 1.0, 1, 0).col_as_slice(0).to_vec();
     let found = run(&rnn, &start, 3000, 40_000, 0.1);
-    agrees("chaotic_rnn_g3_n100_map(alpha=.1)_per_tau", &found, 3.5);
+    agrees("chaotic_rnn_g3_n100_map(alpha=.1)_per_tau", &found, 4.5);
     let reference = reference("chaotic_rnn_g3_n100_map(alpha=.1)_per_tau");
     let (values, errors) =
         (dynamics::numbers(&reference["spectrum"]), dynamics::numbers(&reference["stderr"]));

@@ -113,7 +113,7 @@ pub fn run(args: &Args) -> Result<()> {
     args.save.write(|| Ok(dynamics::cycles::arrays(&found, portrait.as_ref(), map.n(), all)))?;
     let drawn = args.figures.as_ref().filter(|_| !watch.stopped() || portrait.is_some());
     if let Some(folder) = drawn {
-        let what = format!("{} cycles of {} dimensions", found.cycles.len(), map.n());
+        let what = format!("{} cycles, n = {}", found.cycles.len(), map.n());
         let expected = "a cycle in 2 dimensions or more to draw";
         let portrait = portrait.as_ref().ok_or_else(|| Error::input("--figures", expected, what))?;
         figures::write(folder, &[dynamics::cycles::figure(&found, portrait)])?;
