@@ -86,7 +86,7 @@ pub fn with_time(curve: &[Window]) -> Option<PowerLaw> {
 /// Error against size.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BySize {
-    /// (n, relative RMSE).
+    /// (n, relative RMSE), from the smallest n on.
     pub errors: Vec<(usize, f64)>,
     /// The power law through them; `None` where there is none.
     pub law: Option<PowerLaw>,
@@ -102,7 +102,8 @@ pub fn with_neurons(networks: &[Network], x: &[f64]) -> Result<BySize> {
         let y = simulate::run(network, x, false).outputs;
         Ok((network.neurons(), relative_rmse(&y, &task.targets(x), task.channels())))
     };
-    let errors = networks.iter().map(error).collect::<Result<Vec<(usize, f64)>>>()?;
+    let mut errors = networks.iter().map(error).collect::<Result<Vec<(usize, f64)>>>()?;
+    errors.sort_by_key(|&(n, _)| n);
     let law = power_law(errors.iter().map(|&(n, error)| (n as f64, error)));
     Ok(BySize { errors, law })
 }
