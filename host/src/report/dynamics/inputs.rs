@@ -108,7 +108,9 @@ pub fn contexts(contexts: &[Context<'_>], names: &[String]) -> Option<Figure> {
         let (plots, layout) =
             speeds(field, &marks(verdict, |k| (verdict.points[k].place, 0.0)), "place p", &per);
         cells.push((plots, layout.with_title(name)));
-        cells.push(effects(driven, names));
+        let (plots, layout) = effects(driven, names);
+        // Narrow cells have room for one column; more would be reserved too little height.
+        cells.push((plots, layout.with_legend_col_limit(1)));
         cells.push(alignments(driven, names));
         cells.extend(choices.filter(|_| chosen).map(choices_of));
     }
@@ -128,7 +130,7 @@ pub fn contexts(contexts: &[Context<'_>], names: &[String]) -> Option<Figure> {
         "A row a context. First: the vector field on its slow manifold, nodes as dots, saddles as diamonds. Second: how fast a unit of each input moves p. Third: the cosine of the angle of the selection vector and the direction of each input.{text}"
     );
     let width = if chosen { 4 } else { 3 };
-    let scene = || columns(cells, width, 360.0);
+    let scene = || columns(cells, width, 400.0);
     (!contexts.is_empty()).then(|| Figure { name: "slow-manifold-contexts", caption, scene: scene() })
 }
 
