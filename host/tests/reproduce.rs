@@ -155,7 +155,7 @@ fn other_sizes_and_seeds_are_trained_and_drawn() {
     assert_eq!((sizes(&found[0].others), sizes(&found[0].sizes)), (vec![(32, 1)], vec![(16, 0), (16, 1)]));
     let growth = Growth::of(&found).expect("integrators");
     let errors = &growth.with_neurons[0].errors;
-    assert_eq!(errors.errors.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [32, 32, 16, 16]);
+    assert_eq!(errors.errors.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [16, 16, 32, 32]);
     // Through the mean logarithms at both n.
     let mean =
         |of: usize| errors.errors.iter().filter(|(n, _)| *n == of).map(|(_, e)| e.ln()).sum::<f64>() / 2.0;
