@@ -107,7 +107,7 @@ pub fn loss_and_gradient<T: Real>(
     workspace.fit(n, columns);
     let Workspace { p, h, dh } = workspace;
     let weights = &parameters.weights;
-    let factors = weights.factors();
+    let factors = weights.factors(count);
     let readout = parameters.readout.as_ref().unwrap_or(&fixed.decoder);
     let encoder = parameters.encoder.as_ref().unwrap_or(&fixed.encoder);
     let tied = parameters.input.is_none().then(|| weights.times(encoder));

@@ -91,10 +91,10 @@ impl<T: Real> Factors<'_, T> {
 }
 
 impl<T: Real> Weights<T> {
-    /// Laid out for many products.
-    pub(super) fn factors(&self) -> Factors<'_, T> {
+    /// Laid out for many products with matrices of so many columns.
+    pub(super) fn factors(&self, columns: usize) -> Factors<'_, T> {
         let dense = match self {
-            Self::Dense(w) => Some([Factor::new(w.as_ref()), Factor::new(w.transpose())]),
+            Self::Dense(w) => Some([Factor::new(w.as_ref(), columns), Factor::new(w.transpose(), columns)]),
             Self::LowRank(..) => None,
         };
         Factors { weights: self, dense }

@@ -187,12 +187,7 @@ pub fn of_ring(ring: &Ring, verdict: &Attractor, time: &str) -> Figure {
         "along the second axis",
     );
     let most = 1.15 * angles.iter().map(|&theta| ring.radius(theta)).fold(0.0, f64::max);
-    let plane = plane
-        .with_x_axis_min(-most)
-        .with_x_axis_max(most)
-        .with_y_axis_min(-most)
-        .with_y_axis_max(most)
-        .with_equal_aspect();
+    let plane = square(plane, most);
     let caption = format!(
         "The ring: {}. Left: the ring in the plane of the two leading eigenvectors at its centre, coloured by speed from 0 (blue) to {} (orange). Middle: the speed over the angle; its roots are the fixed points. Right: root mean square distance from the start along the ring. {}",
         verdict.sentence,
@@ -204,6 +199,16 @@ pub fn of_ring(ring: &Ring, verdict: &Attractor, time: &str) -> Figure {
         caption,
         scene: grid(vec![(ring_plots, plane), (plots, over), memory(verdict, time)], 330.0),
     }
+}
+
+/// The layout over both coordinates from -most to most.
+fn square(plane: Layout, most: f64) -> Layout {
+    plane
+        .with_x_axis_min(-most)
+        .with_x_axis_max(most)
+        .with_y_axis_min(-most)
+        .with_y_axis_max(most)
+        .with_equal_aspect()
 }
 
 /// Places of a plane, at most its reach from the middle, and the full system's speed there.
@@ -234,12 +239,7 @@ pub fn of_surface(system: &dyn System, surface: &Surface, verdict: &Attractor, t
     };
     let (plots, plane) = coloured(inside, &shown, &marks(verdict, fixed), "p1", "p2");
     let most = 1.1 * surface.reach;
-    let plane = plane
-        .with_x_axis_min(-most)
-        .with_x_axis_max(most)
-        .with_y_axis_min(-most)
-        .with_y_axis_max(most)
-        .with_equal_aspect();
+    let plane = square(plane, most);
     let profile: Points = verdict.profile.iter().map(|&(p, s)| (p, if exact { 0.0 } else { s })).collect();
     let (over, speeds) = speeds(
         profile,

@@ -52,9 +52,9 @@ pub(super) struct Factor<'a, T> {
 }
 
 impl<'a, T: Real> Factor<'a, T> {
-    /// a, to be multiplied.
-    pub(super) fn new(matrix: MatRef<'a, T>) -> Self {
-        let large = matrix.nrows().min(matrix.ncols()) >= WIDE;
+    /// a, to be multiplied by matrices of so many columns.
+    pub(super) fn new(matrix: MatRef<'a, T>, columns: usize) -> Self {
+        let large = matrix.nrows().min(matrix.ncols()).min(columns) >= WIDE;
         let packed = T::single(matrix).filter(|_| large).and_then(wide::Packed::new);
         Self { matrix, packed }
     }
@@ -64,8 +64,7 @@ impl<'a, T: Real> Factor<'a, T> {
     /// # Panics
     /// If the shapes do not fit.
     pub(super) fn times(&self, mut dst: MatMut<'_, T>, accum: Accum, b: MatRef<'_, T>) {
-        if let (Some(packed), Some(b)) = (&self.packed, T::single(b).filter(|b| b.ncols() >= WIDE))
-            && let Some(dst) = T::single_mut(dst.as_mut())
+        if let (Some(packed), Some(b), Some(dst)) = (&self.packed, T::single(b), T::single_mut(dst.as_mut()))
         {
             return packed.times(dst, accum, b);
         }
@@ -78,10 +77,7 @@ impl<'a, T: Real> Factor<'a, T> {
 /// # Panics
 /// If the shapes do not fit.
 pub(super) fn product<T: Real>(dst: MatMut<'_, T>, accum: Accum, a: MatRef<'_, T>, b: MatRef<'_, T>) {
-    if b.ncols() < WIDE {
-        return of_libraries(dst, accum, a, b);
-    }
-    Factor::new(a).times(dst, accum, b);
+    Factor::new(a, b.ncols()).times(dst, accum, b);
 }
 
 /// As [`product`].
@@ -175,9 +171,9 @@ mod tests {
         #[cfg(target_arch = "x86_64")]
         {
             let a = zeros::<f32>(WIDE, WIDE);
-            assert_eq!(Factor::new(a.as_ref()).packed.is_some(), is_x86_feature_detected!("avx512f"));
+            assert_eq!(Factor::new(a.as_ref(), WIDE).packed.is_some(), is_x86_feature_detected!("avx512f"));
         }
         let small = zeros::<f32>(WIDE - 1, WIDE);
-        assert!(Factor::new(small.as_ref()).packed.is_none());
+        assert!(Factor::new(small.as_ref(), WIDE).packed.is_none());
     }
 }
