@@ -100,6 +100,41 @@ fn fixed_points_come_with_jacobians_and_eigenvectors() {
 }
 
 #[test]
+fn submanifolds_come_with_their_coefficients() {
+    let line = small(Activation::Tanh, 2, |i, j| [[1.05, 0.0], [0.5, 0.2]][i][j]);
+    let folder = line.path();
+    for extra in [&[][..], &["--parameter", "1"]] {
+        saved(folder, &[&["ssm", "net.safetensors", "--order", "7"], extra].concat(), "ssm.npz");
+        let real = |name: &str| array::<f64>(folder, "ssm.npz", name);
+        let complex = |name: &str| array::<c64>(folder, "ssm.npz", name);
+        let (powers, anchor) = (array::<i64>(folder, "ssm.npz", "powers"), real("anchor"));
+        let (manifold, dynamics) = (complex("manifold"), complex("dynamics"));
+        let (roots, states) = (real("root_p"), real("root_states"));
+        assert!(roots.shape()[0] > 0 && dynamics.shape()[0] == powers.shape()[0]);
+        assert_eq!(powers.shape()[1], 1 + usize::from(!extra.is_empty()));
+        for root in 0..roots.shape()[0] {
+            // With a parameter, where it does not change.
+            let monomial = |term: usize| {
+                let powers = powers.rows().into_iter().nth(term).expect("a term").to_vec();
+                let factor = |(k, &power): (usize, &i64)| {
+                    let at = if k == 0 { roots[[root, 0]] } else { 0.0 };
+                    at.powi(power as i32)
+                };
+                powers.iter().enumerate().map(factor).product::<f64>()
+            };
+            let sum = |of: &dyn Fn(usize) -> c64| -> c64 {
+                (0..powers.shape()[0]).map(|term| of(term) * monomial(term)).sum()
+            };
+            for i in 0..2 {
+                let x = sum(&|term| manifold[[term, i]]) + anchor[i];
+                assert!((x - states[[root, i]]).norm() < 1e-12);
+            }
+            assert!(sum(&|term| dynamics[[term, 0]]).norm() < 1e-12, "at rest");
+        }
+    }
+}
+
+#[test]
 fn another_ending_is_refused_before_work_begins() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for command in

@@ -371,15 +371,8 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
             );
         }
     }
-    match &study.normal_form {
-        Some(NormalForm::Hopf { first_lyapunov, frequency, growth, .. }) => say!(
-            "  normal form of the pair: growth {growth:.6}, frequency {frequency:.6}, first Lyapunov coefficient {first_lyapunov:.6}"
-        ),
-        Some(NormalForm::NeimarkSacker { modulus, angle, cubic, twist }) => say!(
-            "  normal form of the pair: modulus {modulus:.6}, angle {angle:.6}, cubic {cubic:.6}, twist {twist:.6}"
-        ),
-        Some(form) => say!("  normal form: {form:?}"),
-        None => {}
+    if let Some(form) = &study.normal_form {
+        print_normal_form(form);
     }
     let Some(backbone) = &study.backbone else { return };
     say!("  backbone: amplitude, frequency, damping, residual");
@@ -399,6 +392,26 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
             cycle.frequency,
             cycle.residual
         );
+    }
+}
+
+fn print_normal_form(form: &NormalForm) {
+    let b = |b: &Option<f64>| b.map_or(String::new(), |b| format!(", b {b:+.6}"));
+    match form {
+        NormalForm::Fold { a, b: slope } => say!("  normal form of a fold: a {a:+.6}{}", b(slope)),
+        NormalForm::Transcritical { a, b } => {
+            say!("  normal form of a transcritical bifurcation: a {a:+.6}, b {b:+.6}");
+        }
+        NormalForm::Pitchfork { cubic, b: slope } => {
+            say!("  normal form of a pitchfork: cubic {cubic:+.6}{}", b(slope));
+        }
+        NormalForm::Flip { cubic, b: slope } => say!("  normal form of a flip: cubic {cubic:+.6}{}", b(slope)),
+        NormalForm::Hopf { first_lyapunov, frequency, growth, .. } => say!(
+            "  normal form of the pair: growth {growth:.6}, frequency {frequency:.6}, first Lyapunov coefficient {first_lyapunov:.6}"
+        ),
+        NormalForm::NeimarkSacker { modulus, angle, cubic, twist } => say!(
+            "  normal form of the pair: modulus {modulus:.6}, angle {angle:.6}, cubic {cubic:.6}, twist {twist:.6}"
+        ),
     }
 }
 

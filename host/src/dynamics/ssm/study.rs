@@ -71,6 +71,12 @@ pub struct Study {
     pub unstable: usize,
     /// Coefficients of R.
     pub coefficients: Vec<Coefficient>,
+    /// x0, the fixed point: the coefficient of W of order 0, n.
+    #[serde(skip)]
+    pub anchor: Vec<f64>,
+    /// The other coefficients of W, with the powers of `coefficients`, n each.
+    #[serde(skip)]
+    pub manifold: Vec<Vec<c64>>,
     /// Near-resonances, closer than 0.1.
     pub resonances: Vec<Resonance>,
     /// Estimated radius of convergence; none where the series ends.
@@ -201,13 +207,12 @@ impl Study {
         let parts = |value: c64| [value.re, value.im];
         let shown = if S::PARTS == 2 { 1 } else { ssm.chart.states() };
         let variables = ssm.rates.len().max(2);
-        let coefficients = (1..=ssm.order())
-            .flat_map(|k| (0..ssm.rates[0].width(k)).map(move |i| (k, i)))
-            .map(|(k, i)| Coefficient {
-                powers: ssm.rates[0].powers(k, i)[..variables].to_vec(),
-                values: ssm.rates[..shown].iter().map(|rate| parts(rate.get(k, i, 0).complex())).collect(),
-            })
-            .collect();
+        let terms = || (1..=ssm.order()).flat_map(|k| (0..ssm.rates[0].width(k)).map(move |i| (k, i)));
+        let coefficient = |(k, i)| Coefficient {
+            powers: ssm.rates[0].powers(k, i)[..variables].to_vec(),
+            values: ssm.rates[..shown].iter().map(|rate| parts(rate.get(k, i, 0).complex())).collect(),
+        };
+        let place = |(k, i)| (0..spectrum.x.len()).map(|u| ssm.manifold.get(k, i, u).complex()).collect();
         let radius = Some(ssm.radius()).filter(|radius| radius.is_finite());
         let mut study = Self {
             kind: ssm.kind,
@@ -215,7 +220,9 @@ impl Study {
             order: ssm.order(),
             eigenvalues: spectrum.eigenvalues.iter().take(12).map(|&value| parts(value)).collect(),
             unstable: spectrum.unstable(),
-            coefficients,
+            coefficients: terms().map(coefficient).collect(),
+            anchor: spectrum.x.clone(),
+            manifold: terms().map(place).collect(),
             resonances: ssm.resonances(spectrum, 0.1),
             radius,
             tolerance: choice.tolerance,

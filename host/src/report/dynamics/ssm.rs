@@ -1,5 +1,6 @@
 //! The figure of a spectral submanifold: its reduced dynamics and where they hold.
 
+use faer::c64;
 use kuva::plot::{LegendPosition, ScatterPlot};
 use kuva::render::annotations::ReferenceLine;
 use kuva::render::layout::Layout;
@@ -153,6 +154,24 @@ pub fn arrays(study: &Study) -> Results {
             all.add(name, &[(counted, values.len())], unit, meaning, numbers);
         }
     };
+    let complex = |[re, im]: [f64; 2]| c64::new(re, im);
+    let modes = ("mode", study.eigenvalues.len());
+    let values: Numbers = study.eigenvalues.iter().map(|&value| complex(value)).collect();
+    all.add("eigenvalues", &[modes], &per, "eigenvalues at the fixed point, slowest first, at most 12", values);
+    all.add("anchor", &[("neuron", study.anchor.len())], STATE, "fixed point x0", study.anchor.iter().copied().collect());
+    let coordinates = study.chart.states() + usize::from(study.chart.moves());
+    let (term, terms) = (("term", study.coefficients.len()), &study.coefficients);
+    let powers = terms.iter().flat_map(|term| term.powers[..coordinates].iter().copied()).collect();
+    let meaning = "powers of the coordinates in a term of W and R, of a complex pair z and its conjugate; with a \
+                   parameter the last is its change";
+    all.add("powers", &[term, ("coordinate", coordinates)], "-", meaning, powers);
+    let values: Numbers = study.manifold.iter().flatten().copied().collect();
+    let meaning = "coefficients of W: x = x0 + their sum, each times the coordinates to its powers";
+    all.add("manifold", &[term, ("neuron", study.anchor.len())], STATE, meaning, values);
+    let rates = ("rate", terms.first().map_or(0, |term| term.values.len()));
+    let values: Numbers = terms.iter().flat_map(|term| term.values.iter().map(|&value| complex(value))).collect();
+    let meaning = "coefficients of R, in the same terms: the flow dp/dt, or the next p of a map; of a complex pair that of z";
+    all.add("dynamics", &[term, rates], &per, meaning, values);
     let of = if study.kind == Kind::Map { "R(p) - p" } else { "R(p)" };
     let told = [["p", "-", "places along the first coordinate"], ["speed", &per, of]];
     pairs(&mut all, "place", &study.reduced, told);
