@@ -1,6 +1,7 @@
 """One training step of the paper's network in other frameworks, timed on request.
 
-Reads lines "framework n T batch D threads steps", answers each with "CPU milliseconds, wall milliseconds" a step.
+Reads lines "framework n T batch D threads steps", answers each with "CPU milliseconds, wall milliseconds" a step; a line
+"version framework" with its version.
 Frameworks: torch (the operations of the paper's loop, one by one: a product a channel into the current, masks of the
 current and of the state, a bias current, clamp, readouts as sums of products, one loss a channel, its value taken), dale
 (its loop under Dale's law, which multiplies W by the diagonal matrix of signs at every time step, penalises W² and
@@ -12,6 +13,7 @@ Data are given; ReLU, Adam, W from 0 with the derivative of the clamp at its bou
 import os
 import sys
 import time
+from importlib.metadata import version
 
 
 def torch_step(n, T, batch, D, threads, kind):
@@ -82,10 +84,11 @@ def torch_step(n, T, batch, D, threads, kind):
 
 
 def jax_step(n, T, batch, D, threads):
+    # Before the import: JAX starts as many threads as it has cores then, so that a process is for one number of them.
+    os.sched_setaffinity(0, set(list(CORES)[:threads]))
     import jax
     import jax.numpy as jnp
 
-    os.sched_setaffinity(0, set(list(CORES)[:threads]))
     keys = jax.random.split(jax.random.PRNGKey(0), 5)
     scale = n**-0.5
     x = jax.random.normal(keys[0], (T, batch, D))
@@ -121,6 +124,9 @@ CORES = os.sched_getaffinity(0)
 cache = {}
 for line in sys.stdin:
     name, *numbers = line.split()
+    if name == "version":
+        print(version("jax" if numbers == ["jax"] else "torch"), flush=True)
+        continue
     n, T, batch, D, threads, steps = map(int, numbers)
     key = tuple(line.split()[:-1])
     if key not in cache:

@@ -157,8 +157,20 @@ pub fn arrays(study: &Study) -> Results {
     let complex = |[re, im]: [f64; 2]| c64::new(re, im);
     let modes = ("mode", study.eigenvalues.len());
     let values: Numbers = study.eigenvalues.iter().map(|&value| complex(value)).collect();
-    all.add("eigenvalues", &[modes], &per, "eigenvalues at the fixed point, slowest first, at most 12", values);
-    all.add("anchor", &[("neuron", study.anchor.len())], STATE, "fixed point x0", study.anchor.iter().copied().collect());
+    all.add(
+        "eigenvalues",
+        &[modes],
+        &per,
+        "eigenvalues at the fixed point, slowest first, at most 12",
+        values,
+    );
+    all.add(
+        "anchor",
+        &[("neuron", study.anchor.len())],
+        STATE,
+        "fixed point x0",
+        study.anchor.iter().copied().collect(),
+    );
     let coordinates = study.chart.states() + usize::from(study.chart.moves());
     let (term, terms) = (("term", study.coefficients.len()), &study.coefficients);
     let powers = terms.iter().flat_map(|term| term.powers[..coordinates].iter().copied()).collect();
@@ -169,7 +181,8 @@ pub fn arrays(study: &Study) -> Results {
     let meaning = "coefficients of W: x = x0 + their sum, each times the coordinates to its powers";
     all.add("manifold", &[term, ("neuron", study.anchor.len())], STATE, meaning, values);
     let rates = ("rate", terms.first().map_or(0, |term| term.values.len()));
-    let values: Numbers = terms.iter().flat_map(|term| term.values.iter().map(|&value| complex(value))).collect();
+    let values: Numbers =
+        terms.iter().flat_map(|term| term.values.iter().map(|&value| complex(value))).collect();
     let meaning = "coefficients of R, in the same terms: the flow dp/dt, or the next p of a map; of a complex pair that of z";
     all.add("dynamics", &[term, rates], &per, meaning, values);
     let of = if study.kind == Kind::Map { "R(p) - p" } else { "R(p)" };
