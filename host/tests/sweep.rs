@@ -274,7 +274,9 @@ fn what_cannot_be_swept_is_refused_before_anything_starts() {
         "s.toml: seeds: expected from 0 to 9223372036854775807",
         "found 9223372036854775808",
     );
-    refused("seeds = 1000000\n[grid]\nrank = [0, 1]\n", "s.toml: runs: expected at most", "found 2000000");
+    let many: Vec<String> = (1..=1000).map(|n| n.to_string()).collect();
+    let text = format!("seeds = 2000\n[grid]\nneurons = [{}]\n", many.join(", "));
+    refused(&text, "s.toml: runs: expected at most 1048576", "found 2000000");
     refused("\n[slurm]\npoll = nan\n", "s.toml:3: poll: expected 0 or a positive number", "found NaN");
     refused("\n[base]\nneurons = 0\n", "s.toml:3: neurons: expected from 1 to", "found 0");
 }

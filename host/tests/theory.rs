@@ -235,10 +235,8 @@ fn algebraic_and_exponential_convergence_are_told_apart() {
 #[test]
 fn too_few_epochs_tell_no_law() {
     let problem = Reduced::new(0.995, 1.0, 3, 0.4).expect("in range");
-    for epochs in [1, 10] {
-        let study = Study::new(&problem, 0.02, epochs, 0).expect("converges");
-        assert!(study.descents.iter().any(|curve| curve.is_algebraic().is_none()), "{epochs}");
-    }
+    let study = Study::new(&problem, 0.02, 1, 0).expect("converges");
+    assert!(study.descents.iter().all(|curve| curve.is_algebraic().is_none()));
     let refused = |steps, rate, epochs| {
         let problem = Reduced::new(0.995, 1.0, steps, 0.4).expect("in range");
         Study::new(&problem, rate, epochs, 0).expect_err("out of range").to_string()
