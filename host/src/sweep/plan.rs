@@ -1,6 +1,6 @@
 //! From the file of a sweep to its runs; everything wrong is refused here, before anything starts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
@@ -104,7 +104,7 @@ impl Plan {
             require(count <= MOST as u64, &format!("{place}: seeds"), format!("at most {MOST}"), count)?;
         }
         let seeds = sweep.seeds.all(sweep.base.seed);
-        let once = seeds.iter().enumerate().all(|(k, seed)| !seeds[..k].contains(seed));
+        let once = seeds.iter().collect::<BTreeSet<&u64>>().len() == seeds.len();
         if seeds.is_empty() || !once {
             let found = if once { "none" } else { "one of them twice" };
             return Err(Error::input(format!("{place}: seeds"), "at least one, each once", found));
