@@ -53,6 +53,12 @@ pub enum Error {
         /// Why it failed and what to try.
         reason: String,
     },
+    /// Training was stopped before it had a network that is stable over long roll-outs.
+    #[error("training: stopped after update {step}; no stable network yet")]
+    Stopped {
+        /// Updates done.
+        step: usize,
+    },
     /// A verification or check ran and failed.
     #[error("{0}")]
     CheckFailed(String),
@@ -88,7 +94,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::CheckFailed(_) | Self::Numeric { .. } => 1,
+            Self::CheckFailed(_) | Self::Numeric { .. } | Self::Stopped { .. } => 1,
             _ => 2,
         }
     }

@@ -165,9 +165,13 @@ fn what_nobody_says_is_asked_for_by_its_option() {
     assert!(refused(&given(&[("W", "V")])).contains(
         "one of ours: W, B, b, C, c, initial, A, AW, h, W1, W2, h1, h2, alphas, H, thetas, traj, traj_u, traj_y, found V"
     ));
+    let none = Given { no_inputs: true, ..all.clone() };
+    assert_eq!(refused(&none), "--no-inputs: expected a file without input weights, found array B");
     let path = write(folder.path(), "b.npz", &[("X", array(&[2, 2], |_| 0.5))]);
-    let message = read(&path, &all).unwrap_err().to_string();
-    assert!(message.contains("--map NAME=W") && message.contains("found arrays X"), "{message}");
+    for given in [&all, &Given::default()] {
+        let message = read(&path, given).unwrap_err().to_string();
+        assert!(message.contains("--map NAME=W") && message.contains("found arrays X"), "{message}");
+    }
     let path =
         write(folder.path(), "c.npz", &[("W", array(&[2, 3], |_| 0.5)), ("B", array(&[2, 1], |_| 1.0))]);
     assert!(read(&path, &all).unwrap_err().to_string().ends_with("expected shape [2, 2] as W, found [2, 3]"));
@@ -403,6 +407,49 @@ fn outputs_alone_are_compared_of_torch_files_too() {
     wrong[2].1.values[5] += 1e-3;
     let wrong = refused(&write(folder.path(), "wrong.safetensors", &wrong), &relu(None, None));
     assert!(wrong.contains("traj_y") && wrong.contains("an output off by 1.0e-3"), "{wrong}");
+}
+
+/// A network of a known tool says by itself what its arrays mean, and is compared with the runs beside it.
+#[test]
+fn networks_of_known_tools_need_no_options_and_are_compared() {
+    let reference = |name: &str| {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/reference").join(format!("{name}.safetensors"))
+    };
+    for name in [
+        "paper_a_linear_D1_T3_sgd_n256",
+        "paper_d_dale_D2_T10_adam_fast_n256",
+        "paper_f_relu_D5_avg_adam_n256",
+        "paper_g_sigmoid_D1_avg_train_d_n256",
+        "torch_nn_rnn_relu_h64",
+        "torch_nn_rnn_tanh_h64",
+    ] {
+        let path = reference(name);
+        let found = read(&path, &Given::default()).unwrap();
+        let loaded = network::load(&path).unwrap();
+        assert_eq!(
+            (found.network.weights(), &found.network.input, &found.network.bias, &found.network.task),
+            (loaded.weights(), &loaded.input, &loaded.bias, &loaded.task),
+            "{name}"
+        );
+        let outputs = found.outputs.expect("runs beside it");
+        println!("{name}: {outputs:?}");
+        assert!(found.known && outputs.steps > 5 && outputs.off <= outputs.bound, "{name}: {outputs:?}");
+    }
+    let path = reference("paper_f_relu_D5_avg_adam_n256");
+    let told = read(&path, &given(&[])).unwrap_err().to_string();
+    assert!(told.starts_with("--map, --form, ") && told.contains("expected none beside"), "{told}");
+
+    // Runs in the file itself, which are of other weights.
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["weight_hh_l0", "weight_ih_l0", "test_outputs", "test_inputs"];
+    let mut all: Vec<(&'static str, Array)> =
+        std::iter::zip(names, small(false)).map(|(name, (_, array))| (name, array)).collect();
+    let relu = Given { activation: Some(Activation::Relu), ..Given::default() };
+    let path = write(folder.path(), "with.npz", &all);
+    assert_eq!(read(&path, &relu).unwrap().outputs.unwrap().steps, 3);
+    all[2].1.values[5] += 1e-3;
+    let told = read(&write(folder.path(), "off.npz", &all), &relu).unwrap_err().to_string();
+    assert!(told.contains("array test_outputs") && told.contains("an output off by 1.0e-3"), "{told}");
 }
 
 #[test]

@@ -9,8 +9,13 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tinyfold::Error;
-use tinyfold::sweep::{plan::Plan, settings};
-use tinyfold::train::{Control, train};
+use tinyfold::sweep::plan::{Plan, Run};
+use tinyfold::sweep::settings;
+use tinyfold::task::Task;
+use tinyfold::task::flip_flop::FlipFlop;
+use tinyfold::train::{Control, Settings, train};
+
+mod interrupt;
 
 /// 2 × 3 combinations, 4 seeds: 24 runs of about half a second.
 const SWEEP: &str = "
@@ -250,7 +255,7 @@ fn what_cannot_be_swept_is_refused_before_anything_starts() {
         "did you mean neurons?",
     );
     refused("[base]\nrnak = 3\n", "s.toml:2: expected one of neurons, ", "did you mean rank?");
-    refused("[grid]\nneurons = [8,\n\"a\"]\n", "s.toml:3: grid.neurons: ", "expected usize");
+    refused("[grid]\nneurons = [8,\n\"a\"]\n", "s.toml:3: grid.neurons: expected a whole number", "\"a\"");
     refused("[grid]\nneurons = 8\n", "s.toml:2: grid.neurons: expected a list of values", "found 8");
     refused("[grid]\nneurons = []\n", "s.toml:2: grid.neurons: ", "expected at least one value, found []");
     refused("[grid]\nneurons = [8, 8]\n", "s.toml:2: ", "every value once, found 8 twice");
@@ -263,6 +268,17 @@ fn what_cannot_be_swept_is_refused_before_anything_starts() {
     );
     refused("seeds = [1, 1]", "s.toml: seeds: ", "found one of them twice");
     refused("seeds = 0", "s.toml: seeds: ", "found none");
+    refused("seeds = 2000000", "s.toml: seeds: expected at most 1048576", "found 2000000");
+    refused(
+        "seeds = 2\nbase.seed = 9223372036854775807",
+        "s.toml: seeds: expected from 0 to 9223372036854775807",
+        "found 9223372036854775808",
+    );
+    let many: Vec<String> = (1..=1000).map(|n| n.to_string()).collect();
+    let text = format!("seeds = 2000\n[grid]\nneurons = [{}]\n", many.join(", "));
+    refused(&text, "s.toml: runs: expected at most 1048576", "found 2000000");
+    refused("\n[slurm]\npoll = nan\n", "s.toml:3: poll: expected 0 or a positive number", "found NaN");
+    refused("\n[base]\nneurons = 0\n", "s.toml:3: neurons: expected from 1 to", "found 0");
 }
 
 #[test]
@@ -279,6 +295,41 @@ fn names_with_dots_reach_inside_settings() {
     let plan = Plan::parse(text, "s.toml").expect("a sweep");
     let name = |k: usize| plan.runs[k].name.rsplit_once('-').expect("a hash").0;
     assert!(name(1).starts_with("0001-momentum=0.9-decays="), "{}", name(1));
-    assert_eq!(plan.runs[1].settings.method, tinyfold::train::optimiser::Method::Sgd { momentum: 0.9 });
-    assert_eq!(plan.runs[1].settings.integration("a run").expect("decays").decays, [0.5; 3]);
+    let settings = &plan.runs[1].settings;
+    assert_eq!(settings.method, tinyfold::train::optimiser::Method::Sgd { momentum: 0.9 });
+    assert_eq!((settings.learning_rate, settings.weight_decay), (1.0, 0.0));
+    assert_eq!(settings.integration("a run").expect("decays").decays, [0.5; 3]);
+}
+
+/// What is not said is that of the task and the method of each run, as `train` has it.
+#[test]
+fn defaults_are_those_of_the_swept_task_and_method() {
+    let parsed = |text: &str| Plan::parse(text, "s.toml").expect("a sweep");
+    let plan = parsed("[base]\nsteps = 9\n[grid]\ntask = [\"integration\", \"switch\", \"sine\"]\n");
+    for (run, name) in plan.runs.iter().zip(["integration", "switch", "sine"]) {
+        let task = Task::named(name).expect("a task");
+        assert_eq!(run.settings, Settings { steps: 9, ..Settings::of(task) });
+    }
+    let text = "[base]\nweight_decay = 0.5\n[grid]\nmethod = [\"adam\", { sgd = { momentum = 0.5 } }]\n";
+    let rates = |run: &Run| (run.settings.learning_rate, run.settings.weight_decay);
+    assert_eq!(parsed(text).runs.iter().map(rates).collect::<Vec<_>>(), [(0.01, 0.5), (1.0, 0.5)]);
+    let base = "[base.task.flip-flop]\npulses = 0.2\n[grid]\ntask.flip-flop.bits = [1, 2]\n";
+    let plan = parsed(base);
+    let task = FlipFlop { bits: 2, pulses: 0.2 };
+    assert_eq!(plan.runs[1].settings, Settings::of(task.into()));
+}
+
+/// Ctrl-C to the driver alone: its workers end, which is no failure of their runs.
+#[test]
+fn an_interrupted_sweep_says_so_and_goes_on() {
+    let folder = folder_with(&SWEEP.replace("steps = 2000", "steps = 100000000"));
+    let at = folder.path().join("out");
+    let output = interrupt::interrupted(&mut sweep(folder.path(), &["--out", "out", "--jobs", "2"]), || {
+        let runs = std::fs::read_dir(at.join("runs")).into_iter().flatten().flatten();
+        runs.filter(|run| run.path().join("resume.safetensors").exists()).count() == 2
+    });
+    let told = String::from_utf8_lossy(&output.stderr);
+    let expected = "tinyfold: interrupted: 0 of 24 runs are complete; the same command goes on\n";
+    assert!(told.ends_with(expected) && !told.contains("failed"), "{told}");
+    assert_eq!(output.status.code(), Some(1));
 }

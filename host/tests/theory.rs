@@ -217,18 +217,33 @@ fn algebraic_and_exponential_convergence_are_told_apart() {
     let law = null.power.expect("points");
     let worse = null.exponential.expect("points").r_squared;
     assert!(worse < 0.98, "{worse}");
-    assert!(null.is_algebraic() && (law.exponent + 2.0).abs() < 0.05, "{law:?}");
+    assert!(null.is_algebraic() == Some(true) && (law.exponent + 2.0).abs() < 0.05, "{law:?}");
     assert!(1.0 - law.r_squared < 1e-6 && null.losses.last().expect("losses").1 > 1e-12);
     for curve in [random, null_other, random_other] {
         let law = curve.exponential.expect("points");
         assert!(curve.power.expect("points").r_squared < 0.98, "{}", curve.name);
         assert!(
-            !curve.is_algebraic() && 1.0 - law.r_squared < 1e-6 && law.rate < 0.0,
+            curve.is_algebraic() == Some(false) && 1.0 - law.r_squared < 1e-6 && law.rate < 0.0,
             "{}: {law:?}",
             curve.name
         );
         assert!(curve.losses.last().expect("losses").1 < 1e-20);
     }
+}
+
+/// A descent that has hardly begun follows no law, and is not said to.
+#[test]
+fn too_few_epochs_tell_no_law() {
+    let problem = Reduced::new(0.995, 1.0, 3, 0.4).expect("in range");
+    let study = Study::new(&problem, 0.02, 1, 0).expect("converges");
+    assert!(study.descents.iter().all(|curve| curve.is_algebraic().is_none()));
+    let refused = |steps, rate, epochs| {
+        let problem = Reduced::new(0.995, 1.0, steps, 0.4).expect("in range");
+        Study::new(&problem, rate, epochs, 0).expect_err("out of range").to_string()
+    };
+    assert_eq!(refused(3, 0.02, 0), "epochs: expected at least 1, found 0");
+    assert_eq!(refused(3, 0.0, 9), "rate: expected a positive number, found 0");
+    assert!(refused(1_000_000, 0.02, 9).starts_with("steps: expected from 3, "));
 }
 
 /// Near a solution the slowest mode falls as (1 - rate lambda_3)^t, and the loss as its square.
@@ -308,7 +323,8 @@ fn bad_numbers_are_refused_by_name() {
     assert_eq!(message(0.9, 1.0, 0, 0.1), "steps: expected at least 1, found 0");
     let two = Reduced::new(0.9, 1.0, 2, 0.5).expect("in range");
     let few = Study::new(&two, 0.1, 10, 0).expect_err("refused").to_string();
-    assert_eq!(few, "steps: expected at least 3: fewer do not tell what holds at all times, found 2");
+    let expected = "steps: expected from 3, fewer do not tell what holds at all times, to 10000, found 2";
+    assert_eq!(few, expected);
     let dot = Reduced::new(0.9, 0.5, 3, 0.5).expect("in range");
     assert!(dot.isoscale(0.3).is_none() && dot.least_isoscale().is_err());
     assert!(Study::new(&dot, 0.1, 10, 0).is_err());

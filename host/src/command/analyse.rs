@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::design::chosen;
 use super::{EVALUATION_STEPS, say, trials_of};
-use crate::Result;
 use crate::format::{self, network};
 use crate::manifold::ablation::ablations;
 use crate::manifold::{self, Analysis};
@@ -12,7 +11,8 @@ use crate::network::Network;
 use crate::report::text::percent;
 use crate::report::{self, figures};
 use crate::task::recording::RecordingArgs;
-use crate::task::synthetic;
+use crate::task::{Task, synthetic};
+use crate::{Error, Result};
 
 /// Shows the manifold of a network and how well it integrates.
 #[derive(clap::Args)]
@@ -56,9 +56,17 @@ pub struct Args {
 /// Bad input, a file that cannot be read or written.
 pub fn run(args: &Args) -> Result<()> {
     let network = network::load(&args.network)?;
-    let x = match args.gaussian {
-        Some(seed) => synthetic::gaussian(args.steps, network.input.ncols(), seed),
-        None => signal(&args.recording, &network, args.steps)?,
+    let (on, x) = match args.gaussian {
+        Some(seed) => (
+            format!("Gaussian noise of seed {seed}"),
+            synthetic::gaussian(args.steps, network.input.ncols(), seed),
+        ),
+        None => told_signal(&args.recording, &network, args.steps).map_err(|error| match error {
+            Error::Input { place, expected, found } if place == "channels D" => {
+                Error::Input { place, expected: format!("{expected}; or --gaussian"), found }
+            }
+            other => other,
+        })?,
     };
     let mut analysis = manifold::analyse(&network, &x, args.steps)?;
     if !args.ablate.is_empty() {
@@ -73,6 +81,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         say!("{}", serde_json::to_string_pretty(&analysis).expect("plain data becomes JSON"));
     } else {
+        say!("on: {on}");
         print(&analysis);
         if let Some(out) = &args.out {
             say!("written to {}", out.display());
@@ -91,11 +100,17 @@ pub fn run(args: &Args) -> Result<()> {
 /// # Errors
 /// A recording that cannot be read, or with fewer columns than the network has inputs.
 pub(super) fn signal(recording: &RecordingArgs, network: &Network, steps: usize) -> Result<Vec<f64>> {
+    told_signal(recording, network, steps).map(|(_, x)| x)
+}
+
+/// The same, and in words what it is.
+fn told_signal(recording: &RecordingArgs, network: &Network, steps: usize) -> Result<(String, Vec<f64>)> {
     let width = network.input.ncols();
     if !chosen(recording)
         && let Some(x) = trials_of(network, steps, 0)
     {
-        return Ok(x);
+        let name = network.task.as_ref().map_or("", Task::name);
+        return Ok((format!("trials of the task {name}"), x));
     }
     let data = recording.load()?;
     let named: Option<Vec<usize>> = network
@@ -107,7 +122,10 @@ pub(super) fn signal(recording: &RecordingArgs, network: &Network, steps: usize)
         Some(columns) => data.select(&columns),
         None => data.first_inputs(width)?,
     };
-    Ok(data.joined(steps))
+    let columns: Vec<&str> = data.inputs.iter().map(|input| input.name.as_str()).collect();
+    let file =
+        recording.input.as_ref().map_or("the bundled recording".into(), |path| path.display().to_string());
+    Ok((format!("{} of {file}", columns.join(", ")), data.joined(steps)))
 }
 
 fn print(analysis: &Analysis) {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{EVALUATION_STEPS, TaskArgs, say};
 use crate::design::exact::{Spec, exact, paired};
+use crate::error::require;
 use crate::format::arrays::{ArrayFile, list};
 use crate::format::network::{self, names};
 use crate::network::{Channel, Network, Recurrence};
@@ -91,6 +92,15 @@ pub fn run(args: &Args) -> Result<()> {
     let data = data.map(|data| data.first_inputs(channels)).transpose()?;
     let encoder = args.encoders.as_deref().map(|path| matrix(path, ["E", "encoders"])).transpose()?;
     let decoder = args.decoders.as_deref().map(|path| matrix(path, ["C", "decoders"])).transpose()?;
+    for (path, found) in [
+        (&args.encoders, encoder.as_ref().map(Mat::ncols)),
+        (&args.decoders, decoder.as_ref().map(Mat::nrows)),
+    ] {
+        if let (Some(path), Some(found)) = (path, found) {
+            let expected = format!("vectors of D = {channels} channels, one of --decays each");
+            require(found == channels, &path.display().to_string(), expected, found)?;
+        }
+    }
     let given = encoder.as_ref().map(Mat::nrows).or(decoder.as_ref().map(Mat::ncols));
     let spec = Spec {
         neurons: args.neurons.or(given).unwrap_or(64),

@@ -116,8 +116,10 @@ fn print(imported: &Imported) {
         return;
     }
     let Some(c) = &imported.comparison else {
+        let doubt = ", so that nobody knows whether W is the right way round";
         say!(
-            "no stored trajectories with inputs (traj or traj_y, with traj_u): nothing was compared, so that nobody knows whether W is the right way round"
+            "no stored trajectories with inputs (traj or traj_y, with traj_u): nothing was compared{}",
+            if imported.known { "" } else { doubt }
         );
         return;
     };

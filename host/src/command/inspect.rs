@@ -247,13 +247,13 @@ fn describe_results(about: &About) -> Value {
         })
     };
     let names = about.names.iter().map(|(what, names)| (what.clone(), json!(names)));
-    json!({
-        "holds": "result",
-        "command": about.command,
-        "complete": about.complete,
-        "names of": names.collect::<Map<String, Value>>(),
-        "arrays": about.arrays.iter().map(told).collect::<Value>(),
-    })
+    let names = names.collect::<Map<String, Value>>();
+    let mut described = json!({ "holds": "result", "command": about.command, "complete": about.complete });
+    if !names.is_empty() {
+        described["names of"] = names.into();
+    }
+    described["arrays"] = about.arrays.iter().map(told).collect();
+    described
 }
 
 fn describe_recording(path: &Path) -> Result<Value> {

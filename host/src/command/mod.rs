@@ -34,6 +34,7 @@ macro_rules! say {
 }
 pub(crate) use say;
 
+use crate::error::require;
 use crate::network::Network;
 use crate::task::trial::held_out;
 use crate::task::{Dataset, Integration, relative_rmse, synthetic};
@@ -71,7 +72,8 @@ impl TaskArgs {
             [one] => vec![*one; decays.len()],
             scales if scales.len() == decays.len() => scales.to_vec(),
             scales => {
-                let expected = format!("1 or {}, one a decay", decays.len());
+                let one_each = format!("{}, one a decay", decays.len());
+                let expected = if decays.len() == 1 { one_each } else { format!("1 or {one_each}") };
                 return Err(Error::input("number of --scales", expected, scales.len().to_string()));
             }
         };
@@ -98,36 +100,35 @@ pub const EVALUATION_STEPS: usize = 10_000;
 pub struct Errors {
     /// Relative RMSE over [`EVALUATION_STEPS`] Gaussian steps.
     pub gaussian: f64,
-    /// Relative RMSE over the recording joined end to end and repeated to as many steps.
-    pub recording: f64,
+    /// Relative RMSE over the recording, if there is one, joined end to end and repeated to as many steps.
+    pub recording: Option<f64>,
 }
 
 impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { gaussian, recording } = self;
-        write!(
-            f,
-            "relative RMSE over {EVALUATION_STEPS} steps: Gaussian {gaussian:.2e}, recording {recording:.2e}"
-        )
+        let recording = recording.map_or(String::new(), |error| format!(", recording {error:.2e}"));
+        write!(f, "relative RMSE over {EVALUATION_STEPS} steps: Gaussian {gaussian:.2e}{recording}")
     }
 }
 
-/// The errors of an integrator on Gaussian noise and on a recording.
+/// The errors of an integrator on Gaussian noise and, if there is one, on a recording.
 ///
 /// # Errors
 /// A network without a task, or a recording with another number of inputs.
-pub fn evaluate_on(network: &Network, data: &Dataset) -> Result<Errors> {
+pub fn evaluate_on(network: &Network, data: Option<&Dataset>) -> Result<Errors> {
     let task = network.integrator("network")?;
     let channels = task.channels();
-    if data.inputs.len() != channels {
-        let expected = format!("{channels} input columns, as the network has channels");
-        return Err(Error::input("recording", expected, data.inputs.len().to_string()));
+    if let Some(data) = data {
+        let (expected, found) =
+            (format!("{channels} input columns, as the network has channels"), data.inputs.len());
+        require(found == channels, "recording", expected, found)?;
     }
     let error =
         |x: &[f64]| relative_rmse(&simulate::run(network, x, false).outputs, &task.targets(x), channels);
     Ok(Errors {
         gaussian: error(&synthetic::gaussian(EVALUATION_STEPS, channels, 12_345)),
-        recording: error(&data.joined(EVALUATION_STEPS)),
+        recording: data.map(|data| error(&data.joined(EVALUATION_STEPS))),
     })
 }
 

@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long, conflicts_with_all = ["shard", "jobs"])]
     slurm: bool,
     /// Print the result as JSON.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "shard")]
     json: bool,
     /// Do this run of the sweep in the folder, for a driver.
     #[arg(long, hide = true)]

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use super::say;
-use crate::Result;
+use crate::format::settings::located;
 use crate::report::trials;
 use crate::task::Task;
 use crate::task::trial::held_out;
 use crate::train::Settings;
+use crate::{Error, Result};
 
 /// Tells the tasks that a network can be trained for: parameters, channels, and a figure of some trials.
 #[derive(clap::Args)]
@@ -44,7 +45,13 @@ pub fn run(args: &Args) -> Result<()> {
             return Ok(());
         }
     };
-    settings.check(None)?;
+    // Whether there is a recording is not known here.
+    let alone = Settings { from_recording: 0.0, ..settings.clone() };
+    if let Err(error) = alone.check(None) {
+        let Some(path) = &args.settings else { return Err(error) };
+        let text = std::fs::read_to_string(path).map_err(Error::file(path, "read"))?;
+        return Err(located(error, &text, &path.display().to_string()));
+    }
     let (task, steps) = (&settings.task, settings.sequence);
     say!("{}: {}", task.name(), task.summary());
     say!("inputs:  {}", task.trials().inputs().join(", "));

@@ -95,7 +95,11 @@ fn print(study: &Study) {
         let exponential = curve
             .exponential
             .map_or("-".into(), |law| format!("{:>10.2e} ({:.0e})", law.rate, 1.0 - law.r_squared));
-        let kind = if curve.is_algebraic() { "algebraic" } else { "exponential" };
+        let kind = match curve.is_algebraic() {
+            Some(true) => "algebraic",
+            Some(false) => "exponential",
+            None => "not told yet: more --epochs",
+        };
         say!("    {:<27}{:<6}{last:>9.1e}  {power:<20}  {exponential:<21} {kind}", curve.name, curve.scale);
     }
 }

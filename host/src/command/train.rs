@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::design::chosen;
-use super::{EVALUATION_STEPS, Errors, TaskArgs, evaluate_on, interrupted, say};
+use super::{EVALUATION_STEPS, Errors, PARTIAL, TaskArgs, evaluate_on, interrupted, say};
 use crate::error::require;
 use crate::format::network;
 use crate::report::rules::{self, Comparison};
@@ -16,8 +16,8 @@ use crate::task::context::Choices;
 use crate::task::recording::RecordingArgs;
 use crate::task::trial::{LARGEST, Score, of_stream};
 use crate::task::{Dataset, Integration, Task};
-use crate::train::folder::{snapshot_of, train_into_folder};
-use crate::train::online::{Rule, Run, learn};
+use crate::train::folder::{Held, of_rule, snapshot_of, train_into_folder};
+use crate::train::online::{Rule, Run, check, learn};
 use crate::train::optimiser::Method;
 use crate::train::settings::{Loss, Supports};
 use crate::train::{
@@ -161,8 +161,11 @@ impl Args {
     }
 
     /// The settings of the file, or the defaults, with what options change.
-    fn resolve(&self, inputs: usize) -> Result<Settings> {
+    fn resolve(&self, data: &Dataset) -> Result<Settings> {
         let options = &self.options;
+        // The bundled recording limits nobody.
+        let more = if chosen(&self.recording) { 0 } else { self.channels.decays.len() };
+        let inputs = data.inputs.len().max(more);
         let (mut settings, said) = if let Some(path) = &self.settings {
             Settings::load_said(path)?
         } else {
@@ -230,38 +233,56 @@ impl Options {
 /// # Errors
 /// Bad input, a file that cannot be written, or a training that diverged.
 pub fn run(args: &Args) -> Result<()> {
+    let targets = &args.recording.options.targets;
+    let expected = "none: what is learnt is the task of the settings";
+    require(targets.is_empty(), "--targets", expected, targets.join(","))?;
     let data = args.recording.load()?;
-    if args.print_defaults {
-        let settings = args.resolve(data.inputs.len())?;
-        settings
-            .check(chosen(&args.recording).then_some(&data))
-            .map_err(|error| args.in_file(error, None))?;
-        say!("{}", settings.documented().trim_end());
-        return Ok(());
-    }
     let (settings, out, snapshot) = match &args.resume {
         Some(folder) => {
             let snapshot = snapshot_of(folder)?;
             (snapshot.header.settings.clone(), folder, Some(snapshot))
         }
-        None => (args.resolve(data.inputs.len())?, &args.out, None),
+        None => (args.resolve(&data)?, &args.out, None),
     };
-    if chosen(&args.recording) {
+    let asked = chosen(&args.recording);
+    if asked {
         settings.integration("a recording")?;
     }
     let channels = settings.task.integration().map(Integration::channels);
+    // More channels than the bundled recording has are learnt without one.
+    let channels = channels.filter(|&channels| asked || channels <= data.inputs.len());
     let data = channels.map(|channels| data.first_inputs(channels)).transpose()?;
+    if args.print_defaults {
+        settings.check(data.as_ref()).map_err(|error| args.in_file(error, data.as_ref()))?;
+        say!("{}", settings.documented().trim_end());
+        return Ok(());
+    }
     let steps = args.trial_steps.unwrap_or(settings.sequence);
-    require(steps <= LARGEST, "--trial-steps", format!("at most {LARGEST}"), steps)?;
-    if args.trial_steps.is_some() {
-        settings.task.trials().check(steps).map_err(|error| error.within("--trial-steps"))?;
+    if let Some(steps) = args.trial_steps {
+        let place = "--trial-steps";
+        let expected = format!("none for integration, which is judged over {EVALUATION_STEPS} steps");
+        require(settings.task.integration().is_none(), place, expected, steps)?;
+        require(steps <= LARGEST, place, format!("at most {LARGEST}"), steps)?;
+        settings.task.trials().check(steps).map_err(|error| error.within(place))?;
     }
     let interrupted = interrupted()?;
     if !args.options.rule.is_empty() {
         return online(&settings, args, &interrupted).map_err(|error| args.in_file(error, None));
     }
-    let trained = train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted)
-        .map_err(|error| args.in_file(error, data.as_ref()))?;
+    let trained = match train_into(&settings, data.as_ref(), out, snapshot.as_ref(), &interrupted) {
+        Err(Error::Stopped { step }) => {
+            if args.json {
+                say!("{:#}", json!({ "end": End::Stopped, "best": null, "unstable": true }));
+            } else {
+                let out = out.display();
+                say!(
+                    "stopped by Ctrl-C after update {step}; no stable network yet; tinyfold train --resume {out} goes on"
+                );
+            }
+            return Ok(());
+        }
+        trained => trained.map_err(|error| args.in_file(error, data.as_ref()))?,
+    };
     curves::write(out, &settings.task, &trained.history)?;
     let (errors, details) = outcome(&settings, steps, &trained, data.as_ref(), out)?;
     if args.json {
@@ -274,7 +295,7 @@ pub fn run(args: &Args) -> Result<()> {
         tell(&settings, &trained, &errors, out);
     }
     // What takes long, or fails, comes after what was asked for.
-    if data.is_none() {
+    if settings.task.integration().is_none() {
         let Settings { task, sequence, seed, .. } = &settings;
         linearised::write(out, &trained.network, task, *sequence, !seed, &interrupted)?;
     }
@@ -307,7 +328,7 @@ fn tell(settings: &Settings, trained: &Trained, errors: &str, out: &Path) {
             "unstable: the network of update {} has a loss of {:.1e}, but an error of {:.1e} over long roll-outs; {best}; {}",
             last.step,
             last.loss,
-            last.error(),
+            last.long_error(),
             remedies(settings)
         );
     }
@@ -326,7 +347,7 @@ fn outcome(
     data: Option<&Dataset>,
     out: &Path,
 ) -> Result<(String, Value)> {
-    if let Some(data) = data {
+    if settings.task.integration().is_some() {
         let errors = evaluate_on(&trained.network, data)?;
         let Errors { gaussian, recording } = errors;
         let fields = json!({ "steps": EVALUATION_STEPS, "gaussian": gaussian, "recording": recording });
@@ -366,6 +387,11 @@ fn of_trials(score: Score, steps: usize) -> String {
 
 /// Learns by every rule asked for, into the run folder.
 fn online(settings: &Settings, args: &Args, interrupted: &AtomicBool) -> Result<()> {
+    for &rule in &args.options.rule {
+        check(settings, rule)?;
+    }
+    let held = Held::now(&args.out)?;
+    held.clear()?;
     let mut runs: Vec<Run> = Vec::new();
     for &rule in &args.options.rule {
         let bar = ProgressBar::new(settings.steps as u64).with_style(
@@ -379,16 +405,22 @@ fn online(settings: &Settings, args: &Args, interrupted: &AtomicBool) -> Result<
             if interrupted.load(Ordering::Relaxed) { Control::Stop } else { Control::Continue }
         });
         bar.finish_and_clear();
-        runs.push(run?);
+        let run = run?;
+        network::save(&args.out.join(of_rule(rule)), &run.network)?;
+        runs.push(run);
+        rules::write(&args.out, &Comparison::new(settings, &runs))?;
+        if interrupted.load(Ordering::Relaxed) {
+            break;
+        }
     }
     let comparison = Comparison::new(settings, &runs);
-    rules::write(&args.out, &comparison)?;
-    for run in &runs {
-        network::save(&args.out.join(format!("{}.safetensors", run.rule.name())), &run.network)?;
-    }
+    let partial = interrupted.load(Ordering::Relaxed);
     if args.json {
         say!("{}", serde_json::to_string_pretty(&comparison).expect("plain data becomes JSON"));
     } else {
+        if partial {
+            say!("{PARTIAL}");
+        }
         say!("{comparison}");
         say!("written to {}", args.out.display());
     }

@@ -141,7 +141,12 @@ fn check(network: &Network, rank: usize, inputs: &[f64]) -> Result<Network> {
     }
     let limit = if network.rank() > 0 { network.rank() } else { network.neurons() };
     if rank == 0 || rank >= limit {
-        return Err(Error::input("rank", format!("1 to {}", limit - 1), rank.to_string()));
+        let expected = match limit {
+            1 => "none: the network has rank 1 already".to_owned(),
+            2 => "1".to_owned(),
+            _ => format!("1 to {}", limit - 1),
+        };
+        return Err(Error::input("rank", expected, rank.to_string()));
     }
     let mut dense = network.clone();
     if network.rank() > 0 {

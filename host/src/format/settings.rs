@@ -43,8 +43,20 @@ pub fn parse<T: DeserializeOwned>(text: &str, place: &str) -> Result<T> {
                 found.to_owned(),
             )
         });
-        Error::input(format!("{place}:{line}"), expected, found)
+        let mistyped = message.starts_with(MISTYPED);
+        let key = error.span().filter(|_| mistyped).and_then(|span| key_before(&text[..span.start]));
+        let key = key.map_or(String::new(), |key| format!(": {key}"));
+        Error::input(format!("{place}:{line}{key}"), expected, found)
     })
+}
+
+/// How serde begins to say that a value has another type.
+const MISTYPED: &str = "invalid type: ";
+
+/// The key whose value begins after this text, where it stands on the same line.
+fn key_before(text: &str) -> Option<&str> {
+    let (before, _) = text.lines().last()?.rsplit_once('=')?;
+    before.rsplit(['{', ',']).next().map(str::trim)
 }
 
 /// As [`parse`], of a table that no single file holds.
@@ -67,6 +79,17 @@ fn explain(message: &str) -> Option<(String, String)> {
         let (found, known) = keys.split_once(", available keys: ")?;
         let found = found.split(", ").next().unwrap_or(found);
         return Some(unknown(found, &known.split(", ").collect::<Vec<&str>>()));
+    }
+    if let Some((found, expected)) =
+        message.strip_prefix(MISTYPED).and_then(|rest| rest.split_once(", expected "))
+    {
+        let expected = match expected {
+            "usize" | "u64" => "a whole number of at least 0",
+            "f64" => "a number",
+            "a boolean" => "true or false",
+            other => other,
+        };
+        return Some((expected.into(), found.into()));
     }
     let rest =
         ["unknown field `", "unknown variant `"].iter().find_map(|start| message.strip_prefix(start))?;
@@ -208,7 +231,10 @@ mod tests {
         let message = told("\n[task]\ndecays = [0.9]\nscale = [1.0]\n");
         assert!(message.starts_with("run.toml:4: expected one of decays, scales, found scale"), "{message}");
         let message = told("neurons = \"many\"");
-        assert!(message.starts_with("run.toml:1: ") && message.contains("many"), "{message}");
+        let wanted = "run.toml:1: neurons: expected a whole number of at least 0, found string \"many\"";
+        assert_eq!(message, wanted);
+        let message = told("rank = 1\nmethod = { sgd = { momentum = true } }");
+        assert_eq!(message, "run.toml:2: momentum: expected a number, found boolean `true`");
         let message = told("rank = 1\nmethod = { sgd = { momentm = 0.5 } }");
         assert_eq!(message, "run.toml:2: expected one of momentum, found momentm; did you mean momentum?");
         let message = told("neurons = = 3");

@@ -98,7 +98,7 @@ fn convergence(study: &Study) -> Figure {
     // The linear axis ends where the last exponential one has reached rounding.
     let done = |curve: &crate::theory::Curve| {
         let reached = curve.losses.iter().find(|point| point.1 < 1e-24);
-        reached.filter(|_| !curve.is_algebraic()).map(|point| point.0)
+        reached.filter(|_| curve.is_algebraic() == Some(false)).map(|point| point.0)
     };
     let most = study.descents.iter().filter_map(done).max().map_or(all, |epoch| 1.2 * epoch as f64);
     let (decades, layout) = panel(curves(true, all), "epoch", "loss", false);
@@ -111,8 +111,8 @@ fn convergence(study: &Study) -> Figure {
         .descents
         .iter()
         .map(|curve| match (curve.is_algebraic(), curve.power, curve.exponential) {
-            (true, Some(law), _) => format!("{}: t^{:.2}", curve.name, law.exponent),
-            (_, _, Some(law)) => format!("{}: exp({:.1e} t)", curve.name, law.rate),
+            (Some(true), Some(law), _) => format!("{}: t^{:.2}", curve.name, law.exponent),
+            (Some(false), _, Some(law)) => format!("{}: exp({:.1e} t)", curve.name, law.rate),
             _ => format!("{}: too few epochs", curve.name),
         })
         .collect();

@@ -93,7 +93,9 @@ impl Driver<'_> {
                 return Ok(None);
             }
             let killed = self.attempt(run, bar, &mut reason)?;
-            if !killed && worker::outcome(&folder(self.out, run))?.is_none() {
+            // A worker that ended because of an interruption has not failed.
+            let interrupted = self.interrupted.load(Ordering::Relaxed);
+            if !killed && !interrupted && worker::outcome(&folder(self.out, run))?.is_none() {
                 return Ok(Some(reason));
             }
         }

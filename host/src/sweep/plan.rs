@@ -1,17 +1,21 @@
 //! From the file of a sweep to its runs; everything wrong is refused here, before anything starts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 use toml::{Spanned, Table, Value};
 
-use super::settings::Sweep;
+use super::settings::{Seeds, Sweep};
+use crate::error::require;
 use crate::format::hash;
-use crate::format::settings::{from_table, parse};
+use crate::format::settings::{from_table, located, parse};
 use crate::task::Dataset;
 use crate::train::Settings;
 use crate::{Error, Result};
+
+/// The most runs of a sweep.
+const MOST: usize = 1 << 20;
 
 /// A setting that is swept.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,39 +79,65 @@ impl Plan {
     /// ```
     pub fn parse(text: &str, place: &str) -> Result<Self> {
         let mut sweep: Sweep = parse(text, place)?;
-        let said = |file: Table| file.get("base").and_then(Value::as_table).cloned().unwrap_or_default();
-        sweep.base = sweep.base.completed(|| parse(text, place).map(said), place)?;
+        let file: Table = parse(text, place)?;
+        let mut said = file.get("base").and_then(Value::as_table).cloned().unwrap_or_default();
+        sweep.base = sweep.base.completed(|| Ok(said.clone()), place)?;
         let base = Table::try_from(&sweep.base).expect("settings are a table");
+        let poll = sweep.slurm.poll;
+        require(poll >= 0.0 && poll.is_finite(), "poll", "0 or a positive number of seconds", poll)
+            .map_err(|error| located(error, text, place))?;
         let mut axes = Vec::new();
         let line = |at: usize| format!("{place}:{}", text[..at].matches('\n').count() + 1);
         for (name, (at, values)) in leaves(text) {
             let values = axis(&name, &sweep.grid, values, &|at| line(at), &base, at)?;
+            if let Some((first, _)) = name.split_once('.')
+                && let Some(whole) = base.get(first)
+            {
+                // What is swept inside a setting leaves the rest of it as it is.
+                said.insert(first.into(), whole.clone());
+            }
             axes.push((at, Axis { name, values }));
         }
         axes.sort_by_key(|&(at, _)| at);
         let axes: Vec<Axis> = axes.into_iter().map(|(_, axis)| axis).collect();
+        if let Seeds::Count(count) = sweep.seeds {
+            require(count <= MOST as u64, &format!("{place}: seeds"), format!("at most {MOST}"), count)?;
+        }
         let seeds = sweep.seeds.all(sweep.base.seed);
-        let once = seeds.iter().enumerate().all(|(k, seed)| !seeds[..k].contains(seed));
+        let once = seeds.iter().collect::<BTreeSet<&u64>>().len() == seeds.len();
         if seeds.is_empty() || !once {
             let found = if once { "none" } else { "one of them twice" };
             return Err(Error::input(format!("{place}: seeds"), "at least one, each once", found));
+        }
+        let runs = axes.iter().try_fold(seeds.len(), |runs, axis| runs.checked_mul(axis.values.len()));
+        if runs.is_none_or(|runs| runs > MOST) {
+            let found = runs.map_or("more than can be counted".into(), |runs| runs.to_string());
+            return Err(Error::input(format!("{place}: runs"), format!("at most {MOST}"), found));
         }
         let data = sweep.recording.as_ref().map(super::settings::Recording::load).transpose()?;
         let combinations = product(&axes);
         let mut plan = Self { sweep, axes, combinations, runs: Vec::new(), data };
         for combination in 0..plan.combinations.len() {
             let values = &plan.combinations[combination];
-            let mut table = base.clone();
+            // Defaults are those of the task and the method that the combination has.
+            let mut table = said.clone();
             for (axis, value) in plan.axes.iter().zip(values) {
                 put(&mut table, &axis.name, value.clone());
             }
             let label = plan.label(combination);
             let here = if label.is_empty() { place.to_owned() } else { format!("{place}: {label}") };
-            let settings: Settings = from_table(table, &here)?;
-            plan.data_for(&settings)
-                .and_then(|data| settings.check(data.as_ref()))
-                .map_err(|error| error.within(&here))?;
+            let settings: Settings = from_table(table.clone(), &here)?;
+            let settings = settings.completed(|| Ok(table), &here)?;
+            let check = |settings: &Settings| {
+                plan.data_for(settings).and_then(|data| settings.check(data.as_ref())).map(drop)
+            };
+            check(&settings).map_err(|error| match check(&plan.sweep.base) {
+                Ok(()) => error.within(&here),
+                Err(_) => located(error, text, place),
+            })?;
             for &seed in &seeds {
+                let expected = format!("from 0 to {}", i64::MAX);
+                require(seed <= i64::MAX as u64, &format!("{place}: seeds"), expected, seed)?;
                 let settings = Settings { seed, ..settings.clone() };
                 let index = plan.runs.len();
                 let name = name(index, &plan.axes, &plan.combinations[combination], &settings);

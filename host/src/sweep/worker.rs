@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::{Plan, Run, differences};
 use super::{FILE, folder};
-use crate::train::folder::{RESUME, SETTINGS, read_metrics, train_into_folder};
+use crate::train::folder::{Held, RESUME, SETTINGS, read_metrics};
 use crate::train::{Control, End, Progress, Settings, Snapshot};
 use crate::{Error, Result, format};
 
@@ -72,15 +72,11 @@ pub fn end_with_driver() {
 }
 
 fn one(plan: &Plan, run: &Run, folder: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(Error::file(folder, "create folder"))?;
     // A second worker of the same run, here or on another machine, waits and finds the result.
-    let lock = folder.join("lock");
-    let file = std::fs::File::create(&lock).map_err(Error::file(&lock, "write"))?;
-    file.lock().map_err(Error::file(&lock, "lock"))?;
+    let held = Held::in_turn(folder)?;
     if outcome(folder)?.is_some() {
         return Ok(());
     }
-    remove_leftovers(folder)?;
     let settings = folder.join(SETTINGS);
     if settings.exists() {
         same(&settings, run, &Settings::load(&settings)?)?;
@@ -92,16 +88,15 @@ fn one(plan: &Plan, run: &Run, folder: &Path) -> Result<()> {
     }
     let data = plan.data_for(&run.settings)?;
     let mut said = Instant::now();
-    let trained =
-        train_into_folder(&run.settings, data.as_ref(), folder, snapshot.as_ref(), &mut |progress| {
-            if let Progress::Step { step, loss } = progress
-                && said.elapsed() > Duration::from_millis(200)
-            {
-                said = Instant::now();
-                let _ = writeln!(std::io::stdout(), "{step} {loss:.1e}");
-            }
-            Control::Continue
-        });
+    let trained = held.train(&run.settings, data.as_ref(), snapshot.as_ref(), &mut |progress| {
+        if let Progress::Step { step, loss } = progress
+            && said.elapsed() > Duration::from_millis(200)
+        {
+            said = Instant::now();
+            let _ = writeln!(std::io::stdout(), "{step} {loss:.1e}");
+        }
+        Control::Continue
+    });
     let last = read_metrics(folder)?.pop();
     let loss = last.map(|metrics| metrics.loss).filter(|loss| loss.is_finite());
     let (end, error, reason) = match trained {
@@ -122,15 +117,4 @@ fn same(path: &Path, run: &Run, found: &Settings) -> Result<()> {
         return Ok(());
     }
     Err(Error::input(path.display().to_string(), "the settings of this sweep", differences.join("; ")))
-}
-
-/// Temporary files of a worker that was killed while it wrote.
-fn remove_leftovers(folder: &Path) -> Result<()> {
-    let entries = std::fs::read_dir(folder).map_err(Error::file(folder, "read"))?;
-    for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(".tmp") {
-            std::fs::remove_file(entry.path()).map_err(Error::file(&entry.path(), "remove"))?;
-        }
-    }
-    Ok(())
 }

@@ -15,6 +15,11 @@ const OVERLAPS: [f64; 4] = [0.0, 0.1, 0.4, 0.8];
 /// Losses below this are rounding.
 const ROUNDING: f64 = 1e-24;
 
+/// R² above which a line is taken for a law.
+const LAW: f64 = 0.99;
+/// The most steps of the average loss: a descent takes time in proportion to their number.
+const MOST_STEPS: usize = 10_000;
+
 /// The isoscale family of one overlap: point by point the parameter t, the loss, and the condition number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Isoscale {
@@ -40,11 +45,13 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// Whether the power law is the better line.
+    /// Whether the power law is the better line; none where neither is a law: R² of more than 0.99.
     #[must_use]
-    pub fn is_algebraic(&self) -> bool {
+    pub fn is_algebraic(&self) -> Option<bool> {
         let fits = |r: Option<f64>| r.unwrap_or(0.0);
-        fits(self.power.map(|law| law.r_squared)) > fits(self.exponential.map(|law| law.r_squared))
+        let power = fits(self.power.map(|law| law.r_squared));
+        let exponential = fits(self.exponential.map(|law| law.r_squared));
+        (power.max(exponential) > LAW).then_some(power > exponential)
     }
 }
 
@@ -74,7 +81,10 @@ impl Study {
     pub fn new(problem: &Reduced, rate: f64, epochs: usize, seed: u64) -> Result<Self> {
         let (decay, scale, overlap) = (problem.decay, problem.scale, problem.overlap());
         let steps = problem.steps;
-        require(steps >= 3, "steps", "at least 3: fewer do not tell what holds at all times", steps)?;
+        let expected = format!("from 3, fewer do not tell what holds at all times, to {MOST_STEPS}");
+        require((3..=MOST_STEPS).contains(&steps), "steps", expected, steps)?;
+        require(rate > 0.0 && rate.is_finite(), "rate", "a positive number", rate)?;
+        require(epochs > 0, "epochs", "at least 1", epochs)?;
         if overlap == 0.0 || scale == overlap {
             let expected = "not 0, and not the scale: the dot scale has the scale of the overlap";
             return Err(Error::input("overlap", expected, overlap.to_string()));

@@ -75,6 +75,9 @@ impl Settings {
         let fraction = self.from_recording;
         let place = "from_recording";
         require((0.0..=1.0).contains(&fraction), place, "a number from 0 to 1", fraction)?;
+        let windows = super::windows(self);
+        let expected = format!("0, or at least one of the {} sequences of a batch", self.batch);
+        require(fraction == 0.0 || windows > 0, place, expected, fraction)?;
         let Some(data) = data else {
             require(fraction == 0.0, place, "0 without a recording", fraction)?;
             return Ok(activation);

@@ -9,14 +9,22 @@
 //! | checkpoint.safetensors | the latest network that is [stable](Metrics::stable) over long roll-outs |
 //! | network.safetensors | the best network, once training has ended |
 //! | figures/curves.svg, .png | loss and error against updates (the command, once training has ended) |
+//! | figures/trials.svg, .png | trials with the outputs of the best network (the command; not of integrators) |
 //! | dynamics.json, figures/dynamics.svg, .png | fixed points and multipliers (the command; not of integrators, nor after Ctrl-C) |
+//! | lock | held while the run goes on |
+//!
+//! With `--rule` it has rules.json, learning-curves.svg, .png, alignment.svg, .png and `NAME.safetensors` of every rule
+//! instead.
 
 use std::fmt::Write as _;
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::Path;
 
+use clap::ValueEnum as _;
 use serde::Serialize;
 
+use super::online::Rule;
 use super::{Control, Metrics, Progress, Settings, Snapshot, Trained, resume, train};
 use crate::format::{self, network};
 use crate::network::{Channel, Network};
@@ -32,6 +40,7 @@ pub const NETWORK: &str = "network.safetensors";
 const METRICS: &str = "metrics.jsonl";
 const CHECKPOINT: &str = "checkpoint.safetensors";
 const PROVENANCE: &str = "run.json";
+const LOCK: &str = "lock";
 /// Files of a run, in the order in which a new run removes those of the one before: first what that one goes on from,
 /// so that whatever is left after a kill is of one run, and no run goes on as another.
 const FILES: [&str; 6] = [RESUME, SETTINGS, PROVENANCE, METRICS, CHECKPOINT, NETWORK];
@@ -46,6 +55,10 @@ const SHOWN: [&str; 7] = [
     "figures/dynamics.png",
 ];
 
+/// What the command says about rules, beside a network of each.
+const OF_RULES: [&str; 5] =
+    ["rules.json", "learning-curves.svg", "learning-curves.png", "alignment.svg", "alignment.png"];
+
 #[derive(Serialize)]
 struct Provenance<'a> {
     tinyfold: &'static str,
@@ -56,7 +69,7 @@ struct Provenance<'a> {
 /// Trains into a run folder; from a snapshot if there is one, else what a run before left there is removed first.
 ///
 /// # Errors
-/// As [`train`]; a file that cannot be written or removed.
+/// As [`train`]; a file that cannot be written or removed; another run that goes on there.
 pub fn train_into_folder(
     settings: &Settings,
     data: Option<&Dataset>,
@@ -66,10 +79,100 @@ pub fn train_into_folder(
 ) -> Result<Trained> {
     // Nothing is written for settings that are refused.
     settings.check(data)?;
-    if from.is_none() {
-        remove(folder, &FILES)?;
-        remove(folder, &SHOWN)?;
+    Held::now(folder)?.train(settings, data, from, watch)
+}
+
+/// A run folder that no other run writes into while this is there, unless the file system has no locks.
+#[derive(Debug)]
+pub struct Held<'a> {
+    folder: &'a Path,
+    _lock: File,
+}
+
+impl<'a> Held<'a> {
+    /// Takes a folder, which is made if there is none.
+    ///
+    /// # Errors
+    /// Another run holds it; a folder that cannot be written.
+    pub fn now(folder: &'a Path) -> Result<Self> {
+        let lock = Self::file(folder)?;
+        if let Err(TryLockError::WouldBlock) = lock.try_lock() {
+            let place = folder.display().to_string();
+            return Err(Error::input(place, "a folder without a run that goes on", "one that writes there"));
+        }
+        Self::cleaned(folder, lock)
     }
+
+    /// The same, once every other run has let go of it.
+    ///
+    /// # Errors
+    /// A folder that cannot be written or locked.
+    pub fn in_turn(folder: &'a Path) -> Result<Self> {
+        let lock = Self::file(folder)?;
+        lock.lock().map_err(Error::file(&folder.join(LOCK), "lock"))?;
+        Self::cleaned(folder, lock)
+    }
+
+    fn file(folder: &Path) -> Result<File> {
+        std::fs::create_dir_all(folder).map_err(Error::file(folder, "create folder"))?;
+        let lock = folder.join(LOCK);
+        File::create(&lock).map_err(Error::file(&lock, "write"))
+    }
+
+    /// Without temporary files of a run that was killed while it wrote.
+    fn cleaned(folder: &'a Path, lock: File) -> Result<Self> {
+        let entries = std::fs::read_dir(folder).map_err(Error::file(folder, "read"))?;
+        for entry in entries.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(".tmp") {
+                std::fs::remove_file(entry.path()).map_err(Error::file(&entry.path(), "remove"))?;
+            }
+        }
+        Ok(Self { folder, _lock: lock })
+    }
+
+    /// Removes what a run before left there.
+    ///
+    /// # Errors
+    /// A file that cannot be removed.
+    pub fn clear(&self) -> Result<()> {
+        let networks = Rule::value_variants().iter().map(|&rule| of_rule(rule)).collect::<Vec<String>>();
+        remove(self.folder, &FILES)?;
+        remove(self.folder, &SHOWN)?;
+        remove(self.folder, &OF_RULES)?;
+        remove(self.folder, &networks.iter().map(String::as_str).collect::<Vec<&str>>())
+    }
+
+    /// As [`train_into_folder`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn train(
+        &self,
+        settings: &Settings,
+        data: Option<&Dataset>,
+        from: Option<&Snapshot>,
+        watch: &mut dyn FnMut(&Progress<'_>) -> Control,
+    ) -> Result<Trained> {
+        if from.is_none() {
+            self.clear()?;
+        }
+        go(settings, data, self.folder, from, watch)
+    }
+}
+
+/// Name of the network that a rule made.
+#[must_use]
+pub fn of_rule(rule: Rule) -> String {
+    format!("{}.safetensors", rule.name())
+}
+
+fn go(
+    settings: &Settings,
+    data: Option<&Dataset>,
+    folder: &Path,
+    from: Option<&Snapshot>,
+    watch: &mut dyn FnMut(&Progress<'_>) -> Control,
+) -> Result<Trained> {
     let provenance = Provenance {
         tinyfold: env!("CARGO_PKG_VERSION"),
         machine: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),

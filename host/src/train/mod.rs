@@ -79,7 +79,7 @@ const SMALL_NEURONS: usize = 128;
 /// Held-out trials do so for tasks other than integration.
 ///
 /// # Errors
-/// Settings out of range; no network with a finite roll-out, that is: training diverged.
+/// Settings out of range; no network with a finite roll-out, that is: training diverged, or was stopped before.
 ///
 /// Source: Fanthomme & Monasson 2021, section 3.
 ///
@@ -142,8 +142,13 @@ pub fn parts_of(batch: usize, neurons: usize) -> Vec<usize> {
     (0..parts).map(|k| (k + 1) * batch / parts - k * batch / parts).collect()
 }
 
+/// Sequences of a batch that come from the recording.
+fn windows(settings: &Settings) -> usize {
+    (settings.from_recording * settings.batch as f64).round() as usize
+}
+
 fn parts<T: Real>(settings: &Settings) -> Vec<Part<T>> {
-    let windows = (settings.from_recording * settings.batch as f64).round() as usize;
+    let windows = windows(settings);
     let counts = parts_of(settings.batch, settings.neurons);
     let parts = counts.len();
     counts
@@ -272,13 +277,13 @@ impl<'a, T: Real> Session<'a, T> {
             // A run that was never stopped has no roll-out here: one that goes on must not have it either.
             let unstopped = (end == End::Stopped && !due).then(|| self.snapshot());
             let network = self.network(&self.parameters);
-            let (Score { error: rollout, correct }, recording) = if finite {
+            let (Score { error: rollout, correct }, [recording, long]) = if finite {
                 self.probe.errors(&network)
             } else {
-                (Score { error: f64::INFINITY, correct: None }, None)
+                (Score { error: f64::INFINITY, correct: None }, [None; 2])
             };
             let seconds = before + began.elapsed().as_secs_f64();
-            let metrics = Metrics { step, loss, rollout, recording, correct, learning_rate, seconds };
+            let metrics = Metrics { step, loss, rollout, recording, long, correct, learning_rate, seconds };
             self.history.push(metrics);
             if metrics.error() < self.best.as_ref().map_or(f64::INFINITY, |(least, _)| least.error()) {
                 self.best = Some((metrics, self.parameters.clone()));
@@ -293,7 +298,13 @@ impl<'a, T: Real> Session<'a, T> {
                 end = End::Stopped;
             }
         }
-        let Some((best, parameters)) = &self.best else { return Err(self.diverged()) };
+        let Some((best, parameters)) = &self.best else {
+            return Err(if end == End::Stopped {
+                Error::Stopped { step: self.step }
+            } else {
+                self.diverged()
+            });
+        };
         Ok(Trained { network: self.network(parameters), best: *best, history: self.history, end })
     }
 

@@ -17,7 +17,7 @@ use tinyfold_core::learn::{
 use tinyfold_core::wire::{Model, learned};
 use tinyfold_core::{Shape, View};
 
-use super::optimiser::Method;
+use super::optimiser::{BETA, EPSILON, Method};
 use super::settings::{Loss, Schedule};
 use super::{Control, Settings, vectors};
 use crate::design::random_frozen;
@@ -139,7 +139,7 @@ pub fn learn(settings: &Settings, rule: Rule, watch: &mut dyn FnMut(&Point) -> C
             made.lawful(&params, Sgd::new(rate).map_err(refused)?.clipped(settings.clip), law, &mut room)
         }
         Method::Adam => {
-            let optimiser = Adam::new(rate, [0.9, 0.999], 1e-8, count, &mut moments).map_err(refused)?;
+            let optimiser = Adam::new(rate, BETA, EPSILON, count, &mut moments).map_err(refused)?;
             made.lawful(&params, optimiser.clipped(settings.clip), law, &mut room)
         }
     }
@@ -189,6 +189,14 @@ pub fn learn(settings: &Settings, rule: Rule, watch: &mut dyn FnMut(&Point) -> C
     Ok(Run { rule, points, seconds, network })
 }
 
+/// Refuses settings that a rule does not follow, as [`learn`] does.
+///
+/// # Errors
+/// As there.
+pub fn check(settings: &Settings, rule: Rule) -> Result<()> {
+    start(settings, rule).map(drop)
+}
+
 fn groups(settings: &Settings) -> Groups {
     Groups {
         input: true,
@@ -214,6 +222,9 @@ fn start(settings: &Settings, rule: Rule) -> Result<Network> {
     require(settings.proxy_weight == 0.0, "proxy_weight", "0 with a rule", settings.proxy_weight)?;
     require(settings.patience == 0, "patience", "0 with a rule", settings.patience)?;
     require(settings.stop_loss == 0.0, "stop_loss", "0 with a rule", settings.stop_loss)?;
+    let leaves = settings.train_readout && settings.supports.blocks();
+    let expected = "random or orthonormal with a rule that trains C: it would leave its blocks";
+    require(!leaves, "supports", expected, "blocks")?;
     let halving = matches!(settings.schedule, Schedule::Halving { .. });
     require(!halving, "schedule", "constant with a rule", "halving")?;
     let (n, rank) = (settings.neurons, settings.rank);

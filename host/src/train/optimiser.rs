@@ -15,7 +15,7 @@ pub enum Method {
         /// In \[0, 1).
         momentum: f64,
     },
-    /// Adam with beta = (0.9, 0.999), epsilon = 1e-8 (Kingma & Ba 2015, algorithm 1).
+    /// Adam with the beta and epsilon of its source (Kingma & Ba 2015, algorithm 1).
     Adam,
 }
 
@@ -40,8 +40,10 @@ impl Method {
     }
 }
 
-const BETA: [f64; 2] = [0.9, 0.999];
-const EPSILON: f64 = 1e-8;
+/// Of Adam: how much of its means of gradients and of their squares is kept.
+pub(super) const BETA: [f64; 2] = [0.9, 0.999];
+/// Of Adam: what the root of the mean of squares gets added.
+pub(super) const EPSILON: f64 = 1e-8;
 
 /// A method with its memory.
 #[derive(Clone, Debug)]

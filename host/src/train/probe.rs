@@ -5,13 +5,18 @@ use rayon::prelude::*;
 use super::Settings;
 use crate::network::Network;
 use crate::simulate;
-use crate::task::trial::{Score, Trial, held_out, score};
+use crate::task::trial::{Score, Trial, held_out, of_stream, score};
 use crate::task::{Dataset, Integration, Task, relative_rmse, synthetic};
 
 /// Steps of the Gaussian roll-out that tells a good network from one that only has a low training loss.
 const ROLLOUT: usize = 2000;
 /// Trials, of the length of training sequences but never trained on, that a task other than integration is judged by.
 pub const HELD_OUT: usize = 128;
+/// Trials that tell whether a network stays, each so many times as long as a training sequence.
+const LONG: usize = 32;
+const TIMES: usize = 4;
+/// Their stream of random numbers: the first ones are of [`HELD_OUT`], and of the command.
+const STREAM: u64 = 3;
 /// Steps of the roll-out on the recording.
 const RECORDING: usize = 10_000;
 
@@ -20,7 +25,7 @@ pub(super) enum Probe<'a> {
     /// Long roll-outs of integration.
     Rollouts { task: &'a Integration, gaussian: Vec<f64>, recording: Option<Vec<f64>> },
     /// Trials of another task.
-    Trials { task: &'a Task, trials: Vec<Trial> },
+    Trials { task: &'a Task, trials: Vec<Trial>, long: Vec<Trial> },
 }
 
 impl<'a> Probe<'a> {
@@ -33,7 +38,11 @@ impl<'a> Probe<'a> {
                 gaussian: synthetic::gaussian(ROLLOUT, task.channels(), seed),
                 recording: data.map(|data| data.joined(RECORDING)),
             },
-            task => Self::Trials { task, trials: held_out(task.trials(), settings.sequence, HELD_OUT, seed) },
+            task => Self::Trials {
+                task,
+                trials: held_out(task.trials(), settings.sequence, HELD_OUT, seed),
+                long: of_stream(task.trials(), TIMES * settings.sequence, LONG, seed, STREAM),
+            },
         }
     }
 
@@ -45,15 +54,18 @@ impl<'a> Probe<'a> {
         }
     }
 
-    pub(super) fn errors(&self, network: &Network) -> (Score, Option<f64>) {
+    /// The score, the error on the recording and that of long trials.
+    pub(super) fn errors(&self, network: &Network) -> (Score, [Option<f64>; 2]) {
         let run = |x: &[f64]| simulate::run(network, x, false).outputs;
         match self {
             Self::Rollouts { task, gaussian, recording } => {
                 let error = |x: &Vec<f64>| relative_rmse(&run(x), &task.targets(x), task.channels());
                 let (error, recording) = rayon::join(|| error(gaussian), || recording.as_ref().map(error));
-                (Score { error, correct: None }, recording)
+                (Score { error, correct: None }, [recording, None])
             }
-            Self::Trials { task, trials } => (judged(network, task, trials), None),
+            Self::Trials { task, trials, long } => {
+                (judged(network, task, trials), [None, Some(judged(network, task, long).error)])
+            }
         }
     }
 }

@@ -61,8 +61,9 @@ impl<'a> Source<'a> {
         let mut weights = Mat::zeros(outputs, steps * count);
         for k in 0..count {
             let Trial { x, target, weight } = task.trial(steps, rng);
-            // A batch loss divides by T³, T² of which belongs to integration alone.
-            let factor = (steps * steps * steps) as f64 / weight.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+            // A batch loss divides by T³, T² of which belongs to integration alone. A trial may have nothing to judge.
+            let sum = weight.iter().sum::<f64>();
+            let factor = if sum > 0.0 { (steps * steps * steps) as f64 / sum } else { 0.0 };
             for t in 0..steps {
                 let column = t * count + k;
                 for i in 0..inputs {

@@ -35,7 +35,7 @@ pub enum Supports {
     Same,
     /// e_c and d_c in a block each, of 2 D.
     Disjoint,
-    /// As `Same`, every block reaching a quarter into the next one.
+    /// As same, every block reaching a quarter into the next one.
     Overlapping,
     /// d_c in block c of D, e_c everywhere.
     RandomEncoder,
@@ -53,12 +53,12 @@ impl Supports {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Loss {
-    /// Squared error over random sequences: [`bptt`](super::bptt).
+    /// Squared error over random sequences.
     #[default]
     Batch,
-    /// Its expectation over Gaussian inputs, for linear networks: [`average`](super::average).
+    /// Its expectation over Gaussian inputs, for linear networks.
     Average,
-    /// Conditions of an integrator on random states: [`proxy`](super::proxy).
+    /// Conditions of an integrator on random states.
     Proxy,
 }
 

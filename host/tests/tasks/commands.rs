@@ -56,6 +56,7 @@ fn a_network_of_a_task_goes_through_the_commands() {
     // On trials of the task, since no recording has its inputs.
     let told = ran(at, "analyse run/network.safetensors --steps 200");
     assert!(told.contains("no integrals: the network is no integrator"), "{told}");
+    assert!(told.starts_with("on: trials of the task context\n"), "{told}");
     let told = ran(at, "compress run/network.safetensors --rank 8");
     assert!(told.contains("Gaussian     trials") && told.contains("against the original network"), "{told}");
     let told = ran(at, "train --task flip-flop --neurons 8 --steps 5 --out flip --json");
@@ -75,6 +76,33 @@ fn a_network_of_a_task_goes_through_the_commands() {
     assert_eq!(other, "run: task: expected decays and scales of an integrator, found context");
     refused("train --task sine --rule rtrl", "a rule: expected integration to learn, found the task sine");
     refused("train --task sien", "invalid value 'sien'");
+    refused(
+        "train --trial-steps 20",
+        "--trial-steps: expected none for integration, which is judged over 10000",
+    );
+    refused("train --targets gyro_x", "--targets: expected none: what is learnt is the task of the settings");
+    refused("train --decays 0.9 --scales 1,2", "number of --scales: expected 1, one a decay, found 2");
+    // Every rule is looked at before the first one runs.
+    refused("train --rule rtrl,latent --out rules", "rank: expected at least 1 with the rule latent");
+    assert!(!at.join("rules").exists());
+}
+
+/// More channels than the bundled recording has are learnt without one, unless it was asked for.
+#[test]
+fn integration_of_more_channels_than_the_bundled_recording_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let train = "train --neurons 16 --steps 4 --interval 2 --decays 0.92,0.9,0.88,0.87,0.85 --out run";
+    let told = ran(folder.path(), &format!("{train} --json"));
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    assert!(told["gaussian"].is_number() && told["recording"].is_null(), "{told}");
+    let told = ran(folder.path(), "train --resume run");
+    assert!(
+        told.contains("relative RMSE over 10000 steps: Gaussian ") && !told.contains("recording"),
+        "{told}"
+    );
+    let output = tinyfold(folder.path(), &format!("{train} --columns gyro_x,gyro_y"));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("expected at most 2, the inputs of the recording, found 5"), "{told}");
 }
 
 #[test]
@@ -87,6 +115,13 @@ fn tasks_are_told_and_drawn() {
     assert!(told.contains("outputs: match\nsteps of a trial: 26"), "{told}");
     let svg = std::fs::read_to_string(folder.path().join("drawn/trials.svg")).expect("a figure");
     assert!(["stimulus 0", "stimulus 1", "match", "trial 3"].iter().all(|text| svg.contains(text)));
+    let settings = |text: &str| std::fs::write(folder.path().join("f.toml"), text).expect("written");
+    settings("from_recording = 0.5\n");
+    assert!(ran(folder.path(), "task --settings f.toml").starts_with("integration: "));
+    settings("\nneurons = 0\n");
+    let told = tinyfold(folder.path(), "task --settings f.toml").stderr;
+    let told = String::from_utf8_lossy(&told);
+    assert_eq!(told, "tinyfold: f.toml:2: neurons: expected from 1 to 1048576, found 0\n");
     let told = ran(folder.path(), "train --print-defaults --task sine");
     let task = Task::named("sine").expect("a task");
     assert_eq!(Settings::parse(&told, "printed").expect("a file"), Settings::of(task));
@@ -108,6 +143,7 @@ fn settings_are_those_of_the_file_the_method_and_the_options() {
     assert_eq!(printed("--settings f.toml"), (8, 0.01, 0.02));
     assert_eq!(printed("--settings f.toml --sgd"), (8, 1.0, 0.0));
     assert_eq!(printed("--settings f.toml --rule rtrl"), (8, 0.001, 0.02));
+    assert_eq!(printed("--from-recording 0.5"), (64, 0.01, 0.02));
     written("learning_rate = 0.3\nmethod = { sgd = { momentum = 0.5 } }\n");
     assert_eq!(printed("--settings f.toml"), (64, 0.3, 0.0));
     assert_eq!(printed("--settings f.toml --weight-decay 0.1"), (64, 0.3, 0.1));

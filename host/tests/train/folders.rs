@@ -35,16 +35,20 @@ fn a_new_run_does_not_go_on_as_the_one_before() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     into(folder, &slow()).expect("trains");
-    for name in ["dynamics.json", "notes.txt"] {
+    for name in ["dynamics.json", "notes.txt", ".tmpk", "rules.json"] {
         std::fs::write(folder.join(name), "{}").expect("written");
     }
-    assert!(files(folder).len() == 8 && snapshot_of(folder).expect("an interval").header.step == 60);
+    assert!(files(folder).len() == 11 && snapshot_of(folder).expect("an interval").header.step == 60);
 
     let other = Settings { seed: 1, interval: 50, ..slow() };
     let mut message = String::new();
     let mut watch = |progress: &Progress<'_>| {
         if let Progress::Step { step: 1, .. } = progress {
-            assert_eq!(files(folder), ["notes.txt", "run.json", "settings.toml"]);
+            // Nor does a second one write there at the same time.
+            let refused = into(folder, &slow()).expect_err("a run that goes on").to_string();
+            let expected = ": expected a folder without a run that goes on, found one that writes there";
+            assert!(refused.ends_with(expected), "{refused}");
+            assert_eq!(files(folder), ["lock", "notes.txt", "run.json", "settings.toml"]);
             message = snapshot_of(folder).expect_err("no interval").to_string();
         }
         Control::Continue
@@ -154,7 +158,7 @@ fn weights_that_overflow_end_a_run() {
     assert!(matches!(&error, Error::Numeric { what, .. } if what == "training"), "{error}");
     let metrics = read_metrics(folder.path()).expect("metrics");
     assert!(metrics.len() == 1 && metrics[0].loss.is_finite() && !metrics[0].error().is_finite());
-    assert_eq!(files(folder.path()), ["metrics.jsonl", "run.json", "settings.toml"]);
+    assert_eq!(files(folder.path()), ["lock", "metrics.jsonl", "run.json", "settings.toml"]);
 
     // The mean of squares leaves f32, while weights do not: Adam would never move again.
     let settings = Settings { clip: 1e30, ..slow() };

@@ -1,11 +1,12 @@
 //! What networks training makes, and from which settings.
 
-use tinyfold::task::Integration;
+use tinyfold::task::flip_flop::FlipFlop;
 use tinyfold::task::recording::{GYROSCOPE, bundled};
+use tinyfold::task::{Integration, Task};
 use tinyfold::train::ablation::Ablation;
 use tinyfold::train::optimiser::Method;
 use tinyfold::train::settings::{Loss, Schedule, Supports};
-use tinyfold::train::{Control, End, Precision, Settings, remedies, train, vectors};
+use tinyfold::train::{Control, End, Metrics, Precision, Settings, remedies, train, vectors};
 
 use crate::{quiet, slow, small};
 
@@ -29,6 +30,29 @@ fn training_starts_from_zero() {
             let (first, last) = (history[0].loss, history[399].loss);
             assert!(last < 0.1 * first, "{activation}, rank {rank}: {first} to {last}");
         }
+    }
+}
+
+/// A trial of few pulses may have nothing to judge: it adds nothing, instead of 0 times infinity.
+#[test]
+fn trials_without_anything_to_judge_are_learnt_from() {
+    let task: Task = FlipFlop { bits: 1, pulses: 0.01 }.into();
+    for precision in [Precision::F32, Precision::F64] {
+        let settings = Settings {
+            neurons: 8,
+            batch: 16,
+            steps: 20,
+            interval: 1,
+            precision,
+            ..Settings::of(task.clone())
+        };
+        let trained = quiet(&settings).expect("trains");
+        assert_eq!((trained.end, trained.history.len()), (End::Done, 20));
+        assert!(trained.history.iter().all(|metrics| metrics.loss.is_finite()));
+        // Long trials judge what stays, as long roll-outs do of integration.
+        assert!(trained.history.iter().all(|metrics| metrics.long.is_some_and(f64::is_finite)));
+        let leaving = Metrics { long: Some(f64::INFINITY), ..trained.best };
+        assert!(trained.best.stable() && !leaving.stable());
     }
 }
 
@@ -116,6 +140,11 @@ fn settings_out_of_range_are_refused_by_name() {
         assert!(error.to_string().contains(expected), "{error}");
         assert_eq!(error.exit_code(), 2);
     }
+    let data = bundled(&GYROSCOPE[..2]).expect("the bundled recording");
+    let little = Settings { from_recording: 0.005, ..small() };
+    let error = train(&little, Some(&data), &mut |_| Control::Continue).expect_err("no window");
+    let expected = "from_recording: expected 0, or at least one of the 48 sequences of a batch, found 0.005";
+    assert_eq!(error.to_string(), expected);
     let data = bundled(&GYROSCOPE).expect("the bundled recording");
     let error = train(&small(), Some(&data), &mut |_| Control::Continue).expect_err("D differs");
     assert_eq!(error.to_string(), "recording: expected 2 input columns, one a decay, found 3");

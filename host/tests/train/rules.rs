@@ -131,6 +131,10 @@ fn settings_that_a_rule_does_not_follow_are_refused() {
             Settings { loss: Loss::Proxy, ..plain.clone() },
             "loss: expected batch with a rule, found another one",
         ),
+        (
+            Settings { supports: Supports::Same, train_readout: true, ..plain.clone() },
+            "supports: expected random or orthonormal with a rule that trains C: it would leave its blocks, found blocks",
+        ),
         (Settings { proxy_weight: 0.1, ..plain.clone() }, "proxy_weight: expected 0 with a rule, found 0.1"),
         (Settings { patience: 2, ..plain.clone() }, "patience: expected 0 with a rule, found 2"),
         (Settings { stop_loss: 1e-3, ..plain.clone() }, "stop_loss: expected 0 with a rule, found 0.001"),

@@ -6,15 +6,21 @@ use tinyfold::task::recording::{GYROSCOPE, bundled};
 use tinyfold::train::ablation::Ablation;
 use tinyfold::train::optimiser::Method;
 use tinyfold::train::settings::{Loss, Supports};
-use tinyfold::train::{Control, End, Precision, Progress, Settings, Snapshot, Trained, resume, train};
+use tinyfold::train::{
+    Control, End, Precision, Progress, Settings, Snapshot, Trained, parts_of, resume, train,
+};
 
 use crate::{bits, quiet, slow, small};
 
 #[test]
 fn the_same_settings_give_the_same_bits_for_any_number_of_threads() {
     let data = bundled(&GYROSCOPE[..2]).expect("the bundled recording");
-    for rank in [0, 3] {
-        let base = Settings { rank, batch: 300, from_recording: 0.3, train_bias: true, ..slow() };
+    let plain = Settings { batch: 300, from_recording: 0.3, train_bias: true, ..slow() };
+    // Small networks in two parts, a large one in more of them and with products wide enough for every kernel.
+    let large = Settings { neurons: 160, batch: 512, steps: 6, interval: 2, ..plain.clone() };
+    assert_eq!((parts_of(300, 24).len(), parts_of(512, 160).len()), (2, 4));
+    for base in [plain.clone(), Settings { rank: 3, ..plain }, large] {
+        let rank = base.rank;
         let run = |threads: usize, seed: u64| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             let settings = Settings { seed, ..base.clone() };
@@ -40,6 +46,15 @@ fn divergence_is_an_error_that_says_what_to_try() {
     assert!(matches!(error, Error::Numeric { .. }), "{error}");
     let text = error.to_string();
     assert!(text.starts_with("training: diverged") && text.contains("smaller learning rate"), "{text}");
+}
+
+/// Stopped before any network was stable is no divergence.
+#[test]
+fn a_run_that_is_stopped_before_it_is_stable_says_so() {
+    let settings =
+        Settings { method: Method::Sgd { momentum: 0.9 }, learning_rate: 1e6, clip: 1e9, ..small() };
+    let error = train(&settings, None, &mut |_| Control::Stop).expect_err("no network");
+    assert!(matches!(error, Error::Stopped { step: 1 }), "{error}");
 }
 
 /// Updates before the divergence are not lost.
@@ -208,19 +223,18 @@ fn a_killed_run_loses_nothing_it_needs() {
     };
     let args =
         ["train", "--neurons", "16", "--steps", "3000", "--interval", "100", "--decays", "0.9", "--out"];
+    let name = "network.safetensors";
     assert!(tinyfold(&[&args[..], &["whole"]].concat()).status().expect("runs").success());
     let mut child = tinyfold(&[&args[..], &["killed"]].concat()).spawn().expect("starts");
     while !folder.path().join("killed/resume.safetensors").exists() {
-        if child.try_wait().expect("a child").is_some() {
-            break;
-        }
+        assert!(child.try_wait().expect("a child").is_none(), "ended before it was killed");
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
-    child.kill().expect("killed, or ended already");
-    child.wait().expect("ended");
+    child.kill().expect("killed");
+    assert_eq!(child.wait().expect("ended").code(), None, "it was killed");
+    assert!(!folder.path().join("killed").join(name).exists(), "before its end");
     assert!(tinyfold(&["train", "--resume", "killed"]).status().expect("runs").success());
-    let read =
-        |run: &str| std::fs::read(folder.path().join(run).join("network.safetensors")).expect("a network");
+    let read = |run: &str| std::fs::read(folder.path().join(run).join(name)).expect("a network");
     assert_eq!(read("whole"), read("killed"));
 }
 

@@ -20,6 +20,10 @@
 //! z' = A z + W sum_k alphas_k relu(z - H_k) + h + B u, where thetas stand for -H. In place of A and W there may be AW, A
 //! on its diagonal and W off it. Its inputs B may be missing; y = C z + c, z where there is no C.
 //!
+//! A `torch.nn.RNN` state dict and a network that Fanthomme & Monasson's code trained ([`paper`](super::paper)) say by themselves
+//! which array is what. Runs stored beside the weights or in NAME_io beside the file, `inputs` or `test_inputs` with
+//! `outputs_f64`, `outputs` or `test_outputs`, are compared where they fit (trials × steps × I, O).
+//!
 //! `NAME.T` stands for an array transposed. The fields of the JSON and of the metadata are `form` (`rate`, `current`, `plrnn`),
 //! `alpha`, `activation` (or `nonlinearity`), `map` (their names to ours), `inputs` (their names), `kind` (`map`: rate form
 //! of alpha = 1; `ctrnn_euler`: current form) and `eq`, an equation that names the activation.
@@ -37,6 +41,7 @@ use serde_json::{Map, Value};
 use super::arrays::ArrayFile;
 pub use super::compare::{Comparison, Outputs};
 use super::network::{load_torch, names};
+use super::paper;
 use crate::network::{Activation, Channel, Form, Network, Recurrence};
 use crate::{Error, Result};
 
@@ -45,11 +50,13 @@ const OURS: [&str; 19] = [
     "W", "B", "b", "C", "c", "initial", "A", "AW", "h", "W1", "W2", "h1", "h2", "alphas", "H", "thetas",
     "traj", "traj_u", "traj_y",
 ];
+/// What W is, in words.
+const RECURRENT: &str = "the recurrent weights, n × n";
 /// Fields that are looked for in a file's metadata.
 const FIELDS: [&str; 8] = ["form", "alpha", "activation", "nonlinearity", "map", "inputs", "kind", "eq"];
 
 /// What is known of a file beforehand: it goes before what the file says.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Given {
     /// Our names of arrays by theirs.
     pub map: BTreeMap<String, String>,
@@ -73,8 +80,10 @@ pub struct Imported {
     /// Of the arrays `traj` (trials × steps × n) and `traj_u` (trials × steps × I), if the file has both, and `traj_y`
     /// (trials × steps × O).
     pub comparison: Option<Comparison>,
-    /// Of `traj_u` and `traj_y`, if the file has both and no `traj`.
+    /// Of `traj_u` and `traj_y`, if the file has both and no `traj`; else of the runs that a known tool stored.
     pub outputs: Option<Outputs>,
+    /// Whether the file is of a known tool, which fixes what its arrays mean.
+    pub known: bool,
 }
 
 /// A file and all that says something of it.
@@ -84,6 +93,8 @@ struct Reader {
     facts: Vec<(String, Map<String, Value>)>,
     given: Given,
     sources: Vec<[String; 3]>,
+    /// Of a known tool: the file with its runs, if any.
+    runs: Option<ArrayFile>,
 }
 
 /// Reads a foreign network.
@@ -129,15 +140,30 @@ pub fn read(path: &Path, given: &Given) -> Result<Imported> {
         }
     }
     facts.push((file.place("metadata"), metadata));
-    let mut reader = Reader { file, facts, given: given.clone(), sources: Vec::new() };
+    let mut reader = Reader { file, facts, given: given.clone(), sources: Vec::new(), runs: None };
+    if paper::is_paper(&reader.file) {
+        let expected = "none beside a network of Fanthomme & Monasson's code, which says all of it";
+        let options = "--map, --form, --alpha, --activation, --no-inputs";
+        crate::error::require(*given == Given::default(), options, expected, "one of them")?;
+        let network = paper::read(path, &reader.file)?;
+        reader.note_paper(&network);
+        reader.runs = Some(runs_of(path)?);
+        return reader.compared(network, &<[f64]>::to_vec);
+    }
     if reader.is_plrnn()? {
         let plrnn = reader.plrnn()?;
         let network = reader.piecewise(&plrnn)?;
         return reader.compared(network, &|z| plrnn.state(z));
     }
+    let torch = reader.file.names().iter().any(|name| name.ends_with("weight_hh_l0"));
+    if !torch && reader.name("W")?.is_none() {
+        // Without a network there is nothing to ask for.
+        reader.required("W", RECURRENT)?;
+    }
     let activation = reader.activation()?;
-    if reader.file.names().iter().any(|name| name.ends_with("weight_hh_l0")) {
+    if torch {
         reader.torch_form()?;
+        reader.runs = Some(runs_of(path)?);
         let mut network = load_torch(path, activation)?;
         reader.name_inputs(&mut network);
         return reader.compared(network, &<[f64]>::to_vec);
@@ -145,6 +171,13 @@ pub fn read(path: &Path, given: &Given) -> Result<Imported> {
     let (form, alpha) = reader.form()?;
     let network = reader.network(form, alpha, activation)?;
     reader.compared(network, &<[f64]>::to_vec)
+}
+
+/// The file that may hold runs of the network of this one: NAME_io beside it, else itself.
+fn runs_of(path: &Path) -> Result<ArrayFile> {
+    let part = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
+    let beside = path.with_file_name(format!("{}_io.{}", part(path.file_stem()), part(path.extension())));
+    ArrayFile::open(if beside.exists() { &beside } else { path })
 }
 
 impl Reader {
@@ -200,6 +233,23 @@ impl Reader {
         } else {
             "neither".into()
         }
+    }
+
+    /// What the parts of a network of the paper's code are made of.
+    fn note_paper(&mut self, network: &Network) {
+        let signs = if self.file.has("synapse_signs") { " · synapse_signs" } else { "" };
+        let source = "Fanthomme & Monasson's code";
+        for (ours, theirs) in [("form", "rate"), ("alpha", "1"), ("C", "decoders"), ("B", "W encoders")] {
+            self.note(ours, theirs, source);
+        }
+        self.note("W", format!("W{signs}"), source);
+        if self.file.has("thresholds") {
+            self.note("b", "-thresholds", source);
+        }
+        for ours in ["decays", "scales"] {
+            self.note(ours, ours, "its config");
+        }
+        self.note("activation", names::activation(network.activation).0, "its config");
     }
 
     /// A `torch.nn.RNN` is of rate form with alpha = 1: whoever says otherwise means another network.
@@ -277,7 +327,13 @@ impl Reader {
         let empty = |(theirs, _): (String, String)| {
             !self.file.has(&theirs) || self.file.array(&theirs).is_ok_and(|array| array.values.is_empty())
         };
-        if optional && self.name("B")?.is_none_or(empty) {
+        let found = self.name("B")?;
+        let none = found.clone().is_none_or(empty);
+        if self.given.no_inputs && !none {
+            let found = found.map_or_else(String::new, |(theirs, _)| format!("array {theirs}"));
+            return Err(Error::input("--no-inputs", "a file without input weights", found));
+        }
+        if optional && none {
             self.note("B", "none", "no input weights: an input that changes nothing");
             return Ok(Mat::zeros(n, 1));
         }
@@ -292,7 +348,7 @@ impl Reader {
     }
 
     fn network(&mut self, form: Form, alpha: f64, activation: Activation<f64>) -> Result<Network> {
-        let (theirs, w) = self.required("W", "the recurrent weights, n × n")?;
+        let (theirs, w) = self.required("W", RECURRENT)?;
         let n = w.shape.first().copied().unwrap_or(0);
         let w = self.matrix("W", (theirs, w), [n, n])?;
         let input = self.input(n, self.given.no_inputs)?;
