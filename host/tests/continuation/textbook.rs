@@ -165,8 +165,10 @@ fn isolas_close_and_are_followed_once() {
         |_, m| vec![2.0 * m],
     );
     // The start may be near a fold, which is then on the piece that closes the branch.
-    let near_fold: &[(f64, &[f64])] = &[(-0.49, &[(0.25_f64 - 0.49 * 0.49).sqrt()])];
-    for starts in [&[(0.1, &[0.5][..]), (0.2, &[-0.5]), (-0.3, &[0.4])], near_fold] {
+    let apart: [(f64, &[f64]); 3] = [(0.1, &[0.5]), (0.2, &[-0.5]), (-0.3, &[0.4])];
+    let x = (0.25_f64 - 0.49 * 0.49).sqrt();
+    let near_fold: [(f64, &[f64]); 1] = [(-0.49, &[x])];
+    for starts in [&apart[..], &near_fold[..]] {
         let diagram = run(&circle, starts, -1.0, 1.0);
         assert_eq!(diagram.branches.len(), 1);
         assert!(diagram.branches[0].is_closed() && diagram.is_complete());

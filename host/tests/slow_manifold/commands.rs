@@ -101,8 +101,9 @@ fn the_commands_draw_and_refuse() {
     );
     for without in ["strengths", "noise", "trials", "steps", "seed"] {
         let option = format!("--{without}");
-        let parsed =
-            <Command as clap::Parser>::try_parse_from([&["test"], &line[..], &[&option, "1"]].concat());
+        let parsed = <Command as clap::Parser>::try_parse_from(
+            [&["test"], &line[..], &[option.as_str(), "1"]].concat(),
+        );
         let error = parsed.err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("--evidence"), "{option}: {error}");
     }

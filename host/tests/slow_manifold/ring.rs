@@ -1,10 +1,8 @@
 //! The ring attractor and perturbed ones.
 
-use std::f64::consts::TAU;
-
+use faer::MatMut;
 use tinyfold::dynamics::slow_manifold::{Attractor, Bounds, Ring, RingOptions, Verdict};
-use tinyfold::dynamics::{Kind, Rnn, advance, spectrum};
-use tinyfold::network::{Activation, Form};
+use tinyfold::dynamics::{Kind, System, advance, spectrum};
 
 use crate::{best_of, perturbed};
 
@@ -88,32 +86,45 @@ fn the_ring_is_an_attractor_and_a_perturbed_one_is_not() {
     }
 }
 
-/// dx/dt = -x + W tanh x with the eigenvalues 0.5 ± 3 i and -1 at 0: a cycle in the plane of the pair, to whose real part
-/// the third eigenvalue is nearer than the pair itself.
+/// dx/dt = (1/2 - x² - y²) x - 3 y, dy/dt = 3 x + (1/2 - x² - y²) y, dz/dt = -z: eigenvalues 0.5 ± 3 i and -1 at 0.
+struct Hopf;
+
+impl System for Hopf {
+    fn dimension(&self) -> usize {
+        3
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Flow
+    }
+
+    fn value(&self, x: &[f64], out: &mut [f64]) {
+        let growth = 0.5 - x[0] * x[0] - x[1] * x[1];
+        out.copy_from_slice(&[growth * x[0] - 3.0 * x[1], 3.0 * x[0] + growth * x[1], -x[2]]);
+    }
+
+    fn jacobian(&self, x: &[f64], mut out: MatMut<'_, f64>) {
+        let growth = 0.5 - x[0] * x[0] - x[1] * x[1];
+        let own = |k: usize| growth - 2.0 * x[k] * x[k];
+        let both = -2.0 * x[0] * x[1];
+        let rows = [[own(0), both - 3.0, 0.0], [both + 3.0, own(1), 0.0], [0.0, 0.0, -1.0]];
+        (0..9).for_each(|k| out[(k / 3, k % 3)] = rows[k / 3][k % 3]);
+    }
+}
+
+/// The third eigenvalue is nearer to the real part of the pair than the pair itself.
 #[test]
 fn a_cycle_around_a_focus_is_found_in_its_plane() {
-    let w = faer::mat![[1.5, -3.0, 0.0], [3.0, 1.5, 0.0], [0.3, 0.2, 0.0]];
-    let rnn = Rnn {
-        kind: Kind::Flow,
-        form: Form::Current,
-        alpha: 0.1,
-        activation: Activation::Tanh,
-        w: std::sync::Arc::new(w),
-        drive: vec![0.0; 3],
-    };
-    let values = spectrum::eigenvalues(&rnn, &[0.0; 3]).unwrap();
-    let off = |k: usize, re: f64, im: f64| (values[k].re - re).hypot(values[k].im - im);
-    assert!(off(0, 0.5, 3.0) + off(1, 0.5, -3.0) + off(2, -1.0, 0.0) < 1e-9, "{values:?}");
     let options = RingOptions { step: 0.05, ..RingOptions::default() };
-    let ring = Ring::find(&rnn, &[0.0; 3], &options, &false.into()).unwrap();
-    let verdict = Attractor::of_ring(&rnn, &ring, &Bounds::default()).unwrap();
-    println!("amplitude {:.6}, change {:.0e}; {}", ring.amplitude, ring.change, verdict.sentence);
+    let ring = Ring::find(&Hopf, &[0.0; 3], &options, &false.into()).unwrap();
+    let verdict = Attractor::of_ring(&Hopf, &ring, &Bounds::default()).unwrap();
+    println!("amplitude {:.9}, change {:.0e}; {}", ring.amplitude, ring.change, verdict.sentence);
     assert_eq!(verdict.verdict, Verdict::Cycle);
-    assert!(verdict.points.is_empty() && verdict.normal_rate < 0.0);
-    // Once around in the time of the network itself.
-    let period: f64 = (0..4096).map(|k| TAU / 4096.0 / ring.speed(TAU * f64::from(k) / 4096.0)).sum();
-    let mut x = faer::Mat::from_fn(3, 1, |i, _| ring.state(1.0)[i]);
-    advance(&rnn, &mut x, period.abs(), 0.01);
-    let missed = (0..3).map(|i| (x[(i, 0)] - ring.state(1.0)[i]).abs()).fold(0.0, f64::max);
-    assert!(missed < 1e-4, "{missed}");
+    assert_eq!(verdict.sentence, "not a ring attractor but a cycle: no fixed point on it");
+    assert!(verdict.points.is_empty() && (verdict.normal_rate + 1.0).abs() < 1e-5, "{}", verdict.normal_rate);
+    for k in 0..10 {
+        let theta = 0.6 * f64::from(k);
+        assert!((ring.radius(theta) - 0.5_f64.sqrt()).abs() < 1e-5, "{}", ring.radius(theta));
+        assert!((ring.speed(theta).abs() - 3.0).abs() < 1e-5, "{}", ring.speed(theta));
+    }
 }
