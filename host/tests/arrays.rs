@@ -223,7 +223,7 @@ them. The file is written whole or not at all, also after Ctrl-C, with what was 
 import json, numpy
 points = numpy.load(\"points.npz\")
 points[\"jacobian\"].shape                     # (points, n, n)
-about = json.loads(bytes(points[\"about\"]))   # what every array is; about[\"complete\"] is False after Ctrl-C
+about = json.loads(bytes(points[\"about\"]))   # what every array is; about[\"complete\"] is False where something is missing, as after Ctrl-C
 ```
 
 `tinyfold inspect points.npz` prints the same. Axes are given outermost first; n neurons. Numbers count from 0. What is not

@@ -142,6 +142,15 @@ fn an_exact_line_and_a_leaky_integrator_are_judged() {
     assert_eq!(found["verdict"]["verdict"], "attractor", "{}", found["verdict"]["sentence"]);
     assert_eq!((&found["verdict"]["shape"], &found["plane"]["reach"]), (&"plane".into(), &1.0.into()));
     assert!(folder.path().join("figures/plane.png").exists());
+    // A line of them in a plane that is no continuum otherwise.
+    uncoupled(folder.path(), net, &[1.0, 0.5, 0.5]);
+    let found = ask(&["attractor", net, "--shape", "plane"]);
+    let text = found["verdict"]["sentence"].as_str().expect("a sentence");
+    assert!(text.ends_with("a line of fixed points in the plane"), "{text}");
+    assert_eq!(found["verdict"]["points"].as_array().map(Vec::len), Some(0));
+    let output = tinyfold(folder.path(), &["dynamics", "attractor", net, "--shape", "plane"]);
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("nodes"));
+    uncoupled(folder.path(), net, &[1.0, 1.0, 0.3]);
     // What moves along a continuum is followed nowhere, so that no folds are made up.
     let text = refused(&["continue", net, "--parameter", "1", "--values", "5"]);
     assert!(
@@ -251,7 +260,8 @@ fn ctrl_c_keeps_what_was_found() {
     assert!(!found["cycles"].as_array().expect("cycles").is_empty());
 
     let found = stopped(folder.path(), &["continue", net, "--parameter", "x0", "--values", "1000000"]);
-    assert!(found["branches"].is_array());
+    let found = found["points"].as_array().expect("points");
+    assert!(!found.is_empty() && found.iter().all(|point| point["mu"].is_f64() && point["x"].is_array()));
     // W of random numbers, chaotic: its fixed points are beyond counting.
     let n = 150;
     let random = |i: usize, j: usize| (((i * n + j) as f64 * 12.9898).sin() * 43758.5453).fract();

@@ -32,9 +32,12 @@ fn folds_and_cusp_of_one_neuron() {
     check_index(&slice, &diagram);
     let settings = Settings::new(-1.0, 1.0);
     let ranges = [(-1.0, 1.0), (0.5, 2.5)];
-    // Both folds are on one curve.
-    let curves = fold_curves(&plane, &folds, 2.0, ranges, &settings, &AtomicBool::new(false)).unwrap();
-    assert_eq!(curves.len(), 1);
+    // Both folds are on one curve; one that is none is named, and the others are followed.
+    let astray = Special { x: vec![f64::NAN], ..folds[0].clone() };
+    let folds = [&astray, folds[0], folds[1]];
+    let stop = AtomicBool::new(false);
+    let (curves, failed) = fold_curves(&plane, &folds, 2.0, ranges, &settings, &stop).unwrap();
+    assert_eq!((curves.len(), failed), (1, vec![0]));
     let curve = &curves[0];
     println!("fold curve: {} points, {:?}", curve.points.len(), curve.ends);
     for point in &curve.points {
@@ -71,7 +74,7 @@ fn fold_curves_of_the_graded_network() {
     let folds: Vec<&Special> = diagram.folds().collect();
     assert_eq!(folds.len(), 6);
     let before = cpu_seconds();
-    let curves = fold_curves(&plane, &folds, 1.0, [(-0.1, 0.1), (0.6, 1.3)], &settings, &stop).unwrap();
+    let curves = fold_curves(&plane, &folds, 1.0, [(-0.1, 0.1), (0.6, 1.3)], &settings, &stop).unwrap().0;
     println!("{} curves, {:.0} ms", curves.len(), 1e3 * (cpu_seconds() - before));
     for curve in &curves {
         println!("  {} points, {:?}", curve.points.len(), curve.ends);

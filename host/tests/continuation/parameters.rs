@@ -132,6 +132,10 @@ fn a_parameter_that_is_none_is_named() {
     );
     refused(
         &["--parameter", "bias", "--range", "1,1"],
-        "--range: expected two numbers, the lower first, found [1.0, 1.0]",
+        "--range: expected two finite numbers, the lower first, found [1.0, 1.0]",
+    );
+    refused(
+        &["--parameter", "bias", "--range=-inf,inf"],
+        "--range: expected two finite numbers, the lower first, found [-inf, inf]",
     );
 }

@@ -170,7 +170,7 @@ fn a_network_in_other_units_has_the_same_folds_and_cusps() {
         let folds: Vec<&Special> = diagram.folds().collect();
         let ranges = [(-2.0, 3.0), (0.3, 1.2)];
         let curves =
-            fold_curves(&plane, &folds[..folds.len().min(2)], 1.0, ranges, &settings, &stop).unwrap();
+            fold_curves(&plane, &folds[..folds.len().min(2)], 1.0, ranges, &settings, &stop).unwrap().0;
         let cusps = curves.iter().flat_map(|curve| &curve.special);
         let cusps: Vec<[f64; 2]> =
             cusps.filter(|special| special.0 == Codimension::Cusp).map(|special| special.2.mu).collect();

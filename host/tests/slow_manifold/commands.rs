@@ -89,6 +89,24 @@ fn the_commands_draw_and_refuse() {
     refused(&["slow-manifold", &net, "--contexts", "3,ctx_motion"], "--contexts: expected each input once");
     refused(&["slow-manifold", &net, "--contexts", "context"], "--contexts: expected one of the inputs");
     refused(&[&line[..], &["--evidence", "7"]].concat(), "evidence");
+    let twice = ["--evidence", "2", "--distractor", "colour"];
+    refused(
+        &[&line[..], &twice].concat(),
+        "--distractor: expected another input than --evidence, found colour",
+    );
+    refused(&[&line[..], &["--reach", "0"]].concat(), "--reach: expected above 0 and finite, found 0");
+    refused(
+        &["attractor", &net, "--shape", "ring", "--reach", "2"],
+        "--reach: expected --shape line or plane",
+    );
+    for without in ["strengths", "noise", "trials", "steps", "seed"] {
+        let option = format!("--{without}");
+        let parsed = <Command as clap::Parser>::try_parse_from(
+            [&["test"], &line[..], &[option.as_str(), "1"]].concat(),
+        );
+        let error = parsed.err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.contains("--evidence"), "{option}: {error}");
+    }
     refused(&["attractor", &net, "--shape", "ring", "--input", "0,0,0,1"], "growing directions");
     refused(&["attractor", &net, "--points", &points_file, "--slow", "2"], "--slow");
 }

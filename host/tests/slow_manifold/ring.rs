@@ -1,7 +1,8 @@
 //! The ring attractor and perturbed ones.
 
+use faer::MatMut;
 use tinyfold::dynamics::slow_manifold::{Attractor, Bounds, Ring, RingOptions, Verdict};
-use tinyfold::dynamics::{Kind, advance, spectrum};
+use tinyfold::dynamics::{Kind, System, advance, spectrum};
 
 use crate::{best_of, perturbed};
 
@@ -82,5 +83,48 @@ fn the_ring_is_an_attractor_and_a_perturbed_one_is_not() {
         let verdict = Attractor::of_ring(&rnn, &ring, &bounds).unwrap();
         println!("seed {seed}: {}", verdict.sentence);
         assert!(!verdict.is_attractor() && verdict.points.len() == expected);
+    }
+}
+
+/// dx/dt = (1/2 - x² - y²) x - 3 y, dy/dt = 3 x + (1/2 - x² - y²) y, dz/dt = -z: eigenvalues 0.5 ± 3 i and -1 at 0.
+struct Hopf;
+
+impl System for Hopf {
+    fn dimension(&self) -> usize {
+        3
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Flow
+    }
+
+    fn value(&self, x: &[f64], out: &mut [f64]) {
+        let growth = 0.5 - x[0] * x[0] - x[1] * x[1];
+        out.copy_from_slice(&[growth * x[0] - 3.0 * x[1], 3.0 * x[0] + growth * x[1], -x[2]]);
+    }
+
+    fn jacobian(&self, x: &[f64], mut out: MatMut<'_, f64>) {
+        let growth = 0.5 - x[0] * x[0] - x[1] * x[1];
+        let own = |k: usize| growth - 2.0 * x[k] * x[k];
+        let both = -2.0 * x[0] * x[1];
+        let rows = [[own(0), both - 3.0, 0.0], [both + 3.0, own(1), 0.0], [0.0, 0.0, -1.0]];
+        (0..9).for_each(|k| out[(k / 3, k % 3)] = rows[k / 3][k % 3]);
+    }
+}
+
+/// The third eigenvalue is nearer to the real part of the pair than the pair itself.
+#[test]
+fn a_cycle_around_a_focus_is_found_in_its_plane() {
+    let options = RingOptions { step: 0.05, ..RingOptions::default() };
+    let ring = Ring::find(&Hopf, &[0.0; 3], &options, &false.into()).unwrap();
+    let verdict = Attractor::of_ring(&Hopf, &ring, &Bounds::default()).unwrap();
+    println!("amplitude {:.9}, change {:.0e}; {}", ring.amplitude, ring.change, verdict.sentence);
+    assert_eq!(verdict.verdict, Verdict::Cycle);
+    assert_eq!(verdict.sentence, "not a ring attractor but a cycle: no fixed point on it");
+    assert!(verdict.points.is_empty() && (verdict.normal_rate + 1.0).abs() < 1e-5, "{}", verdict.normal_rate);
+    for k in 0..10 {
+        let theta = 0.6 * f64::from(k);
+        assert!((ring.radius(theta) - 0.5_f64.sqrt()).abs() < 1e-5, "{}", ring.radius(theta));
+        assert!((ring.speed(theta).abs() - 3.0).abs() < 1e-5, "{}", ring.speed(theta));
     }
 }

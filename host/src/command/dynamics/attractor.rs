@@ -10,7 +10,7 @@ use crate::command::say;
 use crate::dynamics::slow_manifold::{
     Attractor, Bounds, Options, Ring, RingOptions, Shape, SlowManifold, Surface,
 };
-use crate::dynamics::{Rnn, fixed_points, spectrum};
+use crate::dynamics::{Kind, Rnn, fixed_points, spectrum};
 use crate::error::require;
 use crate::format::results::Results;
 use crate::report::{self, figures};
@@ -31,9 +31,9 @@ pub struct Args {
     #[arg(long, value_enum, default_value = "line")]
     shape: ShapeArg,
     /// Most p to either side of a lone fixed point: the line is then its slow spectral submanifold, |p| the distance
-    /// from it along its slow direction. Of a plane, to all sides.
-    #[arg(long, default_value_t = 1.0)]
-    reach: f64,
+    /// from it along its slow direction. Of a plane, to all sides. Default: 1.
+    #[arg(long)]
+    reach: Option<f64>,
     /// Lengths per time below which nothing moves: an attractor everywhere.
     #[arg(long, default_value_t = Bounds::default().exact)]
     exact: f64,
@@ -81,7 +81,10 @@ struct Output<'a> {
 /// Files that cannot be read or written, bounds out of range, no curve of that shape.
 pub fn run(args: &Args) -> Result<()> {
     args.save.check()?;
-    require(args.reach > 0.0 && args.reach.is_finite(), "--reach", "above 0 and finite", args.reach)?;
+    let reach = args.reach.unwrap_or(1.0);
+    require(reach > 0.0 && reach.is_finite(), "--reach", "above 0 and finite", reach)?;
+    let fits = args.reach.is_none() || args.shape != ShapeArg::Ring;
+    require(fits, "--reach", "--shape line or plane", "--shape ring, which has its own size")?;
     let bounds = Bounds {
         exact: args.exact,
         slow: args.slow,
@@ -112,14 +115,14 @@ pub fn run(args: &Args) -> Result<()> {
         if watch.stopped() {
             return points_alone(&states.points, args.json, &args.save);
         }
-        let found = Surface::around(&rnn, &centre(&rnn, states)?, args.reach)?;
+        let found = Surface::around(&rnn, &centre(&rnn, states)?, reach)?;
         let verdict = Attractor::of_surface(&rnn, &found, &bounds)?;
         plane = Some(found);
         verdict
     } else if args.shape == ShapeArg::Line {
         let states = states(args.points.as_deref(), &network, &held, rnn.kind)?;
         let options = Options::of(rnn.kind, rnn.alpha);
-        let found = find(&rnn, &states, None, args.reach, &options, &watch.stop);
+        let found = find(&rnn, &states, None, reach, &options, &watch.stop);
         watch.bar.finish_and_clear();
         if watch.stopped() {
             return points_alone(&states.points, args.json, &args.save);
@@ -197,7 +200,7 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(Surface { description, reach, residual, .. }) = &plane {
         say!("{description}, |p| up to {reach:.4}, residual {residual:.1e}");
     }
-    print(&verdict, unit(rnn.kind));
+    print(&verdict, rnn.kind);
     if let Some(folder) = &args.figures {
         say!("figures in {}", folder.display());
     }
@@ -223,8 +226,12 @@ fn centre(rnn: &Rnn, found: Found) -> Result<Vec<f64>> {
     best.1.ok_or_else(|| Error::input("fixed points", "at least one, for a plane around it", "none"))
 }
 
+/// Rate of a map below which a multiplier is 0 up to rounding.
+const AT_ONCE: f64 = -30.0;
+
 /// The verdict as text.
-pub(super) fn print(verdict: &Attractor, unit: &str) {
+pub(super) fn print(verdict: &Attractor, kind: Kind) {
+    let unit = unit(kind);
     let time = |time: Option<f64>| time.map_or("none".into(), |time| format!("{time:.1}"));
     let (place, extent) = match verdict.shape {
         Shape::Line => ("p", "length"),
@@ -233,11 +240,11 @@ pub(super) fn print(verdict: &Attractor, unit: &str) {
     };
     say!("{}", verdict.sentence);
     say!("  {extent} {:.4}, fastest {:.2e} lengths per time ({unit})", verdict.length, verdict.largest_speed);
-    say!(
-        "  attraction across it {:.4}, fastest rate along it {:.2e}",
-        verdict.normal_rate,
-        verdict.tangential_rate
-    );
+    let across = match verdict.normal_rate {
+        rate if kind == Kind::Map && rate < AT_ONCE => "at once".to_owned(),
+        rate => format!("{rate:.4}"),
+    };
+    say!("  attraction across it {across}, fastest rate along it {:.2e}", verdict.tangential_rate);
     say!(
         "  time to drift by {} lengths: shortest {}, median {}; {:.0} % of the places never do within {}",
         verdict.bounds.drift,

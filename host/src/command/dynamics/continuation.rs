@@ -4,13 +4,14 @@ use std::path::{Path as FilePath, PathBuf};
 
 use rayon::prelude::*;
 use serde::Serialize;
+use serde_json::json;
 
 use super::parameter::{self, Moved};
 use super::{Given, Held, PARTIAL, Save, given, watch};
 use crate::Result;
 use crate::command::say;
 use crate::dynamics::continuation::{
-    Diagram, FoldCurve, Iterate, Plane, Settings, Special, Start, continuation, fold_curves, starts,
+    Diagram, End, FoldCurve, Iterate, Plane, Settings, Special, Start, continuation, fold_curves, starts,
 };
 use crate::dynamics::fixed_points::nearest;
 use crate::dynamics::lyapunov::Watch;
@@ -39,7 +40,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     points: Option<PathBuf>,
     /// The parameter at which those of --points are fixed points; default: where the network is.
-    #[arg(long, allow_hyphen_values = true, value_name = "MU")]
+    #[arg(long, requires = "points", allow_hyphen_values = true, value_name = "MU")]
     at: Option<f64>,
     /// Follow cycles of this period: fixed points of the iterated map.
     #[arg(long, default_value_t = 1)]
@@ -48,13 +49,20 @@ pub struct Args {
     #[arg(long, value_name = "WHAT")]
     second: Option<String>,
     /// Least and greatest second parameter; default: 1 to either side of where the network is.
-    #[arg(long, value_delimiter = ',', allow_hyphen_values = true, num_args = 1, value_name = "LO,HI")]
+    #[arg(
+        long,
+        requires = "second",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        num_args = 1,
+        value_name = "LO,HI"
+    )]
     second_range: Vec<f64>,
     /// Values of the parameter at which the search looks for fixed points.
-    #[arg(long, default_value_t = 9)]
+    #[arg(long, default_value_t = 9, conflicts_with = "points")]
     values: usize,
     /// Seed of the search.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, conflicts_with = "points")]
     seed: u64,
     /// Draw figures into this folder, as SVG and PNG: bifurcations, fold-curves.
     #[arg(long, value_name = "DIR")]
@@ -70,7 +78,7 @@ pub struct Args {
 #[derive(Serialize)]
 struct Output<'a> {
     schema: u32,
-    /// Whether every branch was followed to its end; not after Ctrl-C.
+    /// Whether every branch and curve of folds was followed to its end; not after Ctrl-C.
     complete: bool,
     network: String,
     parameter: &'a str,
@@ -81,6 +89,8 @@ struct Output<'a> {
     diagram: &'a Diagram,
     second: Option<&'a str>,
     fold_curves: &'a [FoldCurve],
+    /// The first parameter at folds that are not found again in both.
+    failed_folds: &'a [f64],
 }
 
 /// Runs the command.
@@ -99,8 +109,8 @@ pub fn run(args: &Args) -> Result<()> {
     let path = Path { rnn, parameter: first };
     let watch = watch(args.values as u64, "values of the parameter searched for fixed points")?;
     let settings = Settings { bar: watch.bar.clone(), ..Settings::new(range.0, range.1) };
-    let follow = |family: &dyn Family| -> Result<(Diagram, Vec<f64>)> {
-        let (starts, continua) = if let Some(file) = &args.points {
+    let follow = |family: &dyn Family| -> Result<(Vec<Start>, Diagram, Vec<f64>)> {
+        let (starts, mut continua) = if let Some(file) = &args.points {
             (from_file(file, args.at.unwrap_or(origin), family)?, Vec::new())
         } else {
             let values = args.values;
@@ -108,8 +118,8 @@ pub fn run(args: &Args) -> Result<()> {
             let mus: Vec<f64> = (0..values).map(at).collect();
             searched(family, &mus, args, &watch)?
         };
-        if starts.is_empty() && watch.stopped() {
-            return Ok((Diagram { branches: Vec::new(), failed: Vec::new() }, continua));
+        if watch.stopped() {
+            return Ok((starts, Diagram::default(), continua));
         }
         let (expected, none) = if continua.is_empty() {
             ("a fixed point at some parameter in the range; more --values?", "none".to_owned())
@@ -120,24 +130,34 @@ pub fn run(args: &Args) -> Result<()> {
         watch.bar.set_position(0);
         watch.bar.set_length(starts.len() as u64);
         watch.bar.set_message("fixed points whose branches are followed");
-        Ok((continuation(family, &starts, &settings, &watch.stop)?, continua))
+        let diagram = continuation(family, &starts, &settings, &watch.stop)?;
+        continua.extend(&diagram.continua);
+        continua.sort_by(f64::total_cmp);
+        continua.dedup_by(|a, b| (*a - *b).abs() <= 1e-9 * (range.1 - range.0));
+        Ok((starts, diagram, continua))
     };
-    let (diagram, continua) =
+    let (starts, diagram, continua) =
         if args.period == 1 { follow(&path)? } else { follow(&Iterate::new(path.clone(), args.period)?)? };
-    let curves = match &second {
+    if diagram.branches.is_empty() && watch.stopped() {
+        watch.bar.finish_and_clear();
+        return starts_alone(&starts, &name, args);
+    }
+    let folds: Vec<&Special> = diagram.folds().collect();
+    let (curves, failed) = match &second {
         Some((second, second_range)) if !watch.stopped() => {
             watch.bar.set_message("fixed points; following curves of folds");
             let parameters = [path.parameter.clone(), second.clone()];
             let plane = Plane { rnn: path.rnn.clone(), parameters };
-            let folds: Vec<&Special> = diagram.folds().collect();
             let ranges = [range, *second_range];
             fold_curves(&plane, &folds, second.origin, ranges, &settings, &watch.stop)?
         }
-        _ => Vec::new(),
+        _ => (Vec::new(), Vec::new()),
     };
+    let failed_folds: Vec<f64> = failed.into_iter().map(|k| folds[k].mu).collect();
     let second = second.as_ref().map(|(second, _)| second.name.as_str());
     watch.bar.finish_and_clear();
-    let complete = !watch.stopped();
+    let followed = diagram.is_complete() && curves.iter().flat_map(|curve| curve.ends).all(End::is_complete);
+    let complete = followed && failed_folds.is_empty() && !watch.stopped();
     let reader = |y: &[f64]| read(&network, &path, y);
     let outputs = network.outputs.iter().map(|output| output.name.clone()).collect();
     let readout = report::dynamics::continuation::Readout { names: outputs, of: &reader };
@@ -168,23 +188,53 @@ pub fn run(args: &Args) -> Result<()> {
             diagram: &diagram,
             second,
             fold_curves: &curves,
+            failed_folds: &failed_folds,
         };
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
         return Ok(());
     }
-    if !complete {
+    if watch.stopped() {
         say!("{PARTIAL}");
-        if diagram.branches.is_empty() {
-            say!("no branch; fewer --values, or --points, make the search for starts shorter");
-        }
+    }
+    if diagram.truncated {
+        say!(
+            "there are more branches: no more than {} are followed; a shorter --range has fewer",
+            settings.branches
+        );
     }
     if !continua.is_empty() {
         say!("not followed: {}; `tinyfold dynamics attractor` judges it", along(&continua));
     }
     print(&diagram, &name, &curves, |special| read(&network, &path, &state(special)));
+    for mu in failed_folds {
+        say!("the fold at {name} = {mu:.10} is not followed: Newton does not find it again");
+    }
     if let Some(folder) = &args.figures {
         say!("figures in {}", folder.display());
     }
+    args.save.say();
+    Ok(())
+}
+
+/// Prints and saves the fixed points to start from when Ctrl-C came before there was a branch.
+fn starts_alone(starts: &[Start], name: &str, args: &Args) -> Result<()> {
+    args.save.write(|| {
+        let states: Vec<Vec<f64>> = starts.iter().map(|start| start.x.clone()).collect();
+        let mut all = report::dynamics::fixed_points::states_alone(&states);
+        let mus = starts.iter().map(|start| start.mu).collect();
+        all.add("mu", &[("point", starts.len())], "-", "the parameter of each", mus);
+        Ok(all)
+    })?;
+    if args.json {
+        let all = json!({ "schema": 1, "complete": false, "parameter": name, "points": starts });
+        say!("{}", serde_json::to_string_pretty(&all).expect("plain data becomes JSON"));
+        return Ok(());
+    }
+    say!("{PARTIAL}");
+    say!(
+        "fixed points to start from: {}, and no branch; --json prints their states and {name}, which --points reads; fewer --values make the search shorter",
+        starts.len()
+    );
     args.save.say();
     Ok(())
 }
@@ -261,13 +311,15 @@ fn read(network: &Network, path: &Path, y: &[f64]) -> Vec<f64> {
 
 /// Outputs that are printed of a special point.
 const SHOWN: usize = 4;
+/// Special points that are printed of a branch.
+const LISTED: usize = 40;
 
 fn print(diagram: &Diagram, name: &str, curves: &[FoldCurve], outputs: impl Fn(&Special) -> Vec<f64>) {
     if !diagram.failed.is_empty() {
         say!("{} starts are no fixed points: Newton does not converge from them", diagram.failed.len());
     }
     for (k, branch) in diagram.branches.iter().enumerate() {
-        let [first, last] = [&branch.points[0], &branch.points[branch.points.len() - 1]];
+        let mus = || branch.points.iter().map(|point| point.mu);
         let closed = if branch.is_closed() { ", closed" } else { "" };
         let most = branch.points.iter().map(|point| point.index).max().unwrap_or(0);
         let least = branch.points.iter().map(|point| point.index).min().unwrap_or(0);
@@ -275,15 +327,15 @@ fn print(diagram: &Diagram, name: &str, curves: &[FoldCurve], outputs: impl Fn(&
             "branch {}: {} points, {name} {:.4} to {:.4}{closed}, unstable directions {least} to {most}",
             k + 1,
             branch.points.len(),
-            first.mu,
-            last.mu
+            mus().fold(f64::INFINITY, f64::min),
+            mus().fold(f64::NEG_INFINITY, f64::max)
         );
-        for (end, point) in std::iter::zip(branch.ends, [first, last]) {
-            if let Some(reason) = end.reason() {
-                say!("  ends at {name} = {:.4}: {reason}", point.mu);
+        for (end, mu) in std::iter::zip(branch.ends, [mus().next(), mus().next_back()]) {
+            if let (Some(reason), Some(mu)) = (end.reason(), mu) {
+                say!("  ends at {name} = {mu:.4}: {reason}");
             }
         }
-        for special in &branch.special {
+        for special in branch.special.iter().take(LISTED) {
             let outputs = outputs(special);
             let mut shown: Vec<String> = outputs.iter().take(SHOWN).map(|y| format!("{y:.4}")).collect();
             if outputs.len() > SHOWN {
@@ -302,6 +354,14 @@ fn print(diagram: &Diagram, name: &str, curves: &[FoldCurve], outputs: impl Fn(&
                 special.change
             );
         }
+        if branch.special.len() > LISTED {
+            say!("  and {} more: --json", branch.special.len() - LISTED);
+        }
+    }
+    if diagram.folds().any(|fold| fold.coefficients.is_some()) {
+        say!(
+            "index: change of the unstable directions along the branch; a, b of a fold: dz/dt = b (mu - mu_0) + a z² along its null vector, of a map z' - z"
+        );
     }
     for (k, curve) in curves.iter().enumerate() {
         say!("fold curve {}: {} points", k + 1, curve.points.len());

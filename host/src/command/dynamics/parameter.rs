@@ -74,7 +74,7 @@ pub(super) fn required(network: &Network, input: &[f64], moved: &Moved) -> Resul
 pub(super) fn range(option: &str, given: &[f64], parameter: &Parameter) -> Result<(f64, f64)> {
     match *given {
         [] => Ok((parameter.origin - 1.0, parameter.origin + 1.0)),
-        [low, high] if low < high => Ok((low, high)),
-        _ => Err(Error::input(option, "two numbers, the lower first", format!("{given:?}"))),
+        [low, high] if low < high && (high - low).is_finite() => Ok((low, high)),
+        _ => Err(Error::input(option, "two finite numbers, the lower first", format!("{given:?}"))),
     }
 }

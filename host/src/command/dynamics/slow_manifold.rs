@@ -1,5 +1,6 @@
 //! `tinyfold dynamics slow-manifold`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -35,7 +36,7 @@ pub struct Args {
     /// Degree of the Chebyshev series, at least 8.
     #[arg(long, default_value_t = 64)]
     degree: usize,
-    /// The fixed point, from 1, whose slow direction is the coordinate; default: that with the widest gap.
+    /// The fixed point, from 1, whose slow direction is the coordinate; default: that with the widest gap. Of two or more.
     #[arg(long)]
     anchor: Option<usize>,
     /// Time constants a transform flows, iterates of a map; default: 2 time constants.
@@ -55,19 +56,19 @@ pub struct Args {
     #[arg(long, requires = "evidence", value_name = "INPUT")]
     distractor: Option<String>,
     /// Strengths of the evidence, each with both signs.
-    #[arg(long, value_delimiter = ',', default_value = "0.02,0.06,0.2")]
+    #[arg(long, requires = "evidence", value_delimiter = ',', default_value = "0.02,0.06,0.2")]
     strengths: Vec<f64>,
     /// Standard deviation of the noise on both inputs, anew each step.
-    #[arg(long, default_value_t = 0.5)]
+    #[arg(long, requires = "evidence", default_value_t = 0.5)]
     noise: f64,
     /// Trials for each strength and sign.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, requires = "evidence", default_value_t = 100)]
     trials: usize,
     /// Steps of a trial.
-    #[arg(long, default_value_t = 250)]
+    #[arg(long, requires = "evidence", default_value_t = 250)]
     steps: usize,
     /// Seed of the trials.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, requires = "evidence", default_value_t = 0)]
     seed: u64,
     /// Write the reduced model for a chip, its inputs evidence and distractor, its output fitted to trials.
     #[arg(long, value_name = "FILE.tfrm", requires = "evidence")]
@@ -137,6 +138,9 @@ struct Output<'a> {
     one: Option<&'a Under>,
     #[serde(skip_serializing_if = "Option::is_none")]
     contexts: Option<&'a [Under]>,
+    /// The contexts of which there is none, and why.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    failed: BTreeMap<&'a str, String>,
     exported: Option<&'a Exported<'a, Compared>>,
 }
 
@@ -150,74 +154,97 @@ pub fn run(args: &Args) -> Result<()> {
     let (network, held, rnn) = args.held.load()?;
     let trials = args.evidence.as_ref().map(|evidence| trials(args, &network, evidence)).transpose()?;
     let fine = args.time.is_none_or(|time| time > 0.0 && time <= LONGEST);
+    require(args.reach > 0.0 && args.reach.is_finite(), "--reach", "above 0 and finite", args.reach)?;
     require(fine, "--time", format!("above 0, at most {LONGEST}"), args.time.unwrap_or(0.0))?;
     require((8..=HIGHEST).contains(&args.degree), "--degree", format!("8 to {HIGHEST}"), args.degree)?;
     let watch = spinner("slow manifold")?;
-    let mut found = Vec::new();
+    let (mut found, mut failed) = (Vec::new(), Vec::new());
     for (context, input) in contexts(args, &network, &held)? {
-        let place = context.as_ref().map_or_else(String::new, |name| format!("context {name}"));
         match look(args, &network, input, rnn.kind, trials.as_ref(), &watch) {
             Ok(Looked::Line(line)) => found.push(Under { context, ..*line }),
+            // A context without a line leaves those of the others.
+            Err(error) => match context {
+                Some(context) => failed.push((context, error)),
+                None => return Err(error),
+            },
             Ok(Looked::Points(points)) if found.is_empty() => {
                 watch.bar.finish_and_clear();
                 return points_alone(&points, args.json, &args.save);
             }
             Ok(Looked::Points(_)) => {}
-            Err(error) if place.is_empty() => return Err(error),
-            Err(error) => return Err(error.within(&place)),
         }
         if watch.stopped() {
             break;
         }
     }
     watch.bar.finish_and_clear();
-    let exported = match (&args.export, &trials, &found[..]) {
-        (Some(path), Some(trials), [Under { inputs: Some(driven), verdict, .. }]) if !watch.stopped() => {
-            Some(export(path, &network, driven, verdict, trials, &watch.stop)?)
-        }
-        _ => None,
-    };
-    let complete = !watch.stopped();
+    if found.is_empty() && !failed.is_empty() {
+        let (context, error) = failed.swap_remove(0);
+        return Err(error.within(&format!("context {context}")));
+    }
+    let complete = !watch.stopped() && failed.is_empty();
     let names: Vec<String> = network.inputs.iter().map(|input| input.name.clone()).collect();
     args.save.write(|| Ok(arrays(&network, &found, complete)))?;
     if let Some(folder) = &args.figures {
         draw(folder, &found, &names, rnn.kind)?;
     }
+    if !args.json {
+        if watch.stopped() {
+            say!("{PARTIAL}");
+        }
+        for under in &found {
+            print(under, &names);
+        }
+        for (context, error) in &failed {
+            say!("context {context}: {error}");
+        }
+        if let Some(folder) = &args.figures {
+            say!("figures in {}", folder.display());
+        }
+        args.save.say();
+    }
+    // Last: what is found is not lost with it.
+    let exported = match (&args.export, &trials, &found[..]) {
+        (Some(path), Some(trials), [Under { inputs: Some(driven), verdict, .. }]) if !watch.stopped() => {
+            match export(path, &network, driven, verdict, trials, &watch.stop) {
+                Err(_) if watch.stopped() => Ok(None),
+                exported => exported.map(Some),
+            }
+        }
+        _ => Ok(None),
+    };
     if args.json {
         let several = !args.contexts.is_empty();
         let output = Output {
             schema: 1,
-            complete,
+            complete: complete && !watch.stopped(),
             one: found.first().filter(|_| !several),
             contexts: several.then_some(&found[..]),
-            exported: exported.as_ref(),
+            failed: failed.iter().map(|(context, error)| (context.as_str(), error.to_string())).collect(),
+            exported: exported.as_ref().ok().and_then(Option::as_ref),
         };
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
-        return Ok(());
+        return exported.map(drop);
     }
-    if !complete {
-        say!("{PARTIAL}");
+    match exported? {
+        Some(exported) => print_exported(&exported),
+        None if args.export.is_some() => say!("no reduced model: stopped by Ctrl-C"),
+        None => {}
     }
-    for under in &found {
-        print(under, &names);
-    }
-    if let Some(exported) = &exported {
-        exported.print();
-        let held_out = &exported.held_out;
-        say!(
-            "  beside the network on {} other trials: the same choice in {:.1} %, NMTE {:.2} %",
-            held_out.trials,
-            100.0 * held_out.agreement,
-            100.0 * held_out.nmte
-        );
-    }
-    if let Some(folder) = &args.figures {
-        say!("figures in {}", folder.display());
-    }
-    args.save.say();
     Ok(())
 }
 
+/// Where the reduced model is, and how it does.
+fn print_exported(exported: &Exported<'_, Compared>) {
+    exported.print();
+    let held_out = &exported.held_out;
+    say!(
+        "  beside the network on {} other trials: the same choice in {:.1} %, NMTE {:.2} %",
+        held_out.trials,
+        100.0 * held_out.agreement,
+        100.0 * held_out.nmte
+    );
+}
 /// The held inputs, each with its name if there are contexts: one of them at 1, the others at 0, all else as held.
 fn contexts(args: &Args, network: &Network, held: &[f64]) -> Result<Vec<(Option<String>, Vec<f64>)>> {
     if args.contexts.is_empty() {
@@ -225,7 +252,7 @@ fn contexts(args: &Args, network: &Network, held: &[f64]) -> Result<Vec<(Option<
     }
     let numbers = args.contexts.iter().map(|name| input_number(network, "--contexts", name));
     let numbers = numbers.collect::<Result<Vec<usize>>>()?;
-    let distinct: std::collections::BTreeSet<usize> = numbers.iter().copied().collect();
+    let distinct: BTreeSet<usize> = numbers.iter().copied().collect();
     let twice = numbers.len() - distinct.len();
     require(twice == 0, "--contexts", "each input once", format!("{twice} again"))?;
     let context = |&k: &usize| {
@@ -345,6 +372,9 @@ const MOST: usize = 100_000;
 fn trials(args: &Args, network: &Network, evidence: &str) -> Result<Trials> {
     let channel = input_number(network, "--evidence", evidence)?;
     let distractor = args.distractor.as_ref().map(|name| input_number(network, "--distractor", name));
+    let distractor = distractor.transpose()?;
+    let name = &network.inputs[channel].name;
+    require(distractor != Some(channel), "--distractor", "another input than --evidence", name)?;
     let odd = args.strengths.iter().find(|s| !s.is_finite());
     require(odd.is_none(), "--strengths", "finite numbers", odd.copied().unwrap_or(0.0))?;
     require(args.noise >= 0.0 && args.noise.is_finite(), "--noise", "0 or more", args.noise)?;
@@ -355,7 +385,7 @@ fn trials(args: &Args, network: &Network, evidence: &str) -> Result<Trials> {
     strengths.dedup();
     Ok(Trials {
         channel,
-        distractor: distractor.transpose()?,
+        distractor,
         strengths,
         noise: args.noise,
         each: args.trials,
@@ -378,7 +408,7 @@ fn print(under: &Under, names: &[String]) {
         say!("context {name}");
     }
     say!("slow manifold: degree {}; {}", line.speed.len() - 1, over(line));
-    super::attractor::print(&under.verdict, unit(line.kind));
+    super::attractor::print(&under.verdict, line.kind);
     let Some(driven) = &under.inputs else { return };
     say!("  along it: p, reduced speed, effect of the inputs {}, outputs", names.join(", "));
     let row = |values: Vec<f64>| values.iter().map(|value| format!("{value:>9.4}")).collect::<String>();

@@ -1,7 +1,7 @@
 //! Fold curves in two parameters, and their cusps.
 
 use std::iter::zip;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use faer::{Mat, c64};
 use serde::Serialize;
@@ -11,9 +11,9 @@ use super::locate::{Null, Wanted, singular};
 use super::plane::{Parametric, Slice};
 use super::trace::{self, Curve, Node, inner, turned, walk};
 use super::{End, Settings, Special};
+use crate::Result;
 use crate::dynamics::vector::{dot, largest, moved};
 use crate::error::require;
-use crate::{Error, Result};
 
 /// Folds: R = 0 and g = 0 of the bordered system, whose borders follow the curve.
 struct Folds<'a> {
@@ -102,9 +102,10 @@ impl Codimension {
 /// A curve of folds in two parameters.
 #[derive(Clone, Debug, Serialize)]
 pub struct FoldCurve {
-    /// Points in order.
+    /// Points in order; of a closed curve the last comes before the first.
     pub points: Vec<FoldPoint>,
-    /// Cusps and double zeros, each between the points k and k + 1 of its number k.
+    /// Cusps and double zeros, each between the points k and k + 1 of its number k, the last and the first of a closed
+    /// curve.
     pub special: Vec<(Codimension, usize, FoldPoint)>,
     /// Why it ends before the first point and after the last.
     pub ends: [End; 2],
@@ -114,7 +115,13 @@ pub struct FoldCurve {
 }
 
 impl FoldCurve {
-    /// (mu_1, mu_2) from point k to the next by the cubic with their tangents: `parts` + 1 of them, ends
+    /// Whether it comes back to its first point.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.ends[1] == End::Closed
+    }
+
+    /// (mu_1, mu_2) from point k to the next, of the last of a closed curve to the first, by the cubic with their tangents: `parts` + 1 of them, ends
     /// included.
     #[must_use]
     pub fn between(&self, k: usize, parts: usize) -> Vec<[f64; 2]> {
@@ -122,7 +129,7 @@ impl FoldCurve {
             let y = point.x.iter().chain(&point.mu).copied().collect();
             Node { y, tangent: point.tangent.clone(), sign: 1.0 }
         };
-        let (p, q) = (node(&self.points[k]), node(&self.points[k + 1]));
+        let (p, q) = (node(&self.points[k]), node(&self.points[(k + 1) % self.points.len()]));
         let size = p.y.len();
         let at = |i: usize| trace::between(&self.metric, &p, &q, i as f64 / parts as f64);
         (0..=parts).map(at).map(|y| [y[size - 2], y[size - 1]]).collect()
@@ -130,12 +137,13 @@ impl FoldCurve {
 }
 
 /// Follows folds of the [`Slice`] at mu_2 = `second` in both parameters; those on a curve already followed
-/// are skipped.
+/// are skipped. With the curves come the numbers of the folds that Newton does not find again: give folds that
+/// continuation located in these ranges.
 ///
 /// `ranges`: least and greatest mu_1 and mu_2; steps and bounds from `settings`, whose range is not used.
 ///
 /// # Errors
-/// Ranges or a state that are not as said; no fold near the start.
+/// Ranges or a state that are not as said.
 ///
 /// Source: Govaerts 2000, chapter 4; Kuznetsov 2004, section 10.3.
 pub fn fold_curves<P: Parametric>(
@@ -145,7 +153,7 @@ pub fn fold_curves<P: Parametric>(
     ranges: [(f64, f64); 2],
     settings: &Settings,
     stop: &AtomicBool,
-) -> Result<Vec<FoldCurve>> {
+) -> Result<(Vec<FoldCurve>, Vec<usize>)> {
     let n = plane.dimension();
     for (low, high) in ranges {
         let found = format!("{low}, {high}");
@@ -157,14 +165,12 @@ pub fn fold_curves<P: Parametric>(
         )?;
     }
     Settings { range: ranges[0], ..settings.clone() }.check()?;
-    let none = || Error::Numeric {
-        what: "fold curve".into(),
-        reason: "Newton finds no fold near the start; give a fold that continuation located in this range"
-            .into(),
-    };
-    let mut curves: Vec<FoldCurve> = Vec::new();
+    let (mut curves, mut failed) = (Vec::new(), Vec::new());
     let mut known: Vec<Vec<(Node, Null)>> = Vec::new();
-    for fold in folds {
+    for (k, fold) in folds.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         require(fold.x.len() == n, "fold", format!("a state of {n} numbers"), fold.x.len())?;
         let field = Field::new(plane, &ranges);
         let y = field.units.y(&fold.x, &[fold.mu, second]);
@@ -177,11 +183,15 @@ pub fn fold_curves<P: Parametric>(
         if known.iter().any(passed) {
             continue;
         }
-        let (curve, nodes) = fold_curve(plane, fold, second, ranges, settings, stop).ok_or_else(none)?;
-        curves.push(curve);
-        known.push(nodes);
+        match fold_curve(plane, fold, second, ranges, settings, stop) {
+            Some((curve, nodes)) => {
+                curves.push(curve);
+                known.push(nodes);
+            }
+            None => failed.push(k),
+        }
     }
-    Ok(curves)
+    Ok((curves, failed))
 }
 
 /// One curve, and its points with the borders there.
@@ -221,6 +231,10 @@ fn fold_curve<P: Parametric>(
     let at_start = nodes.len();
     nodes.push(start);
     nodes.extend(ahead);
+    let count = nodes.len();
+    if end == End::Closed {
+        nodes.push(nodes[0].clone());
+    }
     curve.borders = borders;
     let (coefficients, borders) = along(&mut curve, &nodes, at_start);
     let point = |node: &Node, a: f64| FoldPoint {
@@ -242,7 +256,7 @@ fn fold_curve<P: Parametric>(
             }
         }
     }
-    let points = zip(&nodes, &coefficients).map(|(node, [a, _])| point(node, *a)).collect();
+    let points = zip(&nodes, &coefficients).take(count).map(|(node, [a, _])| point(node, *a)).collect();
     let curve = FoldCurve { points, special, ends: [begin, end], metric: units.metric(n) };
     Some((curve, zip(nodes, borders).collect()))
 }

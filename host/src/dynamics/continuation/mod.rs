@@ -213,11 +213,18 @@ impl End {
     pub fn reason(self) -> Option<&'static str> {
         match self {
             Self::Range | Self::Closed => None,
+            Self::Singular => Some("a singular point at the limit"),
             Self::Bound => Some("states grow beyond all bounds"),
             Self::Points => Some("as many points as there may be"),
             Self::Step => Some("the shortest step fails"),
             Self::Stopped => Some("stopped"),
         }
+    }
+
+    /// Whether there is no more of it within the limits.
+    #[must_use]
+    pub fn is_complete(self) -> bool {
+        !matches!(self, Self::Points | Self::Step | Self::Stopped)
     }
 }
 
@@ -227,6 +234,8 @@ impl End {
 pub enum End {
     /// At a limit of mu.
     Range,
+    /// Just before a limit of mu, where Newton fails: there is a bifurcation at the limit.
+    Singular,
     /// max |x_i| is above the bound.
     Bound,
     /// It comes back to its start: an isola.
@@ -297,15 +306,25 @@ impl Branch {
 }
 
 /// All branches found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Diagram {
     /// Branches, in the order of their starts, then of the branch points.
     pub branches: Vec<Branch>,
     /// Starts from which Newton does not converge.
     pub failed: Vec<usize>,
+    /// mu of curves of fixed points along which it stays: they are no branches.
+    pub continua: Vec<f64>,
+    /// Whether there were more branches than [`Settings::branches`].
+    pub truncated: bool,
 }
 
 impl Diagram {
+    /// Whether every branch is there and was followed to its end.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        !self.truncated && self.branches.iter().flat_map(|branch| branch.ends).all(End::is_complete)
+    }
+
     /// All folds, in order.
     pub fn folds(&self) -> impl Iterator<Item = &Special> {
         let special = self.branches.iter().flat_map(|branch| &branch.special);
@@ -315,7 +334,7 @@ impl Diagram {
 
 /// Follows the branches of fixed points through `starts` and, if wanted, those that cross them.
 ///
-/// A start on a branch that is known already is skipped; so isolas are found by giving all fixed points at
+/// A start on a branch that is known already is skipped, and a curve along which mu stays is no branch; so isolas are found by giving all fixed points at
 /// several mu. `stop` ends the work early: what was found is kept.
 ///
 /// # Errors
@@ -367,16 +386,27 @@ pub fn continuation<F: Family + ?Sized>(
     let starts: Vec<Vec<f64>> = starts.iter().map(|start| units.y(&start.x, &[start.mu])).collect();
     let largest = starts.iter().flat_map(|y| &y[..n]).fold(1.0, |most: f64, x| most.max(x.abs()));
     let settings = &Settings { bound: settings.bound * largest, ..settings.clone() };
-    let mut search = Search { field, settings, stop, nodes: Vec::new(), branches: Vec::new() };
+    let mut search = Search {
+        field,
+        settings,
+        stop,
+        nodes: Vec::new(),
+        branches: Vec::new(),
+        continua: Vec::new(),
+        truncated: false,
+    };
     let mut failed = Vec::new();
     for (k, y) in starts.iter().enumerate() {
+        if search.over() {
+            break;
+        }
         match search.first(y) {
             Some(node) => search.follow([turned(node.clone(), -1.0), node], Some(k)),
             None => failed.push(k),
         }
         settings.bar.inc(1);
     }
-    if search.branches.is_empty() && !stop.load(Ordering::Relaxed) {
+    if search.nodes.is_empty() && !stop.load(Ordering::Relaxed) {
         return Err(Error::Numeric {
             what: "continuation".into(),
             reason: "Newton converges from none of the starts; give fixed points, as of `tinyfold dynamics fixed-points`"
@@ -384,7 +414,7 @@ pub fn continuation<F: Family + ?Sized>(
         });
     }
     let mut next = 0;
-    while settings.switch && next < search.branches.len() {
+    while settings.switch && next < search.branches.len() && !search.over() {
         let crossings = search.branches[next].special.iter();
         let crossings: Vec<(Vec<f64>, Vec<f64>)> = crossings
             .filter_map(|special| special.other.clone().map(|tangent| (special.y(), tangent)))
@@ -394,5 +424,10 @@ pub fn continuation<F: Family + ?Sized>(
         }
         next += 1;
     }
-    Ok(Diagram { branches: search.branches.into_iter().map(|branch| branch.of(&units)).collect(), failed })
+    Ok(Diagram {
+        branches: search.branches.into_iter().map(|branch| branch.of(&units)).collect(),
+        failed,
+        continua: search.continua.into_iter().map(|nu| units.mu(0, nu)).collect(),
+        truncated: search.truncated,
+    })
 }

@@ -8,18 +8,31 @@ use super::{Branch, End, Settings, special};
 use crate::dynamics::linear::singular_vectors;
 use crate::dynamics::vector::{largest, moved};
 
+/// Part of the range within which the parameter of a continuum of fixed points stays, twice: nu is 2 wide.
+const FLAT: f64 = 2e-9;
+
 /// Branches as they are found, in the units of the field.
 pub(super) struct Search<'a> {
     pub(super) field: Field<'a>,
     pub(super) settings: &'a Settings,
     pub(super) stop: &'a AtomicBool,
+    /// Of branches and of continua; the last of a closed curve is its first again.
     pub(super) nodes: Vec<Vec<Node>>,
     pub(super) branches: Vec<Branch>,
+    /// nu of curves of fixed points along which it stays.
+    pub(super) continua: Vec<f64>,
+    /// Whether there were more branches than there may be.
+    pub(super) truncated: bool,
 }
 
 impl Search<'_> {
     fn curve(&self) -> FixedPoints<'_> {
         FixedPoints::new(&self.field)
+    }
+
+    /// Whether no branch is to be added any more.
+    pub(super) fn over(&self) -> bool {
+        self.truncated || self.stop.load(Ordering::Relaxed)
     }
 
     /// The point of a branch at or, at a fold, near `y`.
@@ -36,28 +49,33 @@ impl Search<'_> {
     /// Whether a branch goes through `y`.
     fn known(&self, y: &[f64]) -> bool {
         let curve = self.curve();
-        let closing = |nodes: &Vec<Node>, branch: &Branch| {
-            branch.is_closed()
-                && passes(&curve, &nodes[nodes.len() - 1], &nodes[0], y, self.settings.tolerance)
-        };
-        let pairs = |nodes: &Vec<Node>| {
-            nodes.windows(2).any(|pair| passes(&curve, &pair[0], &pair[1], y, self.settings.tolerance))
-        };
-        std::iter::zip(&self.nodes, &self.branches)
-            .any(|(nodes, branch)| pairs(nodes) || closing(nodes, branch))
+        let mut pairs = self.nodes.iter().flat_map(|nodes| nodes.windows(2));
+        pairs.any(|pair| passes(&curve, &pair[0], &pair[1], y, self.settings.tolerance))
     }
 
     /// Both ways from a point; `back` walks away from `forth`. The two may be the same point.
     pub(super) fn follow(&mut self, [back, forth]: [Node; 2], start: Option<usize>) {
-        if self.branches.len() >= self.settings.branches
-            || self.stop.load(Ordering::Relaxed)
-            || self.known(&forth.y)
-        {
+        if self.over() || self.known(&forth.y) {
+            return;
+        }
+        if self.branches.len() >= self.settings.branches {
+            self.truncated = true;
             return;
         }
         // A change of the index that nothing explains is a jump to another branch: again with shorter steps.
         let mut settings = self.settings.clone();
-        let (mut nodes, mut branch) = self.both(&back, &forth, start, &settings);
+        let (mut nodes, mut ends) = self.both(&back, &forth, &settings);
+        let parameters = || nodes.iter().map(|node| node.y[self.field.states()]);
+        let (least, most) = (parameters().fold(1.0, f64::min), parameters().fold(-1.0, f64::max));
+        if nodes.len() > 2 && most - least <= FLAT {
+            self.continua.push(f64::midpoint(least, most));
+            self.nodes.push(nodes);
+            return;
+        }
+        let judged = |nodes: &[Node], ends: [End; 2], settings: &Settings| {
+            special::branch(&self.curve(), nodes, ends, start, settings)
+        };
+        let mut branch = judged(&nodes, ends, &settings);
         for _ in 0..2 {
             if branch.special.iter().all(|special| special.residual < 1e-6) {
                 break;
@@ -66,19 +84,14 @@ impl Search<'_> {
             settings.largest_step = (0.25 * settings.largest_step).max(settings.least_step);
             settings.first_step = settings.first_step.min(settings.largest_step);
             settings.points *= 2;
-            (nodes, branch) = self.both(&back, &forth, start, &settings);
+            (nodes, ends) = self.both(&back, &forth, &settings);
+            branch = judged(&nodes, ends, &settings);
         }
         self.branches.push(branch);
         self.nodes.push(nodes);
     }
 
-    fn both(
-        &self,
-        back: &Node,
-        forth: &Node,
-        start: Option<usize>,
-        settings: &Settings,
-    ) -> (Vec<Node>, Branch) {
+    fn both(&self, back: &Node, forth: &Node, settings: &Settings) -> (Vec<Node>, [End; 2]) {
         let closed = AtomicBool::new(false);
         let run = |node: &Node, stop: &[&AtomicBool]| {
             walk(&mut self.curve(), node, self.field.states(), settings, stop)
@@ -103,8 +116,10 @@ impl Search<'_> {
         nodes.extend(ahead);
         let begin = if end == End::Closed { End::Closed } else { begin };
         resolve(&self.curve(), &mut nodes, self.field.states(), settings);
-        let branch = special::branch(&self.curve(), &nodes, [begin, end], start, settings);
-        (nodes, branch)
+        if end == End::Closed {
+            nodes.push(nodes[0].clone());
+        }
+        (nodes, [begin, end])
     }
 
     /// The branch along `tangent` through the branch point `y`.

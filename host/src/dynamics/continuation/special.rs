@@ -21,7 +21,7 @@ const SMALL: usize = 16;
 /// Most points between two at which eigenvalues are computed.
 const STRIDE: usize = 5;
 
-/// A branch with its bifurcations and its index.
+/// A branch with its bifurcations and its index; the last node of a closed one is its first again.
 pub(super) fn branch(
     curve: &FixedPoints<'_>,
     nodes: &[Node],
@@ -57,7 +57,8 @@ pub(super) fn branch(
             eigenvalues: leading.map(|value| [value.re, value.im]).collect(),
         }
     });
-    Branch { points: points.collect(), special, ends, start, metric: curve.weights().to_vec() }
+    let count = nodes.len() - usize::from(ends[1] == End::Closed);
+    Branch { points: points.take(count).collect(), special, ends, start, metric: curve.weights().to_vec() }
 }
 
 impl Special {

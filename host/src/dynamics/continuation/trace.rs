@@ -175,6 +175,9 @@ fn smooth(weights: &[f64], p: &Node, q: &Node) -> bool {
     product(weights, &off, &off).sqrt() <= 0.04 * length
 }
 
+/// Part of the way to a limit that is gone where the point at the limit is singular.
+const BEFORE: f64 = 0.999;
+
 /// Steps from `start` along its tangent until a limit; the points after `start`.
 ///
 /// The unknowns after the first `states` are parameters in units of their ranges.
@@ -217,10 +220,12 @@ pub(super) fn walk(
             if at > 1e-9 {
                 let mut guess = between(curve.weights(), &last, &node, at);
                 guess[k] = limit;
-                nodes.extend(at_value(curve, &guess, k, settings.tolerance).map(|end| {
-                    let forward = product(curve.weights(), &end.tangent, &last.tangent).signum();
-                    turned(end, forward)
-                }));
+                let Some(end) = at_value(curve, &guess, k, settings.tolerance) else {
+                    nodes.extend(inner(curve, &last, &node, BEFORE * at, settings.tolerance));
+                    return (nodes, End::Singular);
+                };
+                let forward = product(curve.weights(), &end.tangent, &last.tangent).signum();
+                nodes.push(turned(end, forward));
             }
             return (nodes, End::Range);
         }

@@ -82,8 +82,8 @@ impl AttractingSet {
 /// The attractors that trajectories from `starts` (n × m) come to, in the order in which the starts find
 /// them, points first.
 ///
-/// At rest at a point: no coordinate moves by more than `tolerance` in a unit of time, within `steps` steps
-/// of time `dt`; states whose coordinates differ by at most sqrt(tolerance) count as one. An orbit that is
+/// Lengths are in parts of [`System::size`]. At rest at a point: no coordinate moves by more than `tolerance` in a unit of
+/// time, within `steps` steps of time `dt`; states whose coordinates differ by at most sqrt(tolerance) count as one. An orbit that is
 /// not at rest then goes on for 4096 steps: it is on a cycle if it comes back to where it was, or on a set if
 /// its second half stays near the states of its first. Orbits that do neither, as slow approaches and chaos
 /// of many dimensions do, belong to no attractor. The reach of points and cycles of a map is a fifth of the
@@ -103,15 +103,17 @@ pub fn attractors<S: System + ?Sized>(
     require(starts.nrows() == n, "starts", format!("{n} numbers each"), starts.nrows())?;
     require(steps > 0, "steps", "at least 1", 0)?;
     require(tolerance > 0.0, "tolerance", "above 0", tolerance)?;
+    let size = system.size();
+    let (moves, same) = (tolerance * size, tolerance.sqrt() * size);
     let at_rest = |_: usize, x: &[f64], before: &[f64]| {
-        zip(x, before).all(|(x, before)| (x - before).abs() <= tolerance * dt).then_some(())
+        zip(x, before).all(|(x, before)| (x - before).abs() <= moves * dt).then_some(())
     };
     let start = |k: usize| starts.col_as_slice(k).to_vec();
     let (mut found, mut restless): (Vec<AttractingSet>, Vec<Vec<f64>>) = (Vec::new(), Vec::new());
     for (rest, state) in run(system, starts.ncols(), start, steps, dt, watch, at_rest)? {
-        let same = |known: &AttractingSet| distance(&known.states[0], &state) <= tolerance.sqrt();
+        let known = |known: &AttractingSet| distance(&known.states[0], &state) <= same;
         match rest {
-            Some(()) if found.iter().any(same) => {}
+            Some(()) if found.iter().any(known) => {}
             Some(()) => found.push(AttractingSet::point(state, 0.0)),
             None => restless.extend(is_finite(&state).then_some(state)),
         }
@@ -149,9 +151,9 @@ pub fn attractors<S: System + ?Sized>(
     };
     let pairs = (0..found.len()).flat_map(|k| (0..k).map(move |j| (j, k)));
     let pairs = pairs.map(|(j, k)| (&found[j], &found[k])).filter(|(a, b)| exact(a) || exact(b));
-    let least = pairs.map(|(a, b)| apart(a, b)).fold(1.0, f64::min);
+    let least = pairs.map(|(a, b)| apart(a, b)).fold(size, f64::min);
     for set in found.iter_mut().filter(|set| exact(set)) {
-        set.reach = (NEAR * least).max(tolerance.sqrt());
+        set.reach = (NEAR * least).max(same);
     }
     Ok(found)
 }
@@ -192,7 +194,9 @@ fn recurrent<S: System + ?Sized>(system: &S, x: &[f64], dt: f64) -> Option<Attra
     let (first, second) = orbit.split_at(SAMPLE);
     let size = extent(first);
     if flow.is_none() {
-        let same = |a: &[f64], b: &[f64]| distance(a, b) <= CYCLE * (1.0 + largest(a));
+        let unit = system.size();
+        let near = |x: &[f64]| CYCLE * (unit + largest(x));
+        let same = |a: &[f64], b: &[f64]| distance(a, b) <= near(a);
         let back = |k: &usize| same(&first[0], &first[*k]) && same(&first[0], &orbit[2 * k]);
         match (1..SAMPLE).find(back) {
             // Not at rest, and hardly moving: on its way to a point.
@@ -203,7 +207,7 @@ fn recurrent<S: System + ?Sized>(system: &S, x: &[f64], dt: f64) -> Option<Attra
                     recurrence: Recurrence::Cycle { period },
                     states: first[..k].to_vec(),
                     // By which others that end on it are told, until all are known.
-                    reach: 10.0 * CYCLE * (1.0 + largest(&first[0])),
+                    reach: 10.0 * near(&first[0]),
                 });
             }
             None => {}

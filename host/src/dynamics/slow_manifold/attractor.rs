@@ -143,7 +143,7 @@ pub struct Attractor {
     pub normal_rate: f64,
     /// Fastest growth or decay along it, |dr/dp|.
     pub tangential_rate: f64,
-    /// Fixed points on it, by place; none are listed of a continuum.
+    /// Fixed points on it, by place; none are listed of a continuum, also of a line of them on a plane.
     pub points: Vec<Point>,
     /// Time to drift.
     pub drift: Drift,
@@ -166,6 +166,8 @@ struct Curve<'a> {
 
 /// Growth rate across a curve that is 0 up to rounding.
 const NEUTRAL: f64 = 1e-9;
+/// Distance of an eigenvalue from that of a direction in which fixed points go on.
+const ON_LINE: f64 = 1e-6;
 /// Samples of a profile.
 const SAMPLES: usize = 512;
 /// Starts of drift and memory.
@@ -266,7 +268,7 @@ impl Attractor {
             drift,
             memory,
         };
-        found.sentence = found.words();
+        found.sentence = found.words(false);
         Ok(found)
     }
 
@@ -309,12 +311,17 @@ impl Attractor {
             let fastest = slope(surface, p).singular_values().map_or(f64::NAN, |values| values[0]);
             tangential = tangential.max(fastest);
         }
-        let points = if exact { Vec::new() } else { rests(system, surface, &places, 0.1 * length)? };
+        let mut points = if exact { Vec::new() } else { rests(system, surface, &places, 0.1 * length)? };
+        // Newton's method ends on a line of fixed points wherever it comes to it.
+        let line = points.iter().filter(|point| point.is_neutral(surface.kind)).count() > 1;
+        if line {
+            points.clear();
+        }
         let slow_part = slow / whole;
         let (drift, memory) = stays(surface, length, bounds);
         let mut found = Self {
             shape: Shape::Plane,
-            verdict: verdict(normal, exact, slow_part >= bounds.range, points.is_empty()),
+            verdict: verdict(normal, exact, slow_part >= bounds.range, false),
             sentence: String::new(),
             bounds: *bounds,
             length,
@@ -327,7 +334,7 @@ impl Attractor {
             drift,
             memory,
         };
-        found.sentence = found.words();
+        found.sentence = found.words(line);
         Ok(found)
     }
 
@@ -337,7 +344,8 @@ impl Attractor {
         self.verdict == Verdict::Attractor
     }
 
-    fn words(&self) -> String {
+    /// line: whether there is a line of fixed points on a surface.
+    fn words(&self, line: bool) -> String {
         let shape = self.shape.name();
         let (extent, space) = match self.shape {
             Shape::Plane => ("area", "in a space"),
@@ -349,7 +357,9 @@ impl Attractor {
         };
         let chain = match self.points.len() {
             0 if self.largest_speed <= self.bounds.exact => "every state on it stays".into(),
-            0 => "no fixed point on it: states go round".into(),
+            0 if line => format!("a line of fixed points in the {shape}"),
+            0 if self.shape == Shape::Ring => "no fixed point on it: states go round".into(),
+            0 => "no fixed point found on it".into(),
             1 => format!("1 fixed point on it, a {}", self.points[0].name),
             points => format!("{points} fixed points on it, {} and {}", count("node"), count("saddle")),
         };
@@ -366,7 +376,7 @@ impl Attractor {
             ),
             Verdict::Chain => format!(
                 "not a {shape} attractor{}: below {slow} lengths per time over {:.0} % of its {extent}; {chain}",
-                if self.points.len() == 1 { "" } else { " but a chain of nodes and saddles" },
+                if self.points.len() < 2 { "" } else { " but a chain of nodes and saddles" },
                 100.0 * self.slow_part
             ),
             Verdict::Cycle => format!("not a {shape} attractor but a cycle: no fixed point on it"),
@@ -531,6 +541,12 @@ fn point(system: &dyn System, curve: &Curve<'_>, root: f64, within: f64) -> Resu
 }
 
 impl Point {
+    /// Whether there may be others right beside it.
+    fn is_neutral(&self, kind: Kind) -> bool {
+        let at = if kind == Kind::Map { 1.0 } else { 0.0 };
+        self.eigenvalues.iter().any(|(re, im)| (re - at).hypot(*im) <= ON_LINE)
+    }
+
     /// A fixed point with its eigenvalues.
     fn of(kind: Kind, place: f64, values: &[c64], residual: f64, x: Vec<f64>) -> Self {
         let index = index(kind, values);

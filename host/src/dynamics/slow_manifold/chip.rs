@@ -2,7 +2,7 @@
 
 use std::iter::zip;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use faer::Mat;
 use faer::linalg::solvers::Solve;
@@ -87,17 +87,14 @@ impl Driven {
         degrees: &Degrees,
         stop: &AtomicBool,
     ) -> Result<(Reduced, Compared)> {
-        let inputs = network.input.ncols();
+        trials.check(network.input.ncols())?;
+        let ended = || {
+            let reason = "stopped before it was fitted".into();
+            let stopped = stop.load(Ordering::Relaxed);
+            if stopped { Err(Error::Numeric { what: "reduced model".into(), reason }) } else { Ok(()) }
+        };
         let mut kept: Vec<usize> = [Some(trials.channel), trials.distractor].into_iter().flatten().collect();
         kept.sort_unstable();
-        kept.dedup();
-        require(
-            kept.iter().all(|k| *k < inputs),
-            "input of the evidence",
-            format!("below {inputs}"),
-            kept[kept.len() - 1],
-        )?;
-        require(!trials.strengths.is_empty() && trials.each > 0, "trials", "at least 1", 0)?;
         let mut end = self.held.clone();
         end[trials.channel] += 1.0;
         let path = Path::between(network, &self.held, &end, self.line.kind)?;
@@ -105,6 +102,8 @@ impl Driven {
         let far = 2.0 * trials.strengths.iter().fold(0.0_f64, |most, strength| most.max(strength.abs()));
         let settings = Settings { largest_step: 0.05, ..Settings::new(-far, far) };
         let diagram = continuation(&path, &starts, &settings, stop)?;
+        // Of a branch that was cut short the model would know no end.
+        ended()?;
         let points = diagram.branches.into_iter().flat_map(|branch| branch.points);
         let beyond: Vec<Beyond> = points.map(|point| Beyond { mu: point.mu, x: point.x }).collect();
         let rnn = Rnn::new(network, &self.held, self.line.kind)?;
@@ -120,6 +119,7 @@ impl Driven {
             inputs.into_par_iter().map(outputs).collect()
         };
         fit_output(&mut model, &run(trials.seed))?;
+        ended()?;
         let model = model.rounded::<f32>();
         let compared = compare(&model, &run(trials.seed.wrapping_add(1)))?;
         Ok((model, compared))

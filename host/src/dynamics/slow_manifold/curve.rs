@@ -87,7 +87,7 @@ impl Frame {
     }
 }
 
-/// What a fixed point may move by.
+/// What a fixed point may move by, in parts of the size of states.
 const STAYS: f64 = 1e-6;
 
 /// How the graph transform is done.
@@ -100,7 +100,7 @@ pub struct Options {
     pub time: f64,
     /// Longest Runge-Kutta step of a flow. Its error is that of the slow speed: (step · rate)⁴.
     pub step: f64,
-    /// Done when no state changes by more than this in a transform.
+    /// Done when no state changes by more than this in a transform, in parts of the size of states.
     pub tolerance: f64,
     /// Most transforms a level of refinement.
     pub most: usize,
@@ -199,22 +199,23 @@ impl SlowManifold {
         check_times(&[options.time, options.step])?;
         let width = points.iter().find(|x| x.len() != n).map(Vec::len);
         require(width.is_none(), "fixed points", format!("{n} numbers each"), width.unwrap_or(n))?;
+        let size = system.size();
+        let (tolerance, stays) = (options.tolerance * size, STAYS * size);
         let mut rest = vec![0.0; n];
         for x in points {
             system.residual(x, &mut rest);
             // A NaN does not stay either.
-            if !rest.iter().all(|r| r.abs() <= STAYS) {
-                let size = largest(&rest);
+            if !rest.iter().all(|r| r.abs() <= stays) {
                 return Err(Error::input(
                     "fixed points",
-                    format!("states that stay, to {STAYS:.0e}: those of this network under this input"),
-                    format!("one that moves by {size:.1e}"),
+                    format!("states that stay, to {stays:.0e}: those of this network under this input"),
+                    format!("one that moves by {:.1e}", largest(&rest)),
                 ));
             }
         }
         let mut knots: Vec<(f64, &Vec<f64>)> = points.iter().map(|x| (frame.coordinate(x), x)).collect();
         knots.sort_by(|a, b| a.0.total_cmp(&b.0));
-        knots.dedup_by(|a, b| a.0 - b.0 < 1e-9);
+        knots.dedup_by(|a, b| a.0 - b.0 < 1e-9 * size);
         let [first, .., last] = knots[..] else {
             return Err(Error::input(
                 "fixed points",
@@ -247,7 +248,7 @@ impl SlowManifold {
                 }
                 let mut moved = x.clone();
                 // Twice the step until the last digits.
-                fine |= degree == options.degree && change <= 5.0 * options.tolerance;
+                fine |= degree == options.degree && change <= 5.0 * tolerance;
                 let step = if fine { options.step } else { 2.0 * options.step };
                 advance_until(system, &mut moved, options.time, step, stop);
                 if stop.load(Ordering::Relaxed) {
@@ -283,8 +284,8 @@ impl SlowManifold {
                 } else {
                     0.0
                 };
-                if (change <= options.tolerance.max(tail) && (fine || degree < options.degree))
-                    || (since >= 20 && change < 1e-6)
+                if (change <= tolerance.max(tail) && (fine || degree < options.degree))
+                    || (since >= 20 && change < 1e-6 * size)
                 {
                     break;
                 }

@@ -214,6 +214,17 @@ pub struct Trials {
     pub seed: u64,
 }
 
+impl Trials {
+    /// Refuses inputs that a network of so many does not have, one that is both to count and to be ignored, and no trials.
+    pub(super) fn check(&self, inputs: usize) -> Result<()> {
+        let most = self.distractor.unwrap_or(0).max(self.channel);
+        require(most < inputs, "input of the evidence", format!("below {inputs}"), most)?;
+        let other = self.distractor != Some(self.channel);
+        require(other, "distractor", "another input than the evidence", self.channel)?;
+        require(!self.strengths.is_empty() && self.each > 0, "trials", "at least 1", 0)
+    }
+}
+
 /// Choices at one strength.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Choices {
@@ -244,7 +255,7 @@ const BLOCK: usize = 128;
 /// Runs the trials on the network from the state x0 and on its reduced model.
 ///
 /// # Errors
-/// Inputs that the network does not have, no strengths, a state of another length; stopped.
+/// Inputs that the network does not have, one of them twice, no strengths, a state of another length; stopped.
 pub fn psychometric(
     network: &Network,
     driven: &Driven,
@@ -253,9 +264,7 @@ pub fn psychometric(
     stop: &AtomicBool,
 ) -> Result<Psychometric> {
     let inputs = network.input.ncols();
-    let most = trials.distractor.unwrap_or(0).max(trials.channel);
-    require(most < inputs, "input of the evidence", format!("below {inputs}"), most)?;
-    require(!trials.strengths.is_empty() && trials.each > 0, "trials", "at least 1", 0)?;
+    trials.check(inputs)?;
     require(
         x0.len() == network.bias.len(),
         "first state",

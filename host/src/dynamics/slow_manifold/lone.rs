@@ -46,7 +46,7 @@ impl SlowManifold {
         let lines = series.filter_map(|series| within(&series));
         lines.reduce(|a, b| if b.range.high > a.range.high { b } else { a }).ok_or_else(|| Error::Numeric {
             what: "slow line".into(),
-            reason: "the series of the spectral submanifold of the lone fixed point holds nowhere; `tinyfold dynamics ssm` shows its orders"
+            reason: "the series of the spectral submanifold of the lone fixed point holds nowhere, as at a corner of the activation; another held --input, as --input 1, moves the point off it"
                 .into(),
         })
     }

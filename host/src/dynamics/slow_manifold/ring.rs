@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::chebyshev::sign_changes;
 use super::curve::check_times;
-use crate::dynamics::spectrum::{index, jacobian, of_matrix};
+use crate::dynamics::spectrum::{Spectrum, index, jacobian, of_matrix};
 use crate::dynamics::stepper::advance_until;
 use crate::dynamics::vector::dot;
 use crate::dynamics::{Kind, System};
@@ -28,7 +28,7 @@ pub struct RingOptions {
     pub time: f64,
     /// Longest Runge-Kutta step of a flow.
     pub step: f64,
-    /// Done when no state changes by more than this in a transform.
+    /// Done when no state changes by more than this in a transform, in parts of the size of states.
     pub tolerance: f64,
     /// Most transforms.
     pub most: usize,
@@ -132,13 +132,14 @@ impl Ring {
             values[k] * if k == 0 { 1.0 } else { 2.0 } / count as f64
         });
         let even = basis(count, &angles);
-        let start = 0.1 * (n as f64).sqrt();
+        let size = system.size();
+        let start = 0.1 * size * (n as f64).sqrt();
         let mut x = Mat::from_fn(n, count, |i, j| {
             center[i] + start * (angles[j].cos() * plane[(i, 0)] + angles[j].sin() * plane[(i, 1)])
         });
         advance_until(system, &mut x, options.settle, options.step, stop);
         let (mut transforms, mut change, mut least, mut since) = (0, f64::MAX, f64::MAX, 0);
-        while change > options.tolerance && !(since >= 10 && change < 1e-9) {
+        while change > options.tolerance * size && !(since >= 10 && change < 1e-9 * size) {
             if stop.load(Ordering::Relaxed) {
                 return Err(failed("stopped before it converged".into()));
             }
@@ -172,7 +173,9 @@ impl Ring {
                 turned.push(last);
             }
             if !turned.is_sorted_by(|a, b| a < b) || last - turned[0] >= TAU {
-                return Err(failed("the angle is not monotone along the curve; a shorter time?".into()));
+                return Err(failed(
+                    "the angle around the centre is not monotone along the curve, which turns back".into(),
+                ));
             }
             let mut mixing = even.clone();
             basis(count, &turned).partial_piv_lu().solve_in_place(mixing.as_mut());
@@ -317,15 +320,23 @@ fn leading_plane(system: &dyn System, x: &[f64]) -> Result<Mat<f64>> {
             ),
         ));
     }
-    // Inverse iteration of both together: eigenvectors of a double eigenvalue would not be told apart.
-    let shift = values[0].re + 1e-3 * jacobian.norm_max().max(1e-300);
-    (0..n).for_each(|i| jacobian[(i, i)] -= shift);
-    let factors = jacobian.partial_piv_lu();
-    let mut plane = Mat::from_fn(n, 2, |i, k| (1.0 + 0.7 * i as f64 + 1.3 * (k * (i + 1)) as f64).sin());
-    for _ in 0..40 {
-        factors.solve_in_place(plane.as_mut());
-        plane = plane.qr().compute_thin_Q();
-    }
+    let plane = if values[0].im == 0.0 {
+        // Inverse iteration of both together: eigenvectors of a double eigenvalue would not be told apart.
+        let shift = values[0].re + 1e-3 * jacobian.norm_max().max(1e-300);
+        (0..n).for_each(|i| jacobian[(i, i)] -= shift);
+        let factors = jacobian.partial_piv_lu();
+        let mut plane = Mat::from_fn(n, 2, |i, k| (1.0 + 0.7 * i as f64 + 1.3 * (k * (i + 1)) as f64).sin());
+        for _ in 0..40 {
+            factors.solve_in_place(plane.as_mut());
+            plane = plane.qr().compute_thin_Q();
+        }
+        plane
+    } else {
+        // Other eigenvalues may be nearer to the real part of a pair than the pair is.
+        let pair = Spectrum::new(system, x)?.right;
+        let part = |i: usize, k: usize| if k == 0 { pair[(i, 0)].re } else { pair[(i, 0)].im };
+        Mat::from_fn(n, 2, part).qr().compute_thin_Q()
+    };
     let length = |i: usize| plane[(i, 0)].hypot(plane[(i, 1)]);
     let most = (0..n).map(length).fold(0.0, f64::max);
     let first =

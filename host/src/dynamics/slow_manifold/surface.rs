@@ -153,6 +153,13 @@ impl Surface {
         let family = ssm::held(rnn.clone());
         let spectrum = ssm::Spectrum::new(&family, x, 0.0)?;
         let real = spectrum.eigenvalues[0].im == 0.0;
+        let second = spectrum.eigenvalues[1];
+        require(
+            !real || second.im == 0.0,
+            "second slowest eigenvalue",
+            "a real one beside the slowest, which is real: the two span the plane",
+            format!("{:.6} {:+.6}i, one of a pair", second.re, second.im),
+        )?;
         let chart = |order: usize| -> Result<Chart> {
             Ok(if real {
                 Chart::Real(ssm::plane(&family, &spectrum, [0, 1], order)?)
@@ -185,8 +192,7 @@ impl Surface {
         best.ok_or_else(|| {
             why.unwrap_or_else(|| Error::Numeric {
                 what: "slow plane".into(),
-                reason: "the series of the spectral submanifold holds nowhere; `tinyfold dynamics ssm --dimension 2` \
-                         shows its orders"
+                reason: "the series of the spectral submanifold holds nowhere; another held --input has another fixed point"
                     .into(),
             })
         })

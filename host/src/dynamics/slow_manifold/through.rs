@@ -4,10 +4,11 @@ use std::sync::atomic::AtomicBool;
 
 use super::curve::{Frame, Options, SlowManifold};
 use crate::dynamics::fixed_points::Continuum;
-use crate::dynamics::{Rnn, spectrum};
+use crate::dynamics::{Rnn, System, spectrum};
+use crate::error::require;
 use crate::{Error, Result};
 
-/// Residual of a line of fixed points above which it is none.
+/// Residual of a line of fixed points above which it is none, in parts of the size of states.
 const ON_LINE: f64 = 1e-6;
 
 impl SlowManifold {
@@ -30,6 +31,7 @@ impl SlowManifold {
         stop: &AtomicBool,
     ) -> Result<Self> {
         if let Some(continuum) = continuum {
+            require(anchor.is_none(), "anchor", "none where there is a line of fixed points", "one")?;
             return Self::along(rnn, continuum, options, stop);
         }
         let mut slow = Vec::new();
@@ -39,6 +41,12 @@ impl SlowManifold {
             }
         }
         if let [only] = &slow[..] {
+            require(
+                anchor.is_none_or(|x| x == only),
+                "anchor",
+                "the fixed point that the line goes through",
+                "another",
+            )?;
             return Self::around(rnn, only, reach, options.degree);
         }
         if slow.is_empty() {
@@ -69,7 +77,7 @@ impl SlowManifold {
         }
         let frame = Frame::at(rnn, &states[0])?;
         match Self::find(rnn, states, frame, options, stop) {
-            Ok(line) if line.residual <= ON_LINE => Ok(line),
+            Ok(line) if line.residual <= ON_LINE * rnn.size() => Ok(line),
             _ => Err(Error::input(
                 "fixed points",
                 "isolated ones or a straight enough line of them",

@@ -122,7 +122,7 @@ impl<S: Scalar> Ssm<S> {
             roots.into_iter().map(|root| Start { mu: self.mu, x: root.p[..2].to_vec() }).collect();
         let diagram = self.diagram(&starts, within, far)?;
         let lower = self.truncated(self.order().saturating_sub(2).max(1)).diagram(&starts, within, far);
-        let lower = lower.unwrap_or_else(|_| Diagram { branches: Vec::new(), failed: Vec::new() });
+        let lower = lower.unwrap_or_default();
         let all = |diagram: &Diagram| -> Vec<Special> {
             diagram.branches.iter().flat_map(|branch| branch.special.clone()).collect()
         };

@@ -7,7 +7,7 @@ use kuva::render::plots::Plot;
 use super::STATE;
 use crate::dynamics::continuation::{Bifurcation, Branch, Codimension, Diagram, FoldCurve};
 use crate::format::results::Results;
-use crate::report::figures::{Figure, colour, grid, layout, line};
+use crate::report::figures::{COLOURS, Figure, colour, columns, grid, layout, line};
 
 /// What is drawn of a state.
 pub struct Readout<'a> {
@@ -44,7 +44,8 @@ pub fn figures(diagram: &Diagram, parameter: &str, readout: &Readout<'_>) -> Vec
     };
     let (low, high) = mus(&mut diagram.branches.iter().flat_map(|b| &b.points).map(|point| point.mu));
     let (first, last) = mus(&mut diagram.branches.iter().flat_map(|b| &b.special).map(|special| special.mu));
-    let near = last - first < 0.3 * (high - low) && last > first;
+    // Symmetric branches have the same points but for rounding.
+    let near = (1e-6..0.3).contains(&((last - first) / (high - low)));
     for k in 0..shown.max(1) {
         let value = |y: &[f64]| {
             if shown == 0 { component.iter().zip(y).map(|(c, x)| c * x).sum() } else { (readout.of)(y)[k] }
@@ -57,7 +58,6 @@ pub fn figures(diagram: &Diagram, parameter: &str, readout: &Readout<'_>) -> Vec
             panels.push(panel(diagram, parameter, name, &value, Some(window), k + 1 == shown.max(1)));
         }
     }
-    panels.truncate(3);
     let points: Vec<String> = KINDS
         .iter()
         .filter_map(|(kind, ..)| {
@@ -74,7 +74,11 @@ pub fn figures(diagram: &Diagram, parameter: &str, readout: &Readout<'_>) -> Vec
         diagram.branches.len(),
         if points.is_empty() { "no bifurcation".into() } else { points.join("; ") }
     );
-    vec![Figure { name: "bifurcations", caption, scene: grid(panels, 380.0) }]
+    vec![Figure {
+        name: "bifurcations",
+        caption,
+        scene: columns(panels, if near { 2 } else { shown.max(1) }, 380.0),
+    }]
 }
 
 /// The pieces of a branch of one stability: points and whether they are stable.
@@ -147,6 +151,28 @@ fn dashes(points: &[(f64, f64)], scale: (f64, f64)) -> Vec<Vec<(f64, f64)>> {
     out
 }
 
+/// The parts of a line between two values of x, cut there: it may leave and come back.
+fn clipped(points: &[(f64, f64)], (low, high): (f64, f64)) -> Vec<Vec<(f64, f64)>> {
+    let mut out: Vec<Vec<(f64, f64)>> = Vec::new();
+    let mut joined = false;
+    for pair in points.windows(2) {
+        let ((x0, y0), (x1, y1)) = (pair[0], pair[1]);
+        let [a, b] = [low, high].map(|x| (x - x0) / (x1 - x0));
+        let inside = |x: f64| (low..=high).contains(&x);
+        let (from, to) =
+            if inside(x0) && inside(x1) { (0.0, 1.0) } else { (a.min(b).max(0.0), a.max(b).min(1.0)) };
+        if from < to {
+            let place = |at: f64| (x0 + at * (x1 - x0), y0 + at * (y1 - y0));
+            if !joined || from > 0.0 {
+                out.push(vec![place(from)]);
+            }
+            out.last_mut().expect("begun").push(place(to));
+        }
+        joined = from < to && to == 1.0;
+    }
+    out
+}
+
 /// A panel of a value of (x, mu) against mu, in a window of it.
 pub(super) fn panel(
     diagram: &Diagram,
@@ -156,16 +182,12 @@ pub(super) fn panel(
     window: Option<(f64, f64)>,
     legend: bool,
 ) -> (Vec<Plot>, Layout) {
-    let inside = |mu: f64| window.is_none_or(|(low, high)| (low..=high).contains(&mu));
+    let (low, high) = window.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
     let mut plots = Vec::new();
     let mut named = [!legend; 2];
-    // A branch may leave the window and come back.
-    let pieces: Vec<(Vec<(f64, f64)>, bool)> =
-        diagram.branches.iter().flat_map(|branch| pieces(branch, value)).collect();
-    let runs: Vec<(&[(f64, f64)], bool)> = pieces
-        .iter()
-        .flat_map(|(points, stable)| points.split(|point| !inside(point.0)).map(|run| (run, *stable)))
-        .filter(|(run, _)| run.len() > 1)
+    let pieces = diagram.branches.iter().flat_map(|branch| pieces(branch, value));
+    let runs: Vec<(Vec<(f64, f64)>, bool)> = pieces
+        .flat_map(|(points, stable)| clipped(&points, (low, high)).into_iter().map(move |run| (run, stable)))
         .collect();
     let size = |axis: fn(&(f64, f64)) -> f64| {
         let values = runs.iter().flat_map(|(run, _)| run.iter().map(axis));
@@ -174,19 +196,22 @@ pub(super) fn panel(
     };
     let scale = (size(|point| point.0), size(|point| point.1));
     for (run, stable) in &runs {
-        let lines = if *stable { vec![run.to_vec()] } else { dashes(run, scale) };
+        let lines = if *stable { vec![run.clone()] } else { dashes(run, scale) };
         for points in lines {
             let drawn = line(points, colour(0), 1.8);
-            let drawn = if *stable { drawn } else { drawn.with_line_style(LineStyle::Dashed) };
             let first = !std::mem::replace(&mut named[usize::from(*stable)], true);
-            let label = if *stable { "stable" } else { "unstable" };
-            plots.push(Plot::Line(if first { drawn.with_legend(label) } else { drawn }));
+            // The legend shows a style, which would cut the other dashes again.
+            plots.push(Plot::Line(match (first, *stable) {
+                (false, _) => drawn,
+                (true, true) => drawn.with_legend("stable"),
+                (true, false) => drawn.with_line_style(LineStyle::Dashed).with_legend("unstable"),
+            }));
         }
     }
     for (kind, marker, ink) in KINDS {
         let all = diagram.branches.iter().flat_map(|branch| &branch.special);
         let points: Vec<(f64, f64)> = all
-            .filter(|special| special.kind == kind && inside(special.mu))
+            .filter(|special| special.kind == kind && (low..=high).contains(&special.mu))
             .map(|special| {
                 let mut y = special.x.clone();
                 y.push(special.mu);
@@ -202,9 +227,7 @@ pub(super) fn panel(
     let layout =
         layout(&plots, parameter, name).with_ticks(4).with_legend_position(LegendPosition::OutsideRightTop);
     let layout = match window {
-        Some((low, high)) => {
-            layout.with_x_axis_min(low).with_x_axis_max(high).with_title("near the bifurcations")
-        }
+        Some(_) => layout.with_x_axis_min(low).with_x_axis_max(high).with_title("near the bifurcations"),
         None => layout,
     };
     (plots, layout)
@@ -239,11 +262,15 @@ fn principal(diagram: &Diagram) -> Vec<f64> {
 pub fn fold_curves(curves: &[FoldCurve], first: &str, second: &str) -> Option<Figure> {
     let mut plots = Vec::new();
     for (k, curve) in curves.iter().enumerate() {
-        let points = (1..curve.points.len())
-            .flat_map(|k| curve.between(k - 1, PARTS))
-            .map(|mu| (mu[0], mu[1]))
-            .collect();
-        plots.push(Plot::Line(line(points, colour(k), 1.8).with_legend(format!("fold curve {}", k + 1))));
+        let pieces = curve.points.len() - usize::from(!curve.is_closed());
+        let points = (0..pieces).flat_map(|k| curve.between(k, PARTS)).map(|mu| (mu[0], mu[1])).collect();
+        let style = match k / COLOURS.len() {
+            0 => LineStyle::Solid,
+            1 => LineStyle::Dashed,
+            _ => LineStyle::Dotted,
+        };
+        let drawn = line(points, colour(k), 1.8).with_line_style(style);
+        plots.push(Plot::Line(drawn.with_legend(format!("fold curve {}", k + 1))));
     }
     for (kind, marker) in
         [(Codimension::Cusp, MarkerShape::Diamond), (Codimension::DoubleZero, MarkerShape::Square)]
