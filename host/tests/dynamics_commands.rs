@@ -284,9 +284,10 @@ fn a_fixed_point_on_a_border_has_the_eigenvalues_of_its_slowest_side() {
 #[test]
 fn folds_are_listed_where_the_series_holds() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let net = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mante_tanh_n100.safetensors");
-    let net = net.to_str().expect("letters");
-    let args = ["dynamics", "ssm", net, "--input", "0,0,0,1", "--parameter", "bias", "--json"];
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mante_tanh_n100.safetensors");
+    let file = file.to_str().expect("letters");
+    json(folder.path(), &["import", file, "-o", "net.safetensors", "--json"]);
+    let args = ["dynamics", "ssm", "net.safetensors", "--input", "0,0,0,1", "--parameter", "bias", "--json"];
     let found = json(folder.path(), &args);
     let residual = |fold: &Value| fold["residual"].as_f64();
     let folds = found["folds"].as_array().expect("folds");
