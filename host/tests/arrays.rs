@@ -180,9 +180,9 @@ fn the_documentation_lists_every_array() {
         saved(folder, args, file);
         let told = about(folder, file);
         let _ = write!(page, "\n## `{}`", told.command);
-        let shape =
-            args.iter().position(|arg| *arg == "--shape").map(|at| format!(", `--shape {}`", args[at + 1]));
-        let _ = writeln!(page, "{}\n", shape.unwrap_or_default());
+        let at = args.iter().position(|arg| ["--shape", "--dimension"].contains(arg));
+        let option = at.map(|at| format!(", `{} {}`", args[at], args[at + 1]));
+        let _ = writeln!(page, "{}\n", option.unwrap_or_default());
         page += "| array | type | axes | unit | what |\n|---|---|---|---|---|\n";
         for array in told.arrays {
             let axes = if array.axes.is_empty() { "one number".into() } else { array.axes.join(", ") };
@@ -200,6 +200,7 @@ fn the_documentation_lists_every_array() {
     list(plane.path(), &["attractor", net, "--shape", "plane"], "plane.npz");
     list(line, &["continue", net, "--parameter", "1", "--values", "1"], "continue.npz");
     list(line, &["ssm", net, "--parameter", "1", "--order", "5"], "ssm.npz");
+    list(line, &["ssm", net, "--dimension", "2", "--parameter", "1", "--order", "5"], "ssm2.npz");
     list(line, &["fit", net, "--count", "12", "--samples", "60"], "fit.npz");
     list(line, &["lyapunov", net, "--steps", "100", "--transient", "20"], "exponents.npz");
     list(line, &["ftle", net, "--steps", "10", "--size", "8", "--basin-steps", "2000"], "ftle.npz");

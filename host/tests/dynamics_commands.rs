@@ -85,7 +85,7 @@ fn bad_input_is_named() {
     refused(&["ssm", "net.safetensors", "--order", "999"], "order: expected 1 to 60, found 999");
     refused(
         &["cycles", "net.safetensors"],
-        "activation: expected linear, relu or clipped relu, which are piecewise linear, found Tanh",
+        "net.safetensors: activation: expected linear, relu or clipped, which are piecewise linear, found tanh",
     );
     refused(&["lyapunov", "net.safetensors", "--steps", "0"], "steps: expected at least 1, found 0");
     refused(
@@ -175,6 +175,20 @@ fn numbers_out_of_range_are_refused_at_once() {
         ("slow-manifold net.safetensors --time 1e9", "--time: expected above 0, at most 100000"),
         ("slow-manifold net.safetensors --time nan", "--time: expected above 0"),
         ("slow-manifold net.safetensors --degree 100000", "--degree: expected 8 to 1024"),
+        ("fixed-points net.safetensors --rounds 10001", "--rounds: expected 1 to 10000, found 10001"),
+        ("cycles net.safetensors --period 100000000", "--period: expected 1 to 1000, found 100000000"),
+        ("cycles net.safetensors --starts 18446744073709551615", "--starts: expected 1 to 1000000"),
+        ("lyapunov net.safetensors --exponents 65", "--exponents: expected 1 to 64, the neurons, found 65"),
+        (
+            "lyapunov net.safetensors --dt 0.1",
+            "--dt: expected none of a map, whose step is its own, found 0.1",
+        ),
+        (
+            "lyapunov net.safetensors --as flow --dt 3",
+            "--dt: expected above 0, at most 1 time constant, found 3",
+        ),
+        ("fit net.safetensors --delays 0", "--delays: expected at least 1, found 0"),
+        ("fit net.safetensors --lag 0", "--lag: expected at least 1, found 0"),
     ] {
         refused_with(folder.path(), args, message);
     }
@@ -189,6 +203,111 @@ fn numbers_out_of_range_are_refused_at_once() {
     ] {
         refused_with(folder.path(), &format!("{trials} {option}"), message);
     }
+}
+
+/// What a command prints.
+fn printed(folder: &Path, args: &[&str]) -> String {
+    let output = tinyfold(folder, &[&["dynamics"], args].concat());
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("letters")
+}
+
+#[test]
+fn what_a_table_says_is_so() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path();
+    let save = |name: &str, network: &Network| {
+        tinyfold::format::network::save(&folder.join(name), network).expect("writable");
+    };
+    let one = faer::Mat::from_fn(2, 1, |_, _| 1.0);
+    let tanh = |values: [[f64; 2]; 2]| {
+        let w = Recurrence::Dense(faer::Mat::from_fn(2, 2, |i, j| values[i][j]));
+        Network { alpha: 0.2, ..Network::plain(Activation::Tanh, w, one.clone(), one.transpose().to_owned()) }
+    };
+    // A saddle at 0, between two nodes.
+    save("net.safetensors", &tanh([[2.0, 0.0], [0.5, 0.2]]));
+    let text = printed(folder, &["fixed-points", "net.safetensors"]);
+    assert!(text.contains("2 neurons as a flow, held input x0 = 0"), "{text}");
+    assert!(text.contains("leading eigenvalue") && text.contains("below 0: grows"), "{text}");
+    let at_rest = printed(folder, &["lyapunov", "net.safetensors", "--spread", "0", "--steps", "200"]);
+    assert!(at_rest.contains("at an unstable fixed point") && !at_rest.contains("chaos"), "{at_rest}");
+    let map = ["lyapunov", "net.safetensors", "--as", "map", "--steps", "200", "--transient", "500"];
+    let text = printed(folder, &map);
+    assert!(text.contains("1 / step") && text.contains("at a stable fixed point"), "{text}");
+    // RK4 would make chaos of the stable point of a fast network.
+    save("fast.safetensors", &tanh([[-8.0, 0.0], [0.0, -8.0]]));
+    refused_with(
+        folder,
+        "lyapunov fast.safetensors --dt 0.5",
+        "--dt: expected at most 0.30 time constants, for an eigenvalue of size 9.0 at the first state, found 0.5",
+    );
+    let text =
+        printed(folder, &["ftle", "net.safetensors", "--size", "8", "--steps", "5", "--basin-steps", "1"]);
+    assert!(text.contains("no attractor is reached within 1 steps"), "{text}");
+    let text = printed(folder, &["ftle", "net.safetensors", "--size", "8", "--steps", "5"]);
+    assert!(text.contains("attractor 1 ") && !text.contains("attractor 0"), "{text}");
+    // What a step loses at once.
+    uncoupled(folder, "exact.safetensors", &[0.9, 0.0]);
+    let text = printed(folder, &["lyapunov", "exact.safetensors", "--steps", "200"]);
+    assert!(text.contains("at once") && !text.contains("NaN") && !text.contains("inf "), "{text}");
+    // An SSM where it holds and where it does not.
+    let of = ["ssm", "net.safetensors", "--order", "9"];
+    let text = printed(folder, &of);
+    assert!(text.contains("): p from -") && text.contains("powers [1]"), "{text}");
+    assert!(text.contains("time constants, reduced against full"), "{text}");
+    uncoupled(folder, "one.safetensors", &[0.9]);
+    refused_with(
+        folder,
+        "ssm one.safetensors --dimension 2",
+        "dimension: expected 2 coordinates: at least 2 neurons, found 1",
+    );
+    refused_with(folder, "ssm net.safetensors --eigenvalue 9", "eigenvalue: expected 0 to 1, found 9");
+    refused_with(
+        folder,
+        "ssm net.safetensors --dimension 2 --parameter weights --order 31",
+        "order: expected 1 to 30 of two coordinates and a parameter, found 31",
+    );
+    // One dimension has no plane to draw: what was found is printed all the same.
+    let output = tinyfold(folder, &["dynamics", "cycles", "one.safetensors", "--figures", "figures"]);
+    assert!(String::from_utf8_lossy(&output.stdout).contains("period 1:"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--figures: expected a cycle in 2 dimensions"));
+}
+
+/// Rounding puts the fixed point of an exact integrator on the side where all neurons are silent.
+#[test]
+fn a_fixed_point_on_a_border_has_the_eigenvalues_of_its_slowest_side() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder.path();
+    let design =
+        tinyfold(folder, &["design", "--neurons", "16", "--decays", "0.999", "--out", "net.safetensors"]);
+    assert!(design.status.success(), "{}", String::from_utf8_lossy(&design.stderr));
+    let found = json(folder, &["dynamics", "cycles", "net.safetensors", "--period", "1", "--json"]);
+    let cycle = &found["cycles"][0];
+    assert_eq!((&cycle["border"], &cycle["stable"]), (&true.into(), &true.into()));
+    assert!(cycle["spectral_radius"].as_f64().is_some_and(|radius| (radius - 0.999).abs() < 1e-9), "{cycle}");
+    let text = printed(folder, &["cycles", "net.safetensors", "--period", "1"]);
+    assert!(text.contains("on a border: index, stability and radius are of one side"), "{text}");
+}
+
+/// A fold where the series does not hold is none.
+#[test]
+fn folds_are_listed_where_the_series_holds() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mante_tanh_n100.safetensors");
+    let file = file.to_str().expect("letters");
+    json(folder.path(), &["import", file, "-o", "net.safetensors", "--json"]);
+    let args = ["dynamics", "ssm", "net.safetensors", "--input", "0,0,0,1", "--parameter", "bias", "--json"];
+    let found = json(folder.path(), &args);
+    let residual = |fold: &Value| fold["residual"].as_f64();
+    let folds = found["folds"].as_array().expect("folds");
+    assert!(folds.iter().all(|fold| residual(fold).is_some_and(|residual| residual <= 1e-2)), "{folds:?}");
+    let text = printed(folder.path(), &args[1..args.len() - 1]);
+    let outside = found["roots"].as_array().expect("roots").iter().filter(|root| residual(root) > Some(1e-6));
+    assert_eq!(
+        text.matches("outside the domain").count(),
+        outside.count() + folds.iter().filter(|fold| residual(fold) > Some(1e-6)).count(),
+        "{text}"
+    );
 }
 
 fn refused_with(folder: &Path, args: &str, message: &str) {

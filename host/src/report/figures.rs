@@ -143,7 +143,19 @@ pub(super) fn line(points: Vec<(f64, f64)>, colour: &str, width: f64) -> LinePlo
 }
 
 pub(super) fn layout(plots: &[Plot], x: &str, y: &str) -> Layout {
-    Layout::auto_from_plots(plots)
+    let mut layout = Layout::auto_from_plots(plots);
+    for (range, format) in
+        [(&mut layout.x_range, &mut layout.x_tick_format), (&mut layout.y_range, &mut layout.y_tick_format)]
+    {
+        *range = widened(*range);
+        let (low, high) = *range;
+        // kuva's own labels have three decimals, or all digits of what is small: they would repeat or break.
+        if high - low < 0.1 {
+            *format = TickFormat::Custom(Arc::new(move |tick| label(tick, high - low)));
+        }
+    }
+    layout.data_x_range = layout.data_x_range.map(widened);
+    layout
         .with_x_label(x)
         .with_y_label(y)
         .with_theme(theme())
@@ -170,6 +182,37 @@ pub(super) fn columns(cells: Vec<(Vec<Plot>, Layout)>, columns: usize, height: f
         .with_spacing(8.0)
         .with_padding(4.0)
         .render()
+}
+
+/// A range that is rounding, of numbers that are all the same, as one around them.
+fn widened((low, high): (f64, f64)) -> (f64, f64) {
+    let largest = low.abs().max(high.abs());
+    if high - low >= (1e-9 * largest).max(1e-12) {
+        return (low, high);
+    }
+    let half = if largest < 1e-12 { 1.0 } else { 0.1 * largest };
+    let middle = f64::midpoint(low, high);
+    (middle - half, middle + half)
+}
+
+/// A tick of an axis that is `span` long, with two digits more than tell its ends apart.
+fn label(tick: f64, span: f64) -> String {
+    if tick.abs() < 1e-6 * span {
+        return "0".into();
+    }
+    let last = span.log10().floor() as i32 - 2;
+    let text = if tick.abs() < 1e-2 {
+        let digits = (tick.abs().log10().floor() as i32 - last).clamp(0, 17);
+        format!("{tick:.*e}", digits as usize)
+    } else {
+        format!("{tick:.*}", (-last).clamp(0, 17) as usize)
+    };
+    let (digits, exponent) = text
+        .split_once('e')
+        .map_or((text.as_str(), String::new()), |(digits, exponent)| (digits, format!("e{exponent}")));
+    let digits =
+        if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits };
+    format!("{digits}{exponent}")
 }
 
 pub(super) fn colour(k: usize) -> &'static str {
@@ -410,4 +453,23 @@ fn coordinates(report: &Report) -> Option<Figure> {
         list(&r_squared)
     );
     Some(Figure { name: "coordinates", caption, scene: grid(cells, 300.0) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{label, widened};
+
+    /// Labels of neighbours differ, and are short where the numbers are.
+    #[test]
+    fn ticks_of_narrow_axes_are_told_apart() {
+        assert_eq!(
+            [label(0.30000000000000004e-2, 0.02), label(-2.9999999999999e-65, 1e-64)],
+            ["3e-3", "-3e-65"]
+        );
+        assert_eq!([label(0.9181, 1e-3), label(0.9182, 1e-3)], ["0.9181", "0.9182"]);
+        assert_eq!([label(0.05, 0.09), label(1e-20, 0.09), label(0.0075, 0.09)], ["0.05", "0", "7.5e-3"]);
+        assert_eq!(widened((0.918, 0.918)), (0.918 - 0.0918, 0.918 + 0.0918));
+        assert_eq!([widened((0.0, 1e-65)), widened((0.0, 0.0)), widened((-1.0, 1.0))], [(-1.0, 1.0); 3]);
+        assert_eq!(widened((0.5, 0.5 + 1e-6)), (0.5, 0.5 + 1e-6));
+    }
 }

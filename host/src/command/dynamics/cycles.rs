@@ -26,7 +26,7 @@ pub struct Args {
     /// W2, h1, h2 (shallow PLRNN), rather than a network.
     #[arg(long, value_name = "PREFIX", num_args = 0..=1, default_missing_value = "")]
     arrays: Option<String>,
-    /// Largest period.
+    /// Largest period, at most 1000.
     #[arg(long, default_value_t = 3)]
     period: usize,
     /// A period with more words than this is searched from random starts alone.
@@ -59,6 +59,12 @@ struct Output<'a> {
     complete: bool,
     n: usize,
     gates: usize,
+    /// Neurons of the network that the n numbers of a state are, from 0, where mirror neurons are left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    neurons: Option<Vec<usize>>,
+    /// The mirror neuron of each, whose state is minus it; null: it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mirrors: Option<Vec<Option<usize>>>,
     #[serde(flatten)]
     found: &'a Found,
     /// Those of saddles, if asked for: the number of the cycle in `cycles`, from 0, and the segments.
@@ -66,6 +72,10 @@ struct Output<'a> {
     manifolds: Option<&'a [OfCycle]>,
 }
 
+/// Longest period.
+const LONGEST: usize = 1000;
+/// Most random starts of a period.
+const STARTS: usize = 1_000_000;
 /// Cycles that are printed.
 const SHOWN: usize = 40;
 
@@ -76,6 +86,8 @@ const SHOWN: usize = 40;
 /// that cannot be drawn.
 pub fn run(args: &Args) -> Result<()> {
     args.save.check()?;
+    require((1..=LONGEST).contains(&args.period), "--period", format!("1 to {LONGEST}"), args.period)?;
+    require((1..=STARTS).contains(&args.starts), "--starts", format!("1 to {STARTS}"), args.starts)?;
     let map = load(args)?;
     let watch = watch(0, "regions")?;
     let options = Options {
@@ -103,41 +115,63 @@ pub fn run(args: &Args) -> Result<()> {
     let seen = map.n() > 1 && !found.cycles.is_empty();
     let portrait = if seen && (args.figures.is_some() || args.save.save.is_some()) {
         let drawing = spinner("basins and manifolds")?;
-        let portrait = Portrait::new(&map, &found, &drawing);
+        let portrait = Portrait::new(&map, &found, lines.as_deref(), &drawing);
         drawing.bar.finish_and_clear();
         Some(portrait?)
     } else {
         None
     };
     let all = found.coverage.len() == args.period && found.coverage.iter().all(|period| period.complete);
-    args.save.write(|| Ok(dynamics::cycles::arrays(&found, portrait.as_ref(), map.n(), all)))?;
-    let drawn = args.figures.as_ref().filter(|_| !watch.stopped() || portrait.is_some());
-    if let Some(folder) = drawn {
-        let what = format!("{} cycles, n = {}", found.cycles.len(), map.n());
-        let expected = "a cycle in 2 dimensions or more to draw";
-        let portrait = portrait.as_ref().ok_or_else(|| Error::input("--figures", expected, what))?;
+    args.save.write(|| Ok(dynamics::cycles::arrays(&map, &found, portrait.as_ref(), all)))?;
+    if let (Some(folder), Some(portrait)) = (&args.figures, &portrait) {
         figures::write(folder, &[dynamics::cycles::figure(&found, portrait)])?;
     }
+    tell(args, &map, (&found, all), (lines.as_deref(), portrait.as_ref()), watch.stopped());
+    let what = || format!("{} cycles, n = {}", found.cycles.len(), map.n());
+    let drawn = args.figures.is_none() || portrait.is_some() || watch.stopped();
+    require(drawn, "--figures", "a cycle in 2 dimensions or more to draw", what())
+}
+
+/// Prints what was found, and whether that is all.
+fn tell(
+    args: &Args,
+    map: &Piecewise,
+    (found, all): (&Found, bool),
+    (lines, portrait): (Option<&[OfCycle]>, Option<&Portrait>),
+    stopped: bool,
+) {
+    let mirrored = map.neurons.iter().any(|of| of.1.is_some());
     if args.json {
         let output = Output {
             schema: 2,
             complete: all,
             n: map.n(),
             gates: map.r.len(),
-            found: &found,
-            manifolds: lines.as_deref(),
+            neurons: mirrored.then(|| map.neurons.iter().map(|of| of.0).collect()),
+            mirrors: mirrored.then(|| map.neurons.iter().map(|of| of.1).collect()),
+            found,
+            manifolds: lines,
         };
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
-        return Ok(());
+        return;
     }
-    if watch.stopped() {
+    if stopped {
         say!("{PARTIAL}");
     }
-    print(&map, &found);
-    if let Some(portrait) = &portrait {
-        print_portrait(&found, portrait);
+    print(map, found);
+    if mirrored {
+        let pairs = map.neurons.iter().filter_map(|of| Some(format!("{} = -{}", of.1? + 1, of.0 + 1)));
+        let pairs: Vec<String> = pairs.collect();
+        let more = if pairs.len() > SHOWN { ", ..." } else { "" };
+        let (kept, pairs) = (map.n(), pairs[..pairs.len().min(SHOWN)].join(", "));
+        say!(
+            "  states are of the {kept} neurons without their mirror images, which are minus them: {pairs}{more}"
+        );
     }
-    for OfCycle { cycle, manifold } in lines.iter().flatten().take(SHOWN) {
+    if let Some(portrait) = portrait {
+        print_portrait(found, portrait, lines.is_none());
+    }
+    for OfCycle { cycle, manifold } in lines.into_iter().flatten().take(SHOWN) {
         say!(
             "  {} manifold of cycle {}, period {}: eigenvalue {:.6}, {} segments{}",
             if manifold.stable { "stable" } else { "unstable" },
@@ -148,15 +182,15 @@ pub fn run(args: &Args) -> Result<()> {
             if manifold.complete { ", complete" } else { "" }
         );
     }
-    if let Some(folder) = drawn {
+    if let Some(folder) = args.figures.as_ref().filter(|_| portrait.is_some()) {
         say!("figure in {}", folder.display());
     }
     args.save.say();
-    Ok(())
 }
 
-fn print_portrait(found: &Found, portrait: &Portrait) {
-    for (cycle, manifold) in &portrait.manifolds {
+/// lines: whether its manifolds are printed as well.
+fn print_portrait(found: &Found, portrait: &Portrait, lines: bool) {
+    for (cycle, manifold) in portrait.manifolds.iter().filter(|_| lines) {
         say!(
             "  {} manifold of cycle {}: eigenvalue {:.6}, {} segments{}",
             if manifold.stable { "stable" } else { "unstable" },
@@ -185,12 +219,17 @@ fn print_portrait(found: &Found, portrait: &Portrait) {
 }
 
 fn load(args: &Args) -> Result<Piecewise> {
+    require(args.held.kind != Some(Kind::Flow), "--as", "map: cycles are those of a map", "flow")?;
     if let Some(prefix) = &args.arrays {
         require(args.held.input.is_none(), "--input", "none with --arrays, which have no inputs", "some")?;
         return Piecewise::of_arrays(&ArrayFile::open(&args.held.network)?, prefix);
     }
-    require(args.held.kind != Some(Kind::Flow), "--as", "map: cycles are those of a map", "flow")?;
-    Piecewise::of_rnn(&args.held.load_as(Some(Kind::Map))?.2)
+    Piecewise::of_rnn(&args.held.load_as(Some(Kind::Map))?.2).map_err(|error| match error {
+        Error::Input { place, expected, found } => {
+            Error::input(format!("{}: {place}", args.held.network.display()), expected, found)
+        }
+        other => other,
+    })
 }
 
 fn print(map: &Piecewise, found: &Found) {
@@ -220,8 +259,9 @@ fn print(map: &Piecewise, found: &Found) {
         let point =
             cycle.orbit[0].iter().take(4).map(|z| format!("{z:.6}")).collect::<Vec<String>>().join(", ");
         let more = if map.n() > 4 { ", ..." } else { "" };
+        let border = if cycle.border { "  on a border" } else { "" };
         say!(
-            "  {:>5}  {:>6}  {:>5}  {:<6}  {:>15.6}  {:>13.1e}  {:>8.0e}  {point}{more}",
+            "  {:>5}  {:>6}  {:>5}  {:<6}  {:>15.6}  {:>13.1e}  {:>8.0e}  {point}{more}{border}",
             k + 1,
             cycle.period,
             cycle.index,
@@ -229,6 +269,11 @@ fn print(map: &Piecewise, found: &Found) {
             cycle.spectral_radius,
             cycle.margin,
             cycle.residual,
+        );
+    }
+    if found.cycles.iter().any(|cycle| cycle.border) {
+        say!(
+            "  on a border: index, stability and radius are of one side, of those looked at that with the largest radius"
         );
     }
     if found.cycles.len() > SHOWN {

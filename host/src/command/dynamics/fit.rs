@@ -20,6 +20,8 @@ const MOST: usize = 1_000_000;
 const NUMBERS: usize = 200_000_000;
 /// Longest interval of simulated trajectories.
 const LONGEST: f64 = 1e4;
+/// Above this NMTE nothing is told by a manifold.
+const DOUBTFUL: f64 = 0.1;
 /// Highest degree.
 const HIGHEST: usize = 100;
 
@@ -70,16 +72,16 @@ pub struct Args {
     #[arg(long, default_value_t = 1.0 / 3.0, value_name = "PART")]
     held_out: f64,
     /// Simulated trajectories.
-    #[arg(long, default_value_t = 60)]
+    #[arg(long, default_value_t = 60, conflicts_with = "trajectories")]
     count: usize,
     /// Samples of each.
-    #[arg(long, default_value_t = 320)]
+    #[arg(long, default_value_t = 320, conflicts_with = "trajectories")]
     samples: usize,
     /// Standard deviation of the random inputs, without inputs of the random states, that simulated ones start from.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 1.0, conflicts_with = "trajectories")]
     spread: f64,
     /// Seed of simulated trajectories.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, conflicts_with = "trajectories")]
     seed: u64,
     /// Draw the figure fit into this folder, as SVG and PNG.
     #[arg(long, value_name = "DIR")]
@@ -113,6 +115,8 @@ pub fn run(args: &Args) -> Result<()> {
     require(args.held_out > 0.0 && args.held_out < 1.0, "--held-out", "above 0, below 1", args.held_out)?;
     let odd = args.degrees.iter().find(|degree| !(1..=HIGHEST).contains(*degree));
     require(odd.is_none(), "--degrees", format!("1 to {HIGHEST}"), odd.copied().unwrap_or(0))?;
+    require(args.delays >= 1, "--delays", "at least 1", args.delays)?;
+    require(args.lag >= 1, "--lag", "at least 1", args.lag)?;
     let held = |network: &PathBuf| {
         Held { network: network.clone(), input: args.input.clone(), kind: args.kind }.load()
     };
@@ -133,15 +137,17 @@ pub fn run(args: &Args) -> Result<()> {
         (None, None) => return Err(Error::input("dynamics fit", "a network or --trajectories", "neither")),
     };
     watch.bar.finish_and_clear();
+    let mut known = Vec::new();
+    if let Some((network, input, rnn)) = loaded.as_ref().filter(|_| !watch.stopped()) {
+        let n = network.neurons();
+        require(data[0].nrows() == n, "trajectories", format!("{n} numbers a time"), data[0].nrows())?;
+        known = slow_points(args.points.as_deref(), network, input, rnn)?;
+    }
     let complete = !watch.stopped();
-    let known = match &loaded {
-        Some((network, input, rnn)) if complete => {
-            let n = network.neurons();
-            require(data[0].nrows() == n, "trajectories", format!("{n} numbers a time"), data[0].nrows())?;
-            slow_points(args.points.as_deref(), network, input, rnn)?
-        }
-        _ => Vec::new(),
-    };
+    if !complete {
+        // Some of the points would choose another degree than all.
+        known.clear();
+    }
     let samples = data.iter().map(Mat::ncols).min().unwrap_or(0);
     let learning = Learning {
         kind,
@@ -181,8 +187,10 @@ pub fn run(args: &Args) -> Result<()> {
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
         return Ok(());
     }
-    if !complete {
+    if !complete && args.trajectories.is_none() && data.len() < args.count {
         say!("{PARTIAL}: {} of {} trajectories", data.len(), args.count);
+    } else if !complete {
+        say!("{PARTIAL}: without the fixed points of the network");
     }
     let (count, held_out) = (data.len(), learning.held_out);
     say!("{count} trajectories of {samples} samples, {held_out} of them held out",);
@@ -224,6 +232,18 @@ fn print(learnt: &Learnt, unit: &str) {
         let chosen = if tried.degree == learnt.degree { "  <- chosen" } else { "" };
         let roots = if line { format!("  {:<5}  {:<18}", tried.roots, tried.found) } else { String::new() };
         say!("  {:<6}  {:<29.2e}{roots}{chosen}", tried.degree, tried.nmte);
+    }
+    let roots = if !line || learnt.known.is_empty() {
+        ""
+    } else {
+        ", of those with the roots that the network has, or most"
+    };
+    say!("chosen: the lowest degree with an NMTE within a fifth of the least{roots}");
+    if learnt.nmte > DOUBTFUL {
+        say!(
+            "it does not predict the trajectories held out: NMTE {:.2}, so what follows is not to be relied on; --dimension 2, another --cut, more trajectories?",
+            learnt.nmte
+        );
     }
     let ranges: Vec<String> = learnt
         .manifold

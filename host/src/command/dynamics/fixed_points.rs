@@ -1,5 +1,6 @@
 //! `tinyfold dynamics fixed-points`.
 
+use std::iter::zip;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -8,9 +9,15 @@ use super::{Held, PARTIAL, Save, spinner};
 use crate::command::say;
 use crate::dynamics::Kind;
 use crate::dynamics::fixed_points::{self, FixedPoints, Options};
+use crate::error::require;
 use crate::network::Network;
 use crate::report::{self, figures};
 use crate::{Error, Result};
+
+/// Most rounds that must bring nothing.
+const MOST: usize = 10_000;
+/// Held inputs that are printed.
+const INPUTS: usize = 8;
 
 /// All fixed points of a network under a held input, with their stability; slow points apart.
 #[derive(clap::Args)]
@@ -26,7 +33,7 @@ pub struct Args {
     /// Standard deviation of random inputs and states of the trajectories that the search starts from.
     #[arg(long, default_value_t = 1.0)]
     spread: f64,
-    /// Rounds in a row that must bring nothing.
+    /// Rounds in a row that must bring nothing, at most 10000.
     #[arg(long, default_value_t = 8)]
     rounds: usize,
     /// Left and right eigenvectors in the JSON: of so many eigenvalues, slowest first.
@@ -49,10 +56,17 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     args.save.check()?;
     let (network, u, rnn) = args.held.load()?;
-    crate::error::require(args.spread > 0.0 && args.spread.is_finite(), "--spread", "above 0", args.spread)?;
-    crate::error::require(args.rounds > 0, "--rounds", "at least 1", args.rounds)?;
-    let options =
-        Options { seed: args.seed, spread: args.spread, quiet_rounds: args.rounds, ..Options::default() };
+    require(args.spread > 0.0 && args.spread.is_finite(), "--spread", "above 0", args.spread)?;
+    require((1..=MOST).contains(&args.rounds), "--rounds", format!("1 to {MOST}"), args.rounds)?;
+    let usual = Options::default();
+    let options = Options {
+        seed: args.seed,
+        spread: args.spread,
+        quiet_rounds: args.rounds,
+        // A wrong index sum asks for five times as many.
+        most_rounds: usual.most_rounds.max(10 * args.rounds),
+        ..usual
+    };
     let watch = spinner("searching for fixed points")?;
     let found = fixed_points::of_network(&network, &u, rnn.kind, &options, &watch.stop);
     watch.bar.finish_and_clear();
@@ -62,23 +76,26 @@ pub fn run(args: &Args) -> Result<()> {
         arrays.names("input", network.inputs.iter().map(|input| input.name.as_str()));
         Ok(arrays)
     })?;
+    let mut drawn = false;
     if let Some(folder) = &args.figures {
         let figures = report::dynamics::fixed_points::figures(&rnn, &found, args.seed);
-        let drawable = !figures.is_empty() || watch.stopped();
-        crate::error::require(drawable, "--figures", "a fixed or slow point to draw", "none")?;
+        drawn = !figures.is_empty();
         figures::write(folder, &figures)?;
     }
+    // Said after all that was found.
+    let nothing = args.figures.is_some() && !drawn && !watch.stopped();
+    let seen = || require(!nothing, "--figures", "a fixed or slow point to draw", "none");
     if args.json {
         let value = described(&found, &u, args.vectors)?;
         say!("{}", serde_json::to_string_pretty(&value).expect("plain data becomes JSON"));
-        return Ok(());
+        return seen();
     }
     print(&network, &found, &u, watch.stopped());
-    if let Some(folder) = &args.figures {
+    if let Some(folder) = args.figures.as_ref().filter(|_| drawn) {
         say!("figures in {}", folder.display());
     }
     args.save.say();
-    Ok(())
+    seen()
 }
 
 /// The result as JSON, with the first `vectors` eigenvectors of each point as lists of real and imaginary parts.
@@ -113,14 +130,20 @@ fn print(network: &Network, found: &FixedPoints, u: &[f64], stopped: bool) {
     if stopped {
         say!("{PARTIAL}");
     }
-    say!("{} neurons as a {as_what}, input {u:?}", network.neurons());
+    let inputs = zip(&network.inputs, u).take(INPUTS).map(|(input, u)| format!("{} = {u}", input.name));
+    let inputs = match inputs.collect::<Vec<String>>().join(", ") {
+        none if none.is_empty() => "no inputs".into(),
+        some if u.len() > INPUTS => format!("held input {some}, ..."),
+        some => format!("held input {some}"),
+    };
+    say!("{} neurons as a {as_what}, {inputs}", network.neurons());
     let histogram = found.histogram();
     let counts = histogram.iter().enumerate().filter(|(_, count)| **count > 0);
     let by_index: Vec<String> = counts.map(|(index, count)| format!("{count} of index {index}")).collect();
     let by_index = if by_index.is_empty() { String::new() } else { format!(": {}", by_index.join(", ")) };
     say!("{} isolated fixed points{by_index}", found.points.len());
     if !found.points.is_empty() {
-        say!("  point  index  residual  slowest eigenvalue       its time constant ({unit})");
+        say!("  point  index  residual  leading eigenvalue       its time constant ({unit}; below 0: grows)");
         for (k, point) in found.points.iter().enumerate() {
             let value = point.spectrum.values[0];
             let note = match (point.corner, point.degenerate) {

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use faer::Mat;
 use serde_json::json;
 
-use super::lyapunov::{Started, unit};
+use super::lyapunov::Started;
 use super::{PARTIAL, Save, watch};
 use crate::command::say;
 use crate::dynamics::lyapunov::{Plane, Recurrence, attractors, basins, field, visited};
 use crate::error::require;
 use crate::format::arrays::ArrayFile;
-use crate::report::{dynamics, figures};
+use crate::report::dynamics::{self, time_unit};
+use crate::report::figures;
 use crate::{Error, Result};
 
 /// Starts and steps of the trajectories that lay the plane; of which every fifth state counts.
@@ -64,6 +65,7 @@ pub fn run(args: &Args) -> Result<()> {
     require((2..=LARGEST).contains(&args.size), "--size", format!("2 to {LARGEST}"), args.size)?;
     args.save.check()?;
     let (network, rnn, dt) = args.started.load()?;
+    let unit = time_unit(rnn.kind);
     let states = visited(&rnn, &args.started.starts(&network, SEEN.0), SEEN.1, SEEN.2, dt)?;
     let plane = laid(args, &states)?;
     let watch = watch(plane.count() as u64, "points")?;
@@ -91,20 +93,20 @@ pub fn run(args: &Args) -> Result<()> {
     }
     watch.bar.finish_and_clear();
     let basins = reached.as_ref().map(|basins| (basins, &found_attractors[..]));
-    args.save.write(|| Ok(dynamics::lyapunov::field_arrays(&plane, &found, basins, unit(&rnn), complete)))?;
+    args.save.write(|| Ok(dynamics::lyapunov::field_arrays(&plane, &found, basins, unit, complete)))?;
     if let Some(folder) = args.figures.as_ref().filter(|_| found.computed > 0) {
-        figures::write(folder, &[dynamics::lyapunov::field(&plane, &found, basins, unit(&rnn))])?;
+        figures::write(folder, &[dynamics::lyapunov::field(&plane, &found, basins, unit)])?;
     }
     let share = reached.as_ref().and_then(|basins| basins.boundary_in_top(&found, 0.05));
     if args.json {
         let all = json!({
-            "schema": 2, "complete": complete, "kind": rnn.kind, "unit": unit(&rnn), "plane": plane, "field": found,
+            "schema": 2, "complete": complete, "kind": rnn.kind, "unit": unit, "plane": plane, "field": found,
             "attractors": found_attractors, "basins": reached, "boundary_in_top_5_percent": share,
         });
         say!("{}", serde_json::to_string_pretty(&all).expect("plain data becomes JSON"));
         return Ok(());
     }
-    let (unit, [a, b]) = (unit(&rnn), plane.ranges);
+    let [a, b] = plane.ranges;
     if !complete {
         let basins = if reached.is_none() { "; no basins" } else { "" };
         say!("{PARTIAL}: {} of {} points{basins}", found.computed, plane.count());
@@ -115,7 +117,8 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     let shown = |part| found.quantile(part).map_or("-".into(), |value| format!("{value:.4}"));
-    say!("FTLE over {} steps, {:.3} {unit}s, in 1 / {unit}", args.steps, found.time);
+    let time = if unit == "step" { String::new() } else { format!(", {:.3} {unit}s", found.time) };
+    say!("FTLE over {} steps{time}, in 1 / {unit}", args.steps);
     say!(
         "  least {}, median {}, top 5 % from {}, largest {}",
         shown(0.0),
@@ -135,8 +138,13 @@ pub fn run(args: &Args) -> Result<()> {
                 Recurrence::Cycle { period } => format!("cycle of period {period:.3}"),
                 Recurrence::Set => "set that an orbit fills".to_owned(),
             };
-            say!("  attractor {k:<3} at ({a:>7.3}, {b:>7.3}): basin {part:>5.1} % of the plane, {what}");
+            say!(
+                "  attractor {:<3} at ({a:>7.3}, {b:>7.3}): basin {part:>5.1} % of the plane, {what}",
+                k + 1
+            );
         }
+    } else if complete && args.basin_steps > 0 {
+        say!("no attractor is reached within {} steps, and no basin; more --basin-steps?", args.basin_steps);
     }
     if let Some(share) = share {
         say!("{:.1} % of the points at the basin boundary are in the top 5 % of the field", 100.0 * share);

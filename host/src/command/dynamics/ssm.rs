@@ -13,12 +13,13 @@ use crate::dynamics::fixed_points::{self, FixedPoint, Options, of_network};
 use crate::dynamics::slow_manifold::Degrees;
 use crate::dynamics::spectrum;
 use crate::dynamics::ssm::{
-    Anchor, Choice, Direction, Followed, NormalForm, Spectrum, Study, for_chip, held,
+    Anchor, Chart, Choice, Direction, Followed, NormalForm, Spectrum, Study, for_chip, held,
 };
 use crate::dynamics::{Kind, Path as Line};
 use crate::error::require;
 use crate::network::Network;
-use crate::report::{dynamics::ssm as figures_of, figures};
+use crate::report::dynamics::{ssm as figures_of, time_unit};
+use crate::report::figures;
 use crate::{Error, Result};
 
 /// The spectral submanifold of a fixed point: reduced dynamics, domain, predicted fixed points and folds.
@@ -40,7 +41,7 @@ pub struct Args {
     /// Number of the (first) eigenvalue, 0 the slowest or most unstable.
     #[arg(long, default_value_t = 0)]
     eigenvalue: usize,
-    /// Order; default: 9, with one coordinate and a parameter 13.
+    /// Order, at most 60, with two coordinates and a parameter 30; default: 9, with one and a parameter 13.
     #[arg(long)]
     order: Option<usize>,
     #[command(flatten)]
@@ -287,9 +288,10 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
     let shown: Vec<String> = study.eigenvalues.iter().take(6).map(|&value| complex(value)).collect();
     say!("  eigenvalues: {}, ...", shown.join(", "));
     say!("  reduced dynamics R, coefficients of the first orders");
+    let coordinates = study.chart.states() + usize::from(study.chart.moves());
     for coefficient in study.coefficients.iter().take(9) {
         let values: Vec<String> = coefficient.values.iter().map(|v| scientific(*v)).collect();
-        say!("    powers {:?}  {}", coefficient.powers, values.join("  "));
+        say!("    powers {:?}  {}", &coefficient.powers[..coordinates], values.join("  "));
     }
     for near in &study.resonances {
         say!(
@@ -302,18 +304,9 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
     }
     let radius = study.radius.map_or("none, the series ends".into(), |radius| format!("{radius:.3}"));
     say!("  radius of convergence (estimate): {radius}");
-    // Of three coordinates the last is the parameter.
-    let (along_mu, sides): (Vec<&Direction>, Vec<&Direction>) =
-        study.domain.iter().partition(|side| side.direction.get(2).is_some_and(|mu| *mu != 0.0));
-    let reach = |sides: &[&Direction]| {
-        let distances = || sides.iter().map(|side| side.distance);
-        let (least, most) = (distances().fold(f64::MAX, f64::min), distances().fold(0.0, f64::max));
-        format!("up to {least:.3} to {most:.3}, by direction")
-    };
-    say!("  domain (residual below {:.0e}): |p| {}", study.tolerance, reach(&sides));
-    if !along_mu.is_empty() {
-        say!("    the parameter at p = 0: its change {}", reach(&along_mu));
-    }
+    print_domain(study);
+    // Told apart from what the residual proves.
+    let mark = |residual: f64| if study.holds(residual) { "" } else { "   outside the domain" };
     if !study.roots.is_empty() {
         say!("  predicted fixed points: p, eigenvalue, residual, distance to that of the network");
     }
@@ -321,12 +314,19 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
         let p: Vec<String> =
             root.p[..study.chart.states()].iter().map(|p| format!("{:+.5}", unsigned(*p))).collect();
         let distance = root.distance.map_or("none near".into(), |distance| format!("{distance:.1e}"));
-        say!("    {:<22}{:<24}{:<10.1e}{distance}", p.join(" "), complex(root.eigenvalues[0]), root.residual);
+        say!(
+            "    {:<22}{:<24}{:<10.1e}{distance:<9}{}",
+            p.join(" "),
+            complex(root.eigenvalues[0]),
+            root.residual,
+            mark(root.residual)
+        );
     }
     if let Some(trajectory) = &study.trajectory {
         let (start, span) = (trajectory.p[0][0], trajectory.t.last().copied().unwrap_or(0.0));
         say!(
-            "  trajectory from p = {start:.3} over {span:.1}, reduced against full: NMTE {:.1e}",
+            "  trajectory from p = {start:.3} over {span:.1} {}s, reduced against full: NMTE {:.1e}",
+            time_unit(study.kind),
             trajectory.nmte
         );
     }
@@ -335,17 +335,20 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
         say!("  by the Padé approximant, p (residual): {}", beyond.join(", "));
     }
     if !study.folds.is_empty() {
-        say!("  predicted folds: mu, p, normal form a and b, residual, change from two orders lower");
+        say!(
+            "  predicted folds: parameter mu, p, normal form a and b, residual, change from two orders lower"
+        );
     }
     for fold in &study.folds {
         say!(
-            "    {:+.10}  {:+.4}  {:+.4}  {:+.4}  {:.1e}  {:.1e}",
+            "    {:+.10}  {:+.4}  {:+.4}  {:+.4}  {:.1e}  {:.1e}{}",
             fold.mu,
             fold.p,
             fold.a,
             fold.b,
             fold.residual,
-            fold.change
+            fold.change,
+            mark(fold.residual)
         );
     }
     if let Some(predictions) = &study.predictions {
@@ -363,11 +366,12 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
                 .map_or("", |stable| if stable { "   supercritical" } else { "   subcritical" });
             let change = found.change.map_or("none".into(), |change| format!("{change:.1e}"));
             say!(
-                "    {:<15}mu = {:+.10}   p {}{angle}{sort}   residual {:.1e}, change from two orders lower {change}",
+                "    {:<15}mu = {:+.10}   p {}{angle}{sort}   residual {:.1e}, change from two orders lower {change}{}",
                 found.kind.name(),
                 found.mu,
                 p.join(" "),
-                found.residual
+                found.residual,
+                mark(found.residual)
             );
         }
     }
@@ -395,6 +399,36 @@ fn print(study: &Study, points: &[Anchor], at: usize) {
     }
 }
 
+fn print_domain(study: &Study) {
+    // Of three coordinates the last is the parameter.
+    let (along_mu, sides): (Vec<&Direction>, Vec<&Direction>) =
+        study.domain.iter().partition(|side| side.direction.get(2).is_some_and(|mu| *mu != 0.0));
+    let both = |[down, up]: [&Direction; 2]| match (down.endless(), up.endless()) {
+        (true, true) => "everywhere it was looked at".to_owned(),
+        (true, false) => format!("up to {:.3}", up.distance),
+        (false, true) => format!("from {:.3}", -down.distance),
+        (false, false) => format!("from {:.3} to {:.3}", -down.distance, up.distance),
+    };
+    let around = |sides: &[&Direction]| {
+        let distances = || sides.iter().filter(|side| !side.endless()).map(|side| side.distance);
+        let (least, most) = (distances().fold(f64::MAX, f64::min), distances().fold(0.0, f64::max));
+        match sides.iter().filter(|side| side.endless()).count() {
+            all if all == sides.len() => "everywhere it was looked at".to_owned(),
+            0 => format!("up to {least:.3} to {most:.3}, by direction"),
+            _ => format!("from {least:.3} on, by direction"),
+        }
+    };
+    let reach = match study.chart {
+        Chart::Line => format!("p {}", both(study.span())),
+        Chart::Parameter => format!("p {} at mu = 0, |(p, mu)| {}", both(study.span()), around(&sides)),
+        Chart::Plane | Chart::PlaneParameter => format!("|p| {}", around(&sides)),
+    };
+    say!("  domain (residual below {:.0e}): {reach}", study.tolerance);
+    if let [down, up] = along_mu[..] {
+        say!("    the change of the parameter at p = 0: {}", both([down, up]));
+    }
+}
+
 fn print_normal_form(form: &NormalForm) {
     let b = |b: &Option<f64>| b.map_or(String::new(), |b| format!(", b {b:+.6}"));
     match form {
@@ -419,14 +453,22 @@ fn print_normal_form(form: &NormalForm) {
 
 fn print_exported(exported: &Exported<'_, Followed>) {
     exported.print();
-    let Followed { trials, steps, nmte, driven, noise, left } = exported.held_out;
+    let Followed { trials, steps, nmte, driven, noise, left, compared } = exported.held_out;
+    let all = if driven.is_some() { 2 * trials } else { trials };
     let driven = driven.map_or("no input moves it".into(), |driven| {
         format!("{:.3} % under noise of {noise:.3} on the inputs", 100.0 * driven)
     });
     say!("  beside the network in {trials} trials of {steps} steps: NMTE {:.3} %; {driven}", 100.0 * nmte);
     if left > 0 {
-        let all = if exported.held_out.driven.is_some() { 2 * trials } else { trials };
-        say!("  it left its box in {left} of {all} trials, which count until then");
+        say!(
+            "  it left its box in {left} of {all} trials, which count until then: {:.0} % of the steps are compared",
+            100.0 * compared
+        );
+    }
+    if 2 * left > all {
+        say!(
+            "  most trials leave the box: this error tells little, and on a chip the model is clamped there"
+        );
     }
 }
 

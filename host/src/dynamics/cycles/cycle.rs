@@ -1,15 +1,19 @@
 //! A cycle from its word: its orbit to rounding and its multipliers.
 
+use std::collections::HashSet;
 use std::iter::zip;
 
 use faer::Mat;
 use faer::prelude::Solve;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 use serde::Serialize;
 
 use super::search::{by_rows, compose, solve};
 use super::{Piecewise, Region, System};
 use crate::Result;
-use crate::dynamics::vector::{distance, largest};
+use crate::dynamics::vector::{distance, largest, moved};
 use crate::dynamics::{Kind, spectrum};
 
 /// Residual of a cycle, relative to its size.
@@ -28,9 +32,11 @@ pub struct Cycle {
     pub orbit: Vec<Vec<f64>>,
     /// The largest |f(z_t) - z_{t + 1}|.
     pub residual: f64,
-    /// The least distance of a gate from a border of its piece: at 0 the cycle is on a border, and its
-    /// multipliers are those of one side.
+    /// The least distance of a gate from a border of its piece.
     pub margin: f64,
+    /// Whether that is 0 but for rounding: its eigenvalues are those of one side of the border, of the sides that are
+    /// looked at that where they are largest.
+    pub border: bool,
     /// Eigenvalues (real, imaginary) of the product of the k Jacobians, largest first.
     pub eigenvalues: Vec<(f64, f64)>,
     /// The largest of their absolute values.
@@ -167,19 +173,20 @@ pub(super) fn cycle(map: &Piecewise, word: &[Region]) -> Result<Option<Cycle>> {
     let least = (0..k).min_by(|&a, &b| from(a).cmp(from(b))).unwrap_or(0);
     regions.rotate_left(least);
     orbit.rotate_left(least);
-    let lengths: Vec<f64> = eigenvalues.iter().map(|&(re, im)| re.hypot(im)).collect();
-    let spectral_radius = lengths.first().copied().unwrap_or(0.0);
-    Ok(Some(Cycle {
+    let mut found = Cycle {
         period: k,
         regions,
         orbit,
         residual,
         margin,
-        eigenvalues,
-        spectral_radius,
-        stable: spectral_radius < 1.0,
-        index: lengths.iter().filter(|&&length| length > 1.0).count(),
-    }))
+        border: margin < BORDER * size,
+        eigenvalues: Vec::new(),
+        spectral_radius: 0.0,
+        stable: true,
+        index: 0,
+    };
+    found.judge(eigenvalues);
+    Ok(Some(found))
 }
 
 /// Gate 0 counts least, as in the bits of a mask.
@@ -187,7 +194,56 @@ pub(super) fn digits(region: &Region) -> Vec<u8> {
     region.0.iter().rev().copied().collect()
 }
 
+/// Directions from a cycle on a border in which its sides are looked for, and as many opposite ones.
+const DIRECTIONS: u64 = 32;
+/// How far they go, relative to its size: well beyond what counts as the border.
+const ASIDE: f64 = 1e-6;
+
 impl Cycle {
+    /// A cycle on a border with the eigenvalues of the side where they are largest, of those that trajectories from
+    /// beside its first point pass: rounding chooses the side of the cycle itself.
+    pub(super) fn of_all_sides(mut self, map: &Piecewise) -> Result<Self> {
+        if !self.border {
+            return Ok(self);
+        }
+        let far = ASIDE * (1.0 + self.orbit.iter().map(|z| largest(z)).fold(0.0, f64::max));
+        let mut random = ChaCha8Rng::seed_from_u64(0);
+        let mut sides: HashSet<Vec<Region>> = HashSet::new();
+        for _ in 0..DIRECTIONS {
+            let direction: Vec<f64> = (0..map.n()).map(|_| StandardNormal.sample(&mut random)).collect();
+            for sign in [-far, far] {
+                let mut z = moved(&self.orbit[0], sign, &direction);
+                let mut next = z.clone();
+                let mut word = Vec::with_capacity(self.period);
+                for _ in 0..self.period {
+                    word.push(map.region(&z));
+                    map.value(&z, &mut next);
+                    std::mem::swap(&mut z, &mut next);
+                }
+                sides.insert(word);
+            }
+        }
+        let mut sides: Vec<Vec<Region>> = sides.into_iter().collect();
+        sides.sort_unstable();
+        for side in sides {
+            let values = spectrum::of_matrix(Kind::Map, product(map, &side).as_ref())?;
+            let values: Vec<(f64, f64)> = values.into_iter().map(|value| (value.re, value.im)).collect();
+            if values.first().is_some_and(|&(re, im)| re.hypot(im) > self.spectral_radius) {
+                self.judge(values);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Takes over eigenvalues, largest first.
+    fn judge(&mut self, eigenvalues: Vec<(f64, f64)>) {
+        let lengths = || eigenvalues.iter().map(|&(re, im)| re.hypot(im));
+        self.spectral_radius = lengths().next().unwrap_or(0.0);
+        self.stable = self.spectral_radius < 1.0;
+        self.index = lengths().filter(|&length| length > 1.0).count();
+        self.eigenvalues = eigenvalues;
+    }
+
     /// Whether two cycles are one, up to rounding: asked for those on borders, which more than one word
     /// gives.
     pub(super) fn same(&self, other: &Self) -> bool {

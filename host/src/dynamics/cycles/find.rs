@@ -9,14 +9,13 @@ use indicatif::ProgressBar;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::cycle::{BORDER, Cycle, cycle, digits, singular_powers};
+use super::cycle::{Cycle, cycle, digits, singular_powers};
 use super::degenerate::{Degenerate, degenerate, sorted_out};
 use super::latent::Latent;
 use super::regions::{Graph, RADIUS};
 use super::search::{Words, count_lyndon, is_singular, search_words};
 use super::{Piecewise, Region, bounds, cells, guess};
 use crate::Result;
-use crate::dynamics::vector::largest;
 use crate::error::require;
 
 /// How to search.
@@ -205,6 +204,7 @@ pub fn find(map: &Piecewise, options: &Options, stop: &AtomicBool) -> Result<Fou
         let unique = coverage.method == Method::Unique && k == 1;
         let complete = if unique { !cycles.is_empty() } else { coverage.complete };
         found.coverage.push(Coverage { degenerate, complete, seconds, ..coverage });
+        let cycles = cycles.into_iter().map(|cycle| cycle.of_all_sides(map)).collect::<Result<Vec<_>>>()?;
         found.cycles.extend(cycles);
     }
     found.degenerate = sorted_out(map, found.degenerate, &found.cycles);
@@ -393,10 +393,8 @@ fn distinct(cycles: Vec<Cycle>) -> Vec<Cycle> {
     let mut words = HashSet::new();
     let mut kept: Vec<Cycle> = Vec::with_capacity(cycles.len());
     for cycle in cycles {
-        let size = 1.0 + cycle.orbit.iter().map(|z| largest(z)).fold(0.0, f64::max);
-        let border = cycle.margin < BORDER * size;
         let new = words.insert(cycle.regions.clone());
-        if new && !(border && kept.iter().any(|known| known.same(&cycle))) {
+        if new && !(cycle.border && kept.iter().any(|known| known.same(&cycle))) {
             kept.push(cycle);
         }
     }

@@ -97,12 +97,12 @@ pub fn of_saddles(
 /// The stable and the unstable manifold of a saddle, those of them that are one-dimensional.
 ///
 /// Where a map has too many regions to take preimages in, the stable manifold is the part of the line that stays in
-/// the regions of the cycle, and not complete.
+/// the regions of the cycle, and not complete. A cycle on a border has none that begins as a line.
 ///
 /// # Errors
 /// A radius that is not above 0; singular values that do not converge.
 pub fn manifolds(map: &Piecewise, cycle: &Cycle, reach: &Reach) -> Result<Vec<Manifold>> {
-    if cycle.index == 0 || cycle.index == map.n() {
+    if cycle.border || cycle.index == 0 || cycle.index == map.n() {
         return Ok(Vec::new());
     }
     of_cycle(map, cycle, reach, inverses(map)?.as_deref())
@@ -117,7 +117,7 @@ fn of_cycle(
     require(reach.radius > 0.0 && reach.radius.is_finite(), "radius", "above 0 and finite", reach.radius)?;
     let n = map.n();
     let mut found = Vec::new();
-    if cycle.index == 0 || cycle.index == n {
+    if cycle.border || cycle.index == 0 || cycle.index == n {
         return Ok(found);
     }
     let m = product(map, &cycle.regions);

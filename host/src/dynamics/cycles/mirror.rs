@@ -35,5 +35,6 @@ pub(super) fn folded(w: &Mat<f64>, g: &[f64]) -> Result<Piecewise> {
     let p = Mat::from_fn(count, gates.len(), |i, k| slope(kept[i], gates[k]));
     let q = Mat::from_fn(gates.len(), count, |k, j| if gates[k] == j { 1.0 } else { 0.0 });
     let s = kept.iter().map(|&i| g[i]).collect();
-    Piecewise::new(a, p, q, vec![0.0; gates.len()], s, RELU.to_vec())
+    let neurons = kept.iter().map(|&i| (i, mirror[i])).collect();
+    Ok(Piecewise { neurons, ..Piecewise::new(a, p, q, vec![0.0; gates.len()], s, RELU.to_vec())? })
 }

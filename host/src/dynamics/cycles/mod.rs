@@ -47,6 +47,7 @@ use super::linear::add_product;
 use super::{Kind, Rnn, System};
 use crate::error::require;
 use crate::format::arrays::ArrayFile;
+use crate::format::network::names;
 use crate::network::{Activation, Form};
 use crate::{Error, Result};
 
@@ -123,6 +124,9 @@ pub struct Piecewise {
     pub s: Vec<f64>,
     /// The pieces of sigma, from -∞ to ∞; it is continuous.
     pub pieces: Vec<Piece>,
+    /// Of every number of the state the neuron of the network that it is, and its mirror neuron, whose state is minus it
+    /// and which is left out.
+    pub neurons: Vec<(usize, Option<usize>)>,
 }
 
 impl Piecewise {
@@ -158,7 +162,8 @@ impl Piecewise {
             && pieces.last().is_some_and(|piece| piece.to == f64::INFINITY)
             && pieces.len() < 256;
         require(joined && whole, "pieces", "a continuous function from -∞ to ∞", format!("{pieces:?}"))?;
-        Ok(Self { a, p, q, r, s, pieces })
+        let neurons = (0..n).map(|i| (i, None)).collect();
+        Ok(Self { a, p, q, r, s, pieces, neurons })
     }
 
     /// h' = relu(W h + b).
@@ -203,8 +208,8 @@ impl Piecewise {
                 Piece { slope: 0.0, offset: hi, from: hi, to: infinite },
             ],
             other => {
-                let expected = "linear, relu or clipped relu, which are piecewise linear";
-                return Err(Error::input("activation", expected, format!("{other:?}")));
+                let expected = "linear, relu or clipped, which are piecewise linear";
+                return Err(Error::input("activation", expected, names::activation(other).0));
             }
         };
         let (keep, gain) = rnn.factors();

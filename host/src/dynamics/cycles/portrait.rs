@@ -2,7 +2,7 @@
 
 use faer::Mat;
 
-use super::{Found, Manifold, Piecewise, Reach, manifolds};
+use super::{Found, Manifold, OfCycle, Piecewise, Reach, manifolds};
 use crate::dynamics::lyapunov::{AttractingSet, Basins, Plane, Watch, basins};
 use crate::error::require;
 use crate::{Error, Result};
@@ -35,9 +35,11 @@ impl Portrait {
     /// Computes basins and manifolds on the plane of the two coordinates, or for n > 2 of the first two principal
     /// components of the points of the cycles. Ended early, it keeps the manifolds that are done.
     ///
+    /// known: the manifolds of saddles, where they are.
+    ///
     /// # Errors
     /// Fewer than two dimensions; no cycle.
-    pub fn new(map: &Piecewise, found: &Found, watch: &Watch) -> Result<Self> {
+    pub fn new(map: &Piecewise, found: &Found, known: Option<&[OfCycle]>, watch: &Watch) -> Result<Self> {
         let n = map.n();
         require(n > 1, "basins and manifolds", "n of at least 2", n)?;
         require(!found.cycles.is_empty(), "basins and manifolds", "a cycle", "none")?;
@@ -49,8 +51,7 @@ impl Portrait {
         let range = |k: usize| {
             let ends = places.iter().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x[k]), b.max(x[k])));
             let (low, high) = ends;
-            let room =
-                (0.35 * (high - low)).max(0.25 * (1.0 + low.abs().max(high.abs())) * 1e-3_f64.max(0.4));
+            let room = (0.35 * (high - low)).max(0.1 * (1.0 + low.abs().max(high.abs())));
             (low - room, high + room)
         };
         let ranges = [range(0), range(1)];
@@ -63,7 +64,13 @@ impl Portrait {
         let saddles = found.cycles.iter().enumerate().filter(|(_, cycle)| cycle.index > 0 && cycle.index < n);
         let mut of_saddles = Vec::new();
         for (k, cycle) in saddles.take(SADDLES).take_while(|_| !watch.stopped()) {
-            of_saddles.extend(manifolds(map, cycle, &reach)?.into_iter().map(|manifold| (k, manifold)));
+            let of_saddle = match known {
+                Some(known) => {
+                    known.iter().filter(|of| of.cycle == k).map(|of| of.manifold.clone()).collect()
+                }
+                None => manifolds(map, cycle, &reach)?,
+            };
+            of_saddles.extend(of_saddle.into_iter().map(|manifold| (k, manifold)));
         }
         let stable = found.cycles.iter().filter(|cycle| cycle.stable);
         let attractors: Vec<AttractingSet> =

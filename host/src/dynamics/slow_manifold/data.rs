@@ -277,7 +277,8 @@ fn orthogonal(a: &Mat<f64>) -> Result<(Mat<f64>, Mat<f64>)> {
     let smallest = (0..r.ncols()).map(|k| r[(k, k)].abs()).fold(f64::MAX, f64::min);
     if smallest <= 1e-12 * r.norm_max() {
         return Err(failed(
-            "the samples do not tell all coefficients: a lower degree, or longer trajectories".into(),
+            "the samples do not tell all coefficients: a lower degree, or less thrown away as transient (--cut)"
+                .into(),
         ));
     }
     Ok((qr.compute_thin_Q(), r))

@@ -35,6 +35,21 @@ pub struct Direction {
     pub distance: f64,
 }
 
+/// Distances that are looked at: from 1e-4 in steps of 5 percent over ten decades.
+const LOOKED_AT: i32 = 472;
+
+fn looked_at(k: i32) -> f64 {
+    1e-4 * 1.05_f64.powi(k)
+}
+
+impl Direction {
+    /// Whether it holds as far as is looked at.
+    #[must_use]
+    pub fn endless(&self) -> bool {
+        self.distance >= looked_at(LOOKED_AT - 1)
+    }
+}
+
 impl<S: Scalar> Ssm<S> {
     /// Real coordinates, the parameter among them: 1 to 3.
     #[must_use]
@@ -159,9 +174,8 @@ impl<S: Scalar> Ssm<S> {
         };
         let far = |direction: Vec<f64>| {
             let mut distance = 0.0;
-            // Steps of 5 percent over ten decades.
-            for k in 0..472 {
-                let next = 1e-4 * 1.05_f64.powi(k);
+            for k in 0..LOOKED_AT {
+                let next = looked_at(k);
                 let p: Vec<f64> = direction.iter().map(|d| d * next).collect();
                 if self.residual(family, &p) > tolerance {
                     break;

@@ -31,6 +31,8 @@ pub struct Followed {
     pub noise: f64,
     /// Trials of all in which the model left its box; they count until then.
     pub left: usize,
+    /// Part of the steps of all trials that counted.
+    pub compared: f64,
 }
 
 /// Trials of a comparison.
@@ -46,18 +48,24 @@ impl<S: Scalar> Ssm<S> {
         let modulus = self.eigenvalues.iter().map(|value| value.modulus()).fold(0.0, f64::max);
         let steps = (2.0 / modulus.ln().abs()).clamp(20.0, 1000.0) as usize;
         let noise = self.spread(network, rnn, model, modulus, steps)?;
-        let run = |noise: f64| -> Result<(f64, usize)> {
+        let run = |noise: f64| -> Result<(f64, usize, f64)> {
             let one = |k: usize| self.trial(network, rnn, model, (steps, noise), seed.wrapping_add(k as u64));
             let all: Result<Vec<(f64, usize)>> = (0..TRIALS).into_par_iter().map(one).collect();
             let all = all?;
             let lasting: Vec<f64> = all.iter().map(|trial| trial.0).filter(|nmte| !nmte.is_nan()).collect();
             let mean = lasting.iter().sum::<f64>() / lasting.len() as f64;
-            Ok((mean, all.iter().map(|trial| trial.1).sum()))
+            let left = all.iter().filter(|trial| trial.1 < steps).count();
+            let compared = all.iter().map(|trial| trial.1).sum::<usize>() as f64 / (steps * TRIALS) as f64;
+            Ok((mean, left, compared))
         };
-        let (nmte, left) = run(0.0)?;
-        let driven = if noise > 0.0 { Some(run(noise)?) } else { None };
-        let left = left + driven.map_or(0, |(_, left)| left);
-        Ok(Followed { trials: TRIALS, steps, nmte, driven: driven.map(|(nmte, _)| nmte), noise, left })
+        let (nmte, left, compared) = run(0.0)?;
+        let still = Followed { trials: TRIALS, steps, nmte, driven: None, noise, left, compared };
+        if noise == 0.0 {
+            return Ok(still);
+        }
+        let (driven, also, part) = run(noise)?;
+        let compared = f64::midpoint(compared, part);
+        Ok(Followed { driven: Some(driven), left: left + also, compared, ..still })
     }
 
     /// The standard deviation of inputs that spreads the model over a quarter of its box in some steps; 0 if none does.
@@ -80,7 +88,7 @@ impl<S: Scalar> Ssm<S> {
         Ok(if most > 0.0 { (0.25 / (most * held.sqrt())).min(1.0) } else { 0.0 })
     }
 
-    /// NMTE of a trial, not a number of one that leaves the box at once; and 1 if it left it.
+    /// NMTE of a trial, not a number of one that leaves the box at once; and the steps before it left it.
     fn trial(
         &self,
         network: &Network,
@@ -107,8 +115,7 @@ impl<S: Scalar> Ssm<S> {
         let found = Reduced { initial: start.clone(), ..model.clone() }.run(&physical, steps)?;
         let rest = read(network, rnn, &self.manifold.column(0, 0)[..self.manifold.n]);
         let clamped = |z: &[f64]| zip(z, &model.interval).any(|(z, ends)| ends.contains(z));
-        let inside = found.z.chunks(start.len()).position(clamped);
-        let compared = inside.unwrap_or(steps);
+        let compared = found.z.chunks(start.len()).position(clamped).unwrap_or(steps).min(steps);
         let (mut error, mut largest) = (0.0, f64::MIN_POSITIVE);
         for t in 0..compared {
             let mut now = rnn.clone();
@@ -125,6 +132,6 @@ impl<S: Scalar> Ssm<S> {
             error += square.sqrt();
             largest = zip(&y, &rest).map(|(y, rest)| (y - rest).powi(2)).sum::<f64>().sqrt().max(largest);
         }
-        Ok((error / compared as f64 / largest, usize::from(inside.is_some())))
+        Ok((error / compared as f64 / largest, compared))
     }
 }

@@ -58,6 +58,9 @@ use spectrum::Frame;
 /// The highest order that is computed: beyond it powers of p leave the range of f64.
 pub const HIGHEST: usize = 60;
 
+/// The same of two coordinates and the parameter, whose series have C(order + 3, 3) terms: a map keeps as many series.
+pub const HIGHEST_OF_THREE: usize = 30;
+
 /// What the coordinates are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -196,7 +199,7 @@ pub fn with_parameter(
 /// The SSM over two real eigenvalues and the parameter: coordinates p1, p2 and mu - `spectrum.mu`.
 ///
 /// # Errors
-/// As [`plane`]; a family that the parameter does not move.
+/// As [`plane`], with an order of at most [`HIGHEST_OF_THREE`]; a family that the parameter does not move.
 pub fn plane_with_parameter(
     family: &impl Analytic,
     spectrum: &Spectrum,
@@ -212,7 +215,7 @@ pub fn plane_with_parameter(
 /// In normal form z = 0 is the branch of fixed points, and R = z f(|z|², mu).
 ///
 /// # Errors
-/// As [`pair`].
+/// As [`pair`], with an order of at most [`HIGHEST_OF_THREE`].
 pub fn pair_with_parameter(
     family: &impl Analytic,
     spectrum: &Spectrum,
@@ -248,7 +251,11 @@ fn build<S: Scalar>(
     (chart, style): (Chart, Style),
     order: usize,
 ) -> Result<Ssm<S>> {
-    require((1..=HIGHEST).contains(&order), "order", format!("1 to {HIGHEST}"), order)?;
+    let (most, of) = match chart {
+        Chart::PlaneParameter => (HIGHEST_OF_THREE, " of two coordinates and a parameter"),
+        _ => (HIGHEST, ""),
+    };
+    require((1..=most).contains(&order), "order", format!("1 to {most}{of}"), order)?;
     let needed = values.len().max(S::PARTS);
     require(spectrum.x.len() >= needed, "dimension", format!("at least {needed}"), spectrum.x.len())?;
     let mut frame = Frame::new(&spectrum.jacobian, values)?;

@@ -98,7 +98,7 @@ pub struct Study {
     pub trajectory: Option<Comparison>,
     /// Predicted branch of fixed points, (mu, p).
     pub branch: Vec<(f64, f64)>,
-    /// Predicted folds.
+    /// Predicted folds, of a residual of at most 1e-2.
     pub folds: Vec<Fold>,
     /// What two coordinates and the parameter predict.
     pub predictions: Option<Predictions>,
@@ -111,8 +111,8 @@ pub struct Study {
 /// Places of a curve.
 const PLACES: usize = 241;
 
-/// The largest residual of a fixed point that a Padé approximant predicts: others are roots of a spurious
-/// pole.
+/// The largest residual of a predicted fold, and of a fixed point that a Padé approximant predicts: others are of a
+/// series that does not hold there, or of a spurious pole.
 const BEYOND: f64 = 1e-2;
 
 /// How far a series is looked at that ends.
@@ -130,8 +130,15 @@ impl Study {
         let Choice { dimension, eigenvalue, order, moving, tolerance } = *choice;
         require((1..=2).contains(&dimension), "dimension", "1 or 2", dimension)?;
         require(tolerance > 0.0, "tolerance", "a number above 0", tolerance)?;
-        let enough = spectrum.x.len() >= eigenvalue + dimension;
-        require(enough, "eigenvalue", "one that the network has", eigenvalue)?;
+        let n = spectrum.x.len();
+        require(
+            n >= dimension,
+            "dimension",
+            format!("{dimension} coordinates: at least {dimension} neurons"),
+            n,
+        )?;
+        let last = n - dimension;
+        require(eigenvalue <= last, "eigenvalue", format!("0 to {last}"), eigenvalue)?;
         let real = spectrum.eigenvalues[eigenvalue].im == 0.0;
         if moving && dimension == 2 {
             if real {
@@ -151,6 +158,7 @@ impl Study {
             let mut study = Self::of(family, spectrum, &ssm, choice)?;
             let far = 2.0 * study.reach();
             study.folds = ssm.folds(family, far)?;
+            study.folds.retain(|fold| fold.residual <= BEYOND);
             study.branch = ssm.branch_points(study.reach())?.into_iter().map(|(p, mu)| (mu, p)).collect();
             study.normal_form = if order >= 3 { ssm.normal_form(CRITICAL)? } else { None };
             return Ok(study);
@@ -265,6 +273,23 @@ impl Study {
         // One that leaves the domain is no comparison.
         study.trajectory = ssm.compare(family, &at(quarter), dt, steps).ok();
         Ok(study)
+    }
+
+    /// Whether a prediction with this residual is inside the domain.
+    #[must_use]
+    pub fn holds(&self, residual: f64) -> bool {
+        residual <= self.tolerance
+    }
+
+    /// How far the domain goes down and up the first coordinate, the others 0.
+    #[must_use]
+    pub fn span(&self) -> [&Direction; 2] {
+        let along = |sign: f64| {
+            let by =
+                |a: &&Direction, b: &&Direction| (sign * a.direction[0]).total_cmp(&(sign * b.direction[0]));
+            self.domain.iter().max_by(by).expect("a domain has directions")
+        };
+        [along(-1.0), along(1.0)]
     }
 
     /// The largest |p| that is looked at: the radius of convergence, or 10 where the series ends, at least

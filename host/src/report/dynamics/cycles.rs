@@ -8,7 +8,7 @@ use kuva::render::plots::Plot;
 
 use super::STATE;
 use super::lyapunov::{basin_arrays, plane_arrays};
-use crate::dynamics::cycles::{Cycle, Found, Manifold, Portrait};
+use crate::dynamics::cycles::{Cycle, Found, Manifold, Piecewise, Portrait};
 use crate::dynamics::lyapunov::Plane;
 use crate::format::results::Results;
 use crate::report::figures::{COLOURS, Figure, grid, layout, line};
@@ -195,8 +195,14 @@ fn clipped(a: (f64, f64), b: (f64, f64), x: (f64, f64), y: (f64, f64)) -> ((f64,
 
 /// Cycles, and the basins and manifolds of a portrait, as arrays.
 #[must_use]
-pub fn arrays(found: &Found, portrait: Option<&Portrait>, n: usize, complete: bool) -> Results {
+pub fn arrays(map: &Piecewise, found: &Found, portrait: Option<&Portrait>, complete: bool) -> Results {
+    let n = map.n();
     let mut all = Results::new("dynamics cycles", complete);
+    let neurons = map.neurons.iter().map(|of| of.0).collect();
+    all.add("neuron", &[("neuron", n)], "-", "number of the neuron in the network", neurons);
+    let mirrors = map.neurons.iter().map(|of| of.1.map_or(-1, |mirror| mirror as i64)).collect();
+    let meaning = "number of its mirror neuron, whose state is minus it and is not saved; -1: none";
+    all.add("mirror", &[("neuron", n)], "-", meaning, mirrors);
     let (cycles, cycle) = (&found.cycles, ("cycle", found.cycles.len()));
     let states = || cycles.iter().enumerate().flat_map(|(k, cycle)| cycle.orbit.iter().map(move |z| (k, z)));
     let row = ("state", states().count());
@@ -210,6 +216,9 @@ pub fn arrays(found: &Found, portrait: Option<&Portrait>, n: usize, complete: bo
     let stable = cycles.iter().map(|cycle| cycle.stable).collect();
     all.add("stable", &[cycle], "-", "whether all directions are stable", stable);
     let values = cycles.iter().flat_map(|cycle| cycle.eigenvalues.iter().map(|&(re, im)| c64::new(re, im)));
+    let border = cycles.iter().map(|cycle| cycle.border).collect();
+    let meaning = "whether the Jacobian jumps there: index, stable and eigenvalues are those of one side";
+    all.add("border", &[cycle], "-", meaning, border);
     let meaning = "eigenvalues of the product of the Jacobians along a cycle";
     all.add("eigenvalues", &[cycle, ("mode", n)], "-", meaning, values.collect());
     let residual = cycles.iter().map(|cycle| cycle.residual).collect();

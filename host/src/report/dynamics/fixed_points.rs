@@ -50,7 +50,13 @@ pub fn arrays(system: &dyn System, found: &FixedPoints, input: &[f64]) -> Result
     let by = [point, ("neuron i", n), ("neuron j", n)];
     all.add("jacobian", &by, rate, &format!("Jacobian, {of}"), jacobians.collect());
     let values = points.iter().flat_map(|point| point.spectrum.values.iter().copied());
-    all.add("eigenvalues", &[point, mode], rate, "eigenvalues, slowest first", values.collect());
+    all.add(
+        "eigenvalues",
+        &[point, mode],
+        rate,
+        "eigenvalues, the leading one first: that which grows fastest, else the slowest",
+        values.collect(),
+    );
     let right = points.iter().flat_map(|point| rows(&point.spectrum.right));
     let by = [point, neuron, mode];
     all.add("right", &by, "-", "right eigenvectors r_k, columns of length 1", right.collect());
@@ -175,7 +181,7 @@ fn plane(system: &dyn System, found: &FixedPoints, seed: u64) -> Option<Figure> 
     let trajectories = starts::paths(system, 1.0, 24, 120, seed);
     // Principal components of the trajectories where the points alone do not span a plane.
     let spanning: Vec<&[f64]> =
-        trajectories.iter().flat_map(|path| path[10..].iter().map(Vec::as_slice)).collect();
+        trajectories.iter().flat_map(|path| path.iter().skip(10).map(Vec::as_slice)).collect();
     let few = states.len() < 3 && !spanning.is_empty();
     let plane = Plane::of(if few { &spanning } else { &states })?;
     let whose = if few { "the trajectories'" } else { "their" };
@@ -222,9 +228,10 @@ fn plane(system: &dyn System, found: &FixedPoints, seed: u64) -> Option<Figure> 
     }
     spectra.extend(by_index(found, false, values, 2.2));
     let mut second = layout(&spectra, "Re lambda", "Im lambda").with_ticks(5);
-    if found.kind == Kind::Flow {
-        second = second.with_reference_line(ReferenceLine::vertical(0.0).with_color(GREY));
-    }
+    second = match found.kind {
+        Kind::Flow => second.with_reference_line(ReferenceLine::vertical(0.0).with_color(GREY)),
+        Kind::Map => second.with_equal_aspect(),
+    };
     let mut cells = vec![(plots, first)];
     if !found.points.is_empty() {
         cells.push((spectra, second));

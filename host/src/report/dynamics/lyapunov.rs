@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use kuva::plot::heatmap::{ColorMap, Heatmap};
 use kuva::plot::{BandPlot, LegendPosition, ScatterPlot};
-use kuva::render::annotations::ReferenceLine;
+use kuva::render::annotations::{ReferenceLine, TextAnnotation};
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 
@@ -60,9 +60,13 @@ pub fn convergence(found: &Spectrum, unit: &str) -> Figure {
         || "above the number of exponents computed".to_owned(),
         |dimension| format!("{dimension:.2}"),
     );
+    let largest = match (found.exponents[0], found.errors[0]) {
+        (value, error) if value.is_finite() => format!("{value:.4} ± {error:.4}"),
+        _ => "minus infinity, what differs is gone at once".into(),
+    };
     let caption = format!(
-        "Lyapunov exponents along one trajectory of {:.0} {unit}s. Left: the largest, as mean over the time so far; shaded: one standard error, that of the end by batch means times sqrt(end / time). Right: all computed, with standard errors. Largest: {:.4} ± {:.4}. Kaplan-Yorke dimension: {dimension}.",
-        found.time, found.exponents[0], found.errors[0]
+        "Lyapunov exponents along one trajectory of {:.0} {unit}s. Left: the largest, as mean over the time so far; shaded: one standard error, that of the end by batch means times sqrt(end / time). Right: all computed, with standard errors. Largest: {largest}. Kaplan-Yorke dimension: {dimension}.",
+        found.time
     );
     Figure { name: "lyapunov", caption, scene: grid(vec![(plots, left), (plots_of_all, right)], 340.0) }
 }
@@ -129,7 +133,15 @@ pub fn field(
         let places = places.map(|state| plane.coordinates(state)).filter(inside);
         let marks = ScatterPlot::new().with_data(places.map(|[a, b]| (a, b)).collect::<Vec<_>>());
         right.push(Plot::Scatter(marks.with_color("#000000").with_size(4.0)));
-        let mut frame = framed(&right, "basins");
+        let mut frame = framed(&right, "basins, numbers of the attractors");
+        // Beside the dot, which stays to be seen.
+        let beside = 0.02 * (plane.ranges[0].1 - plane.ranges[0].0);
+        for (k, attractor) in attractors.iter().enumerate() {
+            if let Some([a, b]) = attractor.states.first().map(|x| plane.coordinates(x)).filter(inside) {
+                let number = TextAnnotation::new((k + 1).to_string(), a + beside, b).with_color("#1f2328");
+                frame = frame.with_annotation(number);
+            }
+        }
         frame.show_colorbar = false;
         panels.push((right, frame));
         let share = basins.boundary_in_top(field, 0.05).map_or_else(
@@ -142,11 +154,12 @@ pub fn field(
             },
         );
         caption += &format!(
-            " {share} Right: which of {count} attractors is reached; dots: the feet of attractors on the plane{}.",
+            " {share} Right: which of {count} attractors is reached; dots with their numbers: the feet of attractors on the plane{}.",
             if none { "; grey: none within the steps" } else { "" }
         );
     }
-    let frame = framed(&left, &format!("finite-time exponent (1 / {unit})"));
+    let edges = if basins.is_some() { "; white: basin boundary" } else { "" };
+    let frame = framed(&left, &format!("finite-time exponent (1 / {unit}){edges}"));
     panels.insert(0, (left, frame));
     Figure { name: "ftle", caption, scene: grid(panels, 380.0) }
 }

@@ -14,17 +14,17 @@ use std::path::Path;
 
 use super::figures::write as draw;
 use crate::Result;
-use crate::dynamics::Kind;
 use crate::dynamics::lyapunov::AttractingSet;
+use crate::dynamics::{Kind, Rnn};
 use crate::network::Network;
 use crate::reproduce::marraffa2025::Findings;
-use crate::simulate::activate;
 
 /// The unit of states, inputs and outputs.
 const STATE: &str = "network units";
 
 /// The unit of time of a map or flow.
-const fn time_unit(kind: Kind) -> &'static str {
+#[must_use]
+pub const fn time_unit(kind: Kind) -> &'static str {
     match kind {
         Kind::Map => "step",
         Kind::Flow => "time constant",
@@ -45,10 +45,12 @@ const fn rate_unit(kind: Kind) -> &'static str {
 /// A figure that cannot be drawn or written.
 pub fn write(folder: &Path, network: &Network, found: &Findings) -> Result<()> {
     let names: Vec<String> = network.inputs.iter().map(|input| input.name.clone()).collect();
+    let n = network.neurons();
+    let rnn = Rnn::new(network, &vec![0.0; network.input.ncols()], Kind::Flow)?;
     let output = |x: &[f64]| {
         // What follows the n states is mu.
-        let rates = x.iter().take(network.neurons()).map(|&a| activate(network.activation, a));
-        let terms = rates.enumerate().map(|(i, rate)| network.readout[(0, i)] * rate);
+        let rates = rnn.rates(&x[..n]).into_iter().enumerate();
+        let terms = rates.map(|(i, rate)| network.readout[(0, i)] * rate);
         vec![network.output_bias[0] + terms.sum::<f64>()]
     };
     let readout = continuation::Readout { names: vec!["output".into()], of: &output };

@@ -2,16 +2,18 @@
 
 use faer::c64;
 use kuva::plot::{LegendPosition, ScatterPlot};
-use kuva::render::annotations::ReferenceLine;
+use kuva::render::annotations::{ReferenceLine, ShadedRegion};
 use kuva::render::layout::Layout;
 use kuva::render::plots::Plot;
 
 use super::{STATE, time_unit};
 use crate::dynamics::Kind;
-use crate::dynamics::ssm::{BackbonePoint, Chart, Study};
+use crate::dynamics::ssm::{BackbonePoint, Chart, Predictions, Study};
 use crate::format::results::{Numbers, Results};
 use crate::report::dynamics::continuation::panel;
-use crate::report::figures::{COLOURS, Figure, GREY, colour, grid, layout, line, log_y, with_powers_of_ten};
+use crate::report::figures::{
+    COLOURS, Figure, GREY, TARGET, colour, grid, layout, line, log_y, with_powers_of_ten,
+};
 
 /// The figure: R(p) with its roots, residual against p for several orders; of a parameter the branches with their
 /// bifurcations; of a pair the backbone. parameter: its name.
@@ -49,9 +51,13 @@ pub fn figure(study: &Study, parameter: Option<&str>) -> Figure {
         }
         Chart::Parameter => {
             "Left: the reduced dynamics at the parameter of the anchor, with predicted fixed points (filled stable, open \
-             unstable along p). Middle: predicted fixed points against the parameter, folds marked."
+             unstable along p, grey outside the domain, which is shaded). Middle: predicted fixed points against the \
+             parameter, folds marked, in grey outside the domain."
         }
-        _ => "Left: the reduced dynamics with predicted fixed points (filled stable, open unstable along p).",
+        _ => {
+            "Left: the reduced dynamics with predicted fixed points (filled stable, open unstable along p, grey outside \
+             the domain, which is shaded)."
+        }
     };
     let caption = format!(
         "Spectral submanifold of order {}. {first} Right: the residual of the invariance equation against the (first) coordinate, by order; dashed the tolerance {:.0e}. Estimated radius of convergence: {radius}.",
@@ -72,13 +78,16 @@ fn reduced(study: &Study) -> (Vec<Plot>, Layout) {
     };
     // Of two coordinates the curve is a section, which passes only through roots of the first axis.
     let on_curve = study.roots.iter().filter(|root| root.p.get(1).is_none_or(|p| p.abs() < 1e-9));
-    let (filled, open): (Vec<_>, Vec<_>) = on_curve.partition(|root| stable(root.eigenvalues[0]));
+    let (inside, outside): (Vec<_>, Vec<_>) = on_curve.partition(|root| study.holds(root.residual));
+    let (filled, open): (Vec<_>, Vec<_>) = inside.into_iter().partition(|root| stable(root.eigenvalues[0]));
     let places = |roots: Vec<&crate::dynamics::ssm::Root>| {
         roots.iter().map(|root| (root.p[0], 0.0)).collect::<Vec<_>>()
     };
     let (filled, open) = (places(filled), places(open));
-    if !filled.is_empty() {
-        plots.push(dots(filled, COLOURS[2]));
+    for (points, ink) in [(places(outside), TARGET), (filled, COLOURS[2])] {
+        if !points.is_empty() {
+            plots.push(dots(points, ink));
+        }
     }
     if !open.is_empty() {
         plots.push(dots(open.clone(), COLOURS[1]));
@@ -86,9 +95,14 @@ fn reduced(study: &Study) -> (Vec<Plot>, Layout) {
         plots.push(Plot::Scatter(inner));
     }
     let name = if study.kind == Kind::Map { "R(p) - p" } else { "R(p)" };
-    let layout = layout(&plots, "p", name)
+    let mut layout = layout(&plots, "p", name)
         .with_ticks(5)
         .with_reference_line(ReferenceLine::horizontal(0.0).with_color(GREY));
+    let [down, up] = study.span().map(|side| side.distance.min(study.reach()));
+    if down + up > 0.0 {
+        let domain = ShadedRegion::vertical(-down, up).with_color(COLOURS[0]).with_opacity(0.08);
+        layout = layout.with_shaded_region(domain);
+    }
     (plots, layout)
 }
 
@@ -97,9 +111,11 @@ fn branch(study: &Study, parameter: Option<&str>) -> (Vec<Plot>, Layout) {
     let places: Vec<f64> = study.branch.iter().map(|point| point.1).collect();
     let (least, most) = places.iter().fold((f64::MAX, f64::MIN), |(a, b), &p| (a.min(p), b.max(p)));
     let folds = study.folds.iter().filter(|fold| (least..=most).contains(&fold.p));
-    let folds: Vec<(f64, f64)> = folds.map(|fold| (fold.mu, fold.p)).collect();
-    if !folds.is_empty() {
-        plots.push(dots(folds, COLOURS[1]));
+    let (inside, outside): (Vec<_>, Vec<_>) = folds.partition(|fold| study.holds(fold.residual));
+    for (folds, ink) in [(outside, TARGET), (inside, COLOURS[1])] {
+        if !folds.is_empty() {
+            plots.push(dots(folds.iter().map(|fold| (fold.mu, fold.p)).collect(), ink));
+        }
     }
     let layout = layout(&plots, parameter.unwrap_or("mu"), "p of fixed points").with_ticks(4);
     (plots, layout)
@@ -195,6 +211,9 @@ pub fn arrays(study: &Study) -> Results {
     all.add("root_p", &[root, ("coordinate", dimension)], "-", "predicted fixed points", places);
     let states = study.roots.iter().flat_map(|root| root.x.iter().copied()).collect();
     all.add("root_states", &[root, ("neuron", n)], STATE, "their states W(p)", states);
+    let residuals = study.roots.iter().map(|root| root.residual).collect();
+    let meaning = "residual of the invariance equation there; above the tolerance: outside the domain";
+    all.add("root_residual", &[root], "-", meaning, residuals);
     let residuals = || study.residuals.iter().enumerate();
     let row = ("row", residuals().map(|curve| curve.1.points.len()).sum());
     all.names("residual", study.residuals.iter().map(|curve| curve.name.as_str()));
@@ -205,12 +224,22 @@ pub fn arrays(study: &Study) -> Results {
     let values = residuals().flat_map(|curve| curve.1.points.iter().map(|point| point.1)).collect();
     all.add("residual", &[row], "-", "residual of the invariance equation there", values);
     if !study.branch.is_empty() {
-        let told =
-            [["branch_mu", "-", "change of the parameter"], ["branch_p", "-", "predicted fixed point"]];
+        let told = [["branch_mu", "-", "parameter, its value"], ["branch_p", "-", "predicted fixed point"]];
         pairs(&mut all, "branch", &study.branch, told);
         let folds: Vec<(f64, f64)> = study.folds.iter().map(|fold| (fold.mu, fold.p)).collect();
-        let told = [["fold_mu", "-", "change of the parameter at a fold"], ["fold_p", "-", "its place"]];
+        let told = [["fold_mu", "-", "parameter at a predicted fold"], ["fold_p", "-", "its place"]];
         pairs(&mut all, "fold", &folds, told);
+        let residuals = study.folds.iter().map(|fold| fold.residual).collect();
+        all.add(
+            "fold_residual",
+            &[("fold", folds.len())],
+            "-",
+            "residual of the invariance equation there",
+            residuals,
+        );
+    }
+    if let Some(predictions) = &study.predictions {
+        predicted(&mut all, predictions, study.anchor.len());
     }
     if let Some(backbone) = &study.backbone {
         let point = ("amplitude", backbone.points.len());
@@ -224,4 +253,37 @@ pub fn arrays(study: &Study) -> Results {
         all.add("damping", &[point], &per, "its growth rate", of(|point| point.damping));
     }
     all
+}
+
+/// What two coordinates and the parameter predict.
+fn predicted(all: &mut Results, predictions: &Predictions, n: usize) {
+    let branches = predictions.diagram.branches.iter().enumerate();
+    let points: Vec<_> =
+        branches.flat_map(|(k, branch)| branch.points.iter().map(move |point| (k, point))).collect();
+    let (point, coordinate) = (("point", points.len()), ("coordinate", 2));
+    let of = points.iter().map(|row| row.0).collect();
+    all.add("branch", &[point], "-", "number of the branch of predicted fixed points of a row", of);
+    let mus = points.iter().map(|row| row.1.mu).collect();
+    all.add("branch_mu", &[point], "-", "parameter, its value", mus);
+    let places = points.iter().flat_map(|row| row.1.x.iter().copied()).collect();
+    all.add("branch_p", &[point, coordinate], "-", "predicted fixed points", places);
+    let index = points.iter().map(|row| row.1.index).collect();
+    all.add("branch_index", &[point], "-", "directions of the two that are unstable", index);
+    let found = &predictions.bifurcations;
+    let row = ("bifurcation", found.len());
+    let mut names: Vec<&str> = found.iter().map(|found| found.kind.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    let kinds = found.iter().map(|found| names.iter().position(|name| *name == found.kind.name()));
+    let kinds = kinds.map(|kind| kind.map_or(-1, |kind| kind as i64)).collect();
+    all.add("bifurcation_kind", &[row], "-", "number of its kind among the names of bifurcations", kinds);
+    all.names("bifurcation", names.iter().copied());
+    let mus = found.iter().map(|found| found.mu).collect();
+    all.add("bifurcation_mu", &[row], "-", "parameter at a predicted bifurcation", mus);
+    let places = found.iter().flat_map(|found| found.p.iter().copied()).collect();
+    all.add("bifurcation_p", &[row, coordinate], "-", "its place", places);
+    let states = found.iter().flat_map(|found| found.x.iter().copied()).collect();
+    all.add("bifurcation_states", &[row, ("neuron", n)], STATE, "its state W", states);
+    let residuals = found.iter().map(|found| found.residual).collect();
+    all.add("bifurcation_residual", &[row], "-", "residual of the invariance equation there", residuals);
 }
