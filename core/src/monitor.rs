@@ -91,6 +91,20 @@ impl Shape {
         }
     }
 
+    /// The places of the words that are one over a threshold or a half-width, ascending.
+    pub fn inverses(&self) -> impl Iterator<Item = usize> + use<> {
+        let (k, crate::Shape { neurons, rank, inputs, outputs }) = (self.dimensions, self.network);
+        let [first, second, third, _] = self.parts();
+        let ranges = first + second + third;
+        // Rows that end with one: where they begin, their words, how many there are.
+        let rows = if self.network.is_dense() {
+            [(first, self.record(), neurons), (first + second, 2, 1), (ranges, 2, k)]
+        } else {
+            [(0, rank + inputs + 2, rank), (first, rank + 2, outputs), (ranges, 2, rank + inputs)]
+        };
+        rows.into_iter().flat_map(|(begin, words, count)| (1..=count).map(move |row| begin + row * words - 1))
+    }
+
     /// Words of all parts.
     #[must_use]
     pub const fn parameter_len(&self) -> usize {
@@ -288,8 +302,8 @@ impl<'a, T: Scalar> Monitor<'a, T> {
     /// The monitor of words packed as [`Shape::parts`] says, one part after the other.
     ///
     /// # Errors
-    /// A size out of range, words of the wrong number, a number that is not finite, a start of a sum that is −0,
-    /// `every` or `check` 0.
+    /// A size out of range, words of the wrong number, a number that is not finite, a start of a sum that is −0, one over a
+    /// threshold that is not above 0 (it would never raise an alarm), `every` or `check` 0.
     pub fn new(shape: Shape, plan: Plan, words: &'a [T]) -> Result<Self, Error> {
         shape.check()?;
         for period in [plan.every, plan.check] {
@@ -298,6 +312,10 @@ impl<'a, T: Scalar> Monitor<'a, T> {
         exactly(Field::Manifold, shape.parameter_len(), words.len())?;
         if let Some(index) = words.iter().position(|x| !x.is_finite()) {
             return Err(Error::new(Field::Manifold, Expected::Finite, index as u64));
+        }
+        let blind = |&at: &usize| words.get(at).is_none_or(|&inverse| inverse <= T::ZERO);
+        if let Some(at) = shape.inverses().find(blind) {
+            return Err(Error::new(Field::Manifold, Expected::Finite, at as u64));
         }
         let mut rest = words;
         let parts = shape.parts().map(|length| {

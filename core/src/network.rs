@@ -147,10 +147,20 @@ impl<'a, T: Scalar> View<'a, T> {
             }
         }
         let view = Self::lend(shape, settings, [layer, readout, scaling, initial]);
-        if view.readout_bias.iter().any(|c| c.is_negative_zero()) {
-            return Err(Error::new(Field::Readout, Expected::Finite, 0));
-        }
+        view.check_biases()?;
         Ok(view)
+    }
+
+    /// That no b and no c is −0; the number of the first that is.
+    pub(crate) fn check_biases(&self) -> Result<(), Error> {
+        let b = (0..self.shape.neurons).position(|i| self.bias(i).is_some_and(T::is_negative_zero));
+        let c = self.readout_bias.iter().position(|c| c.is_negative_zero());
+        for (field, found) in [(Field::Layer, b), (Field::Readout, c)] {
+            if let Some(index) = found {
+                return Err(Error::new(field, Expected::Finite, index as u64));
+            }
+        }
+        Ok(())
     }
 
     /// The view of one slice that holds layer, readout, scaling and initial state in this order.
@@ -161,6 +171,17 @@ impl<'a, T: Scalar> View<'a, T> {
         check_shape(&shape)?;
         exactly(Field::Layer, shape.parameter_len(), words.len())?;
         Self::new(shape, settings, split(&shape, words))
+    }
+
+    /// As [`View::from_words`], but the numbers may be any: a network whose memory was damaged after they were checked.
+    ///
+    /// # Errors
+    /// A size out of range, words of the wrong number, a leak outside (0, 1].
+    pub fn damaged(shape: Shape, settings: Settings<T>, words: &'a [T]) -> Result<Self, Error> {
+        check_shape(&shape)?;
+        settings.check()?;
+        exactly(Field::Layer, shape.parameter_len(), words.len())?;
+        Ok(Self::lend(shape, settings, split(&shape, words)))
     }
 
     /// As [`View::new`] for sections whose lengths are known to be right.

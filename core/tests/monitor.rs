@@ -380,7 +380,9 @@ fn config(cases: u32) -> ProptestConfig {
 /// Words of a monitor for any network: noise, which may raise any alarm.
 fn noise(shape: &Shape, seed: u64) -> Vec<f32> {
     let mut random = Random(seed);
-    (0..shape.parameter_len()).map(|_| random.number()).collect()
+    let mut words: Vec<f32> = (0..shape.parameter_len()).map(|_| random.number()).collect();
+    shape.inverses().for_each(|at| words[at] = words[at].abs() + 0.01);
+    words
 }
 
 fn watched_step_is_the_step(case: &Case, seed: u64) -> Result<(), TestCaseError> {
@@ -471,6 +473,59 @@ fn wrong_monitors_are_refused() {
         bytes[at] ^= 4;
         if at % 4 == 0 {
             assert!(wire::read::<f32>(&bytes[..at]).is_err(), "cut at {at}");
+        }
+    }
+}
+
+/// What becomes of a monitor, dense or of low rank, with `value` at byte `at` and a right checksum.
+fn patched(rank: usize, at: usize, value: &[u8]) -> Result<(), Field> {
+    let integrator = Integrator::new(rank, Form::Rate, Arithmetic::Separate);
+    let (plan, words) = integrator.monitor(100, [1, 1], 0);
+    let shape = integrator.monitored();
+    let monitor = Monitor::new(shape, plan, &words).expect("valid");
+    let mut aligned = vec![0_u32; wire::length(&shape, tinyfold_core::Number::F32).div_ceil(4)];
+    let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut aligned);
+    wire::write(&monitor, 1, bytes).expect("the right length");
+    bytes[at..at + value.len()].copy_from_slice(value);
+    let (body, checksum) = bytes.split_last_chunk_mut().expect("longer");
+    *checksum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(body).to_le_bytes();
+    wire::read::<f32>(bytes).map(|_| ()).map_err(|error| error.field)
+}
+
+#[test]
+fn a_right_checksum_does_not_excuse_wrong_contents() {
+    assert_eq!(patched(0, 0, b"TFMN"), Ok(()));
+    for (at, value, field) in [
+        (0, &b"TFLD"[..], Field::Magic),
+        (4, &[2, 0], Field::Version),
+        (6, &[3], Field::Number),
+        (6, &[0], Field::Number),
+        (7, &[0], Field::Dimensions),
+        (7, &[9], Field::Dimensions),
+        (8, &[0, 0], Field::Neurons),
+        (10, &[255, 255], Field::Rank),
+        (14, &[0, 0], Field::Outputs),
+        // A neuron less: another length.
+        (8, &[N as u8 - 1], Field::Checksum),
+        (20, &[0, 0], Field::Steps),
+        (28, &[0, 0], Field::Steps),
+        (30, &[1], Field::Reserved),
+        (31, &[1], Field::Reserved),
+        (wire::HEADER_LEN + 400, &f32::NAN.to_le_bytes(), Field::Manifold),
+    ] {
+        assert_eq!(patched(0, at, value), Err(field), "byte {at}");
+    }
+    // What is multiplied by 0, or by less, raises no alarm.
+    for rank in [0, 2] {
+        let shape = Integrator::new(rank, Form::Rate, Arithmetic::Separate).monitored();
+        let inverses: Vec<usize> = shape.inverses().collect();
+        assert_eq!(inverses.len(), if rank == 0 { N + 1 + shape.dimensions } else { 2 + D + 2 + D });
+        assert_eq!(inverses.last(), Some(&(shape.parameter_len() - 1)));
+        for at in inverses.iter().map(|at| wire::HEADER_LEN + 4 * at) {
+            for blind in [0.0_f32, -0.0, -1.0] {
+                assert_eq!(patched(rank, at, &blind.to_le_bytes()), Err(Field::Manifold), "byte {at}");
+            }
+            assert_eq!(patched(rank, at, &1.0_f32.to_le_bytes()), Ok(()), "byte {at}");
         }
     }
 }

@@ -106,6 +106,31 @@ proptest! {
     fn random_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         prop_assert!(wire::read::<f32>(Aligned::new(&bytes).bytes()).is_err());
     }
+
+    /// Whatever stands behind magic, version and length, with a right checksum: refused, or a model that runs.
+    #[test]
+    fn a_right_checksum_excuses_nothing(
+        case in case(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        let mut bytes = file(&case);
+        for (index, byte) in changes {
+            // The header is small and holds most of what can be refused.
+            let last = if byte % 4 == 0 { bytes.len() - 4 } else { wire::HEADER_LEN + 16 };
+            let at = 6 + index.index(last - 6);
+            if !(20..24).contains(&at) {
+                bytes[at] = byte;
+            }
+        }
+        mend(&mut bytes);
+        let bytes = Aligned::new(&bytes);
+        let fixed = wire::fixed::read::<i16>(bytes.bytes()).is_ok();
+        prop_assert!(!fixed || wire::number(bytes.bytes()) == Ok(Number::I16));
+        if let Ok(model) = wire::read::<f32>(bytes.bytes()) {
+            let mut memory = vec![0.0; model.view.shape().state_len()];
+            model.view.step(&mut model.view.state(&mut memory).expect("long enough"), &[1.0]);
+        }
+    }
 }
 
 proptest! {
@@ -148,10 +173,14 @@ fn patched(at: usize, bytes: &[u8]) -> Aligned {
     };
     let mut file = file(&case);
     file[at..at + bytes.len()].copy_from_slice(bytes);
-    let body = file.len() - 4;
-    let checksum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(&file[..body]);
-    file[body..].copy_from_slice(&checksum.to_le_bytes());
+    mend(&mut file);
     Aligned::new(&file)
+}
+
+/// Makes the checksum right.
+fn mend(file: &mut [u8]) {
+    let (body, checksum) = file.split_last_chunk_mut().expect("longer");
+    *checksum = crc::Crc::<u32>::new(&crc::CRC_32_ISO_HDLC).checksum(body).to_le_bytes();
 }
 
 #[test]
@@ -159,6 +188,8 @@ fn a_refusal_names_field_expected_and_found() {
     const LAYER: usize = wire::HEADER_LEN + wire::ALIGNMENT;
     // One panel of b, two columns of W, one of B; then c, the columns of C, scaling, initial state.
     const READOUT: usize = LAYER + 4 * PANEL_ROWS * 4;
+    // Readout, scaling, initial state and metadata take 16 bytes each.
+    const LENGTH: u64 = (READOUT + 4 * 16 + 4) as u64;
     let nan = f32::NAN.to_le_bytes();
     let exactly = Expected::Exactly;
     let found = |bytes: &[u8]| u64::from(u32::from_le_bytes(bytes.try_into().expect("four bytes")));
@@ -178,7 +209,16 @@ fn a_refusal_names_field_expected_and_found() {
         (18, &[0, 0], Field::Outputs, Expected::Between(1, Shape::MOST as u64), 0),
         (24, &[65], Field::Offset, exactly(64), 65),
         (64, &2.0_f32.to_le_bytes(), Field::Leak, Expected::Finite, 0),
+        // Metadata longer than all, which 32 bits could not round up to a multiple of 16, counts as long as all.
+        (
+            48,
+            &[0xf1, 0xff, 0xff, 0xff],
+            Field::Length,
+            exactly(LENGTH - 16 + LENGTH.next_multiple_of(16)),
+            LENGTH,
+        ),
         (LAYER + 4, &nan, Field::Layer, Expected::Finite, 1),
+        (LAYER + 4, &(-0.0_f32).to_le_bytes(), Field::Layer, Expected::Finite, 1),
         (READOUT, &(-0.0_f32).to_le_bytes(), Field::Readout, Expected::Finite, 0),
     ];
     for &(at, bytes, field, expected, found) in cases {

@@ -25,8 +25,10 @@ use tinyfold::task::synthetic;
 use tinyfold::verify::Core;
 use tinyfold::verify::firmware::Region;
 use tinyfold::verify::qemu::{CHIPS, Qemu};
+use tinyfold::verify::suite::random_monitor;
 use tinyfold_core::Shape;
 use tinyfold_core::learn::{Groups, KINDS, Kind, Limits, Loss, Plan};
+use tinyfold_core::wire::ALIGNMENT;
 
 /// Bytes of the banks of the emulated boards.
 const FLASH: usize = 128 * 1024;
@@ -106,26 +108,31 @@ fn from_zero_and_drift_are_bit_equal_on_the_m4f() {
     assert!(qemu.worst_stack() > 0 && qemu.worst_stack() < 16 * 1024);
 }
 
+/// A drift with 16 stores; shorter on the M3, which computes in software.
+fn drift_with_16_stores(qemu: &Qemu) -> Course {
+    let samples = if qemu.chip.name == "qemu-m3" { 4000 } else { 16_000 };
+    let settings = drift::Settings { samples, store: samples as u32 / 16, ..drift::Settings::default() };
+    settings.prepare(&bundled(&GYROSCOPE).expect("reads")).expect("prepares").course
+}
+
 #[test]
 fn what_was_learned_survives_a_reset() {
-    let drift = drift::Settings::default().prepare(&bundled(&GYROSCOPE).expect("reads")).expect("prepares");
-    // State and influences are forgotten after 10 000 samples, as a reset forgets them.
-    let mut first = drift.course;
-    first.plan.episode = 10_000;
-    let uninterrupted = Course { store: 0, ..first.clone() }.on_host(&mut []).expect("learns");
-    let mut second = first.clone();
-    second.rows = first.rows.split_off(first.rows.len() / 8 * 5);
     for qemu in learners() {
+        let mut first = drift_with_16_stores(&qemu);
+        // State and influences are forgotten after 10 of 16 stores, as a reset forgets them.
+        first.plan.episode = 10 * first.store;
+        let uninterrupted = Course { store: 0, ..first.clone() }.on_host(&mut []).expect("learns");
+        let mut second = first.clone();
+        second.rows = first.rows.split_off(first.rows.len() / 8 * 5);
         let (mut host_flash, mut chip_flash) = (vec![0; FLASH], Vec::new());
         let host = [&first, &second].map(|course| course.on_host(&mut host_flash).expect("learns"));
         let chip = [&first, &second].map(|course| course.on_chip(&qemu, &mut chip_flash).expect("learns"));
         assert!(chip[0].same_bits(&host[0]) && chip[1].same_bits(&host[1]), "{}", qemu.chip.name);
         assert_eq!(chip_flash, host_flash, "{}", qemu.chip.name);
-        // 10 000 and 6000 samples.
         assert_eq!(chip.each_ref().map(|taught| taught.records), [[0, 10], [10, 16]]);
         assert_eq!(chip[1].packed, uninterrupted.packed, "as if there had been no reset");
         let fetched = fetch(&chip_flash, "banks").expect("a record");
-        assert_eq!((fetched.sequence, fetched.steps), (16, Some(16_000)));
+        assert_eq!((fetched.sequence, fetched.steps), (16, Some(16 * u64::from(first.store))));
         let fresh = Course { store: 0, ..second.clone() }.on_host(&mut []).expect("learns");
         assert_ne!(chip[1].packed, fresh.packed);
         // Weights alone are not all that was learned.
@@ -219,11 +226,10 @@ fn reset_at(socket: &Path, banks: Region, sequence: u32) {
 /// that did the same.
 #[test]
 fn a_reset_in_the_midst_of_a_lesson_loses_only_what_came_after_the_last_record() {
-    let drift = drift::Settings::default().prepare(&bundled(&GYROSCOPE).expect("reads")).expect("prepares");
-    let course = drift.course;
-    let Shape { inputs, outputs, .. } = course.shape().expect("a model");
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (mut qemu, sequence) in learners().into_iter().zip([1, 4, 7, 10]) {
+        let course = drift_with_16_stores(&qemu);
+        let Shape { inputs, outputs, .. } = course.shape().expect("a model");
         let socket = folder.path().join(qemu.chip.name);
         qemu.options = vec!["-qmp".into(), format!("unix:{},server=on,wait=off", socket.display())];
         let banks = qemu.image.banks.expect("RAM in the place of flash");
@@ -241,7 +247,7 @@ fn a_reset_in_the_midst_of_a_lesson_loses_only_what_came_after_the_last_record()
         assert!(chip.same_bits(&course.on_host(&mut host_flash).expect("learns")), "{}", qemu.chip.name);
         assert_eq!(chip_flash, host_flash, "{}", qemu.chip.name);
         let steps = fetch(&chip_flash, "banks").expect("a record").steps;
-        assert_eq!(steps, Some(u64::from(began * course.store) + 16_000));
+        assert_eq!(steps, Some(u64::from((began + 16) * course.store)));
     }
 }
 
@@ -412,6 +418,26 @@ fn an_image_that_cannot_learn_says_so() {
         error.to_string().ends_with("expected samples, found a lesson (this image cannot learn)"),
         "{error}"
     );
+}
+
+/// A network that learns is not watched, and the case behind its monitor runs as well.
+#[test]
+fn a_lesson_passes_over_the_monitor_of_its_network() {
+    let course = zero::Settings { samples: 20, ..zero::Settings::of_channels(1) }.course().expect("a course");
+    let (model, lesson) = (course.model.bytes(), course.bytes().expect("a lesson"));
+    let monitor = random_monitor(&course.model, &mut ChaCha8Rng::seed_from_u64(0)).expect("a monitor");
+    let joined = |parts: &[&[u8]]| {
+        parts.iter().fold(Vec::new(), |mut all, part| {
+            all.resize(all.len().next_multiple_of(ALIGNMENT), 0);
+            all.extend(*part);
+            all
+        })
+    };
+    let qemu = chip("qemu-m4f");
+    let once = qemu.run_bytes(model, &lesson).expect("learns");
+    let models = joined(&[model, monitor.bytes(), model]);
+    let twice = qemu.run_bytes(&models, &joined(&[&lesson, &lesson])).expect("learns");
+    assert_eq!((twice.len(), &twice[..once.len()]), (2 * once.len(), &once[..]));
 }
 
 #[test]

@@ -369,6 +369,17 @@ fn logs_do_not_change_the_result() {
     assert_eq!(run(&logging, &case).expect("runs"), run(&silent, &case).expect("runs"));
     assert_eq!(messages(), 1, "the model");
 
+    let mut all = 0;
+    for watched in case::watched_suite(40).expect("the suite exports") {
+        let record = run(&logging, &watched).expect("runs");
+        assert!(watched.same_bits(&record, &run(&silent, &watched).expect("runs")));
+        let words = record.carried.len() / watched.steps();
+        let alarms = record.carried.chunks(words).filter(|step| step[words - 4] != 0).count();
+        assert_eq!(messages(), 1 + alarms + 1, "the model, every alarm, their number");
+        all += alarms;
+    }
+    assert!(all > 0);
+
     let settings = drift::Settings { samples: 1000, store: 300, ..drift::Settings::default() };
     let course = settings.prepare(&bundled(&GYROSCOPE).expect("reads")).expect("prepares").course;
     let [mut logged, mut unlogged] = [const { Vec::new() }; 2];

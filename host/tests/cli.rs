@@ -171,6 +171,8 @@ fn what_a_chip_learned_goes_there_and_back() {
     run("adapt zero --samples 2000 --out learned.safetensors");
     let text = run("export learned.safetensors --bank 65536 --out banks.bin");
     assert_eq!(text, "banks.bin: 65536 bytes of flash, 1 record\n");
+    let text = run("inspect banks.bin");
+    assert!(text.contains("flash banks with what was learned") && text.contains("neurons n"), "{text}");
     let text = run("fetch banks.bin --out fetched.safetensors");
     assert_eq!(text, "fetched.safetensors: record 1 of banks.bin; n = 32, rank 1\n");
     run("fetch banks.bin --out fetched.tfld");
@@ -197,6 +199,25 @@ fn what_a_chip_learned_goes_there_and_back() {
         &[("n.safetensors", &read("learned.safetensors"))],
         &["export", "n.safetensors", "--bank", "100", "--out", "b.bin"],
         "--bank: expected a multiple of 8192 bytes, twice the erase block, up to 4 GB, found 100 bytes",
+    );
+}
+
+#[test]
+fn a_lesson_is_inspected() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |args: &[&str]| {
+        let output = tinyfold(folder.path(), args);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    run(&["adapt", "drift", "--samples", "2000", "--out", "drift"]);
+    let text = run(&["inspect", "drift/lesson.bin"]);
+    assert!(text.contains("lesson\n") && text.contains("2000\n") && text.contains("LatentRls\n"), "{text}");
+    refused(
+        &[("x.bin", b"nothing")],
+        &["inspect", "x.bin"],
+        "x.bin: expected a trial (beginning with TFTR), its result (TFRS), a lesson (TFLS) or flash banks (TFBK), found \
+         \"noth\"",
     );
 }
 

@@ -6,6 +6,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use tinyfold::design::compress::to_rank;
 use tinyfold::design::exact::{Spec, paired};
+use tinyfold::dynamics::lyapunov::Watch;
 use tinyfold::dynamics::monitor::study::{self, ENOUGH, WARM, WINDOW};
 use tinyfold::dynamics::monitor::{Settings, Thresholds, learn};
 use tinyfold::format::{model, network};
@@ -62,6 +63,7 @@ fn networks() -> Vec<(&'static str, Network, f64)> {
 #[test]
 fn a_monitor_is_silent_until_a_bit_flips() {
     let (mut material, mut found) = (0, 0);
+    let watch = Watch::default();
     for (name, network, size) in networks() {
         let bytes = model::export::<f32>(&network).expect("plain");
         let settings = Settings::of(network.neurons(), network.rank());
@@ -71,10 +73,10 @@ fn a_monitor_is_silent_until_a_bit_flips() {
         let read = model::read::<f32>(&bytes, name).expect("just written");
         assert!(watcher.watches(&read));
         let normal =
-            study::normal(&bytes, &monitor, &samples(inputs * 100_000, size, 2)).expect("same sizes");
+            study::normal(&bytes, &monitor, &samples(inputs * 100_000, size, 2), &watch).expect("same sizes");
         let count = if network.neurons() > 64 { 200 } else { 500 };
         let run = samples(inputs * (WARM + WINDOW), size, 3);
-        let flipped = study::flipped(&bytes, &monitor, &run, (count, 16), 4).expect("same sizes");
+        let flipped = study::flipped(&bytes, &monitor, &run, (count, 16), 4, &watch).expect("same sizes");
         println!(
             "{name}: K = {}, variance outside {:.1e}, cost {:.1} % in multiply-adds; 1e5 normal steps: {} alarms, \
              largest {:.2?} of the thresholds; {} of {} flips matter, {} found, the last after {:?} steps",
@@ -90,9 +92,8 @@ fn a_monitor_is_silent_until_a_bit_flips() {
         );
         assert_eq!(normal.alarms, 0, "{name}");
         assert!(learnt.cost <= 0.25, "{name}");
-        assert!(flipped.slowest.is_none_or(|steps| steps <= WINDOW), "{name}");
         // Every one finds what matters: a sum would hide one that does not.
-        assert!(flipped.part().is_none_or(|part| part >= ENOUGH), "{name}");
+        assert!(flipped.matter >= 5 && flipped.part() >= Some(ENOUGH), "{name}");
         (material, found) = (material + flipped.matter, found + flipped.found);
         // Most flips that do not matter stay below the threshold only if their weights are never used.
         assert!(normal.most[0] > 0.02, "{name}: a threshold far from what it judges");
@@ -128,7 +129,7 @@ fn what_cannot_be_learnt_is_refused() {
         assert!(refused(network).contains("constant activity"), "{}", refused(network));
     }
     let (monitor, _) = learn(&bytes, &normal, &Settings::of(64, 2)).expect("normal");
-    assert!(study::flipped(&bytes, &monitor, &normal[..300], (0, 16), 4).is_err());
+    assert!(study::flipped(&bytes, &monitor, &normal[..300], (0, 16), 4, &Watch::default()).is_err());
     let none = study::Flipped { flips: 1, matter: 0, found: 0, slowest: None, all: vec![] };
     assert_eq!(none.part(), None);
     let dense = networks().swap_remove(1).1;

@@ -127,7 +127,7 @@ impl<T: Scalar> Learned<'_, T> {
 /// The bytes of what was learned, piece by piece, borrowed from the words of network and optimiser.
 ///
 /// # Errors
-/// What a reader would refuse: a number that is not finite, an output bias of −0.
+/// What a reader would refuse: a number that is not finite, a bias of −0.
 pub fn pieces<'a, T: Scalar>(
     view: &View<'a, T>,
     metadata: &'a str,
@@ -145,9 +145,7 @@ pub fn pieces<'a, T: Scalar>(
     ] {
         finite(field, words)?;
     }
-    if let Some(index) = readout_bias.iter().position(|c| c.is_negative_zero()) {
-        return Err(Error::new(Field::Readout, Expected::Finite, index as u64));
-    }
+    view.check_biases()?;
     let model = super::pieces(view, metadata);
     Ok(match progress {
         None => model,

@@ -324,7 +324,8 @@ impl Header {
             shape,
             length,
             offsets: [24, 28, 32, 36, 40, 44].map(word),
-            metadata: word(48),
+            // No longer than all: the places behind it then fit 32 bits.
+            metadata: word(48).min(length),
         };
         Ok((header, body))
     }

@@ -140,7 +140,7 @@ pub const FAULTED: i32 = 21;
 /// A model is a network, a reduced model, or a network with its monitor behind it, everything at multiples of
 /// [`ALIGNMENT`]. A reduced model's carried words are z and 1 where it was clamped; a reduced model without inputs is
 /// given one that it does not read. A watched network's have four more: the [bits of the alarm](tinyfold_core::monitor::Alarm::bits), residual,
-/// distance and range.
+/// distance and range. In a lesson a network is not watched, since it is no longer what its monitor was learnt from.
 ///
 /// # Errors
 /// The number of the case and what failed: bytes that are refused, memory that is too small for the
@@ -196,7 +196,16 @@ fn lesson(
     keep: &mut dyn Keep,
     out: &mut Buffered<'_>,
 ) -> Result<[usize; 2], Failure> {
-    lesson::run(model, lesson, None, cast_slice_mut(memory), keep, out)
+    let [length, lesson] = lesson::run(model, lesson, None, cast_slice_mut(memory), keep, out)?;
+    let next = length.next_multiple_of(ALIGNMENT);
+    let behind = model.get(next..).unwrap_or_default();
+    if wire::kind(behind) != Some(Kind::Monitor) {
+        return Ok([length, lesson]);
+    }
+    #[cfg(feature = "log")]
+    defmt::warn!("a network that learns is not watched: its monitor was learnt from what it was before");
+    let monitor = wire::monitor::read_prefix::<f32>(behind).map_err(Failure::Monitor)?;
+    Ok([next + monitor.length, lesson])
 }
 
 /// Teaches the model the plan of a lesson with what `source` gives, a sensor for example, until it gives no more. The

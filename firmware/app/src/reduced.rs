@@ -38,7 +38,13 @@ pub(super) fn watch(
         let found = [verdict.residual, verdict.distance, verdict.range];
         out.more(&[verdict.alarm.bits()])?;
         out.more(cast_slice(&found))?;
+        #[cfg(feature = "log")]
+        if verdict.alarm.any() {
+            defmt::warn!("{}", verdict);
+        }
     }
+    #[cfg(feature = "log")]
+    defmt::info!("{} steps with an alarm", watch.alarms());
     out.end()?;
     Ok(read.length)
 }

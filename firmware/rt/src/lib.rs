@@ -56,10 +56,13 @@ impl Sink for Result {
 type Flash = Image<'static, 4, 4096>;
 
 /// The memory that stands for flash banks.
+///
+/// # Safety
+/// At most one call: the second would lend the same memory again.
 #[must_use]
-pub fn banks() -> &'static mut [u8] {
+pub unsafe fn banks() -> &'static mut [u8] {
     let (start, length) = tinyfold_regions::banks();
-    // SAFETY: memory.x reserves the range in RAM, nothing is linked into it, and `main` calls this once.
+    // SAFETY: memory.x reserves the range in RAM, nothing is linked into it, and nobody else was lent it.
     unsafe { core::slice::from_raw_parts_mut(start as *mut u8, length) }
 }
 

@@ -329,8 +329,9 @@ impl Row {
                 let settings = monitors::Settings::of(neurons, rank);
                 let scrub = settings.scrub(&shape.network, settings.round);
                 let plan = monitor::Plan { every, check, scrub, readout: 0 };
-                let parameters: Vec<f32> =
+                let mut parameters: Vec<f32> =
                     (0..shape.parameter_len()).map(|_| rng.random_range(-0.5_f64..0.5) as f32).collect();
+                shape.inverses().for_each(|at| parameters[at] = parameters[at].abs());
                 let samples: Vec<f32> = (0..STEPS * shape.network.inputs)
                     .map(|_| rng.random_range(-1.0_f64..1.0) as f32)
                     .collect();
@@ -496,6 +497,7 @@ fn watched_answer(
     monitors::watch(&view, monitor, samples, |verdict, outputs| {
         let found = [verdict.residual, verdict.distance, verdict.range];
         last = outputs.iter().chain(&found).map(|word| word.to_bits()).collect();
+        true
     })?;
     Ok(last)
 }

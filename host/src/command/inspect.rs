@@ -4,12 +4,15 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
+use tinyfold_core::learn::Plan;
+use tinyfold_core::wire::lesson::{self, Lesson};
 use tinyfold_core::wire::{self, trial};
 use tinyfold_core::{Field, Number, Scalar, Shape};
 
 use super::say;
 use crate::dynamics::monitor::Thresholds;
 use crate::format::arrays::ArrayFile;
+use crate::format::banks::{self, Fetched};
 use crate::format::fixed::FixedNetwork;
 use crate::format::model::{self, ModelBytes};
 use crate::format::network::{self, names};
@@ -24,7 +27,8 @@ use crate::{Error, Result};
 #[derive(clap::Args)]
 #[command(after_help = "Example: tinyfold inspect runs/quickstart/exact.tfld")]
 pub struct Args {
-    /// The file: .safetensors, .npz, .tfld, .tfrm, .tfmn, .csv, .json, .jsonl, .toml, or .bin (a trial or its result).
+    /// The file: .safetensors, .npz, .tfld, .tfrm, .tfmn, .csv, .json, .jsonl, .toml, or .bin (a trial, its result, a lesson, flash
+    /// banks).
     file: PathBuf,
     /// Print JSON.
     #[arg(long)]
@@ -64,7 +68,7 @@ pub fn describe(path: &Path) -> Result<Value> {
         ".json" => read_json(path),
         ".jsonl" => describe_lines(path),
         ".toml" => describe_settings(path),
-        ".bin" => describe_trial(path),
+        ".bin" => describe_bytes_of_chip(path),
         other => {
             // A file that is not there is told as such.
             read_bytes(path, "a file of tinyfold")?;
@@ -286,11 +290,21 @@ fn describe_lines(path: &Path) -> Result<Value> {
     Ok(json!({ "holds": "metrics", "rows": rows.len(), "first": rows.first(), "last": rows.last() }))
 }
 
-fn describe_trial(path: &Path) -> Result<Value> {
+/// What else goes to a chip or comes from it: a trial, its result, a lesson, flash banks.
+fn describe_bytes_of_chip(path: &Path) -> Result<Value> {
     // Samples are read in place and must be aligned.
     let bytes = ModelBytes::load(path)?;
     let bytes = bytes.bytes();
-    let refused = |error| model::refused(&path.display().to_string(), error);
+    let place = path.display().to_string();
+    let refused = |error| model::refused(&place, error);
+    // Either bank may be the one with a record.
+    let [first, second] = [0, bytes.len() / 2].map(|at| &bytes[at..]);
+    if [first, second].iter().any(|bank| bank.starts_with(b"TFBK")) {
+        return describe_banks(bytes, &place);
+    }
+    if lesson::is_lesson(bytes) {
+        return Ok(describe_lesson(&lesson::read_prefix(bytes).map_err(refused)?));
+    }
     if bytes.starts_with(b"TFRS") {
         let (header, _, stack) = trial::ResultHeader::read(bytes).map_err(refused)?;
         return Ok(json!({
@@ -303,8 +317,9 @@ fn describe_trial(path: &Path) -> Result<Value> {
     }
     if !bytes.starts_with(b"TFTR") {
         let found = format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(4)]));
-        let expected = "a trial (beginning with TFTR) or its result (TFRS)";
-        return Err(Error::input(path.display().to_string(), expected, found));
+        let expected =
+            "a trial (beginning with TFTR), its result (TFRS), a lesson (TFLS) or flash banks (TFBK)";
+        return Err(Error::input(place, expected, found));
     }
     let (inputs, samples, kind) = if let Ok(trial) = trial::read_prefix::<i32>(bytes) {
         (trial.inputs, trial.samples.len(), "i32")
@@ -318,6 +333,33 @@ fn describe_trial(path: &Path) -> Result<Value> {
         "inputs I": inputs,
         "samples": kind,
     }))
+}
+
+/// The newest record of flash banks.
+fn describe_banks(bytes: &[u8], place: &str) -> Result<Value> {
+    let Fetched { network, sequence, steps } = banks::fetch(bytes, place)?;
+    let mut description = describe_network(&network, "flash banks with what was learned");
+    description["bytes"] = json!(bytes.len());
+    description["record"] = json!(sequence);
+    description["learned in steps"] = json!(steps);
+    Ok(description)
+}
+
+fn describe_lesson(lesson: &Lesson<'_>) -> Value {
+    let Plan { kind, rate, passes, episode, .. } = lesson.plan;
+    let rows = lesson.rows.len() / (lesson.inputs + lesson.outputs);
+    json!({
+        "holds": "lesson",
+        "rows": rows,
+        "inputs I": lesson.inputs,
+        "outputs O": lesson.outputs,
+        "rule": format!("{kind:?}"),
+        "rate": rate,
+        "passes": passes,
+        "steps of an episode": episode,
+        "first steps left out of the result": lesson.silent,
+        "steps between two stores": lesson.store,
+    })
 }
 
 /// JSON as text: aligned `name  value` lines, lists of like objects as tables, long lists shortened.

@@ -132,6 +132,10 @@ pub fn evaluate_on(network: &Network, data: Option<&Dataset>) -> Result<Errors> 
     })
 }
 
+/// What `--input` is where a network need not run on a recording.
+const INPUT_HELP: &str = "A recording: CSV with a header, or npz with arrays `x` (T × I or K × T × I), `y`, `dt`. Default: trials of \
+                          the network's task, Gaussian inputs for an integrator";
+
 /// Inputs of trials, one after the other, of a network that learnt another task than integration.
 fn trials_of(network: &Network, steps: usize, seed: u64) -> Option<Vec<f64>> {
     let task = network.task.as_ref().filter(|task| task.integration().is_none())?.trials();

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use clap::builder::RangedU64ValueParser;
+use clap::value_parser;
 use serde::Serialize;
 use tinyfold_core::wire::{self, ALIGNMENT};
 
 use super::analyse::signal;
 use super::design::chosen;
-use super::{say, trials_of};
+use super::{INPUT_HELP, PARTIAL, dynamics, say, trials_of};
 use crate::dynamics::monitor::study::{self, ENOUGH, Flipped, MATTERS, Normal, WARM, WINDOW};
 use crate::dynamics::monitor::{Learnt, Settings, Thresholds, learn};
 use crate::error::require;
@@ -23,7 +25,8 @@ use crate::{Error, Result};
 /// Learns the monitor of a network from normal activity: an alarm when a weight, a state or an input is not as trained.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example: tinyfold design --dense --out runs/dense.safetensors\n         tinyfold monitor runs/dense.safetensors --export runs/dense.tfmn"
+    after_help = "Example: tinyfold design --dense --out runs/dense.safetensors\n         tinyfold monitor runs/dense.safetensors --export runs/dense.tfmn",
+    mut_arg("input", |input| input.help(INPUT_HELP))
 )]
 pub struct Args {
     /// The network: .safetensors or .npz.
@@ -34,20 +37,21 @@ pub struct Args {
     /// Other steps, to count false alarms, at most 10 million.
     #[arg(long, default_value_t = 100_000)]
     held_out: usize,
-    /// Bits to flip in recurrent and input weights, one at a time, to see which are found; at least 1.
-    #[arg(long, default_value_t = 500)]
+    /// Bits to flip in recurrent and input weights, one at a time, to see which are found: 1 to 1 million.
+    #[arg(long, default_value_t = 500, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     flips: usize,
     /// The lowest bit that is flipped: 0 to 31, the sign.
-    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..32))]
+    #[arg(long, default_value_t = 16, value_parser = value_parser!(u32).range(0..32))]
     lowest_bit: u32,
     /// Dimensions K of the manifold of a dense network, 1 to 8; default: as few as leave 1e-6 of the variance.
     #[arg(long, value_name = "K")]
     dimensions: Option<usize>,
-    /// Steps from one look at the manifold (at low rank: at anything) to the next; default: 16, at low rank 8.
-    #[arg(long, value_name = "STEPS")]
+    /// Steps from one look at the manifold (at low rank: at anything) to the next; default: 16 (32 below n = 32), at
+    /// low rank 8 (16 below n = 64).
+    #[arg(long, value_name = "STEPS", value_parser = value_parser!(u16).range(1..))]
     every: Option<u16>,
-    /// Steps from one check of the weights of a dense network to the next; default: 4.
-    #[arg(long, value_name = "STEPS")]
+    /// Steps from one check of the weights of a dense network to the next; default: 4 (5 below n = 32).
+    #[arg(long, value_name = "STEPS", value_parser = value_parser!(u16).range(1..))]
     check: Option<u16>,
     /// Thresholds are the largest normal values times this, above 1 and finite.
     #[arg(long, default_value_t = 2.0)]
@@ -58,7 +62,7 @@ pub struct Args {
     /// Standard deviation of Gaussian inputs, in network units.
     #[arg(long, default_value_t = 1.0)]
     size: f64,
-    /// The recording that is normal; default: trials of the network's task, Gaussian inputs for an integrator.
+    /// The recording that is normal.
     #[command(flatten)]
     recording: RecordingArgs,
     /// Write the monitor for a chip: it goes behind the model that `tinyfold export` writes.
@@ -78,6 +82,7 @@ const MOST: usize = 10_000_000;
 #[derive(Serialize)]
 struct Output<'a> {
     schema: u32,
+    complete: bool,
     learnt: &'a Learnt,
     thresholds: &'a Thresholds,
     normal: &'a Normal,
@@ -87,7 +92,7 @@ struct Output<'a> {
     exported: Option<&'a Path>,
 }
 
-/// Runs the command.
+/// Runs the command. Ctrl-C ends it with what it has, once the monitor is learnt.
 ///
 /// # Errors
 /// Files that cannot be read or written, activity that a monitor cannot be learnt from.
@@ -100,7 +105,11 @@ pub fn run(args: &Args) -> Result<()> {
     }
     let network = network::load(&args.network)?;
     let model = model::export::<f32>(&network)?;
-    let plain = Settings::of(network.neurons(), network.rank());
+    let rank = network.rank();
+    for (option, given) in [("--check", args.check.is_some()), ("--dimensions", args.dimensions.is_some())] {
+        require(rank == 0 || !given, option, "a dense network", format!("one of rank {rank}"))?;
+    }
+    let plain = Settings::of(network.neurons(), rank);
     let settings = Settings {
         dimensions: args.dimensions,
         every: args.every.unwrap_or(plain.every),
@@ -111,15 +120,22 @@ pub fn run(args: &Args) -> Result<()> {
     };
     // One stretch for each purpose: a recording is gone through once.
     let [learning, held_out, flipping] = samples(args, &network, [args.steps, args.held_out, WARM + WINDOW])?;
+    let progress = dynamics::watch(0, "")?;
     let (monitor, learnt) = learn(&model, &learning, &settings)?;
-    let normal = study::normal(&model, &monitor, &held_out)?;
-    let flipped = study::flipped(&model, &monitor, &flipping, (args.flips, args.lowest_bit), args.seed)?;
+    progress.bar.set_message("other normal steps");
+    let normal = study::normal(&model, &monitor, &held_out, &progress)?;
+    progress.bar.set_message("flipped bits");
+    let bits = (args.flips, args.lowest_bit);
+    let flipped = study::flipped(&model, &monitor, &flipping, bits, args.seed, &progress)?;
+    progress.bar.finish_and_clear();
+    let complete = !progress.stopped();
     let read = wire::monitor::read::<f32>(monitor.bytes()).map_err(|error| refused("monitor", error))?;
     let thresholds = Thresholds::of(&read.monitor);
     if let Some(path) = &args.export {
         write_atomic(path, monitor.bytes())?;
     }
-    if let Some(folder) = &args.figures {
+    let figures = args.figures.as_ref().filter(|_| normal.steps > 0 && flipped.flips > 0);
+    if let Some(folder) = figures {
         figures::write(folder, &[report::dynamics::monitor::figure(&normal, &flipped)])?;
     }
     let bytes = monitor.bytes().len();
@@ -139,6 +155,7 @@ pub fn run(args: &Args) -> Result<()> {
         let exported = args.export.as_deref();
         let output = Output {
             schema: 1,
+            complete,
             learnt: &learnt,
             thresholds: &thresholds,
             normal: &normal,
@@ -149,12 +166,15 @@ pub fn run(args: &Args) -> Result<()> {
         say!("{}", serde_json::to_string_pretty(&output).expect("plain data becomes JSON"));
         return Ok(());
     }
+    if !complete {
+        say!("{PARTIAL}");
+    }
     print(&learnt, &settings, &thresholds, &normal, &flipped);
     if let Some(path) = &args.export {
         let behind = model.bytes().len().next_multiple_of(ALIGNMENT);
         say!("{}: {bytes} bytes; in flash {behind} bytes behind the start of the model", path.display());
     }
-    if let Some(folder) = &args.figures {
+    if let Some(folder) = figures {
         say!("figure in {}", folder.display());
     }
     Ok(())

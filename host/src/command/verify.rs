@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::analyse::signal;
-use super::{say, trials_of};
+use super::{INPUT_HELP, say, trials_of};
+use crate::error::require;
 use crate::format::model::ModelBytes;
+use crate::format::network::names;
 use crate::format::{ending, network};
 use crate::network::Network;
 use crate::report::build::raw_samples;
@@ -17,7 +19,10 @@ use crate::{Error, Result};
 
 /// Proves that every backend computes the same bits, and how far they are from f64.
 #[derive(clap::Args)]
-#[command(after_help = "Example: tinyfold verify --suite --on core,qemu-m4f --steps 200")]
+#[command(
+    after_help = "Example: tinyfold verify --suite --on core,qemu-m4f --steps 200",
+    mut_arg("input", |input| input.help(INPUT_HELP))
+)]
 pub struct Args {
     /// A model (.tfld), a reduced model (.tfrm) or a network (.safetensors, .npz), which is exported first.
     #[arg(required_unless_present = "suite", conflicts_with = "suite")]
@@ -35,13 +40,13 @@ pub struct Args {
     /// Backends: core, qemu-m0, qemu-m3, qemu-m4f, qemu-m7, qemu-m33.
     #[arg(long, value_delimiter = ',', default_value = "core")]
     on: Vec<String>,
-    /// Steps of every case.
+    /// Steps of every case, 1 to 10 million.
     #[arg(long, default_value_t = 1000)]
     steps: usize,
     /// Seed of the samples that a model is run on.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The recording that a model is run on; default: trials of its task, or Gaussian samples for an integrator.
+    /// The recording that a model is run on.
     #[command(flatten)]
     recording: RecordingArgs,
     /// Print JSON: {schema, backends: [{name, bit_equal, max_abs, rms, verdict, ...}]}.
@@ -49,11 +54,15 @@ pub struct Args {
     json: bool,
 }
 
+/// Most steps of a case.
+const MOST: usize = 10_000_000;
+
 /// Runs the command.
 ///
 /// # Errors
 /// Bad input, a missing backend, or a verification that failed.
 pub fn run(args: &Args) -> Result<()> {
+    require((1..=MOST).contains(&args.steps), "--steps", format!("from 1 to {MOST}"), args.steps)?;
     let cases = match &args.model {
         None => verify::case::suite(args.steps)?,
         Some(path) => vec![case_of_file(path, args)?],
@@ -89,18 +98,13 @@ fn case_of_file(path: &Path, args: &Args) -> Result<Case> {
         };
         Ok(raw_samples(network, &x))
     };
-    let case = match ending(path).as_str() {
+    let mut case = match ending(path).as_str() {
         ".tfld" | ".tfrm" => {
             let mut case = Case::of_model(&name, ModelBytes::load(path)?, Vec::new(), &name)?;
             case.samples = match case.network() {
                 Some(network) => samples(network)?,
                 None => narrow(&synthetic::gaussian(args.steps, case.inputs, args.seed)),
             };
-            if let (None, Some(original)) = (case.network(), &args.original) {
-                let found = original.display().to_string();
-                return Err(Error::input("--original", "the model of a network beside it", found));
-            }
-            case.original = original;
             case
         }
         ".tfmn" => {
@@ -113,10 +117,23 @@ fn case_of_file(path: &Path, args: &Args) -> Result<Case> {
             Case::of_network(name, network, samples)?
         }
     };
+    if let Some(original) = original {
+        let none = || Error::input("--original", "the model of a network beside it", "a reduced model");
+        let (expected, found) = (sizes(case.network().ok_or_else(none)?), sizes(&original));
+        require(expected == found, "--original", format!("{expected} as the model"), found)?;
+        case.original = Some(original);
+    }
     match &args.monitor {
         Some(monitor) => case.watched(ModelBytes::load(monitor)?, &monitor.display().to_string()),
         None => Ok(case),
     }
+}
+
+/// What a model and the network that it was made of have in common.
+fn sizes(network: &Network) -> String {
+    let (inputs, outputs) = (network.input.ncols(), network.readout.nrows());
+    let form = names::form(network.form);
+    format!("n = {}, I = {inputs}, O = {outputs}, {form} form", network.neurons())
 }
 
 fn narrow(values: &[f64]) -> Vec<f32> {

@@ -93,8 +93,9 @@ impl Case {
                     let exported = network.dequantise();
                     Subject::Fixed(Box::new(network), exported)
                 }
-                Number::F32 | Number::F64 => {
-                    Subject::Float(model::import(&model::read::<f32>(&model, place)?, place)?)
+                Number::F32 => Subject::Float(model::import(&model::read::<f32>(&model, place)?, place)?),
+                Number::F64 => {
+                    return Err(Error::input(place, "f32 or fixed point (chips run no f64)", "f64"));
                 }
             }
         };

@@ -1,7 +1,9 @@
 //! Firmware images: built by the toolchain that `scripts/embedded-toolchain` finds, read as ELF.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 
@@ -50,11 +52,24 @@ impl Image {
         Self::build_binary(board, target, board, &[])
     }
 
-    /// Builds one of the images of a board, with the features that it needs, and reads it.
+    /// Builds one of the images of a board, with the features that it needs, and reads it; once in a process.
     ///
     /// # Errors
     /// As [`Image::build`].
     pub fn build_binary(board: &str, target: &str, binary: &str, features: &[&str]) -> Result<Self> {
+        static BUILT: Mutex<BTreeMap<String, Image>> = Mutex::new(BTreeMap::new());
+        let key = [&[board, target, binary], features].concat().join(" ");
+        // Held while it builds: cargo would let one go after the other, too.
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(image) = built.get(&key) {
+            return Ok(image.clone());
+        }
+        let image = Self::build_anew(board, target, binary, features)?;
+        built.insert(key, image.clone());
+        Ok(image)
+    }
+
+    fn build_anew(board: &str, target: &str, binary: &str, features: &[&str]) -> Result<Self> {
         let firmware = tree().join("firmware");
         let script = tree().join("scripts/embedded-toolchain");
         if !script.is_file() {

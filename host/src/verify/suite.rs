@@ -108,9 +108,12 @@ pub fn random_monitor(model: &ModelBytes, rng: &mut ChaCha8Rng) -> Result<ModelB
     let read = model::read::<f32>(model, "model")?;
     let network = read.view.shape();
     let shape = monitor::Shape { network, dimensions: if network.is_dense() { 3 } else { 0 } };
-    let words: Vec<f32> =
+    let mut words: Vec<f32> =
         (0..shape.parameter_len()).map(|_| rng.random_range(-0.5_f64..0.5) as f32).collect();
-    let plan = Plan { every: 5, check: 3, scrub: 7, readout: readout_checksum(&read.view) };
+    shape.inverses().for_each(|at| words[at] = words[at].abs());
+    // Right or wrong.
+    let readout = readout_checksum(&read.view) ^ u32::from(rng.random::<bool>());
+    let plan = Plan { every: 5, check: 3, scrub: 7, readout };
     let monitor = Monitor::new(shape, plan, &words).map_err(refused)?;
     let mut bytes = vec![0; wire::monitor::length(&shape, Number::F32)];
     wire::monitor::write(&monitor, read.checksum, &mut bytes).map_err(refused)?;

@@ -8,5 +8,7 @@ const WORDS: usize = 16384;
 #[cortex_m_rt::entry]
 fn main() -> ! {
     static mut MEMORY: [u32; WORDS] = [0; WORDS];
-    tinyfold_rt::main(MEMORY, tinyfold_rt::banks())
+    // SAFETY: the only call.
+    let banks = unsafe { tinyfold_rt::banks() };
+    tinyfold_rt::main(MEMORY, banks)
 }

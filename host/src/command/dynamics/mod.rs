@@ -149,7 +149,7 @@ fn input_number(network: &Network, option: &str, name: &str) -> Result<usize> {
 }
 
 /// A progress bar of known length, and Ctrl-C.
-fn watch(length: u64, of: &str) -> Result<Watch> {
+pub(super) fn watch(length: u64, of: &str) -> Result<Watch> {
     let style =
         ProgressStyle::with_template("{bar:40} {pos}/{len} {msg} {elapsed}").expect("a valid template");
     let bar = ProgressBar::new(length).with_style(style).with_message(of.to_owned());

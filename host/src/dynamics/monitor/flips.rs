@@ -8,6 +8,7 @@ use tinyfold_core::wire::learned::copy_words;
 use tinyfold_core::{PANEL_ROWS, Shape, View};
 
 use crate::Result;
+use crate::dynamics::lyapunov::Watch;
 use crate::error::require;
 use crate::format::model::refused;
 
@@ -20,7 +21,7 @@ pub struct Flip {
     pub bit: u32,
     /// The weight before.
     pub right: f32,
-    /// The weight after; one that is not finite is not run: a model with it is refused.
+    /// The weight after.
     pub wrong: f32,
     /// Relative RMSE of the outputs against those of the right weight; infinite if an output or state is.
     pub change: f64,
@@ -31,7 +32,8 @@ pub struct Flip {
 /// Flips `count` random bits of the recurrent and input weights, one at a time.
 ///
 /// Each time, the network runs from reset on the first `warm` of the samples with its right weights, watched;
-/// then the bit flips and it runs on to the end of the samples. `lowest`: the lowest bit that is flipped.
+/// then the bit flips and it runs on to the end of the samples. `lowest`: the lowest bit that is flipped; `progress` may
+/// end it early.
 ///
 /// # Errors
 /// A monitor of other sizes; a lowest bit above 31.
@@ -42,6 +44,7 @@ pub fn flips(
     warm: usize,
     (count, lowest): (usize, u32),
     seed: u64,
+    progress: &Watch,
 ) -> Result<Vec<Flip>> {
     require(lowest < 32, "lowest bit", "below 32", lowest)?;
     let shape = view.shape();
@@ -51,21 +54,22 @@ pub fn flips(
     let (normal, _) = run(view, view, monitor, samples, warm)?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut all = Vec::new();
+    progress.bar.set_length(count as u64);
+    progress.bar.reset();
     for _ in 0..count {
+        if progress.stopped() {
+            break;
+        }
         let (word, bit) = (places[rng.random_range(0..places.len())], rng.random_range(lowest..32));
         let right = words[word];
         let wrong = f32::from_bits(right.to_bits() ^ 1 << bit);
-        let (mut change, mut found) = (f64::INFINITY, Some(1));
-        if wrong.is_finite() {
-            words[word] = wrong;
-            let flipped =
-                View::from_words(shape, view.settings(), &words).map_err(|error| refused("model", error))?;
-            let outputs;
-            (outputs, found) = run(view, &flipped, monitor, samples, warm)?;
-            words[word] = right;
-            change = relative(&normal, &outputs);
-        }
-        all.push(Flip { word, bit, right, wrong, change, found });
+        words[word] = wrong;
+        let flipped =
+            View::damaged(shape, view.settings(), &words).map_err(|error| refused("model", error))?;
+        let (outputs, found) = run(view, &flipped, monitor, samples, warm)?;
+        words[word] = right;
+        all.push(Flip { word, bit, right, wrong, change: relative(&normal, &outputs), found });
+        progress.bar.inc(1);
     }
     Ok(all)
 }
@@ -100,8 +104,7 @@ fn run(
         let view = if t < warm { right } else { wrong };
         let (_, verdict) = monitor.step(view, &mut state, x, &mut watch);
         if t >= warm {
-            let lost = state.carried().iter().any(|x| !x.is_finite());
-            if found.is_none() && (verdict.alarm.any() || lost) {
+            if found.is_none() && verdict.alarm.any() {
                 found = Some(t + 1 - warm);
             }
             outputs.extend_from_slice(state.output());

@@ -244,7 +244,10 @@ fn dense(model: &Model<'_, f32>, samples: &[f32], settings: &Settings) -> Result
     let provisional = Monitor::new(monitored, Plan { check: 1, ..plan }, &words)
         .map_err(|error| refused("monitor", error))?;
     let mut residual = 0.0_f64;
-    watch(view, &provisional, samples, |verdict, _| residual = residual.max(verdict.residual.into()))?;
+    watch(view, &provisional, samples, |verdict, _| {
+        residual = residual.max(verdict.residual.into());
+        true
+    })?;
     let scale = largest * (n as f64).sqrt();
     words[place] = inverse(residual, scale / ROUNDINGS, factor);
     let monitor = Monitor::new(monitored, plan, &words).map_err(|error| refused("monitor", error))?;
@@ -339,7 +342,7 @@ fn every_step(
     Ok(())
 }
 
-/// Runs a watched network from reset and shows verdict and outputs of every step.
+/// Runs a watched network from reset and shows verdict and outputs of every step, as long as `look` says so.
 ///
 /// # Errors
 /// A monitor of other sizes.
@@ -347,7 +350,7 @@ pub fn watch(
     view: &View<'_, f32>,
     monitor: &Monitor<'_, f32>,
     samples: &[f32],
-    mut look: impl FnMut(&tinyfold_core::monitor::Verdict<f32>, &[f32]),
+    mut look: impl FnMut(&tinyfold_core::monitor::Verdict<f32>, &[f32]) -> bool,
 ) -> Result<()> {
     let refused = |error| refused("monitor", error);
     let (mut memory, mut room) =
@@ -356,7 +359,9 @@ pub fn watch(
     let mut watch = monitor.watch(view, &mut room).map_err(refused)?;
     for x in samples.chunks_exact(view.shape().inputs.max(1)) {
         let (_, verdict) = monitor.step(view, &mut state, x, &mut watch);
-        look(&verdict, state.output());
+        if !look(&verdict, state.output()) {
+            break;
+        }
     }
     Ok(())
 }
