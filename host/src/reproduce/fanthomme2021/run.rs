@@ -115,7 +115,7 @@ pub fn run(experiment: &Experiment, folder: &Path, watch: &Watch) -> Result<Opti
     watch.bar.inc(cost(settings) * (settings.steps - steps) as u64);
     let (network, long, unstable) = match trained {
         // Stopped before there was a network that is stable.
-        Err(Error::Numeric { .. }) if watch.stopped() => return Ok(None),
+        Err(Error::Stopped { .. }) => return Ok(None),
         // The last network is what a trainer without long roll-outs gives: its error is told when none was stable.
         Err(Error::Numeric { .. }) => (last.clone(), None, true),
         Err(error) => return Err(error),
