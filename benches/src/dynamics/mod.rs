@@ -7,7 +7,7 @@ mod branches;
 mod cycles;
 mod exponents;
 mod fixed_points;
-#[path = "../../../host/tests/dynamics/mod.rs"]
+#[path = "../../../host/tests/dynamics/references.rs"]
 mod known;
 mod manifolds;
 

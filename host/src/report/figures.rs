@@ -463,7 +463,7 @@ mod tests {
     #[test]
     fn ticks_of_narrow_axes_are_told_apart() {
         assert_eq!(
-            [label(0.30000000000000004e-2, 0.02), label(-2.9999999999999e-65, 1e-64)],
+            [label(3.0 * 1e-3 + 1e-18, 0.02), label(-3e-65 * (1.0 + 1e-13), 1e-64)],
             ["3e-3", "-3e-65"]
         );
         assert_eq!([label(0.9181, 1e-3), label(0.9182, 1e-3)], ["0.9181", "0.9182"]);

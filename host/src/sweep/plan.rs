@@ -137,7 +137,7 @@ impl Plan {
             })?;
             for &seed in &seeds {
                 let expected = format!("from 0 to {}", i64::MAX);
-                require(seed <= i64::MAX as u64, &format!("{place}: seeds"), expected, seed)?;
+                require(i64::try_from(seed).is_ok(), &format!("{place}: seeds"), expected, seed)?;
                 let settings = Settings { seed, ..settings.clone() };
                 let index = plan.runs.len();
                 let name = name(index, &plan.axes, &plan.combinations[combination], &settings);

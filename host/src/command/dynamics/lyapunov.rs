@@ -63,7 +63,7 @@ impl Started {
         let dt = self.dt.unwrap_or(STEP);
         require(dt > 0.0 && dt <= 1.0, "--dt", "above 0, at most 1 time constant", dt)?;
         let falling = eigenvalues(&rnn, &network.first_state())?.into_iter().filter(|value| value.re < 0.0);
-        let fastest = falling.map(|value| value.norm()).fold(0.0, f64::max);
+        let fastest = falling.map(faer::c64::norm).fold(0.0, f64::max);
         let most = STABLE / fastest;
         let expected = || {
             format!(

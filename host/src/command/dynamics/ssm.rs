@@ -440,7 +440,7 @@ fn print_normal_form(form: &NormalForm) {
             say!("  normal form of a pitchfork: cubic {cubic:+.6}{}", b(slope));
         }
         NormalForm::Flip { cubic, b: slope } => {
-            say!("  normal form of a flip: cubic {cubic:+.6}{}", b(slope))
+            say!("  normal form of a flip: cubic {cubic:+.6}{}", b(slope));
         }
         NormalForm::Hopf { first_lyapunov, frequency, growth, .. } => say!(
             "  normal form of the pair: growth {growth:.6}, frequency {frequency:.6}, first Lyapunov coefficient {first_lyapunov:.6}"

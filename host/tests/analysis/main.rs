@@ -1,0 +1,10 @@
+//! Manifolds, theory, the papers, and the report.
+
+#[path = "../interrupt/mod.rs"]
+mod interrupt;
+mod manifold;
+mod paper;
+mod report;
+mod reproduce;
+mod selectivity;
+mod theory;

@@ -1,0 +1,4 @@
+//! The commands as users meet them.
+
+mod cli;
+mod readme;

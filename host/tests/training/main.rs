@@ -1,0 +1,11 @@
+//! Training: gradients, rules, tasks, runs that are killed, sweeps.
+
+mod ablation;
+#[path = "../interrupt/mod.rs"]
+mod interrupt;
+mod learn;
+mod losses;
+mod stopping;
+mod sweep;
+mod tasks;
+mod train;
