@@ -43,6 +43,9 @@ pub struct Args {
     /// and errors are compared with those of the authors' code.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     seeds: u16,
+    /// fanthomme2021: go on, to the same bits, with the networks that a run that was ended left in the folder.
+    #[arg(long)]
+    resume: bool,
     /// marraffa2025: a network of the context task in place of the bundled one; four inputs (motion, colour and their
     /// contexts) and one output.
     #[arg(long, value_name = "NETWORK")]
@@ -74,7 +77,7 @@ fn fanthomme(args: &Args) -> Result<()> {
     let bar = ProgressBar::new(work(&experiments, seeds))
         .with_style(ProgressStyle::with_template(template).expect("a valid template"));
     let watch = Watch { bar, stop: interrupted()? };
-    let networks = run_all(&experiments, seeds, &out, &watch);
+    let networks = run_all(&experiments, seeds, &out, args.resume, &watch);
     watch.bar.finish_and_clear();
     let networks = networks?;
     let complete = !watch.stopped();

@@ -135,11 +135,15 @@ impl<'a> Held<'a> {
     /// # Errors
     /// A file that cannot be removed.
     pub fn clear(&self) -> Result<()> {
-        let networks = Rule::value_variants().iter().map(|&rule| of_rule(rule)).collect::<Vec<String>>();
         remove(self.folder, &FILES)?;
         remove(self.folder, &SHOWN)?;
-        remove(self.folder, &OF_RULES)?;
-        remove(self.folder, &networks.iter().map(String::as_str).collect::<Vec<&str>>())
+        if !self.folder.join(OF_RULES[0]).exists() {
+            // A network with the name of a rule is somebody else's.
+            return Ok(());
+        }
+        let networks = Rule::value_variants().iter().map(|&rule| of_rule(rule)).collect::<Vec<String>>();
+        remove(self.folder, &networks.iter().map(String::as_str).collect::<Vec<&str>>())?;
+        remove(self.folder, &OF_RULES)
     }
 
     /// As [`train_into_folder`].

@@ -305,7 +305,8 @@ impl<'a, T: Real> Session<'a, T> {
                 self.diverged()
             });
         };
-        Ok(Trained { network: self.network(parameters), best: *best, history: self.history, end })
+        let (network, last) = (self.network(parameters), self.network(&self.parameters));
+        Ok(Trained { network, best: *best, last, history: self.history, end })
     }
 
     /// Whether a loss is as small as was asked for.

@@ -118,6 +118,8 @@ pub struct Trained {
     pub network: Network,
     /// The metrics of `network`.
     pub best: Metrics,
+    /// The network after the last update.
+    pub last: Network,
     /// One entry an interval.
     pub history: Vec<Metrics>,
     /// Why it ended.

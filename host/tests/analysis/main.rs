@@ -1,5 +1,6 @@
 //! Manifolds, theory, the papers, and the report.
 
+#[cfg(target_os = "linux")]
 #[path = "../interrupt/mod.rs"]
 mod interrupt;
 mod manifold;

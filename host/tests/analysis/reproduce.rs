@@ -1,6 +1,5 @@
 //! `tinyfold reproduce`: the claims of a paper hold for networks trained here, and are seen not to hold for others.
 
-#[cfg(target_os = "linux")]
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::Ordering;
@@ -13,8 +12,10 @@ use tinyfold::reproduce::fanthomme2021::claims::claims;
 use tinyfold::reproduce::fanthomme2021::comparison::compare;
 use tinyfold::reproduce::fanthomme2021::growth::Growth;
 use tinyfold::reproduce::fanthomme2021::{Experiment, Found, Reference, Trained, experiments, run, run_all};
-use tinyfold::train::Settings;
+use tinyfold::train::folder::train_into_folder;
+use tinyfold::train::{Control, End, Progress, Settings, Snapshot};
 
+#[cfg(target_os = "linux")]
 use crate::interrupt;
 
 fn folder(name: &str) -> PathBuf {
@@ -89,7 +90,8 @@ fn untrained_networks_fail_the_claims() {
     let small = |name: &str| {
         let experiment = small(name, |settings| Settings { neurons: 64, steps: 4, interval: 2, ..settings });
         let folder = folder(name);
-        let found = run(&experiment, &folder, &Watch::default()).expect("runs").expect("was not stopped");
+        let found =
+            run(&experiment, &folder, false, &Watch::default()).expect("runs").expect("was not stopped");
         same_vectors(&folder);
         found
     };
@@ -123,8 +125,9 @@ fn untrained_networks_fail_the_claims() {
 #[test]
 fn a_difference_is_measured_by_the_spread_of_seeds() {
     let experiment = small("sgd", |settings| Settings { neurons: 16, steps: 2, interval: 2, ..settings });
-    let mut found =
-        run(&experiment, &folder("compared"), &Watch::default()).expect("runs").expect("was not stopped");
+    let mut found = run(&experiment, &folder("compared"), false, &Watch::default())
+        .expect("runs")
+        .expect("was not stopped");
     let reference = |loss: f64| Reference { loss: Some(loss), ..experiment.references[0].clone() };
     let with = |loss: f64| Trained { loss, ..found.trained.clone() };
     let e = std::f64::consts::E;
@@ -150,7 +153,7 @@ fn other_sizes_and_seeds_are_trained_and_drawn() {
         small("linear", |settings| Settings { neurons: 32, steps: 60, interval: 60, ..settings });
     experiment.sizes = vec![16];
     let out = folder("sizes");
-    let found = run_all(&[experiment], 2, &out, &Watch::default()).expect("runs");
+    let found = run_all(&[experiment], 2, &out, false, &Watch::default()).expect("runs");
     let sizes = |trained: &[Trained]| trained.iter().map(|one| (one.neurons, one.seed)).collect::<Vec<_>>();
     assert_eq!((sizes(&found[0].others), sizes(&found[0].sizes)), (vec![(32, 1)], vec![(16, 0), (16, 1)]));
     let growth = Growth::of(&found).expect("integrators");
@@ -182,11 +185,51 @@ fn a_stop_keeps_the_networks_that_are_trained() {
             }
             watch.stop.store(true, Ordering::Relaxed);
         });
-        pool.install(|| run_all(&[endless, short], 1, &out, &watch)).expect("stops")
+        pool.install(|| run_all(&[endless, short], 1, &out, false, &watch)).expect("stops")
     });
     assert_eq!(found.iter().map(|found| found.name.as_str()).collect::<Vec<_>>(), ["linear"]);
     assert_eq!(found[0].trained.steps, 4);
     assert!(!out.join("sgd/exact.safetensors").exists() && out.join("sgd/settings.toml").exists());
+}
+
+/// A run that was ended goes on to the same network and the same numbers, and one that is done is not trained again.
+#[test]
+fn what_was_ended_goes_on_to_the_same_bits() {
+    let experiment = small("sgd", |settings| Settings { neurons: 32, steps: 40, interval: 10, ..settings });
+    let files = |folder: &Path| std::fs::read(folder.join("network.safetensors")).expect("a network");
+    let go = |experiment: &Experiment, out: &Path, resume| {
+        run(experiment, out, resume, &Watch::default()).expect("runs").expect("was not stopped")
+    };
+    let (whole, parts) = (folder("whole"), folder("parts"));
+    let expected = go(&experiment, &whole, false);
+    // As kill -9 after 20 updates leaves it.
+    let settings = experiment.settings.clone();
+    let ended = train_into_folder(&settings, None, &parts, None, &mut |progress| match progress {
+        Progress::Interval { metrics, .. } if metrics.step == 20 => Control::Stop,
+        _ => Control::Continue,
+    });
+    assert_eq!(ended.expect("stable").end, End::Stopped);
+    std::fs::remove_file(parts.join("network.safetensors")).expect("removed");
+    for _ in 0..2 {
+        let found = go(&experiment, &parts, true);
+        assert_eq!(files(&parts), files(&whole));
+        let facts = |found: &Found| {
+            let Trained { steps, loss, error, last_error, .. } = found.trained.clone();
+            (steps, loss, error, last_error)
+        };
+        assert_eq!(facts(&found), facts(&expected));
+    }
+    let mut updates = 0;
+    let snapshot = Snapshot::load(&parts.join("resume.safetensors")).expect("a snapshot");
+    train_into_folder(&settings, None, &parts, Some(&snapshot), &mut |progress| {
+        updates += usize::from(matches!(progress, Progress::Step { .. }));
+        Control::Continue
+    })
+    .expect("done");
+    assert_eq!(updates, 0);
+    // Other settings begin again.
+    let other = small("sgd", |settings| Settings { neurons: 32, steps: 20, interval: 10, ..settings });
+    assert_eq!(go(&other, &parts, true).trained.steps, 20);
 }
 
 /// Ctrl-C: code 0, and JSON that says that it is not all; the rings of the second paper come first.

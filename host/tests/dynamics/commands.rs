@@ -1,6 +1,5 @@
 //! `tinyfold import` and `tinyfold dynamics` as a user meets them: one network from file to verdicts, and bad input.
 
-#[cfg(target_os = "linux")]
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -8,6 +7,7 @@ use serde_json::Value;
 use tinyfold::format::results::About;
 use tinyfold::network::{Activation, Network, Recurrence};
 
+#[cfg(target_os = "linux")]
 use crate::interrupt;
 use crate::references;
 

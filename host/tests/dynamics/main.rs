@@ -5,6 +5,7 @@ mod commands;
 mod continuation;
 mod cycles;
 mod fixed_points;
+#[cfg(target_os = "linux")]
 #[path = "../interrupt/mod.rs"]
 mod interrupt;
 mod lyapunov;

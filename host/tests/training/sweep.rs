@@ -15,6 +15,7 @@ use tinyfold::task::Task;
 use tinyfold::task::flip_flop::FlipFlop;
 use tinyfold::train::{Control, Settings, train};
 
+#[cfg(target_os = "linux")]
 use crate::interrupt;
 
 /// 2 × 3 combinations, 4 seeds: 24 runs of about half a second.
@@ -320,6 +321,7 @@ fn defaults_are_those_of_the_swept_task_and_method() {
 }
 
 /// Ctrl-C to the driver alone: its workers end, which is no failure of their runs.
+#[cfg(target_os = "linux")]
 #[test]
 fn an_interrupted_sweep_says_so_and_goes_on() {
     let folder = folder_with(&SWEEP.replace("steps = 2000", "steps = 100000000"));

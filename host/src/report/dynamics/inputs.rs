@@ -1,5 +1,7 @@
 //! Figures of what inputs do along slow manifolds: their effect, the selection vector, choices, contexts side by side.
 
+use std::ops::Range;
+
 use kuva::plot::{LegendPosition, LineStyle, ScatterPlot};
 use kuva::render::annotations::ReferenceLine;
 use kuva::render::layout::Layout;
@@ -15,14 +17,19 @@ use crate::report::text::percent;
 type Points = Vec<(f64, f64)>;
 type Panel = (Vec<Plot>, Layout);
 
-/// A curve for every input over the place.
-fn curves(driven: &Driven, names: &[String], legend: bool, value: &dyn Fn(f64) -> Vec<f64>) -> Vec<Plot> {
+/// A curve for every input over the place; `named`: those that the legend has.
+fn curves(
+    driven: &Driven,
+    names: &[String],
+    named: &Range<usize>,
+    value: &dyn Fn(f64) -> Vec<f64>,
+) -> Vec<Plot> {
     let values: Vec<(f64, Vec<f64>)> = driven.line.range.even(200).map(|p| (p, value(p))).collect();
     let curve = |(k, name): (usize, &String)| {
         let style = if k < COLOURS.len() { LineStyle::Solid } else { LineStyle::Dashed };
         let points = values.iter().map(|(p, value)| (*p, value[k])).collect();
         let line = line(points, colour(k), 2.0).with_line_style(style);
-        Plot::Line(if legend { line.with_legend(name) } else { line })
+        Plot::Line(if named.contains(&k) { line.with_legend(name) } else { line })
     };
     names.iter().enumerate().map(curve).collect()
 }
@@ -32,8 +39,8 @@ fn zero() -> ReferenceLine {
 }
 
 /// How fast a unit of each input moves p.
-fn effects(driven: &Driven, names: &[String]) -> Panel {
-    let plots = curves(driven, names, true, &|p| driven.input(p));
+fn effects(driven: &Driven, names: &[String], named: &Range<usize>) -> Panel {
+    let plots = curves(driven, names, named, &|p| driven.input(p));
     let layout = layout(&plots, "place p", "effect s(p) of an input")
         .with_ticks(5)
         .with_reference_line(zero())
@@ -42,15 +49,16 @@ fn effects(driven: &Driven, names: &[String]) -> Panel {
 }
 
 /// The cosine of the angle of the selection vector and the direction of each input.
-fn alignments(driven: &Driven, names: &[String]) -> Panel {
-    let plots = curves(driven, names, false, &|p| driven.alignment(p));
+fn alignments(driven: &Driven, names: &[String], named: &Range<usize>) -> Panel {
+    let plots = curves(driven, names, named, &|p| driven.alignment(p));
     let largest = driven.alignment.iter().flatten().fold(0.0, |most: f64, cosine| most.max(cosine.abs()));
     let limit = if largest < 0.45 { 0.5 } else { 1.0 };
     let layout = layout(&plots, "place p", "cosine to selection vector")
         .with_ticks(5)
         .with_y_axis_min(-limit)
         .with_y_axis_max(limit)
-        .with_reference_line(zero());
+        .with_reference_line(zero())
+        .with_legend_position(LegendPosition::OutsideBottomColumns);
     (plots, layout)
 }
 
@@ -77,7 +85,7 @@ fn choices_of(choices: &Psychometric) -> Panel {
 /// How inputs move the place, how they are aligned with the selection vector, and the choices.
 #[must_use]
 pub fn figure(driven: &Driven, names: &[String], choices: Option<&Psychometric>) -> Figure {
-    let mut cells = vec![effects(driven, names), alignments(driven, names)];
+    let mut cells = vec![effects(driven, names, &(0..names.len())), alignments(driven, names, &(0..0))];
     let mut text = String::new();
     if let Some(choices) = choices {
         cells.push(choices_of(choices));
@@ -108,10 +116,13 @@ pub fn contexts(contexts: &[Context<'_>], names: &[String]) -> Option<Figure> {
         let (plots, layout) =
             speeds(field, &marks(verdict, |k| (verdict.points[k].place, 0.0)), "place p", &per);
         cells.push((plots, layout.with_title(name)));
-        let (plots, layout) = effects(driven, names);
-        // Narrow cells have room for one column; more would be reserved too little height.
-        cells.push((plots, layout.with_legend_col_limit(1)));
-        cells.push(alignments(driven, names));
+        // Narrow cells have room for one column of two names: half of them stand below each of the two panels.
+        let half = names.len().div_ceil(2);
+        for (plots, layout) in
+            [effects(driven, names, &(0..half)), alignments(driven, names, &(half..names.len()))]
+        {
+            cells.push((plots, layout.with_legend_col_limit(1)));
+        }
         cells.extend(choices.filter(|_| chosen).map(choices_of));
     }
     let same = |context: &Context<'_>| {

@@ -18,10 +18,10 @@ use crate::network::{Activation, Network, Recurrence};
 use crate::report::{analysis, figures};
 use crate::simulate::{self, activate};
 use crate::task::{Integration, synthetic};
-use crate::train::folder::train_into_folder;
+use crate::train::folder::{RESUME, train_into_folder};
 use crate::train::settings::Loss;
 use crate::train::vectors::vectors;
-use crate::train::{Control, End, Progress, Settings};
+use crate::train::{Control, End, Progress, Settings, Snapshot};
 use crate::{Error, Result};
 
 /// Sequences and steps of the test of the paper.
@@ -91,17 +91,28 @@ pub fn test_errors(
     sums.into_iter().map(relative).map(|error| if error.is_nan() { f64::INFINITY } else { error }).collect()
 }
 
-/// Trains, tests and analyses one network into a folder; `None` when it was stopped before training had ended.
+/// What an earlier run with the same settings left to go on from.
+fn left(settings: &Settings, folder: &Path) -> Result<Option<Snapshot>> {
+    let path = folder.join(RESUME);
+    let snapshot = if path.exists() { Some(Snapshot::load(&path)?) } else { None };
+    Ok(snapshot.filter(|snapshot| snapshot.header.settings == *settings))
+}
+
+/// Trains, tests and analyses one network into a folder; `None` when it was stopped before training had ended. `resume`:
+/// goes on, to the same bits, with what is there of the same settings.
 ///
 /// # Errors
-/// A file that cannot be written; a network that cannot be analysed. That training diverges is a result.
-pub fn run(experiment: &Experiment, folder: &Path, watch: &Watch) -> Result<Option<Found>> {
+/// A file that cannot be read or written; a network that cannot be analysed. That training diverges is a result.
+pub fn run(experiment: &Experiment, folder: &Path, resume: bool, watch: &Watch) -> Result<Option<Found>> {
     let settings = &experiment.settings;
     let task = settings.integration(&experiment.name)?;
-    let (mut loss, mut steps) = (f64::INFINITY, 0);
+    let from = if resume { left(settings, folder)? } else { None };
+    let before = from.as_ref().and_then(|snapshot| snapshot.header.history.last());
+    let (mut loss, mut steps) = before.map_or((f64::INFINITY, 0), |last| (last.loss, last.step));
+    watch.bar.inc(cost(settings) * steps as u64);
     let mut last = None;
     let began = Instant::now();
-    let trained = train_into_folder(settings, None, folder, None, &mut |progress| {
+    let trained = train_into_folder(settings, None, folder, from.as_ref(), &mut |progress| {
         match progress {
             Progress::Step { step, loss: now } => {
                 (loss, steps) = (*now, *step);
@@ -111,7 +122,7 @@ pub fn run(experiment: &Experiment, folder: &Path, watch: &Watch) -> Result<Opti
         }
         if watch.stopped() { Control::Stop } else { Control::Continue }
     });
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = before.map_or(0.0, |last| last.seconds) + began.elapsed().as_secs_f64();
     watch.bar.inc(cost(settings) * (settings.steps - steps) as u64);
     let (network, long, unstable) = match trained {
         // Stopped before there was a network that is stable.
@@ -122,6 +133,7 @@ pub fn run(experiment: &Experiment, folder: &Path, watch: &Watch) -> Result<Opti
         Ok(trained) if trained.end == End::Stopped => return Ok(None),
         Ok(trained) => {
             let unstable = trained.unstable();
+            last = Some(trained.last);
             (Some(trained.network), Some(trained.best.rollout), unstable)
         }
     };
@@ -244,14 +256,20 @@ fn jobs(experiments: &[Experiment], seeds: usize) -> Vec<Job> {
     jobs
 }
 
-/// Runs all networks with `seeds` seeds, one thread each, as many at once as there are threads.
+/// Runs all networks with `seeds` seeds, one thread each, as many at once as there are threads; `resume` as in [`run`].
 ///
 /// The first seed of a network is that of its settings; the others go into [`Found::others`], other n into [`Found::sizes`],
 /// and all into folders of their own. Stopped, it returns the networks whose first seed was trained until then.
 ///
 /// # Errors
 /// As [`run`].
-pub fn run_all(experiments: &[Experiment], seeds: usize, folder: &Path, watch: &Watch) -> Result<Vec<Found>> {
+pub fn run_all(
+    experiments: &[Experiment],
+    seeds: usize,
+    folder: &Path,
+    resume: bool,
+    watch: &Watch,
+) -> Result<Vec<Found>> {
     let jobs = jobs(experiments, seeds);
     let alone = |experiment: &Experiment| {
         let pool = rayon::ThreadPoolBuilder::new()
@@ -259,7 +277,7 @@ pub fn run_all(experiments: &[Experiment], seeds: usize, folder: &Path, watch: &
             .build()
             .map_err(|error| Error::Numeric { what: "threads".into(), reason: error.to_string() })?;
         watch.bar.set_message(experiment.name.clone());
-        pool.install(|| run(experiment, &folder.join(&experiment.name), watch))
+        pool.install(|| run(experiment, &folder.join(&experiment.name), resume, watch))
     };
     // Not threads of rayon: one of those that waits for another pool would begin the next network meanwhile.
     let next = AtomicUsize::new(0);
