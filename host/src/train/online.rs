@@ -189,7 +189,7 @@ pub fn learn(settings: &Settings, rule: Rule, watch: &mut dyn FnMut(&Point) -> C
     Ok(Run { rule, points, seconds, network })
 }
 
-/// Refuses settings that a rule does not follow, as [`learn`] does.
+/// Refuses settings that a rule does not follow, as [`learn()`] does.
 ///
 /// # Errors
 /// As there.

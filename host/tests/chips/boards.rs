@@ -320,24 +320,21 @@ fn the_image_says_what_is_wrong_with_its_flash() {
     assert!(error.contains("trial: magic: expected"), "{error}");
 }
 
-/// `cargo build` in firmware/ with the toolchain that the script finds.
-fn build(target: &str, package: &str, profile: &str, more: &[&str]) -> Output {
+/// `cargo build` in firmware/ for all targets at once, with the toolchain that the script finds.
+fn build(targets: &[&str], package: &str, profile: &str, more: &[&str]) -> Output {
     let tree = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     Command::new(tree.join("scripts/embedded-toolchain"))
-        .args(["cargo", "build", "--profile", profile, "--locked", "-p", package, "--target", target])
+        .args(["cargo", "build", "--profile", profile, "--locked", "-p", package])
+        .args(targets.iter().flat_map(|target| ["--target", target]))
         .args(more)
         .current_dir(tree.join("firmware"))
         .output()
         .expect("the script runs")
 }
 
-fn link_probe(target: &str, features: &[&str]) -> Output {
-    build(target, "link-probe", "probe", features)
-}
-
 #[test]
 fn the_board_image_links() {
-    let board = build("thumbv7em-none-eabihf", "nrf52840", "release", &[]);
+    let board = build(&["thumbv7em-none-eabihf"], "nrf52840", "release", &[]);
     assert!(board.status.success(), "{}", String::from_utf8_lossy(&board.stderr));
 }
 
@@ -347,7 +344,7 @@ fn logs_do_not_change_the_result() {
     let chip = CHIPS[1];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../firmware/target/log");
     let built = build(
-        chip.target,
+        &[chip.target],
         chip.name,
         "release",
         &["--features", "log", "--target-dir", folder.to_str().expect("a path in UTF-8")],
@@ -393,21 +390,25 @@ fn logs_do_not_change_the_result() {
 /// core builds for every target, and its step, reader and writer link without a panic handler.
 #[test]
 fn core_has_no_panic_path_on_any_target() {
-    for target in [
-        "thumbv6m-none-eabi",
-        "thumbv7m-none-eabi",
-        "thumbv7em-none-eabi",
-        "thumbv7em-none-eabihf",
-        "thumbv8m.main-none-eabihf",
-    ] {
-        let output = link_probe(target, &[]);
-        assert!(output.status.success(), "{target}: {}", String::from_utf8_lossy(&output.stderr));
-    }
+    let output = build(
+        &[
+            "thumbv6m-none-eabi",
+            "thumbv7m-none-eabi",
+            "thumbv7em-none-eabi",
+            "thumbv7em-none-eabihf",
+            "thumbv8m.main-none-eabihf",
+        ],
+        "link-probe",
+        "probe",
+        &[],
+    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]
 fn the_link_probe_can_fail() {
-    let output = link_probe("thumbv7m-none-eabi", &["--features", "deliberate-panic"]);
+    let features = ["--features", "deliberate-panic"];
+    let output = build(&["thumbv7m-none-eabi"], "link-probe", "probe", &features);
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && text.contains("tinyfold_core_must_not_panic"), "{text}");
 }

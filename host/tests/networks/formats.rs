@@ -456,7 +456,7 @@ fn inspect_tells_networks_from_recordings() {
     assert_eq!(describe(&file).expect("a trial"), expected);
     std::fs::write(&file, "else").expect("writable");
     let message = describe(&file).expect_err("no trial").to_string();
-    assert!(message.ends_with("expected a trial (beginning with TFTR) or its result (TFRS), found \"else\""));
+    assert!(message.ends_with("a lesson (TFLS) or flash banks (TFBK), found \"else\""), "{message}");
     std::fs::write(&path, "{\"loss\": 2}\nnone\n").expect("writable");
     let message = describe(&path).expect_err("not JSON").to_string();
     assert!(message.starts_with(&format!("{}: line 2: expected JSON, found ", path.display())), "{message}");

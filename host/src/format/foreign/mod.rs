@@ -20,7 +20,7 @@
 //! z' = A z + W sum_k alphas_k relu(z - H_k) + h + B u, where thetas stand for -H. In place of A and W there may be AW, A
 //! on its diagonal and W off it. Its inputs B may be missing; y = C z + c, z where there is no C.
 //!
-//! A `torch.nn.RNN` state dict and a network that Fanthomme & Monasson's code trained ([`paper`](super::paper)) say by themselves
+//! A `torch.nn.RNN` state dict and a network that Fanthomme & Monasson's code trained ([`paper`]) say by themselves
 //! which array is what. Runs stored beside the weights or in NAME_io beside the file, `inputs` or `test_inputs` with
 //! `outputs_f64`, `outputs` or `test_outputs`, are compared where they fit (trials × steps × I, O).
 //!
