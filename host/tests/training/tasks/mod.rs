@@ -240,7 +240,7 @@ fn typos_have_a_line_and_a_suggestion() {
         ("[task.context]\n\ntarget = \"chioce\"", "run.toml:3: expected one of graded, ", "mean choice?"),
         ("[task]\nring = {}\nsine = {}", "run.toml:3: expected one of ring", "found sine"),
         ("[task.sine]\nslowest = \"a\"", "run.toml:2: slowest: expected a number, ", "found string \"a\""),
-        ("task = 3", "run.toml:1: ", "found task = 3"),
+        ("task = 3", "run.toml:1: task: expected the name of a task or a table", "found integer `3`"),
         ("task = \"sine\"\nrnak = 1", "run.toml:2: expected one of neurons, ", "did you mean rank?"),
     ] {
         let message = told(text);
