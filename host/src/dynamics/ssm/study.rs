@@ -96,7 +96,7 @@ pub struct Study {
     /// A reduced trajectory from a quarter of the domain against the full one, over one time constant at
     /// most.
     pub trajectory: Option<Comparison>,
-    /// Predicted branch of fixed points, (mu, p).
+    /// Predicted branch of fixed points, (mu, p), to both sides until the residual is above 1e-2.
     pub branch: Vec<(f64, f64)>,
     /// Predicted folds, of a residual of at most 1e-2.
     pub folds: Vec<Fold>,
@@ -159,7 +159,13 @@ impl Study {
             let far = 2.0 * study.reach();
             study.folds = ssm.folds(family, far)?;
             study.folds.retain(|fold| fold.residual <= BEYOND);
-            study.branch = ssm.branch_points(study.reach())?.into_iter().map(|(p, mu)| (mu, p)).collect();
+            let points = ssm.branch_points(study.reach())?;
+            let told = |&&(p, mu): &&(f64, f64)| ssm.residual(family, &[p, mu - ssm.mu]) <= BEYOND;
+            let (before, after) = points.split_at(points.partition_point(|point| point.0 < 0.0));
+            let mut branch: Vec<&(f64, f64)> = before.iter().rev().take_while(told).collect();
+            branch.reverse();
+            branch.extend(after.iter().take_while(told));
+            study.branch = branch.into_iter().map(|&(p, mu)| (mu, p)).collect();
             study.normal_form = if order >= 3 { ssm.normal_form(CRITICAL)? } else { None };
             return Ok(study);
         }
