@@ -160,7 +160,36 @@ impl<'a> Held<'a> {
         if from.is_none() {
             self.clear()?;
         }
-        go(settings, data, self.folder, from, watch)
+        let folder = self.folder;
+        let provenance = Provenance {
+            tinyfold: env!("CARGO_PKG_VERSION"),
+            machine: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
+            inputs: data.map(|data| data.inputs.as_slice()),
+        };
+        format::write_json(&folder.join(PROVENANCE), &provenance)?;
+        format::write_atomic(&folder.join(SETTINGS), settings.documented().as_bytes())?;
+        let mut failed = None;
+        let mut watch = |progress: Progress<'_>| {
+            if let Progress::Interval { metrics, network, snapshot, history } = &progress
+                && let Err(error) = write(folder, metrics, network, *snapshot, history)
+            {
+                failed = Some(error);
+                return Control::Stop;
+            }
+            watch(&progress)
+        };
+        let trained = match from {
+            Some(snapshot) => resume(snapshot, data, &mut watch),
+            None => train(settings, data, &mut watch),
+        };
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let trained = trained?;
+        // Of the network that this run had when it was stopped before.
+        remove(folder, &SHOWN)?;
+        network::save(&folder.join(NETWORK), &trained.network)?;
+        Ok(trained)
     }
 }
 
@@ -168,44 +197,6 @@ impl<'a> Held<'a> {
 #[must_use]
 pub fn of_rule(rule: Rule) -> String {
     format!("{}.safetensors", rule.name())
-}
-
-fn go(
-    settings: &Settings,
-    data: Option<&Dataset>,
-    folder: &Path,
-    from: Option<&Snapshot>,
-    watch: &mut dyn FnMut(&Progress<'_>) -> Control,
-) -> Result<Trained> {
-    let provenance = Provenance {
-        tinyfold: env!("CARGO_PKG_VERSION"),
-        machine: format!("{} {}", std::env::consts::ARCH, std::env::consts::OS),
-        inputs: data.map(|data| data.inputs.as_slice()),
-    };
-    format::write_json(&folder.join(PROVENANCE), &provenance)?;
-    format::write_atomic(&folder.join(SETTINGS), settings.documented().as_bytes())?;
-    let mut failed = None;
-    let mut watch = |progress: Progress<'_>| {
-        if let Progress::Interval { metrics, network, snapshot, history } = &progress
-            && let Err(error) = write(folder, metrics, network, *snapshot, history)
-        {
-            failed = Some(error);
-            return Control::Stop;
-        }
-        watch(&progress)
-    };
-    let trained = match from {
-        Some(snapshot) => resume(snapshot, data, &mut watch),
-        None => train(settings, data, &mut watch),
-    };
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    let trained = trained?;
-    // Of the network that this run had when it was stopped before.
-    remove(folder, &SHOWN)?;
-    network::save(&folder.join(NETWORK), &trained.network)?;
-    Ok(trained)
 }
 
 /// Removes files that may be there.
