@@ -397,6 +397,12 @@ fn ctrl_c_keeps_what_was_found() {
         let states = part.arrays.iter().find(|array| array.name == "states").expect("states");
         assert!(!part.complete && states.shape[0] == points.len(), "{command}");
     }
+    // The search ends within a second, the coefficients take minutes.
+    let args = ["ssm", net, "--dimension", "2", "--parameter", "weights", "--order", "30"];
+    let began = std::time::Instant::now();
+    let found = stopped(folder.path(), &args);
+    assert_eq!(found["points"].as_array().expect("points").len(), 27);
+    assert!(began.elapsed().as_secs() < 30);
 }
 
 #[test]

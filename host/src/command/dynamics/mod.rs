@@ -1,6 +1,7 @@
 //! `tinyfold dynamics`: a command for every question about a network as a dynamical system.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -180,6 +181,23 @@ fn points_alone(states: &[Vec<f64>], json: bool, save: &Save) -> Result<()> {
     say!("fixed points: {}, and nothing that follows from them; --json prints their states", states.len());
     save.say();
     Ok(())
+}
+
+/// What `work`, which never looks at Ctrl-C, comes to on a thread of its own; `None` at Ctrl-C, when it is not waited for.
+fn unless_stopped<T: Send + 'static>(watch: &Watch, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (done, result) = mpsc::channel();
+    let worker = std::thread::spawn(move || done.send(work()));
+    loop {
+        match result.recv_timeout(Duration::from_millis(20)) {
+            Ok(found) => return Some(found),
+            Err(RecvTimeoutError::Timeout) if watch.stopped() => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => match worker.join() {
+                Err(panic) => std::panic::resume_unwind(panic),
+                Ok(_) => return None,
+            },
+        }
+    }
 }
 
 /// A fixed point of a file, with the parameter it belongs to if the file says so.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::export::{self, Exported};
 use super::parameter::{Moved, parameter};
-use super::{Held, Save, input_number, points_alone, spinner};
+use super::{Held, Save, input_number, points_alone, spinner, unless_stopped};
 use crate::command::say;
 use crate::dynamics::fixed_points::{self, FixedPoint, Options, of_network};
 use crate::dynamics::slow_manifold::Degrees;
@@ -125,19 +125,25 @@ pub fn run(args: &Args) -> Result<()> {
         moving,
         tolerance: args.tolerance,
     };
-    let study = Study::new(&family, &spectrum, &choice)?;
-    let exported = args.export.as_ref().map(|path| {
-        let (model, followed) = for_chip(
-            &network,
-            &input,
-            &args.kept(&network)?,
-            (&spectrum, &choice),
-            &args.degrees()?,
-            args.seed,
-        )?;
-        Exported::write(path, &model, followed)
-    });
-    let exported = exported.transpose()?;
+    let chip = args.export.as_ref().map(|_| Ok((args.kept(&network)?, args.degrees()?))).transpose()?;
+    let (seed, held_at) = (args.seed, input.clone());
+    let work = move || -> Result<(Study, _)> {
+        let study = Study::new(&family, &spectrum, &choice)?;
+        let made = chip
+            .map(|(kept, degrees)| for_chip(&network, &held_at, &kept, (&spectrum, &choice), &degrees, seed));
+        Ok((study, made.transpose()?))
+    };
+    let watch = spinner("coefficients, order by order")?;
+    let found = unless_stopped(&watch, work);
+    watch.bar.finish_and_clear();
+    let Some(found) = found else {
+        let states: Vec<Vec<f64>> = points.into_iter().map(|point| point.x).collect();
+        return points_alone(&states, args.json, &args.save);
+    };
+    let (study, made) = found?;
+    let exported = args.export.as_ref().zip(made);
+    let exported =
+        exported.map(|(path, (model, followed))| Exported::write(path, &model, followed)).transpose()?;
     args.save.write(|| Ok(figures_of::arrays(&study)))?;
     if let Some(folder) = &args.figures {
         figures::write(folder, &[figures_of::figure(&study, name)])?;
