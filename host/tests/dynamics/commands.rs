@@ -398,7 +398,8 @@ fn ctrl_c_keeps_what_was_found() {
         assert!(!part.complete && states.shape[0] == points.len(), "{command}");
     }
     // The search ends within a second, the coefficients take minutes.
-    let args = ["ssm", net, "--dimension", "2", "--parameter", "weights", "--order", "30"];
+    let args =
+        ["ssm", net, "--dimension", "2", "--eigenvalue", "1", "--parameter", "weights", "--order", "30"];
     let began = std::time::Instant::now();
     let found = stopped(folder.path(), &args);
     assert_eq!(found["points"].as_array().expect("points").len(), 27);
