@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::{Held, PARTIAL, Save, spinner, watch};
+use crate::Result;
 use crate::command::say;
 use crate::dynamics::Kind;
 use crate::dynamics::cycles::{
@@ -12,7 +13,6 @@ use crate::dynamics::cycles::{
 use crate::error::require;
 use crate::format::arrays::ArrayFile;
 use crate::report::{dynamics, figures};
-use crate::{Error, Result};
 
 /// All fixed points and cycles of a linear, ReLU or clipped-ReLU network, or of a PLRNN, as a map.
 #[derive(clap::Args)]
@@ -224,12 +224,8 @@ fn load(args: &Args) -> Result<Piecewise> {
         require(args.held.input.is_none(), "--input", "none with --arrays, which have no inputs", "some")?;
         return Piecewise::of_arrays(&ArrayFile::open(&args.held.network)?, prefix);
     }
-    Piecewise::of_rnn(&args.held.load_as(Some(Kind::Map))?.2).map_err(|error| match error {
-        Error::Input { place, expected, found } => {
-            Error::input(format!("{}: {place}", args.held.network.display()), expected, found)
-        }
-        other => other,
-    })
+    let file = args.held.network.display().to_string();
+    Piecewise::of_rnn(&args.held.load_as(Some(Kind::Map))?.2).map_err(|error| error.within(&file))
 }
 
 fn print(map: &Piecewise, found: &Found) {

@@ -108,12 +108,12 @@ pub fn run(args: &Args) -> Result<()> {
     let found = of_network(&network, &input, family.rnn.kind, &options, &watch.stop);
     watch.bar.finish_and_clear();
     let points: Vec<Anchor> = found?.points.into_iter().map(anchor).collect();
+    let alone = |points: &[Anchor]| {
+        let states: Vec<Vec<f64>> = points.iter().map(|point| point.x.clone()).collect();
+        points_alone(&states, args.json, &args.save)
+    };
     if watch.stopped() {
-        return points_alone(
-            &points.into_iter().map(|point| point.x).collect::<Vec<_>>(),
-            args.json,
-            &args.save,
-        );
+        return alone(&points);
     }
     let (points, at) = chosen(points, near.as_ref(), &family)?;
     let spectrum = Spectrum::new(&family, &points[at].x, family.parameter.origin)?;
@@ -137,8 +137,7 @@ pub fn run(args: &Args) -> Result<()> {
     let found = unless_stopped(&watch, work);
     watch.bar.finish_and_clear();
     let Some(found) = found else {
-        let states: Vec<Vec<f64>> = points.into_iter().map(|point| point.x).collect();
-        return points_alone(&states, args.json, &args.save);
+        return alone(&points);
     };
     let (study, made) = found?;
     let exported = args.export.as_ref().zip(made);
