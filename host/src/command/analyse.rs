@@ -104,7 +104,11 @@ pub(super) fn signal(recording: &RecordingArgs, network: &Network, steps: usize)
 }
 
 /// The same, and in words what it is.
-fn told_signal(recording: &RecordingArgs, network: &Network, steps: usize) -> Result<(String, Vec<f64>)> {
+pub(super) fn told_signal(
+    recording: &RecordingArgs,
+    network: &Network,
+    steps: usize,
+) -> Result<(String, Vec<f64>)> {
     let width = network.input.ncols();
     if !chosen(recording)
         && let Some(x) = trials_of(network, steps, 0)

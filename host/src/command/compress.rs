@@ -6,7 +6,7 @@ use serde::Serialize;
 use tinyfold_core::Number;
 use tinyfold_core::fixed::Rates;
 
-use super::analyse::signal;
+use super::analyse::told_signal;
 use super::design::chosen;
 use super::{EVALUATION_STEPS, say};
 use crate::design::Errors;
@@ -59,6 +59,9 @@ struct Summary {
     /// The R asked for.
     rank: Option<usize>,
     reference: &'static str,
+    /// Beside Gaussian inputs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal: Option<String>,
     steps: usize,
     original: Errors,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -91,10 +94,10 @@ struct Rounded {
 /// Bad input, a file that cannot be read or written, an unstable rounded network.
 pub fn run(args: &Args) -> Result<()> {
     let original = network::load(&args.network)?;
-    let inputs = match signal(&args.recording, &original, EVALUATION_STEPS) {
+    let (signal, inputs) = match told_signal(&args.recording, &original, EVALUATION_STEPS) {
         // The bundled recording does not fit every network: Gaussian inputs alone then.
-        Err(_) if !chosen(&args.recording) => Vec::new(),
-        signal => signal?,
+        Err(_) if !chosen(&args.recording) => (None, Vec::new()),
+        told => told.map(|(signal, inputs)| (Some(signal), inputs))?,
     };
     let rank = args.rank.or_else(|| {
         let channels =
@@ -134,6 +137,7 @@ pub fn run(args: &Args) -> Result<()> {
         } else {
             "the original network"
         },
+        signal,
         steps: EVALUATION_STEPS,
         original: match (&compression, &rounded) {
             (Some(Compression { original, .. }), _) => *original,
@@ -150,8 +154,8 @@ pub fn run(args: &Args) -> Result<()> {
         say!("{}", serde_json::to_string_pretty(&summary).expect("plain data becomes JSON"));
     } else {
         let other = original.task.is_some() && original.integration().is_none();
-        let signal = if other && !chosen(&args.recording) { "trials" } else { "recording" };
-        print(&summary, signal, inputs.is_empty(), original.input.ncols());
+        let column = if other && !chosen(&args.recording) { "trials" } else { "recording" };
+        print(&summary, column, original.input.ncols());
     }
     if !stable && !args.force {
         return Err(Error::CheckFailed(format!(
@@ -194,15 +198,16 @@ fn round(
     Ok((summary, bytes))
 }
 
-fn print(summary: &Summary, signal: &str, gaussian_only: bool, inputs: usize) {
+fn print(summary: &Summary, column: &str, inputs: usize) {
+    match &summary.signal {
+        Some(signal) => say!("on: Gaussian noise, and {signal}"),
+        None => say!("on: Gaussian noise in both columns: no recording with {inputs} columns was given"),
+    }
     say!("relative RMSE over {} steps, against {}", summary.steps, summary.reference);
-    say!("  {:<34}{:<10}{:>9}{:>11}", "", "B", "Gaussian", signal);
+    say!("  {:<34}{:<10}{:>9}{:>11}", "", "B", "Gaussian", column);
     let row = |name: &str, b: &str, errors: &Errors| {
         say!("  {name:<34}{b:<10}{:>9.1e}{:>11.1e}", errors.gaussian, errors.inputs);
     };
-    if gaussian_only {
-        say!("  (no recording with {inputs} columns was given: Gaussian in both columns)");
-    }
     row("original", "", &summary.original);
     for attempt in &summary.attempts {
         let name = format!("rank {}, {}", summary.rank.unwrap_or_default(), attempt.method);

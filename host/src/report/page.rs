@@ -252,14 +252,16 @@ fn verification(report: &Report) -> String {
     body
 }
 
-/// What is missing, and the command that adds it.
+/// What is missing and how to get it, and the command that then adds the chips.
 fn no_chips(report: &Report) -> String {
-    let missing = report.missing.as_deref().unwrap_or("no chip was asked for");
-    format!(
-        "<p class=\"note\">No emulated chip ran: {}. Run <code>scripts/embedded-toolchain</code>, which finds or installs compiler and emulator, then <code>{}</code> again.</p>\n",
-        escape(missing),
-        escape(&report.command)
-    )
+    match &report.missing {
+        Some(missing) => format!(
+            "<p class=\"note\">No emulated chip ran: {}; then <code>{}</code> again.</p>\n",
+            escape(missing),
+            escape(&report.command)
+        ),
+        None => "<p class=\"note\">No emulated chip ran: none was asked for.</p>\n".into(),
+    }
 }
 
 fn chips(report: &Report) -> String {

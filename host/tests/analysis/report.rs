@@ -404,12 +404,12 @@ fn names_are_escaped_everywhere() {
 fn what_is_missing_is_said_with_what_adds_it() {
     let mut report = demo(2);
     report.chips.clear();
-    report.missing = Some("qemu-system-arm is not on this machine".into());
+    report.missing = Some("no qemu; to get it, type: scripts/embedded-toolchain".into());
     report.networks.iter_mut().for_each(|network| network.manifold.clear());
     let (_folder, page) = written(&report);
     assert!(page.contains("No chip was emulated on this machine."));
-    let note = "No emulated chip ran: qemu-system-arm is not on this machine. Run <code>scripts/embedded-toolchain</code>";
-    assert_eq!(page.matches(note).count(), 2);
+    let then = format!("scripts/embedded-toolchain; then <code>{}</code> again.", report.command);
+    assert_eq!(page.matches(&format!("No emulated chip ran: no qemu; to get it, type: {then}")).count(), 2);
     assert!(page.contains("No network has points on a manifold") && !page.contains("<canvas"));
 }
 

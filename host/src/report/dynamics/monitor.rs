@@ -49,8 +49,9 @@ pub fn figure(normal: &Normal, flipped: &Flipped) -> Figure {
     let matters = ReferenceLine::vertical(MATTERS.log10()).with_color(GREY);
     let second = layout(&flips, "log10 change of the outputs", "steps until the alarm")
         .with_ticks(5)
-        .with_y_axis_min(0.0)
-        .with_y_axis_max(WINDOW as f64)
+        // Room for whole dots at both ends.
+        .with_y_axis_min(-0.05 * WINDOW as f64)
+        .with_y_axis_max(1.05 * WINDOW as f64)
         .with_reference_line(matters)
         .with_legend_position(LegendPosition::OutsideBottomColumns);
     let caption = format!(
