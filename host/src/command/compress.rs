@@ -199,9 +199,10 @@ fn round(
 }
 
 fn print(summary: &Summary, column: &str, inputs: usize) {
-    match &summary.signal {
-        Some(signal) => say!("on: Gaussian noise, and {signal}"),
-        None => say!("on: Gaussian noise in both columns: no recording with {inputs} columns was given"),
+    if let Some(signal) = &summary.signal {
+        say!("on: Gaussian noise, and {signal}");
+    } else {
+        say!("on: Gaussian noise in both columns: no recording with {inputs} columns was given");
     }
     say!("relative RMSE over {} steps, against {}", summary.steps, summary.reference);
     say!("  {:<34}{:<10}{:>9}{:>11}", "", "B", "Gaussian", column);
