@@ -10,7 +10,7 @@ use std::time::Instant;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use tinyfold::task::{Integration, Task};
-use tinyfold::train::bptt::{Batch, Fixed, Workspace, loss_and_gradient};
+use tinyfold::train::bptt::{Batch, Fixed, Prepared, Workspace};
 use tinyfold::train::optimiser::{Method, Optimiser};
 use tinyfold::train::parameters::{Parameters, Weights};
 use tinyfold::train::sequences::Source;
@@ -64,11 +64,12 @@ impl Ours {
 
     fn step(&mut self) {
         let Self { fixed, parameters, optimiser, parts, batch } = self;
-        let (loss, gradient) = in_parts(parts, |(data, workspace)| {
-            loss_and_gradient(fixed, parameters, data, *batch, workspace)
-        });
+        let prepared = Prepared::new(fixed, parameters, parts[0].0.count());
+        let (loss, gradient) =
+            in_parts(parts, |data, workspace| prepared.loss_and_gradient(data, *batch, workspace));
         assert!(loss.is_finite());
         optimiser.update(parameters, &gradient, 3e-4, f64::INFINITY, 0.0);
+        parts[0].1.recycle(gradient);
         if let Some(signs) = &fixed.signs {
             parameters.weights.keep_signs(signs);
         }

@@ -11,15 +11,17 @@
 //!
 //! Backward: dh_t = Cᵀ dy_t + (1 - alpha) dh_{t+1} + Wᵀ dp_{t+1}, dp_t = alpha phi'(p_t) dh_t. With
 //! dB = sum_t dp_t x_tᵀ, the gradient of W is sum_t dp_t h_{t-1}ᵀ, one product over all steps of all
-//! samples, plus dB Eᵀ when B = W E; the gradient of E is then Wᵀ dB. The first step needs no product with W, since h_0 = 0.
+//! samples, plus dB Eᵀ when B = W E; the gradient of E is then Wᵀ dB. The first step needs no product with W, since h_0 = 0,
+//! and the second often none either: see [`super::patterns`].
 
 use std::iter::zip;
 
 use faer::{Accum, Mat};
 use tinyfold_core::{Activation, Scalar};
 
-use super::columns::{VARIANT, add_outer, add_product, transposed_product, vectorised};
-use super::parameters::{Parameters, Real};
+use super::columns::{VARIANT, add_product, slice, slice_mut, transposed_product, vectorised};
+use super::parameters::{Factors, Parameters, Real, Weights};
+use super::patterns::Patterns;
 use super::product::{product, zeros};
 
 /// What training does not change.
@@ -73,28 +75,33 @@ pub struct Workspace<T> {
     p: Mat<T>,
     h: Mat<T>,
     dh: Mat<T>,
+    /// Where the gradient of the weights goes.
+    spare: Option<Weights<T>>,
 }
 
 impl<T: Real> Default for Workspace<T> {
     fn default() -> Self {
-        Self { p: Mat::new(), h: Mat::new(), dh: Mat::new() }
+        Self { p: Mat::new(), h: Mat::new(), dh: Mat::new(), spare: None }
     }
 }
 
 impl<T: Real> Workspace<T> {
     fn fit(&mut self, n: usize, columns: usize) {
         if self.p.shape() != (n, columns) {
-            *self = Self { p: zeros(n, columns), h: zeros(n, columns), dh: zeros(n, columns) };
+            [self.p, self.h, self.dh] = [0; 3].map(|_| zeros(n, columns));
         }
+    }
+
+    /// Keeps the memory of a gradient that has been used for the next one: fresh pages of a large one take longer than
+    /// a twentieth of a pass.
+    pub fn recycle(&mut self, gradient: Parameters<T>) {
+        self.spare = Some(gradient.weights);
     }
 }
 
 /// The batch loss and its gradient.
 ///
 /// total: number of sequences that the mean is over, so that parts of a batch add up.
-///
-/// Products with W are those of a library; what has only D or O rows is done while the columns of a step are in
-/// cache, in one pass each way.
 pub fn loss_and_gradient<T: Real>(
     fixed: &Fixed<T>,
     parameters: &Parameters<T>,
@@ -102,67 +109,125 @@ pub fn loss_and_gradient<T: Real>(
     total: usize,
     workspace: &mut Workspace<T>,
 ) -> (f64, Parameters<T>) {
-    let (n, steps, count) = (fixed.encoder.nrows(), batch.steps, batch.count());
-    let columns = steps * count;
-    workspace.fit(n, columns);
-    let Workspace { p, h, dh } = workspace;
-    let weights = &parameters.weights;
-    let factors = weights.factors(count);
-    let readout = parameters.readout.as_ref().unwrap_or(&fixed.decoder);
-    let encoder = parameters.encoder.as_ref().unwrap_or(&fixed.encoder);
-    let tied = parameters.input.is_none().then(|| weights.times(encoder));
-    let norm = (steps * steps) as f64 * (steps * total) as f64;
-    let pass = Pass {
-        alpha: fixed.alpha,
-        keep: <T as Scalar>::ONE - fixed.alpha,
-        leaky: fixed.alpha < <T as Scalar>::ONE,
-        input: parameters.input.as_ref().or(tied.as_ref()).expect("B is trained or B = W E"),
-        bias: parameters.bias.as_ref().or(fixed.bias.as_ref()),
-        current: fixed.current.as_ref(),
-        nonlinear_decoder: fixed.nonlinear_decoder,
-        readout: &readout.transpose().to_owned(),
-        output_bias: parameters.output_bias.as_ref(),
-        weight: &fixed.weight,
-        gain: T::from_f64(2.0 / norm),
-        batch,
-    };
-    let mut dy = Mat::<T>::zeros(readout.nrows(), columns);
-    let mut loss = 0.0;
-    for now in (0..columns).step_by(count) {
-        if now > 0 {
-            let past = h.as_ref().subcols(now - count, count);
-            factors.apply(p.as_mut().subcols_mut(now, count), past);
-        }
-        loss += pass.forward(fixed.activation, now, p, h, &mut dy);
-    }
+    Prepared::new(fixed, parameters, batch.count()).loss_and_gradient(batch, total, workspace)
+}
 
-    let mut d_input = Mat::zeros(n, batch.x.nrows());
-    for now in (0..columns).step_by(count).rev() {
-        pass.backward(fixed.activation, now, &dy, p, dh, &mut d_input);
-        if now > 0 {
-            let past = dh.as_mut().subcols_mut(now - count, count);
-            factors.apply_transposed(past, p.as_ref().subcols(now, count));
+/// A network, laid out for the passes of all parts of a batch.
+pub struct Prepared<'a, T> {
+    fixed: &'a Fixed<T>,
+    parameters: &'a Parameters<T>,
+    factors: Factors<'a, T>,
+    encoder: &'a Mat<T>,
+    /// W E, unless B is trained by itself.
+    tied: Option<Mat<T>>,
+    /// Cᵀ, n × O.
+    readout: Mat<T>,
+}
+
+impl<'a, T: Real> Prepared<'a, T> {
+    /// For parts of so many sequences.
+    #[must_use]
+    pub fn new(fixed: &'a Fixed<T>, parameters: &'a Parameters<T>, sequences: usize) -> Self {
+        let encoder = parameters.encoder.as_ref().unwrap_or(&fixed.encoder);
+        let readout = parameters.readout.as_ref().unwrap_or(&fixed.decoder);
+        Self {
+            fixed,
+            parameters,
+            factors: parameters.weights.factors(sequences),
+            encoder,
+            tied: parameters.input.is_none().then(|| parameters.weights.times(encoder)),
+            readout: readout.transpose().to_owned(),
         }
     }
 
-    let later = columns - count;
-    let mut d_weights = weights.gradient(p.as_ref().subcols(count, later), h.as_ref().subcols(0, later));
-    if tied.is_some() {
-        weights.add_gradient(&mut d_weights, d_input.as_ref(), encoder.as_ref());
+    /// As [`loss_and_gradient`].
+    ///
+    /// Products with W are those of a library; what has only D or O rows is done while the columns of a step are in
+    /// cache, in one pass each way.
+    pub fn loss_and_gradient(
+        &self,
+        batch: &Batch<T>,
+        total: usize,
+        workspace: &mut Workspace<T>,
+    ) -> (f64, Parameters<T>) {
+        let Self { fixed, parameters, factors, encoder, tied, readout } = self;
+        let (n, steps, count) = (readout.nrows(), batch.steps, batch.count());
+        let columns = steps * count;
+        workspace.fit(n, columns);
+        let Workspace { p, h, dh, spare } = workspace;
+        let weights = &parameters.weights;
+        let norm = (steps * steps) as f64 * (steps * total) as f64;
+        let pass = Pass {
+            alpha: fixed.alpha,
+            keep: <T as Scalar>::ONE - fixed.alpha,
+            leaky: fixed.alpha < <T as Scalar>::ONE,
+            input: parameters.input.as_ref().or(tied.as_ref()).expect("B is trained or B = W E"),
+            bias: parameters.bias.as_ref().or(fixed.bias.as_ref()),
+            current: fixed.current.as_ref(),
+            nonlinear_decoder: fixed.nonlinear_decoder,
+            readout,
+            output_bias: parameters.output_bias.as_ref(),
+            weight: &fixed.weight,
+            gain: T::from_f64(2.0 / norm),
+            batch,
+        };
+        let mut dy = Mat::<T>::zeros(readout.ncols(), columns);
+        let mut loss = 0.0;
+        let mut second = None;
+        for now in (0..columns).step_by(count) {
+            if now == count {
+                second = pass.patterns(fixed.activation, weights, p);
+            }
+            let present = p.as_mut().subcols_mut(now, count);
+            match &second {
+                Some(patterns) if now == count => patterns.product(present),
+                _ if now > 0 => factors.apply(present, h.as_ref().subcols(now - count, count)),
+                _ => {}
+            }
+            loss += pass.forward(fixed.activation, now, p, h, &mut dy);
+        }
+
+        let mut d_input = Mat::zeros(n, batch.x.nrows());
+        for now in (0..columns).step_by(count).rev() {
+            pass.backward(fixed.activation, now, &dy, p, dh, &mut d_input);
+            if now > 0 {
+                let mut past = dh.as_mut().subcols_mut(now - count, count);
+                if now == count && second.is_some() {
+                    past.fill(<T as Scalar>::ZERO);
+                } else {
+                    factors.apply_transposed(past, p.as_ref().subcols(now, count));
+                }
+            }
+        }
+
+        // Steps before the first that is multiplied as others are.
+        let early = if second.is_some() { count } else { 0 };
+        let later = columns - count - early;
+        let mut d_weights = weights.gradient_in(
+            spare.take(),
+            p.as_ref().subcols(count + early, later),
+            h.as_ref().subcols(early, later),
+        );
+        if let (Some(patterns), Weights::Dense(d_weights)) = (&second, &mut d_weights) {
+            patterns.gradient(p.as_ref().subcols(count, count), d_weights, &mut d_input);
+        }
+        if tied.is_some() {
+            weights.add_gradient(&mut d_weights, d_input.as_ref(), encoder.as_ref());
+        }
+        let gradient = Parameters {
+            weights: d_weights,
+            encoder: parameters.encoder.is_some().then(|| weights.transposed_times(&d_input)),
+            input: parameters.input.is_some().then_some(d_input),
+            bias: parameters.bias.is_some().then(|| row_sums(p)),
+            readout: parameters.readout.is_some().then(|| {
+                let mut gradient = Mat::zeros(readout.ncols(), n);
+                product(gradient.as_mut(), Accum::Replace, dy.as_ref(), h.transpose());
+                gradient
+            }),
+            output_bias: parameters.output_bias.is_some().then(|| row_sums(&dy)),
+        };
+        (loss / norm, gradient)
     }
-    let gradient = Parameters {
-        weights: d_weights,
-        encoder: parameters.encoder.is_some().then(|| weights.transposed_times(&d_input)),
-        input: parameters.input.is_some().then_some(d_input),
-        bias: parameters.bias.is_some().then(|| row_sums(p)),
-        readout: parameters.readout.is_some().then(|| {
-            let mut gradient = Mat::zeros(readout.nrows(), n);
-            product(gradient.as_mut(), Accum::Replace, dy.as_ref(), h.transpose());
-            gradient
-        }),
-        output_bias: parameters.output_bias.is_some().then(|| row_sums(&dy)),
-    };
-    (loss / norm, gradient)
 }
 
 /// What the columns of one step need besides themselves.
@@ -185,7 +250,17 @@ struct Pass<'a, T> {
     batch: &'a Batch<T>,
 }
 
-impl<T: Real> Pass<'_, T> {
+impl<'a, T: Real> Pass<'a, T> {
+    /// Of the first step, whose pre-activations are in `p`; where the second is cheaper by them.
+    fn patterns(&self, phi: Activation<T>, weights: &'a Weights<T>, p: &Mat<T>) -> Option<Patterns<'a, T>> {
+        let Weights::Dense(weights) = weights else { return None };
+        if self.bias.is_some() || self.current.is_some() {
+            return None;
+        }
+        let x = self.batch.x.subcols(0, self.batch.count());
+        Patterns::new(phi, weights, self.input, x, self.alpha, p)
+    }
+
     /// Columns now .. now + count: from W h (in `p`, for now > 0) to p, h, and dL/dy; the sum of weighted squared
     /// errors.
     fn forward(
@@ -271,19 +346,14 @@ impl<T: Real> Pass<'_, T> {
         dh: &mut Mat<T>,
         d_input: &mut Mat<T>,
     ) {
-        vectorised!(phi, phi => self.backward_columns(phi, now, dy, p, dh, d_input));
+        vectorised!(phi, phi => self.backward_columns(phi, now, dy, p, dh));
+        let columns = now..now + self.batch.count();
+        let (dp, x) = (p.get(.., columns.clone()), self.batch.x.get(.., columns));
+        product(d_input.as_mut(), Accum::Add, dp, x.transpose());
     }
 
     #[inline(always)]
-    fn backward_columns(
-        &self,
-        phi: Activation<T>,
-        now: usize,
-        dy: &Mat<T>,
-        p: &mut Mat<T>,
-        dh: &mut Mat<T>,
-        d_input: &mut Mat<T>,
-    ) {
+    fn backward_columns(&self, phi: Activation<T>, now: usize, dy: &Mat<T>, p: &mut Mat<T>, dh: &mut Mat<T>) {
         let count = self.batch.count();
         let last = now + count == dh.ncols();
         for column in now..now + count {
@@ -304,7 +374,6 @@ impl<T: Real> Pass<'_, T> {
                 #[inline(always)]
                 |p, dh| *p = self.alpha * dh * phi.derivative(*p, VARIANT),
             );
-            add_outer(d_input, p, self.batch.x.col_as_slice(column));
         }
     }
 }
@@ -341,12 +410,4 @@ pub(super) fn chain<T: Real>(phi: Activation<T>, alpha: T, dh: &[T], p: &mut [T]
         #[inline(always)]
         |(p, &dh)| *p = alpha * dh * phi.derivative(*p, VARIANT)
     ));
-}
-
-fn slice<T>(column: faer::ColRef<'_, T>) -> &[T] {
-    column.try_as_col_major().expect("columns of a matrix are contiguous").as_slice()
-}
-
-fn slice_mut<T>(column: faer::ColMut<'_, T>) -> &mut [T] {
-    column.try_as_col_major_mut().expect("columns of a matrix are contiguous").as_slice_mut()
 }

@@ -120,7 +120,7 @@ impl<T: Real> Session<'_, T> {
             recording: self.recording,
             step: self.step,
             updates,
-            drawn: self.parts.iter().map(|part| part.rng.get_word_pos() as u64).collect(),
+            drawn: self.parts.iter().map(|(part, _)| part.rng.get_word_pos() as u64).collect(),
             best: self.best.as_ref().map(|(metrics, _)| *metrics),
             history: self.history.clone(),
         };
@@ -154,7 +154,7 @@ impl<T: Real> Session<'_, T> {
                 Some((metrics, parameters))
             }
         };
-        for (part, &drawn) in self.parts.iter_mut().zip(&header.drawn) {
+        for ((part, _), &drawn) in self.parts.iter_mut().zip(&header.drawn) {
             part.rng.set_word_pos(drawn.into());
         }
         self.step = header.step;

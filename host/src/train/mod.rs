@@ -15,6 +15,7 @@ pub mod optimiser;
 mod outcome;
 mod parallel;
 pub mod parameters;
+mod patterns;
 mod probe;
 pub mod product;
 pub mod proxy;
@@ -34,7 +35,7 @@ use crate::network::{Activation, Channel, Network, Recurrence};
 use crate::task::trial::Score;
 use crate::task::{Dataset, Task};
 use crate::{Error, Result};
-use bptt::{Fixed, Workspace, loss_and_gradient};
+use bptt::{Fixed, Prepared, Workspace};
 pub use checkpoint::Snapshot;
 use optimiser::Optimiser;
 pub use outcome::{Control, End, Metrics, Progress, Trained};
@@ -126,12 +127,11 @@ fn go(
 }
 
 /// A share of every batch, with its own stream of random numbers.
-struct Part<T> {
+struct Part {
     count: usize,
     /// How many of `count` come from the recording.
     windows: usize,
     rng: ChaCha8Rng,
-    workspace: Workspace<T>,
 }
 
 /// Sequences of every part that a batch for n neurons is split into.
@@ -147,7 +147,7 @@ fn windows(settings: &Settings) -> usize {
     (settings.from_recording * settings.batch as f64).round() as usize
 }
 
-fn parts<T: Real>(settings: &Settings) -> Vec<Part<T>> {
+fn parts<T: Real>(settings: &Settings) -> Vec<(Part, Workspace<T>)> {
     let windows = windows(settings);
     let counts = parts_of(settings.batch, settings.neurons);
     let parts = counts.len();
@@ -158,7 +158,7 @@ fn parts<T: Real>(settings: &Settings) -> Vec<Part<T>> {
             let windows = (k + 1) * windows / parts - k * windows / parts;
             let mut rng = ChaCha8Rng::seed_from_u64(settings.seed);
             rng.set_stream(2 + k as u64);
-            Part { count, windows, rng, workspace: Workspace::default() }
+            (Part { count, windows, rng }, Workspace::default())
         })
         .collect()
 }
@@ -181,7 +181,7 @@ struct Session<'a, T> {
     // What changes, all of it in a snapshot.
     parameters: Parameters<T>,
     optimiser: Optimiser<T>,
-    parts: Vec<Part<T>>,
+    parts: Vec<(Part, Workspace<T>)>,
     step: usize,
     best: Option<(Metrics, Parameters<T>)>,
     history: Vec<Metrics>,
@@ -261,6 +261,9 @@ impl<'a, T: Real> Session<'a, T> {
                 }
             } else {
                 end = End::Diverged;
+            }
+            if let Some((_, workspace)) = self.parts.first_mut() {
+                workspace.recycle(gradient);
             }
             if watch(Progress::Step { step, loss }) == Control::Stop && end == End::Done {
                 end = End::Stopped;
@@ -364,9 +367,12 @@ impl<'a, T: Real> Session<'a, T> {
     fn gradient(&mut self) -> (f64, Parameters<T>) {
         let Self { settings, fixed, source, parameters, parts, .. } = self;
         let total = settings.batch;
+        let most = parts.iter().map(|(part, _)| part.count).max().unwrap_or(0);
+        let prepared = || Prepared::new(fixed, parameters, most);
         let Some(task) = settings.task.integration() else {
-            return in_parts(parts, |Part { count, rng, workspace, .. }| {
-                loss_and_gradient(fixed, parameters, &source.draw(*count, 0, rng), total, workspace)
+            let prepared = prepared();
+            return in_parts(parts, |Part { count, rng, .. }, workspace| {
+                prepared.loss_and_gradient(&source.draw(*count, 0, rng), total, workspace)
             });
         };
         if settings.loss == Loss::Average {
@@ -376,12 +382,13 @@ impl<'a, T: Real> Session<'a, T> {
             let alpha = proxy::draw(task, settings.proxy_range, count, rng);
             proxy::loss_and_gradient(fixed, parameters, task, &alpha, total)
         };
-        in_parts(parts, |Part { count, windows, rng, workspace }| {
-            if settings.loss == Loss::Proxy {
-                return proxy(*count, rng);
-            }
+        if settings.loss == Loss::Proxy {
+            return in_parts(parts, |Part { count, rng, .. }, _| proxy(*count, rng));
+        }
+        let prepared = prepared();
+        in_parts(parts, |Part { count, windows, rng }, workspace| {
             let batch = source.draw(*count, *windows, rng);
-            let mut sum = loss_and_gradient(fixed, parameters, &batch, total, workspace);
+            let mut sum = prepared.loss_and_gradient(&batch, total, workspace);
             if settings.proxy_weight > 0.0 {
                 let (loss, gradient) = proxy(*count, rng);
                 sum.0 += settings.proxy_weight * loss;

@@ -88,7 +88,8 @@ impl<T: Real> Optimiser<T> {
         decay: f64,
     ) {
         self.steps += 1;
-        let norm = gradient.norm();
+        // Without a limit nobody asks for it.
+        let norm = if clip.is_finite() { gradient.norm() } else { 0.0 };
         let shrink = T::from_f64(if norm > clip { clip / norm } else { 1.0 });
         let number = T::from_f64;
         let momentum = match self.method {

@@ -5,6 +5,7 @@ use std::iter::zip;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire};
 use std::time::{Duration, Instant};
 
+use super::bptt::Workspace;
 use super::parameters::{Parameters, Real};
 
 /// How long a thread stays awake without work: waking one takes as long as its part of a small network.
@@ -21,7 +22,8 @@ fn wait_until(so: impl Fn() -> bool) {
     }
 }
 
-/// Loss and gradient of a batch in parts: on all cores, added in the order of the parts.
+/// Loss and gradient of a batch in parts: on all cores, added in the order of the parts; the memory of the gradient is the
+/// first workspace's, to be given back to it.
 ///
 /// This thread does its share, so that only the others may have to be woken. A thread of the pool does not wait awake, nor
 /// keeps others so: it would hold up what else the pool has to do, its own parts among it.
@@ -29,15 +31,15 @@ fn wait_until(so: impl Fn() -> bool) {
 /// # Panics
 /// Without a part.
 pub fn in_parts<T: Real, P: Send>(
-    parts: &mut [P],
-    each: impl Fn(&mut P) -> (f64, Parameters<T>) + Send + Sync,
+    parts: &mut [(P, Workspace<T>)],
+    each: impl Fn(&mut P, &mut Workspace<T>) -> (f64, Parameters<T>) + Send + Sync,
 ) -> (f64, Parameters<T>) {
     let threads = parts.len().min(rayon::current_num_threads());
     assert!(threads > 0, "a batch has at least one part");
     let share = parts.len().div_ceil(threads);
     let mut sums: Vec<Option<(f64, Parameters<T>)>> = parts.iter().map(|_| None).collect();
-    let work = |(parts, sums): (&mut [P], &mut [Option<_>])| {
-        zip(parts, sums).for_each(|(part, sum)| *sum = Some(each(part)));
+    let work = |(parts, sums): (&mut [(P, Workspace<T>)], &mut [Option<_>])| {
+        zip(parts, sums).for_each(|((part, workspace), sum)| *sum = Some(each(part, workspace)));
     };
     let alone = rayon::current_thread_index().is_none();
     let pass = PASSES.fetch_add(1, AcqRel) + 1;
@@ -59,11 +61,12 @@ pub fn in_parts<T: Real, P: Send>(
             wait_until(|| working.load(Acquire) == 0);
         }
     });
-    let mut sums = sums.into_iter().flatten();
-    let mut sum = sums.next().expect("there is a part");
-    for (loss, gradient) in sums {
+    let mut sums = zip(sums.into_iter().flatten(), parts);
+    let (mut sum, _) = sums.next().expect("there is a part");
+    for ((loss, gradient), (_, workspace)) in sums {
         sum.0 += loss;
         sum.1.add(&gradient);
+        workspace.recycle(gradient);
     }
     sum
 }

@@ -94,7 +94,7 @@ impl<T: Real> Weights<T> {
     /// Laid out for many products with matrices of so many columns.
     pub(super) fn factors(&self, columns: usize) -> Factors<'_, T> {
         let dense = match self {
-            Self::Dense(w) => Some([Factor::new(w.as_ref(), columns), Factor::new(w.transpose(), columns)]),
+            Self::Dense(w) => Some([w.as_ref(), w.transpose()].map(|w| Factor::new(w, columns))),
             Self::LowRank(..) => None,
         };
         Factors { weights: self, dense }
@@ -138,6 +138,17 @@ impl<T: Real> Weights<T> {
                 of(dp, of(v.transpose(), s).transpose()),
                 of(s, of(u.transpose(), dp).transpose()),
             ),
+        }
+    }
+
+    /// As [`Weights::gradient`], in the memory of `spare` where that fits.
+    pub(super) fn gradient_in(&self, spare: Option<Self>, dp: MatRef<'_, T>, s: MatRef<'_, T>) -> Self {
+        match (self, spare) {
+            (Self::Dense(w), Some(Self::Dense(mut sum))) if sum.shape() == w.shape() => {
+                product(sum.as_mut(), Accum::Replace, dp, s.transpose());
+                Self::Dense(sum)
+            }
+            _ => self.gradient(dp, s),
         }
     }
 

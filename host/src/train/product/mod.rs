@@ -1,6 +1,9 @@
 //! Products of matrices, and matrices that are quick to multiply.
 #![allow(unsafe_code)] // The quicker library for large products has no safe function.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+
 use faer::linalg::matmul::matmul;
 use faer::{Accum, Mat, MatMut, MatRef, Par};
 use gemm::{Parallelism, gemm};
@@ -123,6 +126,20 @@ pub fn zeros<T: Real>(rows: usize, columns: usize) -> Mat<T> {
     let mut matrix = Mat::with_capacity(apart, columns);
     matrix.resize_with(rows, columns, |_, _| <T as Scalar>::ZERO);
     matrix
+}
+
+/// Begins to bring rows first .. first + rows of a column, if there is one, into the second cache.
+#[inline(always)]
+pub(super) fn fetch<T>(matrix: &Mat<T>, column: usize, first: usize, rows: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if column < matrix.ncols() {
+        for line in matrix.col_as_slice(column)[first..][..rows].chunks(64 / size_of::<T>()) {
+            // SAFETY: what is fetched is a part of the matrix; nothing is read.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast()) };
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (matrix, column, first, rows);
 }
 
 #[cfg(test)]

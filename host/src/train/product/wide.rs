@@ -17,6 +17,8 @@ use std::arch::x86_64::{
 };
 use std::array::from_fn;
 use std::cell::RefCell;
+use std::mem::take;
+use std::sync::Mutex;
 
 use faer::{Accum, MatMut, MatRef};
 
@@ -39,11 +41,26 @@ thread_local! {
     static BLOCK: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Memory of factors that are no more: fresh pages take longer than laying out.
+static SPARE: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
+/// The most that is kept of it: W and Wᵀ, for two runs at a time.
+const SPARES: usize = 4;
+
 /// A, laid out: block after block of K columns, in each panel after panel of M rows, column after column.
 pub struct Packed {
     rows: usize,
     columns: usize,
     lines: Vec<Line>,
+}
+
+impl Drop for Packed {
+    fn drop(&mut self) {
+        if let Ok(mut spare) = SPARE.lock()
+            && spare.len() < SPARES
+        {
+            spare.push(take(&mut self.lines));
+        }
+    }
 }
 
 impl Packed {
@@ -53,7 +70,7 @@ impl Packed {
             return None;
         }
         let (rows, columns) = a.shape();
-        let mut lines = Vec::new();
+        let mut lines = SPARE.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
         // SAFETY: the machine has AVX-512.
         unsafe { pack::<M>(a, &mut lines) };
         Some(Self { rows, columns, lines })

@@ -210,6 +210,41 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    /// A bias of 0 changes nothing, but with one no step is done by activation patterns; inputs of 0, with which every
+    /// neuron is at its kink, and neurons without input among them.
+    #[test]
+    fn the_second_step_by_patterns_is_that_by_products(
+        linear in any::<bool>(),
+        (n, channels, steps, count) in (1_usize..40, 1_usize..4, 1_usize..5, 20_usize..90),
+        alpha in prop_oneof![Just(1.0), 0.1..1.0],
+        (free_input, encoder, readout, nonlinear_decoder) in any::<(bool, bool, bool, bool)>(),
+        sparse in 0_usize..4,
+        seed in any::<u64>(),
+    ) {
+        let activation = if linear { Activation::Linear } else { Activation::Relu };
+        let free = [free_input, encoder, false, readout, false, nonlinear_decoder];
+        let shape = Shape { n, channels, rank: 0, steps, count };
+        let mut problem = Problem::new(shape, activation, alpha, free, seed);
+        let rows = problem.parameters.input.as_mut().into_iter().flat_map(|input| input.row_iter_mut());
+        rows.step_by(5).take(sparse).for_each(|mut row| row.fill(0.0));
+        let zeros = problem.batch.x.row_iter_mut().take(sparse);
+        zeros.for_each(|row| row.iter_mut().step_by(3).for_each(|x| *x = 0.0));
+        problem.fixed.bias = Some(Mat::zeros(n, 1));
+        let (loss, expected) = problem.gradient();
+        problem.fixed.bias = None;
+        let (found, gradient) = problem.gradient();
+        prop_assert!((found - loss).abs() <= 1e-12 * loss, "{found}, by products {loss}");
+        let most = 1e-12 * expected.norm();
+        for (gradient, expected) in gradient.matrices().into_iter().zip(expected.matrices()) {
+            let distance = (gradient - expected).norm_l2();
+            prop_assert!(distance <= most, "{distance:.1e} apart, norm {:.1e}", expected.norm_l2());
+        }
+    }
+}
+
 /// A step at rank R stores and multiplies O(n (R + T · batch)): with n = 60 000 one n × n matrix of f32
 /// would be 14 GB and a product with it 4e9 multiply-adds a sample and time step.
 #[test]
