@@ -6,6 +6,7 @@ use faer::Mat;
 use serde::Serialize;
 
 use super::{EVALUATION_STEPS, TaskArgs, say};
+use crate::design::dale::dale;
 use crate::design::exact::{Spec, exact, paired};
 use crate::error::require;
 use crate::format::arrays::{ArrayFile, list};
@@ -13,6 +14,8 @@ use crate::format::network::{self, names};
 use crate::network::{Channel, Network, Recurrence};
 use crate::task::recording::RecordingArgs;
 use crate::task::{relative_rmse, synthetic};
+use crate::train::Settings;
+use crate::train::vectors::signs;
 use crate::verify::{Case, Core};
 use crate::{Error, Result, simulate};
 
@@ -43,6 +46,10 @@ pub struct Args {
     /// to few bits costs nothing.
     #[arg(long, conflicts_with_all = ["encoders", "decoders"])]
     pairs: bool,
+    /// Dale's law: the share of inhibitory neurons, above 0 and below 1; W has one mode more. Which they are is what
+    /// `train` draws from the seed.
+    #[arg(long, value_name = "SHARE", conflicts_with = "pairs", value_parser = share)]
+    dale: Option<f64>,
     /// Write W as one n × n matrix instead of U and V.
     #[arg(long)]
     dense: bool,
@@ -62,6 +69,8 @@ struct Summary {
     activation: String,
     neurons: usize,
     rank: usize,
+    /// Neurons, under Dale's law.
+    inhibitory: Option<usize>,
     decays: Vec<f64>,
     scales: Vec<f64>,
     residual: f64,
@@ -110,7 +119,14 @@ pub fn run(args: &Args) -> Result<()> {
         decoder,
         task,
     };
-    let design = if args.pairs { paired(&spec)? } else { exact(&spec)? };
+    let signs = args.dale.and_then(|dale| {
+        signs(&Settings { neurons: spec.neurons, dale, seed: args.seed, ..Settings::default() })
+    });
+    let design = match &signs {
+        Some(signs) => dale(&spec, signs)?,
+        None if args.pairs => paired(&spec)?,
+        None => exact(&spec)?,
+    };
     let mut made = if args.dense { design.dense() } else { design.network.clone() };
     if let Some(data) = &data {
         made.inputs.clone_from(&data.inputs);
@@ -124,6 +140,7 @@ pub fn run(args: &Args) -> Result<()> {
         activation: args.activation.clone(),
         neurons: spec.neurons,
         rank: made.rank(),
+        inhibitory: signs.map(|signs| signs.iter().filter(|sign| **sign < 0.0).count()),
         decays: spec.task.decays.clone(),
         scales: spec.task.scales.clone(),
         residual: design.residual,
@@ -152,6 +169,9 @@ fn print(summary: &Summary, made: &Network) {
         summary.neurons,
         summary.decays.len()
     );
+    if let Some(inhibitory) = summary.inhibitory {
+        say!("Dale's law: {inhibitory} neurons inhibitory, the others excitatory; one mode more");
+    }
     for ((input, decay), scale) in made.inputs.iter().zip(&summary.decays).zip(&summary.scales) {
         say!("  {:<12} decay {:<7} scale {scale}", input.name, (decay * 1e9).round() / 1e9);
     }
@@ -162,6 +182,12 @@ fn print(summary: &Summary, made: &Network) {
         say!("  {name:<30} {:.1e}  {:.1e}", error.f64, error.f32);
     }
     say!("written to {}", summary.written.display());
+}
+
+/// A number above 0 and below 1.
+fn share(text: &str) -> std::result::Result<f64, String> {
+    let share = text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0);
+    share.ok_or_else(|| "a number above 0 and below 1".into())
 }
 
 /// Whether the user asked for a recording, rather than leaving it at the bundled one.

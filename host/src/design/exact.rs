@@ -70,7 +70,7 @@ const ARRANGEMENTS: usize = 48;
 /// Largest n that the search for the least n looks at, as a multiple of what counting equations gives.
 const SEARCH: usize = 8;
 /// An arrangement that violates a condition by more is dropped: the drift is this over 1 - gamma.
-const RESIDUAL: f64 = 1e-12;
+pub(super) const RESIDUAL: f64 = 1e-12;
 
 /// The exact integrator of `spec`.
 ///
@@ -177,7 +177,7 @@ pub fn paired(spec: &Spec) -> Result<Design> {
     Ok(Design { network, residual, noise_gain })
 }
 
-fn check(spec: &Spec) -> Result<()> {
+pub(super) fn check(spec: &Spec) -> Result<()> {
     let Spec { neurons, task, .. } = spec;
     if !matches!(spec.activation, Activation::Linear | Activation::Relu) {
         let found = crate::format::network::names::activation(spec.activation).0;
@@ -213,39 +213,74 @@ fn check(spec: &Spec) -> Result<()> {
     shape("decoders C", &spec.decoder, task.channels(), *neurons)
 }
 
-/// The arrangement with the least noise gain, for the matrices of `spec` or random ones; `None` if none works.
-fn solve(spec: &Spec, neurons: usize) -> Option<Design> {
-    let channels = spec.task.channels();
-    let (random_e, random_c) = random_frozen(neurons, channels, spec.seed);
-    let e = spec.encoder.clone().unwrap_or(random_e);
-    let c = spec.decoder.clone().unwrap_or(random_c);
-    let gamma = diagonal(&spec.task.decays);
-    let read: Vec<f64> = spec.task.decays.iter().zip(&spec.task.scales).map(|(g, s)| g * s).collect();
-    let read = diagonal(&read);
-    let finish = |u: Mat<f64>, v: Mat<f64>, residual: f64| {
-        let noise_gain = noise_gain(&u, &v, &c);
-        let recurrence = Recurrence::LowRank { u: u.clone(), v };
-        let mut network = Network::plain(spec.activation, recurrence, u, c.clone());
-        network.encoder = Some(e.clone());
+/// Matrices that a design has to fit.
+pub(super) struct Wanted {
+    /// n × D.
+    pub(super) e: Mat<f64>,
+    /// D × n.
+    pub(super) c: Mat<f64>,
+    /// Γ, or 2 Γ for ReLU.
+    gamma: Mat<f64>,
+    /// S Γ, or 2 S Γ.
+    read: Mat<f64>,
+}
+
+impl Wanted {
+    /// Those of `spec`, or random ones.
+    pub(super) fn new(spec: &Spec, neurons: usize) -> Self {
+        let Integration { decays, scales } = &spec.task;
+        let (random_e, random_c) = random_frozen(neurons, decays.len(), spec.seed);
+        let twice = if spec.activation == Activation::Linear { 1.0 } else { 2.0 };
+        let read: Vec<f64> = decays.iter().zip(scales).map(|(g, s)| g * s).collect();
+        Self {
+            e: spec.encoder.clone().unwrap_or(random_e),
+            c: spec.decoder.clone().unwrap_or(random_c),
+            gamma: faer::Scale(twice) * diagonal(decays),
+            read: faer::Scale(twice) * diagonal(&read),
+        }
+    }
+
+    /// U and V of a ReLU network whose even part vanishes in these groups, and the largest violation of a condition.
+    pub(super) fn arranged(&self, groups: &Groups) -> Option<(Mat<f64>, Mat<f64>, f64)> {
+        let Self { e, c, gamma, read } = self;
+        let u = groups.directions(c, read)?;
+        let (v, residual) = latent_readout(&u, e, gamma, Some(groups))?;
+        let residual = residual.max(largest(&(c * &u - read))).max(largest(&(&groups.even * c.transpose())));
+        Some((u, v, residual))
+    }
+
+    /// The design of W = U Vᵀ and B.
+    pub(super) fn design(
+        &self,
+        spec: &Spec,
+        recurrence: [Mat<f64>; 2],
+        input: Mat<f64>,
+        residual: f64,
+    ) -> Design {
+        let [u, v] = recurrence;
+        let noise_gain = noise_gain(&u, &v, &self.c);
+        let recurrence = Recurrence::LowRank { u, v };
+        let mut network = Network::plain(spec.activation, recurrence, input, self.c.clone());
+        network.encoder = Some(self.e.clone());
         network.task = Some(spec.task.clone().into());
         Design { network, residual, noise_gain }
-    };
-
-    if spec.activation == Activation::Linear {
-        let u = least_norm(&c, &read)?;
-        let (v, residual) = latent_readout(&u, &e, &gamma, None)?;
-        return Some(finish(u, v, residual));
     }
-    let (gamma, read) = (faer::Scale(2.0) * gamma, faer::Scale(2.0) * read);
+}
+
+/// The arrangement with the least noise gain, for the matrices of `spec` or random ones; `None` if none works.
+fn solve(spec: &Spec, neurons: usize) -> Option<Design> {
+    let wanted = Wanted::new(spec, neurons);
+    if spec.activation == Activation::Linear {
+        let u = least_norm(&wanted.c, &wanted.read)?;
+        let (v, residual) = latent_readout(&u, &wanted.e, &wanted.gamma, None)?;
+        return Some(wanted.design(spec, [u.clone(), v], u, residual));
+    }
     let mut rng = ChaCha8Rng::seed_from_u64(spec.seed.wrapping_add(1));
     (0..ARRANGEMENTS)
         .filter_map(|_| {
-            let groups = Groups::find(&c, &mut rng)?;
-            let u = groups.directions(&c, &read)?;
-            let (v, residual) = latent_readout(&u, &e, &gamma, Some(&groups))?;
-            let residual =
-                residual.max(largest(&(&c * &u - &read))).max(largest(&(&groups.even * c.transpose())));
-            (residual < RESIDUAL).then(|| finish(u, v, residual))
+            let groups = Groups::find(&wanted.c, &mut rng)?;
+            let (u, v, residual) = wanted.arranged(&groups)?;
+            (residual < RESIDUAL).then(|| wanted.design(spec, [u.clone(), v], u, residual))
         })
         .min_by(|a, b| a.noise_gain.total_cmp(&b.noise_gain))
 }
@@ -288,6 +323,6 @@ fn diagonal(values: &[f64]) -> Mat<f64> {
     Mat::from_fn(values.len(), values.len(), |i, j| if i == j { values[i] } else { 0.0 })
 }
 
-fn largest(matrix: &Mat<f64>) -> f64 {
+pub(super) fn largest(matrix: &Mat<f64>) -> f64 {
     matrix.norm_max()
 }

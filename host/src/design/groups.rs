@@ -64,8 +64,47 @@ impl Groups {
         if members.len() < channels {
             return None;
         }
+        free.extend(lone);
+        Self::of(members, free, c, rng)
+    }
+
+    /// The same with neurons of both signs in every group of `size`, as many of each as there are among all.
+    pub(super) fn mixed(c: &Mat<f64>, signs: &[f64], size: usize, rng: &mut ChaCha8Rng) -> Option<Self> {
+        let of = |sign: f64| (0..signs.len()).filter(|&k| signs[k] == sign).collect::<Vec<usize>>();
+        let (mut positive, mut negative) = (of(1.0), of(-1.0));
+        let share = (size as f64 * negative.len() as f64 / signs.len() as f64).round() as usize;
+        let share = share.clamp(1, size - 1);
+        let mut members: Vec<Vec<usize>> = Vec::new();
+        let mut failures = 0;
+        positive.shuffle(rng);
+        negative.shuffle(rng);
+        while positive.len() >= size - share && negative.len() >= share && failures < PATIENCE {
+            let group = [&positive[..size - share], &negative[..share]].concat();
+            if kappa(c, &group).is_some() {
+                positive.drain(..size - share);
+                negative.drain(..share);
+                members.push(group);
+                failures = 0;
+            } else {
+                positive.shuffle(rng);
+                negative.shuffle(rng);
+                failures += 1;
+            }
+        }
+        positive.append(&mut negative);
+        (members.len() >= c.nrows()).then(|| Self::of(members, positive, c, rng))?
+    }
+
+    /// Groups of `members`, which `left` joins, with random signs.
+    fn of(
+        mut members: Vec<Vec<usize>>,
+        left: Vec<usize>,
+        c: &Mat<f64>,
+        rng: &mut ChaCha8Rng,
+    ) -> Option<Self> {
+        let (channels, neurons) = (c.nrows(), c.ncols());
         let first = rng.random_range(0..members.len());
-        for (k, neuron) in free.into_iter().chain(lone).enumerate() {
+        for (k, neuron) in left.into_iter().enumerate() {
             let group = (first + k) % members.len();
             members[group].push(neuron);
         }
@@ -111,33 +150,33 @@ fn simplex(c: &Mat<f64>, pivot: usize, free: &[usize]) -> Option<Vec<usize>> {
 /// kappa as near to 1 as the first bound of [`LEAST_KAPPA`] that can be met allows, with
 /// sum_k kappa_k C_k = 0; `None` if 0 is not (well) inside the hull of the columns.
 fn kappa(c: &Mat<f64>, group: &[usize]) -> Option<Vec<f64>> {
-    LEAST_KAPPA.iter().find_map(|&least| kappa_above(least, c, group))
+    let columns = Mat::from_fn(c.nrows(), group.len(), |i, k| c[(i, group[k])]);
+    let ones = vec![1.0; group.len()];
+    LEAST_KAPPA.iter().find_map(|&least| nearest(&columns, &ones, least, 1))
 }
 
-/// Least change from 1 subject to the equations; a kappa that falls below `least` is fixed there and
-/// the rest solved again.
-fn kappa_above(least: f64, c: &Mat<f64>, group: &[usize]) -> Option<Vec<f64>> {
-    let channels = c.nrows();
-    let mut bound = vec![false; group.len()];
+/// Near `start`, an x >= `least` with A x = 0: least change; what falls below is fixed there, at most `together` of the
+/// lowest at a time, and the rest solved again.
+pub(super) fn nearest(a: &Mat<f64>, start: &[f64], least: f64, together: usize) -> Option<Vec<f64>> {
+    let mut bound = vec![false; start.len()];
     loop {
-        let free: Vec<usize> = (0..group.len()).filter(|&k| !bound[k]).collect();
-        if free.len() <= channels {
+        let free: Vec<usize> = (0..start.len()).filter(|&k| !bound[k]).collect();
+        if free.len() <= a.nrows() {
             return None;
         }
-        let a = Mat::from_fn(channels, free.len(), |i, k| c[(i, group[free[k]])]);
-        let start = |k: usize| if bound[k] { least } else { 1.0 };
-        let violation = Mat::from_fn(channels, 1, |i, _| {
-            -group.iter().enumerate().map(|(k, &neuron)| start(k) * c[(i, neuron)]).sum::<f64>()
-        });
-        let change = least_norm(&a, &violation)?;
-        let mut kappa = (0..group.len()).map(start).collect::<Vec<f64>>();
+        let mut x: Vec<f64> = (0..start.len()).map(|k| if bound[k] { least } else { start[k] }).collect();
+        let part = Mat::from_fn(a.nrows(), free.len(), |i, k| a[(i, free[k])]);
+        let violation =
+            Mat::from_fn(a.nrows(), 1, |i, _| -(0..x.len()).map(|k| x[k] * a[(i, k)]).sum::<f64>());
+        let change = least_norm(&part, &violation)?;
         for (row, &k) in free.iter().enumerate() {
-            kappa[k] += change[(row, 0)];
+            x[k] += change[(row, 0)];
         }
-        let worst = free.iter().copied().min_by(|&a, &b| kappa[a].total_cmp(&kappa[b]))?;
-        if kappa[worst] >= least {
-            return Some(kappa);
+        let mut below: Vec<usize> = free.into_iter().filter(|&k| x[k] < least).collect();
+        if below.is_empty() {
+            return Some(x);
         }
-        bound[worst] = true;
+        below.sort_by(|&a, &b| x[a].total_cmp(&x[b]));
+        below.into_iter().take(together).for_each(|k| bound[k] = true);
     }
 }

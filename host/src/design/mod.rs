@@ -1,6 +1,7 @@
 //! Exact integrators in closed form, and compression to low rank.
 
 pub mod compress;
+pub mod dale;
 pub mod exact;
 mod groups;
 mod nnls;

@@ -5,6 +5,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
+use tinyfold::design::dale::dale;
 use tinyfold::design::exact::{Spec, exact};
 use tinyfold::design::random_frozen;
 use tinyfold::network::{Activation, Recurrence};
@@ -98,6 +99,66 @@ fn relu_designs_integrate_the_recording() {
         let x = recording(&axes[..channels]);
         assert_exact("recording", neurons, channels, worst(neurons, channels, |_| x.clone()));
     }
+}
+
+/// Columns of one sign, in f64 and f32; exact for 5000 steps; nothing along the structural mode, and what is put there is
+/// forgotten after a step, wherever the state is; one mode more, along the all-ones direction.
+#[test]
+fn designs_under_dales_law_are_exact() {
+    for (neurons, channels, inhibitory) in
+        [(48, 1, 12), (96, 2, 24), (128, 2, 64), (256, 2, 64), (256, 5, 64), (256, 5, 192)]
+    {
+        let spec = spec(neurons, channels, Activation::Relu, 3);
+        let signs: Vec<f64> =
+            (0..neurons).map(|j| if j * inhibitory % neurons < inhibitory { -1.0 } else { 1.0 }).collect();
+        let design = dale(&spec, &signs).expect("enough neurons");
+        let name = format!("n = {neurons}, {inhibitory} inhibitory, D = {channels}");
+        let w = design.network.weights();
+        for j in 0..neurons {
+            assert!(
+                (0..neurons).all(|i| signs[j] * w[(i, j)] > 0.0 && signs[j] * w[(i, j)] as f32 as f64 > 0.0)
+            );
+        }
+        let (wide, narrow) = errors(&design.network, &gaussian(STEPS * channels, 5));
+        let (_, dense) = errors(&design.dense(), &gaussian(STEPS * channels, 5));
+        println!("Dale, {name}: f64 {wide:.1e}, core f32 {narrow:.1e} (dense form {dense:.1e})");
+        assert!(design.residual < 1e-12 && wide <= 1e-10 && narrow <= 1e-4 && dense <= 1e-3, "{name}");
+        let Recurrence::LowRank { u, v } = &design.network.recurrence else { panic!("low rank") };
+        assert_eq!(u.ncols(), channels + 1, "{name}");
+        for seed in 0..50 {
+            let zeta = gaussian(channels, seed);
+            let at = |more: f64| {
+                let p = |i: usize| (0..channels).map(|r| u[(i, r)] * zeta[r]).sum::<f64>() + more;
+                (0..neurons).map(|i| v[(i, channels)] * p(i).max(0.0)).sum::<f64>()
+            };
+            // So little that no neuron passes its kink.
+            let little = 1e-7 * u.norm_max();
+            assert!(
+                at(0.0).abs() < 1e-12 && at(little).abs() < 1e-6 * little + 1e-12,
+                "{name}: {:e}",
+                at(little)
+            );
+        }
+        let values = w.svd().expect("converges");
+        let ones = (0..neurons).map(|i| values.U()[(i, 0)]).sum::<f64>().abs() / (neurons as f64).sqrt();
+        assert!(ones > 0.9 && values.S()[channels + 1] < 1e-12 * values.S()[0], "{name}: {ones}");
+    }
+}
+
+#[test]
+fn what_has_no_design_under_dales_law_is_told() {
+    let relu = spec(48, 1, Activation::Relu, 0);
+    let half: Vec<f64> = (0..48).map(|j| if j % 2 == 0 { 1.0 } else { -1.0 }).collect();
+    let refused = |spec: &Spec, signs: &[f64]| dale(spec, signs).expect_err("refused").to_string();
+    assert!(refused(&spec(48, 1, Activation::Linear, 0), &half).contains("relu"));
+    assert!(refused(&relu, &half[..47]).contains("48, one a neuron"));
+    assert!(refused(&relu, &[0.5; 48]).contains("+1 or -1"));
+    for one_sign in [[1.0; 48], [-1.0; 48]] {
+        assert!(refused(&relu, &one_sign).contains("more of the rarer sign"));
+    }
+    assert!(
+        refused(&spec(8, 2, Activation::Relu, 0), &half[..8]).contains("n = 8, 4 of them inhibitory, D = 2")
+    );
 }
 
 #[test]

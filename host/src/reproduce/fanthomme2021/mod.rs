@@ -98,7 +98,7 @@ pub struct Found {
     /// The analysis on Gaussian inputs; `None` when no network of the run was stable.
     #[serde(skip)]
     pub analysis: Option<Analysis>,
-    /// The exact network of the same n, task, encoders and decoders; `None` for sigmoid and Dale.
+    /// The exact network of the same n, task, encoders, decoders and signs; `None` for sigmoid, for which there is none.
     pub exact: Option<Exact>,
     /// What the authors' code reached; only at full size.
     pub references: Vec<Reference>,
