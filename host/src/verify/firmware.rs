@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use indicatif::ProgressBar;
 use object::{Object, ObjectSection, ObjectSymbol, SectionKind};
 
 use crate::{Error, Result};
@@ -85,6 +87,9 @@ impl Image {
             what: "a compiler for Cortex-M or its emulator".into(),
             remedy: REMEDY.into(),
         };
+        let message = format!("building the firmware image {binary}, which takes a minute the first time");
+        let spinner = ProgressBar::new_spinner().with_message(message);
+        spinner.enable_steady_tick(Duration::from_millis(200));
         let output = Command::new(&script)
             .args(["cargo", "build", "--release", "--locked", "--target", target, "-p", board])
             .args(["--bin", binary, "--features", &features.join(",")])
@@ -93,7 +98,9 @@ impl Image {
             .current_dir(&firmware)
             .stdin(Stdio::null())
             .output()
-            .map_err(Error::file(&script, "run"))?;
+            .map_err(Error::file(&script, "run"));
+        spinner.finish_and_clear();
+        let output = output?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr);
             if text.contains("rustup target add") {
