@@ -67,8 +67,9 @@ impl Ours {
         let prepared = Prepared::new(fixed, parameters, parts[0].0.count());
         let (loss, gradient) =
             in_parts(parts, |data, workspace| prepared.loss_and_gradient(data, *batch, workspace));
-        assert!(loss.is_finite());
-        optimiser.update(parameters, &gradient, 3e-4, f64::INFINITY, 0.0);
+        let norm = gradient.norm();
+        assert!(loss.is_finite() && norm.is_finite());
+        optimiser.update(parameters, &gradient, norm, 3e-4, 1e9, 0.0);
         parts[0].1.recycle(gradient);
         if let Some(signs) = &fixed.signs {
             parameters.weights.keep_signs(signs);

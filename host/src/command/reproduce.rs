@@ -152,7 +152,7 @@ fn print(networks: &[Found]) {
         return;
     }
     say!(
-        "{:<56}{:>8}{:>9}{:>20}{:>13}{:>11}  exact error, seconds",
+        "{:<56}{:>7} {:>8} {:>20} {:>12} {:>10}  exact error, seconds",
         "network, n",
         "seconds",
         "loss",
@@ -176,7 +176,7 @@ fn print(networks: &[Found]) {
         let title = format!("{}, {}", found.title, found.trained.neurons);
         let one = &found.trained;
         say!(
-            "{title:<56}{:>8.1}{:>9.1e}{:>20}{values:>13}{distance:>11}  {exact}",
+            "{title:<56}{:>7.1} {:>8.1e} {:>20} {values:>12} {distance:>10}  {exact}",
             found.seconds,
             one.loss,
             both(one)
@@ -187,14 +187,14 @@ fn print(networks: &[Found]) {
             let name = format!("  the authors' code, same settings, seed {}", reference.seed);
             let worst = error(largest(&reference.error));
             let distance = reference.distance.first().map_or("-".into(), |d| format!("{d:.4}"));
-            say!("{name:<56}{:>8}{loss:>9}{worst:>20}{values:>13}{distance:>11}", "");
+            say!("{name:<56}{:>7} {loss:>8} {worst:>20} {values:>12} {distance:>10}", "");
         }
         for other in found.others.iter().chain(&found.sizes) {
             let name = match other.neurons {
                 n if n == one.neurons => format!("  seed {}", other.seed),
                 n => format!("  n = {n}, seed {}", other.seed),
             };
-            say!("{name:<56}{:>8}{:>9.1e}{:>20}", "", other.loss, both(other));
+            say!("{name:<56}{:>7} {:>8.1e} {:>20}", "", other.loss, both(other));
         }
         if let Some(note) = &found.note {
             say!("  {note}");

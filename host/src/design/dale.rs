@@ -25,10 +25,12 @@ use super::groups::{Groups, nearest};
 use crate::network::Activation;
 use crate::{Error, Result};
 
-/// Neurons of a group: every one adds two equations for a, and few large groups make a large U.
+/// Neurons of a group, or 3 D if that is more: every group adds two equations for a, few large ones make a large U.
 const SIZES: [usize; 4] = [12, 16, 24, 32];
-/// Arrangements of groups and signs that are tried for each size.
+/// Arrangements of groups and signs that are tried for each size, and again while none fits.
 const ARRANGEMENTS: usize = 6;
+/// How often they are tried.
+const ROUNDS: usize = 8;
 /// |a_j| is larger than it has to be by this factor, so that rounding turns no sign.
 const MARGIN: f64 = 1.01;
 /// What a starts from, in multiples of its bounds.
@@ -60,11 +62,11 @@ const START: f64 = 1.2;
 /// # Ok::<(), tinyfold::Error>(())
 /// ```
 pub fn dale(spec: &Spec, signs: &[f64]) -> Result<Design> {
-    check(spec)?;
     if spec.activation != Activation::Relu {
         let found = crate::format::network::names::activation(spec.activation).0;
         return Err(Error::input("activation", "relu (the exact design under Dale's law is for it)", found));
     }
+    check(spec)?;
     if let Some(sign) = signs.iter().find(|sign| sign.abs() != 1.0) {
         return Err(Error::input("signs", "+1 or -1 for every neuron", sign.to_string()));
     }
@@ -77,9 +79,8 @@ pub fn dale(spec: &Spec, signs: &[f64]) -> Result<Design> {
     }
     let wanted = Wanted::new(spec, spec.neurons);
     let mut rng = ChaCha8Rng::seed_from_u64(spec.seed.wrapping_add(1));
-    let tried = SIZES.iter().flat_map(|&size| [size; ARRANGEMENTS]);
-    let fitting = tried.filter_map(|size| {
-        let groups = Groups::mixed(&wanted.c, signs, size, &mut rng)?;
+    let mut attempt = |size: usize| {
+        let groups = Groups::mixed(&wanted.c, signs, size.max(3 * wanted.c.nrows()), &mut rng)?;
         let (u, v, residual) = wanted.arranged(&groups)?;
         let (a, violation) = structural(&u, &v, &wanted.e, &groups, signs)?;
         let residual = residual.max(violation);
@@ -88,8 +89,12 @@ pub fn dale(spec: &Spec, signs: &[f64]) -> Result<Design> {
         };
         let factors = [beside(&u, &|_| 1.0), beside(&v, &|j| a[j])];
         (residual < RESIDUAL).then(|| wanted.design(spec, factors, u, residual))
-    });
-    fitting.min_by(|a, b| a.noise_gain.total_cmp(&b.noise_gain)).ok_or_else(|| {
+    };
+    let mut best = || {
+        let tried = SIZES.iter().flat_map(|&size| [size; ARRANGEMENTS]);
+        tried.filter_map(&mut attempt).min_by(|a, b| a.noise_gain.total_cmp(&b.noise_gain))
+    };
+    (0..ROUNDS).find_map(|_| best()).ok_or_else(|| {
         let inhibitory = signs.iter().filter(|sign| **sign < 0.0).count();
         Error::Numeric {
             what: format!(
@@ -99,7 +104,7 @@ pub fn dale(spec: &Spec, signs: &[f64]) -> Result<Design> {
             ),
             reason:
                 "no arrangement of neurons of both signs fits these encoders and decoders; try more neurons, \
-                     more of the rarer sign, or another seed"
+                     more of the rarer sign, fewer channels, or another seed"
                     .into(),
         }
     })

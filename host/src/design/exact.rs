@@ -46,7 +46,7 @@ pub struct Spec {
 /// An exact integrator.
 #[derive(Clone, Debug)]
 pub struct Design {
-    /// The network, of rank D, with B = W E = U.
+    /// The network, of rank D, or D + 1 under Dale's law; B = W E is the first D columns of U.
     pub network: Network,
     /// Largest violation of any condition, absolute.
     pub residual: f64,
@@ -206,6 +206,9 @@ pub(super) fn check(spec: &Spec) -> Result<()> {
         Some(m) if (m.nrows(), m.ncols()) != (rows, columns) => {
             let found = format!("{} × {}", m.nrows(), m.ncols());
             Err(Error::input(place, format!("{rows} × {columns}"), found))
+        }
+        Some(m) if !m.norm_max().is_finite() => {
+            Err(Error::input(place, "finite numbers", "others (NaN or infinity)"))
         }
         _ => Ok(()),
     };

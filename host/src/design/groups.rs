@@ -68,7 +68,8 @@ impl Groups {
         Self::of(members, free, c, rng)
     }
 
-    /// The same with neurons of both signs in every group of `size`, as many of each as there are among all.
+    /// The same with neurons of both signs in every group: at least `size`, of both signs in the proportion that they have
+    /// among all, and one at least.
     pub(super) fn mixed(c: &Mat<f64>, signs: &[f64], size: usize, rng: &mut ChaCha8Rng) -> Option<Self> {
         let of = |sign: f64| (0..signs.len()).filter(|&k| signs[k] == sign).collect::<Vec<usize>>();
         let (mut positive, mut negative) = (of(1.0), of(-1.0));

@@ -18,7 +18,7 @@ pub mod spectrum;
 pub mod ssm;
 mod stepper;
 mod system;
-mod vector;
+pub(crate) mod vector;
 mod wide;
 
 pub use path::{Parameter, Path};

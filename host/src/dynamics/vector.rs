@@ -18,7 +18,7 @@ pub(super) fn norm(x: &[f64]) -> f64 {
 }
 
 /// Largest absolute entry; not a number where one is not.
-pub(super) fn largest(x: &[f64]) -> f64 {
+pub(crate) fn largest(x: &[f64]) -> f64 {
     x.iter().fold(0.0, |most: f64, x| if x.abs() > most || x.is_nan() { x.abs() } else { most })
 }
 

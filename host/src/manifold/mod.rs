@@ -221,7 +221,7 @@ pub fn analyse(network: &Network, x: &[f64], steps: usize) -> Result<Analysis> {
         variance: shares.iter().take(10).copied().collect(),
         participation_ratio: if squares > 0.0 { 1.0 / squares } else { 0.0 },
         relative_rmse: channels.iter().map(|c| c.relative_rmse).reduce(f64::max),
-        modes: modes::of_values(&singular.values, n),
+        modes: modes::of_values(&singular.values, n, obeys_dale(network)),
         alignments: alignment::of_network(network, &singular, dimension + 1),
         pca_residual: [dimension, dimension + 1].map(|k| spectrum::left_over(&moments, k)),
         local_dimension: dimension::local(&thinned(&p), dimension::NEIGHBOURS, dimension::NOISE)?,

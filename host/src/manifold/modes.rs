@@ -7,9 +7,6 @@ use serde::{Deserialize, Serialize};
 const OFFSET: f64 = 1.0 / 3.0;
 /// The least ratio that is a gap.
 const LEAST_GAP: f64 = 1.25;
-/// Part of the largest singular value that the modes after a structural one have at least.
-const STRUCTURAL: f64 = 0.01;
-
 /// The large singular values and what is below them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Modes {
@@ -27,38 +24,33 @@ pub struct Modes {
 ///
 /// The gap is at the k that makes (sigma_k + f) / (sigma_{k+1} + f) largest, f = sigma_1 / 3, 1 <= k <= max(1, n / 2);
 /// there are modes if that ratio is at least 1.25. A mode below sigma_1 / 12 is not seen: a channel of so small a scale
-/// is taken for bulk. If the gap is after sigma_1, and the values after it have a larger one of their own, above
-/// sigma_1 / 100, then sigma_1 is a mode apart, as the structural one of Dale's law can be, and their gap is the one.
+/// is taken for bulk.
+///
+/// structural: whether W obeys Dale's law; then sigma_1 is the structural mode, whatever its size, k > 1, and f = sigma_2 / 3.
 ///
 /// values: singular values, largest first; those of a low-rank matrix are followed by zeros up to n.
 ///
 /// ```
 /// use tinyfold::manifold::modes::of_values;
-/// let modes = of_values(&[3.2, 2.4, 2.2, 1.0, 0.5, 0.2, 0.1, 0.0], 8);
+/// let modes = of_values(&[3.2, 2.4, 2.2, 1.0, 0.5, 0.2, 0.1, 0.0], 8, false);
 /// assert_eq!((modes.count, modes.bulk), (3, 1.0));
-/// assert_eq!(of_values(&[2.0, 1.9], 64).count, 2);
-/// assert_eq!(of_values(&[7.5, 3.0, 2.9, 2.6, 0.8, 0.7, 0.7, 0.6], 256).count, 4);
-/// assert_eq!(of_values(&[1.0, 0.9, 0.8, 0.7], 4).count, 0);
+/// assert_eq!(of_values(&[2.0, 1.9], 64, false).count, 2);
+/// assert_eq!(of_values(&[1.0, 0.9, 0.8, 0.7], 4, false).count, 0);
+/// let dale = [7.5, 3.0, 2.9, 2.6, 0.8, 0.7, 0.7, 0.6];
+/// assert_eq!((of_values(&dale, 64, false).count, of_values(&dale, 64, true).count), (1, 4));
 /// ```
 #[must_use]
-pub fn of_values(values: &[f64], n: usize) -> Modes {
+pub fn of_values(values: &[f64], n: usize, structural: bool) -> Modes {
     let value = |k: usize| values.get(k).copied().unwrap_or(0.0);
-    let last = (n / 2).max(1);
-    let Some((mut place, mut gap)) = largest_gap(&value, 0, last) else { return Modes::default() };
-    let others = largest_gap(&value, 1, last).filter(|_| place == 1);
-    if let Some((next, larger)) = others.filter(|&(_, other)| other > gap)
-        && value(next - 1) >= STRUCTURAL * value(0)
-    {
-        (place, gap) = (next, larger);
+    let first = usize::from(structural);
+    let offset = OFFSET * value(first);
+    if offset <= 0.0 {
+        return Modes::default();
     }
+    let ratio = |k: &usize| (value(k - 1) + offset) / (value(*k) + offset);
+    let last = (n / 2).max(first + 1);
+    let place = (first + 1..=last).max_by(|a, b| ratio(a).total_cmp(&ratio(b))).expect("one at least");
+    let gap = ratio(&place);
     let count = if gap >= LEAST_GAP { place } else { 0 };
     Modes { count, gap, bulk: value(count), median_of_bulk: value(usize::midpoint(count, n)) }
-}
-
-/// Number of values before the largest gap of those from `first` on, and its ratio; `None` where all are 0.
-fn largest_gap(value: &impl Fn(usize) -> f64, first: usize, last: usize) -> Option<(usize, f64)> {
-    let offset = OFFSET * value(first);
-    let ratio = |k: usize| (value(k - 1) + offset) / (value(k) + offset);
-    let place = (first + 1..=last).max_by(|&a, &b| ratio(a).total_cmp(&ratio(b)))?;
-    (offset > 0.0).then(|| (place, ratio(place)))
 }

@@ -12,7 +12,7 @@
 //! Backward: dh_t = Cᵀ dy_t + (1 - alpha) dh_{t+1} + Wᵀ dp_{t+1}, dp_t = alpha phi'(p_t) dh_t. With
 //! dB = sum_t dp_t x_tᵀ, the gradient of W is sum_t dp_t h_{t-1}ᵀ, one product over all steps of all
 //! samples, plus dB Eᵀ when B = W E; the gradient of E is then Wᵀ dB. The first step needs no product with W, since h_0 = 0,
-//! and the second often none either: see [`super::patterns`].
+//! and the second often none either (patterns.rs).
 
 use std::iter::zip;
 
@@ -68,7 +68,7 @@ impl<T> Batch<T> {
     }
 }
 
-/// Buffers of a pass, n × (T · count), kept from one pass to the next of the same shape.
+/// Buffers of a pass, n × (T · count), and of a gradient, kept from one pass to the next of the same shape.
 #[derive(Clone, Debug)]
 pub struct Workspace<T> {
     /// p, and dp on the way back.
@@ -92,10 +92,10 @@ impl<T: Real> Workspace<T> {
         }
     }
 
-    /// Keeps the memory of a gradient that has been used for the next one: fresh pages of a large one take longer than
-    /// a twentieth of a pass.
+    /// Keeps the memory of a gradient that has been used for the next pass, if passes are made in here: fresh pages of a
+    /// large one take a twentieth of a pass.
     pub fn recycle(&mut self, gradient: Parameters<T>) {
-        self.spare = Some(gradient.weights);
+        self.spare = (self.p.ncols() > 0).then_some(gradient.weights);
     }
 }
 
@@ -125,7 +125,7 @@ pub struct Prepared<'a, T> {
 }
 
 impl<'a, T: Real> Prepared<'a, T> {
-    /// For parts of so many sequences.
+    /// For parts of any size; from some number of `sequences` on W is laid out for many products.
     #[must_use]
     pub fn new(fixed: &'a Fixed<T>, parameters: &'a Parameters<T>, sequences: usize) -> Self {
         let encoder = parameters.encoder.as_ref().unwrap_or(&fixed.encoder);

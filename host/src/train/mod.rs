@@ -254,8 +254,9 @@ impl<'a, T: Real> Session<'a, T> {
             let step = self.step;
             let (loss, gradient) = self.gradient_of_trained();
             let learning_rate = settings.learning_rate * settings.schedule.factor(step, settings.steps);
-            if loss.is_finite() && gradient.norm().is_finite() {
-                self.update(&gradient, learning_rate);
+            let norm = gradient.norm();
+            if loss.is_finite() && norm.is_finite() {
+                self.update(&gradient, norm, learning_rate);
                 if self.reached(loss) {
                     end = End::Reached;
                 }
@@ -337,11 +338,11 @@ impl<'a, T: Real> Session<'a, T> {
     }
 
     /// One update of what is trained.
-    fn update(&mut self, gradient: &Parameters<T>, rate: f64) {
+    fn update(&mut self, gradient: &Parameters<T>, norm: f64, rate: f64) {
         let Settings { clip, weight_decay, train_weights, .. } = *self.settings;
         // Weight decay would reach them too.
         let frozen = (!train_weights).then(|| self.parameters.weights.clone());
-        self.optimiser.update(&mut self.parameters, gradient, rate, clip, weight_decay);
+        self.optimiser.update(&mut self.parameters, gradient, norm, rate, clip, weight_decay);
         if let Some(weights) = frozen {
             self.parameters.weights = weights;
         } else if let Some(signs) = &self.fixed.signs {

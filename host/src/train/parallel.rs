@@ -22,8 +22,8 @@ fn wait_until(so: impl Fn() -> bool) {
     }
 }
 
-/// Loss and gradient of a batch in parts: on all cores, added in the order of the parts; the memory of the gradient is the
-/// first workspace's, to be given back to it.
+/// Loss and gradient of a batch in parts: on all cores, added in the order of the parts; the memory of the gradient is
+/// best given back to the first workspace.
 ///
 /// This thread does its share, so that only the others may have to be woken. A thread of the pool does not wait awake, nor
 /// keeps others so: it would hold up what else the pool has to do, its own parts among it.

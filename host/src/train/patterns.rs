@@ -56,7 +56,7 @@ pub(super) struct Patterns<'a, T> {
 }
 
 impl<'a, T: Real> Patterns<'a, T> {
-    /// p: pre-activations of the first step, phi' in {0, 1} for all of them; `None` where a product with W is cheaper.
+    /// p: its first columns hold the pre-activations of the first step, phi' in {0, 1} for all of them; `None` where a product with W is cheaper.
     pub(super) fn new(
         phi: Activation<T>,
         weights: &'a Mat<T>,
@@ -269,19 +269,30 @@ mod tests {
         Patterns::new(Activation::Relu, w, b, x.as_ref(), 0.5, p)
     }
 
-    /// A neuron changes twice on the way around, and is silent before the first sample and after the last.
+    /// A neuron changes twice on the way around, and is silent before the first sample and after the last. With n = 600 rows
+    /// are done in two parts.
     #[test]
     fn neurons_change_at_most_four_times_in_two_dimensions() {
         for (inputs, most) in [(1, 3), (2, 4)] {
-            let (w, b, x) = (random(300, 300, 1), random(300, inputs, 2), random(inputs, 100, 3));
+            let (w, b, x) = (random(600, 600, 1), random(600, inputs, 2), random(inputs, 100, 3));
             let p = &b * &x;
             let patterns = patterns(&w, &b, &x, &p).expect("quicker");
-            assert_eq!(patterns.ends.len(), 300);
-            assert!((0..300).all(|neuron| (1..=most).contains(&patterns.of(neuron).len())));
-            let h = Mat::from_fn(300, 100, |i, k| 0.5 * p[(i, k)].max(0.0));
-            let mut found = random(300, 100, 4);
+            assert_eq!(patterns.ends.len(), 600);
+            assert!((0..600).all(|neuron| (1..=most).contains(&patterns.of(neuron).len())));
+            let active = Mat::from_fn(600, 100, |i, k| if p[(i, k)] >= 0.0 { 0.5 } else { 0.0 });
+            let h = Mat::from_fn(600, 100, |i, k| active[(i, k)] * p[(i, k)]);
+            let mut found = random(600, 100, 4);
             patterns.product(found.as_mut());
-            assert!((found - &w * h).norm_max() < 1e-11);
+            assert!((found - &w * &h).norm_max() < 1e-11);
+            let dp = random(600, 100, 5);
+            let (mut d_weights, mut d_input) = (random(600, 600, 6), random(600, inputs, 7));
+            let back = w.transpose() * &dp;
+            let dp_first = Mat::from_fn(600, 100, |i, k| active[(i, k)] * back[(i, k)]);
+            let expected = [&d_weights + &dp * h.transpose(), &d_input + dp_first * x.transpose()];
+            patterns.gradient(dp.as_ref(), &mut d_weights, &mut d_input);
+            for (found, expected) in [d_weights, d_input].iter().zip(&expected) {
+                assert!((found - expected).norm_max() < 1e-10 * expected.norm_max());
+            }
         }
     }
 

@@ -62,7 +62,9 @@ fn the_claims_hold_for_small_networks() {
             let trained =
                 network["error"].as_array().expect("channels").iter().map(error).fold(0.0, f64::max);
             assert!(error(&exact["error"]) < 1e-9 * trained, "{network:#}");
-            same_vectors(&folder);
+            if !unstable {
+                same_vectors(&folder);
+            }
         }
     }
 }

@@ -90,9 +90,16 @@ fn modes_are_told_from_the_bulk_as_the_paper_counts_them() {
     // Nothing stands out of a random matrix, and nothing at all is in an empty one.
     for seed in 0..5 {
         let values = gaussian(60, 60, seed).singular_values().expect("converges");
-        assert_eq!(modes::of_values(&values, 60).count, 0, "{:?}", modes::of_values(&values, 60));
+        assert_eq!(
+            modes::of_values(&values, 60, false).count,
+            0,
+            "{:?}",
+            modes::of_values(&values, 60, false)
+        );
     }
-    assert_eq!(modes::of_values(&[0.0; 4], 4).count, 0);
+    assert_eq!(modes::of_values(&[0.0; 4], 4, false).count, 0);
+    // A second value that is small, but larger than all after it, is bulk.
+    assert_eq!(modes::of_values(&[1.37, 0.1, 1e-3], 256, false).count, 1);
 }
 
 /// Eight sequences joined against 128 others from rest: the relative spread of a norm over 8 · 200 steps whose

@@ -70,6 +70,29 @@ fn too_few_neurons() {
     assert_eq!(run(&below).status.code(), Some(2), "n = {below} was said not to work");
 }
 
+/// The neurons whose weights are negative are those that `train` would make inhibitory.
+#[test]
+fn a_design_under_dales_law() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let run = |share: &str| {
+        let dale =
+            ["design", "--decays", "0.9,0.8", "--seed", "3", "--dale", share, "--json", "--out", "x.npz"];
+        tinyfold(folder.path(), &dale)
+    };
+    let output = run("0.25");
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&summary["inhibitory"], &summary["rank"]), (&16.into(), &3.into()), "{summary}");
+    let w = tinyfold::format::network::load(&folder.path().join("x.npz")).expect("a network").weights();
+    let settings = tinyfold::train::Settings { neurons: 64, dale: 0.25, seed: 3, ..Default::default() };
+    let signs = tinyfold::train::vectors::signs(&settings).expect("Dale's law");
+    assert!((0..64).all(|j| w.col(j).iter().all(|w| signs[j] * w > 0.0)));
+    for share in ["0", "1", "nan", "-0.2", "x"] {
+        let output = run(share);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && text.contains("above 0 and below 1"), "{share}: {text}");
+    }
+}
+
 #[test]
 fn a_wrong_number_type() {
     let folder = tempfile::tempdir().expect("a temporary folder");

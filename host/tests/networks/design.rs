@@ -101,7 +101,7 @@ fn relu_designs_integrate_the_recording() {
     }
 }
 
-/// Columns of one sign, in f64 and f32; exact for 5000 steps; nothing along the structural mode, and what is put there is
+/// Columns of one sign, in f64 and f32; exact for 10 000 steps; nothing along the structural mode, and what is put there is
 /// forgotten after a step, wherever the state is; one mode more, along the all-ones direction.
 #[test]
 fn designs_under_dales_law_are_exact() {
@@ -122,7 +122,7 @@ fn designs_under_dales_law_are_exact() {
         let (wide, narrow) = errors(&design.network, &gaussian(STEPS * channels, 5));
         let (_, dense) = errors(&design.dense(), &gaussian(STEPS * channels, 5));
         println!("Dale, {name}: f64 {wide:.1e}, core f32 {narrow:.1e} (dense form {dense:.1e})");
-        assert!(design.residual < 1e-12 && wide <= 1e-10 && narrow <= 1e-4 && dense <= 1e-3, "{name}");
+        assert!(design.residual < 1e-12 && wide <= 1e-12 && narrow <= 1e-4 && dense <= 2e-4, "{name}");
         let Recurrence::LowRank { u, v } = &design.network.recurrence else { panic!("low rank") };
         assert_eq!(u.ncols(), channels + 1, "{name}");
         for seed in 0..50 {

@@ -9,6 +9,7 @@ use crate::Result;
 use crate::command::say;
 use crate::dynamics::lyapunov::{Intrinsic, Settings, Spectrum, intrinsic, spectrum, spread, visited};
 use crate::dynamics::spectrum::eigenvalues;
+use crate::dynamics::vector::largest;
 use crate::dynamics::{Kind, Rnn, System as _};
 use crate::error::require;
 use crate::network::Network;
@@ -191,7 +192,6 @@ fn print(rnn: &Rnn, found: &Spectrum, size: &Intrinsic) {
 fn at_rest(rnn: &Rnn, state: &[f64]) -> bool {
     let mut residual = vec![0.0; state.len()];
     rnn.residual(state, &mut residual);
-    let largest = |x: &[f64]| x.iter().fold(0.0_f64, |most, x| most.max(x.abs()));
     largest(&residual) <= REST * (1.0 + largest(state))
 }
 

@@ -223,7 +223,8 @@ fn coordinates(networks: &[&Found]) -> Option<Claim> {
     })
 }
 
-/// The paper says so of linear and ReLU networks. Random directions of the plane have 71 % mixed neurons: cos² of neither axis above 0.95.
+/// The paper says so of linear and ReLU networks. Random directions of the plane have 71 % mixed neurons: cos² of
+/// neither axis above 0.95.
 fn mixed(networks: &[&Found]) -> Option<Claim> {
     let mixed = |found: &Found| said(found, |analysis| Some(analysis.selectivity.as_ref()?.mixed));
     Some(Claim {

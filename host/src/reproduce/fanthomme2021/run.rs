@@ -334,6 +334,10 @@ mod tests {
             let (encoder, decoder) = vectors(&experiment.settings);
             let network = network::load(&path).expect("a network");
             assert_eq!((network.encoder, network.readout), (Some(encoder), decoder), "{name}");
+            if let Some(signs) = signs(&experiment.settings) {
+                let w = network::load(&path).expect("a network").weights();
+                assert!((0..w.ncols()).all(|j| w.col(j).iter().all(|w| signs[j] * w > 0.0)), "{name}");
+            }
             names.push(name);
         }
         let without: Vec<&str> =

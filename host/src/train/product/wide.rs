@@ -41,10 +41,10 @@ thread_local! {
     static BLOCK: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Memory of factors that are no more: fresh pages take longer than laying out.
+/// Memory of factors that are no more, kept for the next: fresh pages take longer than laying out.
 static SPARE: Mutex<Vec<Vec<Line>>> = Mutex::new(Vec::new());
-/// The most that is kept of it: W and Wᵀ, for two runs at a time.
-const SPARES: usize = 4;
+/// The most that is kept of it besides one for each thread: W and Wᵀ.
+const SHARED: usize = 2;
 
 /// A, laid out: block after block of K columns, in each panel after panel of M rows, column after column.
 pub struct Packed {
@@ -56,7 +56,7 @@ pub struct Packed {
 impl Drop for Packed {
     fn drop(&mut self) {
         if let Ok(mut spare) = SPARE.lock()
-            && spare.len() < SPARES
+            && spare.len() < rayon::current_num_threads() + SHARED
         {
             spare.push(take(&mut self.lines));
         }
