@@ -75,8 +75,12 @@ impl<'a, T: Real> Patterns<'a, T> {
             phi.derivative(p, VARIANT) != <T as Scalar>::ZERO
         }))?;
         let mut starts = vec![0; n + 1];
-        found.iter().for_each(|(neuron, _)| starts[neuron + 1] += 1);
-        (0..n).for_each(|neuron| starts[neuron + 1] += starts[neuron]);
+        for (neuron, _) in &found {
+            starts[neuron + 1] += 1;
+        }
+        for neuron in 0..n {
+            starts[neuron + 1] += starts[neuron];
+        }
         let mut changes = vec![Change::default(); found.len()];
         for (neuron, change) in found {
             changes[starts[neuron]] = change;
@@ -126,8 +130,8 @@ impl<'a, T: Real> Patterns<'a, T> {
                         fetch(self.weights, neuron + AHEAD, first, rows);
                         let (column, row) = (&self.weights.col_as_slice(neuron)[first..], self.row(neuron));
                         for &Change { position, active } in self.of(neuron) {
-                            for k in 0..inputs {
-                                let scale = if active { row[k] } else { -row[k] };
+                            for (k, &b) in row[..inputs].iter().enumerate() {
+                                let scale = if active { b } else { -b };
                                 let more = more.col_as_slice_mut(inputs * position + k);
                                 zip(more, column).for_each(|(more, &w)| *more += scale * w);
                             }

@@ -228,8 +228,9 @@ proptest! {
         let free = [free_input, encoder, false, readout, false, nonlinear_decoder];
         let shape = Shape { n, channels, rank: 0, steps, count };
         let mut problem = Problem::new(shape, activation, alpha, free, seed);
-        let rows = problem.parameters.input.as_mut().into_iter().flat_map(|input| input.row_iter_mut());
-        rows.step_by(5).take(sparse).for_each(|mut row| row.fill(0.0));
+        if let Some(input) = &mut problem.parameters.input {
+            input.row_iter_mut().step_by(5).take(sparse).for_each(|mut row| row.fill(0.0));
+        }
         let zeros = problem.batch.x.row_iter_mut().take(sparse);
         zeros.for_each(|row| row.iter_mut().step_by(3).for_each(|x| *x = 0.0));
         problem.fixed.bias = Some(Mat::zeros(n, 1));
