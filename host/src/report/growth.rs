@@ -6,9 +6,12 @@ use kuva::plot::{LegendPosition, LineStyle, ScatterPlot};
 use kuva::render::layout::TickFormat;
 use kuva::render::plots::Plot;
 
-use super::figures::{Figure, colour, grid, layout, line, log_y, with_powers_of_ten};
+use super::figures::{Figure, colour, columns, grid, layout, line, log_y, with_powers_of_ten};
 use super::text::{DIVERGED, grouped};
 use crate::reproduce::fanthomme2021::growth::{Growth, WithNeurons};
+
+/// The most curves of a panel: of more, some have the same colour and dashes.
+const CURVES: usize = 12;
 
 /// The figures that there is something to draw for.
 #[must_use]
@@ -22,23 +25,32 @@ fn style(k: usize) -> LineStyle {
 }
 
 fn with_time(growth: &Growth) -> Option<Figure> {
-    let (mut plots, mut exponents) = (Vec::new(), Vec::new());
-    for (k, one) in growth.with_time.iter().enumerate() {
-        let errors = one.errors.iter().map(|w| (w.to as f64, w.relative_rmse.min(DIVERGED)));
-        let points = log_y(errors);
-        exponents.extend(points.iter().map(|&(_, y)| y));
-        let curve = line(points, colour(k), 2.0).with_line_style(style(k));
-        plots.push(Plot::Line(curve.with_legend(&one.name)));
-    }
-    let last = growth.with_time.iter().filter_map(|one| one.errors.last()).map(|window| window.to).max()?;
-    let layout = layout(&plots, "steps since reset", "relative RMSE")
-        .with_log_x()
-        .with_x_axis_max(last as f64)
-        .with_x_tick_format(TickFormat::Custom(Arc::new(|step| grouped(step.max(0.0) as u64))))
-        .with_legend_position(LegendPosition::OutsideRightTop);
-    let layout = with_powers_of_ten(layout, exponents.into_iter());
+    let all = &growth.with_time;
+    let last = all.iter().filter_map(|one| one.errors.last()).map(|window| window.to).max()?;
+    let points: Vec<Vec<(f64, f64)>> = all
+        .iter()
+        .map(|one| log_y(one.errors.iter().map(|w| (w.to as f64, w.relative_rmse.min(DIVERGED)))))
+        .collect();
+    let exponents = || points.iter().flatten().map(|&(_, y)| y);
+    let panel = |curves: &[(&str, &Vec<(f64, f64)>)]| {
+        let curve = |(k, (name, points)): (usize, &(&str, &Vec<(f64, f64)>))| {
+            let curve = line((*points).clone(), colour(k), 2.0).with_line_style(style(k));
+            Plot::Line(curve.with_legend(*name))
+        };
+        let plots: Vec<Plot> = curves.iter().enumerate().map(curve).collect();
+        let layout = layout(&plots, "steps since reset", "relative RMSE")
+            .with_log_x()
+            .with_x_axis_max(last as f64)
+            .with_x_tick_format(TickFormat::Custom(Arc::new(|step| grouped(step.max(0.0) as u64))))
+            .with_legend_position(LegendPosition::OutsideRightTop);
+        (plots, with_powers_of_ten(layout, exponents()))
+    };
+    let curves: Vec<(&str, &Vec<(f64, f64)>)> =
+        all.iter().map(|one| one.name.as_str()).zip(&points).collect();
+    let each = curves.len().div_ceil(curves.len().div_ceil(CURVES));
+    let panels = curves.chunks(each).map(panel).collect();
     let caption = "Relative RMSE of the worst channel of every network against time since reset, in windows. An error of the decay adds up over 1 / (1 - gamma) steps and then stays.".into();
-    Some(Figure { name: "error-time", caption, scene: grid(vec![(plots, layout)], 400.0) })
+    Some(Figure { name: "error-time", caption, scene: columns(panels, 1, 400.0) })
 }
 
 fn with_neurons(growth: &Growth) -> Option<Figure> {
