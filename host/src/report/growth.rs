@@ -24,20 +24,26 @@ fn style(k: usize) -> LineStyle {
     [LineStyle::Solid, LineStyle::Dashed, LineStyle::Dotted, LineStyle::DashDot][k / 4 % 4].clone()
 }
 
+/// A name and points.
+type Curve<'a> = (&'a str, Vec<(f64, f64)>);
+
 fn with_time(growth: &Growth) -> Option<Figure> {
     let all = &growth.with_time;
     let last = all.iter().filter_map(|one| one.errors.last()).map(|window| window.to).max()?;
-    let points: Vec<Vec<(f64, f64)>> = all
+    let curves: Vec<Curve<'_>> = all
         .iter()
-        .map(|one| log_y(one.errors.iter().map(|w| (w.to as f64, w.relative_rmse.min(DIVERGED)))))
+        .map(|one| {
+            let errors = one.errors.iter().map(|w| (w.to as f64, w.relative_rmse.min(DIVERGED)));
+            (one.name.as_str(), log_y(errors))
+        })
         .collect();
-    let exponents = || points.iter().flatten().map(|&(_, y)| y);
-    let panel = |curves: &[(&str, &Vec<(f64, f64)>)]| {
-        let curve = |(k, (name, points)): (usize, &(&str, &Vec<(f64, f64)>))| {
-            let curve = line((*points).clone(), colour(k), 2.0).with_line_style(style(k));
-            Plot::Line(curve.with_legend(*name))
-        };
-        let plots: Vec<Plot> = curves.iter().enumerate().map(curve).collect();
+    let exponents = || curves.iter().flat_map(|(_, points)| points).map(|&(_, y)| y);
+    let panel = |curves: &[Curve<'_>]| {
+        let mut plots = Vec::new();
+        for (k, (name, points)) in curves.iter().enumerate() {
+            let curve = line(points.clone(), colour(k), 2.0).with_line_style(style(k));
+            plots.push(Plot::Line(curve.with_legend(*name)));
+        }
         let layout = layout(&plots, "steps since reset", "relative RMSE")
             .with_log_x()
             .with_x_axis_max(last as f64)
@@ -45,8 +51,6 @@ fn with_time(growth: &Growth) -> Option<Figure> {
             .with_legend_position(LegendPosition::OutsideRightTop);
         (plots, with_powers_of_ten(layout, exponents()))
     };
-    let curves: Vec<(&str, &Vec<(f64, f64)>)> =
-        all.iter().map(|one| one.name.as_str()).zip(&points).collect();
     let each = curves.len().div_ceil(curves.len().div_ceil(CURVES));
     let panels = curves.chunks(each).map(panel).collect();
     let caption = "Relative RMSE of the worst channel of every network against time since reset, in windows. An error of the decay adds up over 1 / (1 - gamma) steps and then stays.".into();
