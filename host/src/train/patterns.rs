@@ -56,7 +56,8 @@ pub(super) struct Patterns<'a, T> {
 }
 
 impl<'a, T: Real> Patterns<'a, T> {
-    /// p: its first columns hold the pre-activations of the first step, phi' in {0, 1} for all of them; `None` where a product with W is cheaper.
+    /// p: its first columns hold the pre-activations of the first step, phi' in {0, 1} for all of them; `None` where a
+    /// product with W is cheaper.
     pub(super) fn new(
         phi: Activation<T>,
         weights: &'a Mat<T>,
@@ -118,30 +119,27 @@ impl<'a, T: Real> Patterns<'a, T> {
 
     /// out = W h_1.
     pub(super) fn product(&self, mut out: MatMut<'_, T>) {
-        let (inputs, samples) = (self.inputs(), self.order.len());
+        let inputs = self.inputs();
         out.fill(<T as Scalar>::ZERO);
+        let mut more_active = vec![0_isize; self.order.len() + 1];
+        for &Change { position, active } in &self.changes {
+            more_active[position] += if active { 1 } else { -1 };
+        }
         Arch::new().dispatch(Inlined(
             #[inline(always)]
             || {
                 for (first, rows) in self.parts() {
-                    // What each sample has more than the one before: changes of neurons after the last are of none.
-                    let mut more = zeros::<T>(rows, inputs * (samples + 1));
-                    for neuron in 0..self.ends.len() {
-                        fetch(self.weights, neuron + AHEAD, first, rows);
-                        let (column, row) = (&self.weights.col_as_slice(neuron)[first..], self.row(neuron));
-                        for &Change { position, active } in self.of(neuron) {
-                            for (k, &b) in row[..inputs].iter().enumerate() {
-                                let scale = if active { b } else { -b };
-                                let more = more.col_as_slice_mut(inputs * position + k);
-                                zip(more, column).for_each(|(more, &w)| *more += scale * w);
-                            }
-                        }
-                    }
-                    let mut m = zeros::<T>(rows, inputs);
+                    let more = self.differences(first, rows);
+                    let (mut m, mut active) = (zeros::<T>(rows, inputs), 0);
                     for (position, &sample) in self.order.iter().enumerate() {
                         for k in 0..inputs {
                             let more = more.col_as_slice(inputs * position + k);
                             zip(m.col_as_slice_mut(k), more).for_each(|(m, &more)| *m += more);
+                        }
+                        active += more_active[position];
+                        if active == 0 {
+                            // Not what rounding leaves: at 0 neurons without input count as active.
+                            m.fill(<T as Scalar>::ZERO);
                         }
                         let out = &mut slice_mut(out.as_mut().col_mut(sample))[first..][..rows];
                         add_columns(out, &m, slice(self.x.col(sample)));
@@ -151,50 +149,45 @@ impl<'a, T: Real> Patterns<'a, T> {
         ));
     }
 
+    /// What alpha M of each sample has more than that of the one before, in these rows; changes after the last sample are
+    /// of none.
+    #[inline(always)]
+    fn differences(&self, first: usize, rows: usize) -> Mat<T> {
+        let inputs = self.inputs();
+        let mut more = zeros::<T>(rows, inputs * (self.order.len() + 1));
+        for neuron in 0..self.ends.len() {
+            fetch(self.weights, neuron + AHEAD, first, rows);
+            let (column, row) = (&self.weights.col_as_slice(neuron)[first..], self.row(neuron));
+            for &Change { position, active } in self.of(neuron) {
+                for (k, &b) in row[..inputs].iter().enumerate() {
+                    let scale = if active { b } else { -b };
+                    let more = more.col_as_slice_mut(inputs * position + k);
+                    zip(more, column).for_each(|(more, &w)| *more += scale * w);
+                }
+            }
+        }
+        more
+    }
+
     /// Adds the gradient of the sum over all samples of dpᵀ W h_1 with respect to W, and with respect to B through h_1.
     pub(super) fn gradient(&self, dp: MatRef<'_, T>, d_weights: &mut Mat<T>, d_input: &mut Mat<T>) {
-        let (inputs, samples) = (self.inputs(), self.order.len());
+        let inputs = self.inputs();
         Arch::new().dispatch(Inlined(
             #[inline(always)]
             || {
                 for (first, rows) in self.parts() {
-                    // P before each sample, and after the last.
-                    let mut sums = zeros::<T>(rows, inputs * (samples + 1));
-                    for (position, &sample) in self.order.iter().enumerate() {
-                        let dp = &slice(dp.col(sample))[first..][..rows];
-                        for (k, &x) in slice(self.x.col(sample)).iter().enumerate() {
-                            let (before, mut after) = sums.as_mut().split_at_col_mut(inputs * (position + 1));
-                            let before = slice(before.as_ref().col(inputs * position + k));
-                            let after = slice_mut(after.as_mut().col_mut(k));
-                            zip(after, zip(before, dp))
-                                .for_each(|(after, (&sum, &dp))| *after = sum + dp * x);
-                        }
-                    }
+                    let sums = self.sums(dp, first, rows);
                     let mut q = zeros::<T>(rows, inputs);
                     for neuron in 0..self.ends.len() {
                         fetch(self.weights, neuron + AHEAD, first, rows);
                         fetch(d_weights, neuron + AHEAD, first, rows);
-                        q.fill(<T as Scalar>::ZERO);
-                        for &Change { position, active } in self.of(neuron) {
-                            for k in 0..inputs {
-                                let terms =
-                                    zip(q.col_as_slice_mut(k), sums.col_as_slice(inputs * position + k));
-                                if active {
-                                    terms.for_each(|(q, &sum)| *q -= sum);
-                                } else {
-                                    terms.for_each(|(q, &sum)| *q += sum);
-                                }
-                            }
-                        }
+                        self.active_sum(neuron, &sums, &mut q);
                         let within = first..first + rows;
                         let row = &self.row(neuron)[..inputs];
                         add_columns(&mut d_weights.col_as_slice_mut(neuron)[within.clone()], &q, row);
                         let mut read = [<T as Scalar>::ZERO; 2];
-                        transposed_product(
-                            &mut read[..inputs],
-                            &q,
-                            &self.weights.col_as_slice(neuron)[within],
-                        );
+                        let column = &self.weights.col_as_slice(neuron)[within];
+                        transposed_product(&mut read[..inputs], &q, column);
                         for (k, &read) in read[..inputs].iter().enumerate() {
                             d_input[(neuron, k)] += self.alpha * read;
                         }
@@ -202,6 +195,39 @@ impl<'a, T: Real> Patterns<'a, T> {
                 }
             },
         ));
+    }
+
+    /// P before each sample, and after the last, in these rows.
+    #[inline(always)]
+    fn sums(&self, dp: MatRef<'_, T>, first: usize, rows: usize) -> Mat<T> {
+        let inputs = self.inputs();
+        let mut sums = zeros::<T>(rows, inputs * (self.order.len() + 1));
+        for (position, &sample) in self.order.iter().enumerate() {
+            let dp = &slice(dp.col(sample))[first..][..rows];
+            for (k, &x) in slice(self.x.col(sample)).iter().enumerate() {
+                let (before, mut after) = sums.as_mut().split_at_col_mut(inputs * (position + 1));
+                let before = slice(before.as_ref().col(inputs * position + k));
+                let after = slice_mut(after.as_mut().col_mut(k));
+                zip(after, zip(before, dp)).for_each(|(after, (&sum, &dp))| *after = sum + dp * x);
+            }
+        }
+        sums
+    }
+
+    /// q = Q_j.
+    #[inline(always)]
+    fn active_sum(&self, neuron: usize, sums: &Mat<T>, q: &mut Mat<T>) {
+        q.fill(<T as Scalar>::ZERO);
+        for &Change { position, active } in self.of(neuron) {
+            for k in 0..self.inputs() {
+                let terms = zip(q.col_as_slice_mut(k), sums.col_as_slice(self.inputs() * position + k));
+                if active {
+                    terms.for_each(|(q, &sum)| *q -= sum);
+                } else {
+                    terms.for_each(|(q, &sum)| *q += sum);
+                }
+            }
+        }
     }
 }
 
