@@ -98,6 +98,11 @@ impl<'a, T: Real> Patterns<'a, T> {
         &self.changes[start..self.ends[neuron]]
     }
 
+    /// b_j is not 0: at 0 a neuron counts as active, but adds nothing to M.
+    fn has_input(&self, neuron: usize) -> bool {
+        (0..self.inputs()).any(|k| self.input[(neuron, k)] != <T as Scalar>::ZERO)
+    }
+
     /// alpha b_j.
     #[inline(always)]
     fn row(&self, neuron: usize) -> [T; 2] {
@@ -122,8 +127,10 @@ impl<'a, T: Real> Patterns<'a, T> {
         let inputs = self.inputs();
         out.fill(<T as Scalar>::ZERO);
         let mut more_active = vec![0_isize; self.order.len() + 1];
-        for &Change { position, active } in &self.changes {
-            more_active[position] += if active { 1 } else { -1 };
+        for neuron in (0..self.ends.len()).filter(|&neuron| self.has_input(neuron)) {
+            for &Change { position, active } in self.of(neuron) {
+                more_active[position] += if active { 1 } else { -1 };
+            }
         }
         Arch::new().dispatch(Inlined(
             #[inline(always)]
@@ -138,7 +145,7 @@ impl<'a, T: Real> Patterns<'a, T> {
                         }
                         active += more_active[position];
                         if active == 0 {
-                            // Not what rounding leaves: at 0 neurons without input count as active.
+                            // Not what rounding leaves: at 0 a neuron counts as active.
                             m.fill(<T as Scalar>::ZERO);
                         }
                         let out = &mut slice_mut(out.as_mut().col_mut(sample))[first..][..rows];
