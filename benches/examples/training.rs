@@ -5,7 +5,7 @@
 //! picks one.
 
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -79,6 +79,9 @@ impl Ours {
 
 /// Rounds that a median is taken over.
 const ROUNDS: usize = 7;
+/// Steps before every measurement, ours and theirs: threads of the process before stop waiting awake for more to do, and
+/// two that were woken on one core come to run on two.
+const WARM_UP: Duration = Duration::from_millis(200);
 /// What answers with the times of others.
 const SCRIPT: &str = "training/frameworks.py";
 
@@ -126,9 +129,12 @@ fn compare(row: &Row, names: &[&str], frameworks: &mut [[Python; 2]]) -> Vec<Str
             let mut steps = || (0..repeat).for_each(|_| ours.step());
             if threads == 1 { alone.install(steps) } else { steps() }
         };
-        go(3);
         let mut times = vec![Vec::new(); 1 + names.len()];
         for _ in 0..ROUNDS {
+            let began = Instant::now();
+            while began.elapsed() < WARM_UP {
+                go(1);
+            }
             let (cpu, wall) = (cpu_ms(), Instant::now());
             go(repeat);
             let found = if threads == 1 { cpu_ms() - cpu } else { 1e3 * wall.elapsed().as_secs_f64() };

@@ -120,6 +120,8 @@ def jax_step(n, T, batch, D, threads):
     return step
 
 
+# Seconds, as in examples/training.rs.
+WARM_UP = 0.2
 CORES = os.sched_getaffinity(0)
 cache = {}
 for line in sys.stdin:
@@ -134,8 +136,9 @@ for line in sys.stdin:
             cache[key] = jax_step(n, T, batch, D, threads)
         else:
             cache[key] = torch_step(n, T, batch, D, threads, name)
-        for _ in range(3):
-            cache[key]()
+    began = time.perf_counter()
+    while time.perf_counter() - began < WARM_UP:
+        cache[key]()
     cpu, wall = time.process_time(), time.perf_counter()
     for _ in range(steps):
         cache[key]()

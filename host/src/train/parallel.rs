@@ -2,14 +2,22 @@
 
 use std::hint::spin_loop;
 use std::iter::zip;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering::AcqRel, Ordering::Acquire};
 use std::time::{Duration, Instant};
+
+use rayon::{Scope, ThreadPool, ThreadPoolBuilder};
 
 use super::bptt::Workspace;
 use super::parameters::{Parameters, Real};
 
 /// How long a thread stays awake without work: waking one takes as long as its part of a small network.
 const PATIENCE: Duration = Duration::from_micros(200);
+
+/// Helpers of a thread outside of all pools, one less than cores are used: with as many as the global pool has, three
+/// threads would share two cores, since one that sleeps is woken while the one that waits awake takes the work.
+static HELPERS: LazyLock<Option<ThreadPool>> =
+    LazyLock::new(|| ThreadPoolBuilder::new().num_threads(rayon::current_num_threads() - 1).build().ok());
 
 /// Passes that have begun: what waiting threads watch.
 static PASSES: AtomicUsize = AtomicUsize::new(0);
@@ -19,6 +27,14 @@ fn wait_until(so: impl Fn() -> bool) {
     let began = Instant::now();
     while !so() && began.elapsed() < PATIENCE {
         spin_loop();
+    }
+}
+
+/// A scope of this pool, or of the one at hand.
+fn scoped<'scope>(pool: Option<&ThreadPool>, all: impl FnOnce(&Scope<'scope>)) {
+    match pool {
+        Some(pool) => pool.in_place_scope(all),
+        None => rayon::in_place_scope(all),
     }
 }
 
@@ -41,19 +57,22 @@ pub fn in_parts<T: Real, P: Send>(
     let work = |(parts, sums): (&mut [(P, Workspace<T>)], &mut [Option<_>])| {
         zip(parts, sums).for_each(|((part, workspace), sum)| *sum = Some(each(part, workspace)));
     };
-    let alone = rayon::current_thread_index().is_none();
+    let outside = threads > 1 && rayon::current_thread_index().is_none();
+    let helpers = if outside { HELPERS.as_ref() } else { None };
+    let alone = helpers.is_some();
     let pass = PASSES.fetch_add(1, AcqRel) + 1;
     let working = AtomicUsize::new(parts.len().div_ceil(share) - 1);
-    rayon::in_place_scope(|scope| {
+    scoped(helpers, |scope| {
         let mut shares = zip(parts.chunks_mut(share), sums.chunks_mut(share));
         let own = shares.next().expect("there is a part");
         for share in shares {
             scope.spawn(|_| {
                 work(share);
-                working.fetch_sub(1, AcqRel);
                 if alone {
                     rayon::spawn(move || wait_until(|| PASSES.load(Acquire) != pass));
                 }
+                // Last, so that who waits for it does not find this job unfinished and sleep.
+                working.fetch_sub(1, AcqRel);
             });
         }
         work(own);

@@ -3,8 +3,8 @@
 //! A is laid out in panels of M rows, B in panels of N columns, both in blocks of K. A panel of A stays in the first
 //! cache while all panels of a block of B pass by it from the second one, and M × N sums stay in registers. The next
 //! panel of A is fetched meanwhile: without that, a network of 1024 neurons, whose weights are in the third cache,
-//! waits for a fifth of its time. Laying out costs a fifth of a product with 128 columns, so that it is done once for
-//! all steps of a pass.
+//! waits for a fifth of its time. Laying out A costs a fifth of a product with 128 columns, so that it is done once for
+//! all steps of a pass; B is read where it is if few panels of A pass by it.
 //!
 //! Source: Goto & van de Geijn 2008, Anatomy of high-performance matrix multiplication (blocks and panels).
 #![allow(unsafe_code)] // Vectors of 512 bits are read and written through pointers.
@@ -30,6 +30,10 @@ const M: usize = 2 * LANES;
 const N: usize = 8;
 /// Rows of B in a block: a panel of A takes 32 KB.
 const K: usize = 256;
+/// Columns of B in a block, which then takes 256 KB.
+const COLUMNS: usize = 256;
+/// Rows of A from which on B is laid out even if its columns are contiguous.
+const MANY: usize = 512;
 
 /// Aligned as vectors are.
 #[derive(Clone, Copy)]
@@ -84,14 +88,24 @@ impl Packed {
         assert_eq!(b.nrows(), self.columns, "rows of the right factor");
         assert_eq!(dst.shape(), (self.rows, b.ncols()), "shape of a product");
         assert_eq!(dst.row_stride(), 1, "columns of a product are contiguous");
-        BLOCK.with_borrow_mut(|block| {
+        BLOCK.with_borrow_mut(|memory| {
             for start in (0..self.columns).step_by(K) {
                 let depth = K.min(self.columns - start);
                 let add = start > 0 || accum == Accum::Add;
-                // SAFETY: there is a Packed only on machines with AVX-512; the shapes fit.
-                unsafe {
-                    pack::<N>(b.subrows(start, depth).transpose(), block);
-                    self.add_block(dst.as_mut(), add, start, depth, block);
+                for first in (0..b.ncols()).step_by(COLUMNS) {
+                    let columns = COLUMNS.min(b.ncols() - first);
+                    let b = b.submatrix(start, first, depth, columns);
+                    let dst = dst.as_mut().subcols_mut(first, columns);
+                    // SAFETY: there is a Packed only on machines with AVX-512; the shapes fit.
+                    unsafe {
+                        let block = if b.row_stride() == 1 && self.rows < MANY {
+                            Block::of(b)
+                        } else {
+                            pack::<N>(b.transpose(), memory);
+                            Block::laid_out(memory, depth)
+                        };
+                        self.add_block(dst, add, start, depth, &block);
+                    }
                 }
             }
         });
@@ -100,9 +114,9 @@ impl Packed {
     /// dst += a b, or = where not to be added, for the block of `depth` columns of A from `start` on.
     ///
     /// # Safety
-    /// AVX-512; dst has the rows of A and contiguous columns, b as many panels as these make.
+    /// AVX-512; dst has the rows of A and contiguous columns, b `depth` rows and the columns of dst.
     #[target_feature(enable = "avx512f")]
-    unsafe fn add_block(&self, dst: MatMut<'_, f32>, add: bool, start: usize, depth: usize, b: &[Line]) {
+    unsafe fn add_block(&self, dst: MatMut<'_, f32>, add: bool, start: usize, depth: usize, b: &Block) {
         let (panels, tiles) = (self.rows.div_ceil(M), dst.ncols().div_ceil(N));
         let a = &self.lines[start * panels * M / LANES..];
         let panel_lines = depth * M / LANES;
@@ -115,12 +129,13 @@ impl Packed {
             let next = left.wrapping_add(panel_lines * LANES);
             for tile in 0..tiles {
                 let columns = N.min(dst.ncols() - tile * N);
-                // SAFETY: panels of A and B are `depth` long; rows and columns end with those of dst.
+                // SAFETY: panels of A and columns of B are `depth` long; rows and columns end with those of dst.
                 unsafe {
-                    let right = b.as_ptr().cast::<f32>().add(tile * depth * N);
+                    // Columns that are missing are the last one again: what comes of them is not stored.
+                    let right = from_fn(|j| b.column(tile, j.min(columns - 1)));
                     let to = dst_start.offset((panel * M) as isize + apart * (tile * N) as isize);
                     let fetch = next.wrapping_add(tile * fetched * LANES);
-                    let sums = tile_of(depth, left, right, to, apart, fetch, fetched);
+                    let sums = tile_of(depth, left, right, b.down, to, apart, fetch, fetched);
                     store(&sums, to, apart, rows, columns, add);
                 }
             }
@@ -128,16 +143,43 @@ impl Packed {
     }
 }
 
-/// The product of a panel of A and one of B; fetches `fetched` lines from `fetch` on, and those that the sums go to.
+/// A block of B: where it starts, and how far apart its panels of N columns are, columns of a panel, and rows.
+struct Block {
+    start: *const f32,
+    panel: isize,
+    across: isize,
+    down: usize,
+}
+
+impl Block {
+    /// A block whose columns are contiguous, where it is.
+    fn of(b: MatRef<'_, f32>) -> Self {
+        Self { start: b.as_ptr(), panel: b.col_stride() * N as isize, across: b.col_stride(), down: 1 }
+    }
+
+    /// Panels of `depth` rows, one after the other.
+    fn laid_out(panels: &[Line], depth: usize) -> Self {
+        Self { start: panels.as_ptr().cast(), panel: (depth * N) as isize, across: 1, down: N }
+    }
+
+    /// Where a column of a panel begins.
+    fn column(&self, panel: usize, j: usize) -> *const f32 {
+        self.start.wrapping_offset(self.panel * panel as isize + self.across * j as isize)
+    }
+}
+
+/// The product of a panel of A and N columns of B, rows of which are `down` apart; fetches `fetched` lines from `fetch` on,
+/// and those that the sums go to.
 ///
 /// # Safety
-/// AVX-512; the panels are `depth` long.
+/// AVX-512; panel and columns are `depth` long.
 #[target_feature(enable = "avx512f")]
 #[inline]
 unsafe fn tile_of(
     depth: usize,
     mut left: *const f32,
-    mut right: *const f32,
+    right: [*const f32; N],
+    down: usize,
     to: *const f32,
     apart: isize,
     fetch: *const f32,
@@ -149,16 +191,17 @@ unsafe fn tile_of(
         _mm_prefetch::<_MM_HINT_T0>(column.wrapping_add(LANES - 1).cast());
         _mm_prefetch::<_MM_HINT_T0>(column.wrapping_add(M - 1).cast());
     }
+    let mut at = 0;
     let mut step = || {
         // SAFETY: called `depth` times.
         unsafe {
             let a = [_mm512_load_ps(left), _mm512_load_ps(left.add(LANES))];
-            for (j, sums) in sums.iter_mut().enumerate() {
-                let b = _mm512_set1_ps(*right.add(j));
+            for (sums, right) in sums.iter_mut().zip(right) {
+                let b = _mm512_set1_ps(*right.add(at));
                 *sums = from_fn(|half| _mm512_fmadd_ps(a[half], b, sums[half]));
             }
             left = left.add(M);
-            right = right.add(N);
+            at += down;
         }
     };
     let fetched = fetched.min(depth);
