@@ -212,6 +212,27 @@ fn manifolds_of_lozi_saddles() {
     assert!(changes > 100, "{changes}");
 }
 
+/// z_1' = 1 + z_1 / 2 - 1.6 max(0, z_1) + max(0, z_2), z_2' = 0.6 max(0, z_1) - 0.2: where z_2 < 0 < z_1 the image is a line,
+/// which the stable manifold of the saddle (8/15, 0.12) crosses at the image of where it leaves z_2 > 0, so that it goes on
+/// straight down from there.
+#[test]
+fn a_stable_manifold_goes_on_where_the_map_squeezes_to_a_line() {
+    let w = faer::Mat::from_fn(2, 2, |i, j| [[-1.6, 1.0], [0.6, 0.0]][i][j]);
+    let map = Piecewise::plrnn(&[0.5, 0.0], w, vec![1.0, -0.2]).unwrap();
+    let found = find(&map, &Options { period: 1, ..Options::default() }, &GO).unwrap();
+    let reach = Reach { radius: 4.0, segments: 100 };
+    let manifolds = manifolds(&map, &found.cycles[0], &reach).unwrap();
+    let stable = manifolds.iter().find(|manifold| manifold.stable).unwrap();
+    let downwards = [vec![8.0 / 15.0 - 0.08, 0.0], vec![8.0 / 15.0 - 0.08, -4.0]];
+    let ends = |[a, b]: &[Vec<f64>; 2]| distance(a, &downwards[0]) + distance(b, &downwards[1]);
+    let as_it = |segment: &&[Vec<f64>; 2]| {
+        let [a, b] = *segment;
+        ends(segment).min(ends(&[b.clone(), a.clone()])) < 1e-9
+    };
+    assert_eq!(stable.segments.iter().filter(as_it).count(), 1, "{:?}", stable.segments);
+    assert!(stable.complete);
+}
+
 fn step(map: &Piecewise, z: &[f64]) -> Vec<f64> {
     let mut out = vec![0.0; z.len()];
     map.value(z, &mut out);

@@ -338,10 +338,13 @@ impl Inverse {
                 if p.abs().max(q.abs()) < 1e-12 {
                     return (None, false);
                 }
-                if p * q > 0.0 {
+                let s = p / (p - q);
+                // The image ends where the manifold was cut at the region's border, so at an end of a segment but for
+                // rounding. Where two meet it counts for the later one.
+                if !(-1e-9..1.0 - 1e-9).contains(&s) {
                     return (None, true);
                 }
-                let x = moved(&a, p / (p - q), &[b[0] - a[0], b[1] - a[1]]);
+                let x = moved(&a, s, &[b[0] - a[0], b[1] - a[1]]);
                 let along = (u[0] * x[0] + u[1] * x[1]) / sigma;
                 let end = |side: f64| vec![along * w[0] - side * w[1], along * w[1] + side * w[0]];
                 [end(-4.0 * radius), end(4.0 * radius)]
