@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use tinyfold::memory::LargePages;
 use tinyfold::task::{Integration, Task};
 use tinyfold::train::bptt::{Batch, Fixed, Prepared, Workspace};
 use tinyfold::train::optimiser::{Method, Optimiser};
@@ -17,6 +18,9 @@ use tinyfold::train::sequences::Source;
 use tinyfold::train::settings::Schedule;
 use tinyfold::train::{Control, Progress, Settings, in_parts, parts_of, train};
 use tinyfold_benches::measure::{Python, cpu_ms, median};
+
+#[global_allocator]
+static MEMORY: LargePages = LargePages;
 
 /// A training step of ours on given data.
 struct Ours {

@@ -10,6 +10,7 @@ pub mod dynamics;
 pub mod error;
 pub mod format;
 pub mod manifold;
+pub mod memory;
 pub mod network;
 pub mod report;
 pub mod reproduce;

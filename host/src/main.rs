@@ -6,6 +6,10 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use tinyfold::command;
+use tinyfold::memory::LargePages;
+
+#[global_allocator]
+static MEMORY: LargePages = LargePages;
 
 /// Trains or designs a recurrent network that integrates signals, shows why it works, and proves
 /// that a microcontroller computes the same bits.

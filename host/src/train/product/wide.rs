@@ -18,6 +18,7 @@ use std::arch::x86_64::{
 use std::array::from_fn;
 use std::cell::RefCell;
 use std::mem::take;
+use std::ptr::slice_from_raw_parts;
 use std::sync::Mutex;
 
 use faer::{Accum, MatMut, MatRef};
@@ -125,8 +126,8 @@ impl Packed {
         let dst_start = dst.as_ptr_mut();
         for panel in 0..panels {
             let rows = M.min(self.rows - panel * M);
-            let left = a[panel * panel_lines..].as_ptr().cast::<f32>();
-            let next = left.wrapping_add(panel_lines * LANES);
+            let lines = a[panel * panel_lines..].as_ptr();
+            let (left, next) = (lines.cast::<f32>(), lines.wrapping_add(panel_lines));
             for tile in 0..tiles {
                 let columns = N.min(dst.ncols() - tile * N);
                 // SAFETY: panels of A and columns of B are `depth` long; rows and columns end with those of dst.
@@ -134,8 +135,8 @@ impl Packed {
                     // Columns that are missing are the last one again: what comes of them is not stored.
                     let right = from_fn(|j| b.column(tile, j.min(columns - 1)));
                     let to = dst_start.offset((panel * M) as isize + apart * (tile * N) as isize);
-                    let fetch = next.wrapping_add(tile * fetched * LANES);
-                    let sums = tile_of(depth, left, right, b.down, to, apart, fetch, fetched);
+                    let fetch = slice_from_raw_parts(next.wrapping_add(tile * fetched), fetched);
+                    let sums = tile_of(depth, left, right, b.down, to, apart, fetch);
                     store(&sums, to, apart, rows, columns, add);
                 }
             }
@@ -168,8 +169,8 @@ impl Block {
     }
 }
 
-/// The product of a panel of A and N columns of B, rows of which are `down` apart; fetches `fetched` lines from `fetch` on,
-/// and those that the sums go to.
+/// The product of a panel of A and N columns of B, rows of which are `down` apart; fetches some lines, and those that the
+/// sums go to.
 ///
 /// # Safety
 /// AVX-512; panel and columns are `depth` long.
@@ -182,8 +183,7 @@ unsafe fn tile_of(
     down: usize,
     to: *const f32,
     apart: isize,
-    fetch: *const f32,
-    fetched: usize,
+    fetch: *const [Line],
 ) -> [[__m512; 2]; N] {
     let mut sums = [[_mm512_setzero_ps(); 2]; N];
     for j in 0..N {
@@ -204,9 +204,9 @@ unsafe fn tile_of(
             at += down;
         }
     };
-    let fetched = fetched.min(depth);
+    let fetched = fetch.len().min(depth);
     for line in 0..fetched {
-        _mm_prefetch::<_MM_HINT_T1>(fetch.wrapping_add(line * LANES).cast());
+        _mm_prefetch::<_MM_HINT_T1>(fetch.cast::<Line>().wrapping_add(line).cast());
         step();
     }
     for _ in fetched..depth {
