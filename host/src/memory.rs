@@ -1,7 +1,7 @@
 //! Large pages for large arrays.
 //!
-//! The arrays of a network of 1024 neurons lie on ten thousand pages of 4 KB, more than a processor knows the places of:
-//! looking them up took a tenth to a sixth of every product, on a virtual machine.
+//! In training the arrays of a network of 1024 neurons lie on 15 000 pages of 4 KB, of which a processor keeps the places of
+//! some 2000: looking up the others slows products with them, on a virtual machine most.
 #![allow(unsafe_code)] // An allocator is.
 
 use std::alloc::{GlobalAlloc, Layout, System};
