@@ -145,7 +145,7 @@ impl<'a, T: Real> Patterns<'a, T> {
                         }
                         active += more_active[position];
                         if active == 0 {
-                            // Not what rounding leaves: at 0 a neuron counts as active.
+                            // Not what rounding leaves.
                             m.fill(<T as Scalar>::ZERO);
                         }
                         let out = &mut slice_mut(out.as_mut().col_mut(sample))[first..][..rows];
