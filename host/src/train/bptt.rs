@@ -16,10 +16,11 @@
 
 use std::iter::zip;
 
-use faer::{Accum, Mat};
+use faer::{Accum, Mat, MatRef};
 use tinyfold_core::{Activation, Scalar};
 
 use super::columns::{VARIANT, add_product, slice, slice_mut, transposed_product, vectorised};
+use super::order::alike;
 use super::parameters::{Factors, Parameters, Real, Weights};
 use super::patterns::Patterns;
 use super::product::{product, zeros};
@@ -130,14 +131,15 @@ impl<'a, T: Real> Prepared<'a, T> {
     pub fn new(fixed: &'a Fixed<T>, parameters: &'a Parameters<T>, sequences: usize) -> Self {
         let encoder = parameters.encoder.as_ref().unwrap_or(&fixed.encoder);
         let readout = parameters.readout.as_ref().unwrap_or(&fixed.decoder);
-        Self {
-            fixed,
-            parameters,
-            factors: parameters.weights.factors(sequences),
-            encoder,
-            tied: parameters.input.is_none().then(|| parameters.weights.times(encoder)),
-            readout: readout.transpose().to_owned(),
-        }
+        let factors = parameters.weights.factors(sequences);
+        let tied = parameters.input.is_none().then(|| parameters.weights.times(encoder));
+        Self { fixed, parameters, factors, encoder, tied, readout: readout.transpose().to_owned() }
+    }
+
+    /// An order of columns of states or their derivatives in which products pass over neurons that are silent.
+    fn order_of(&self, columns: MatRef<'_, T>) -> Option<Vec<usize>> {
+        let rectified = matches!(self.fixed.activation, Activation::Relu | Activation::Clipped { .. });
+        if rectified && self.factors.pass_over_zeros() { alike(columns) } else { None }
     }
 
     /// As [`loss_and_gradient`].
@@ -172,6 +174,8 @@ impl<'a, T: Real> Prepared<'a, T> {
             batch,
         };
         let mut dy = Mat::<T>::zeros(readout.ncols(), columns);
+        // Of the samples of each step.
+        let mut orders: Vec<Option<Vec<usize>>> = Vec::with_capacity(steps);
         let mut loss = 0.0;
         let mut second = None;
         for now in (0..columns).step_by(count) {
@@ -181,10 +185,14 @@ impl<'a, T: Real> Prepared<'a, T> {
             let present = p.as_mut().subcols_mut(now, count);
             match &second {
                 Some(patterns) if now == count => patterns.product(present),
-                _ if now > 0 => factors.apply(present, h.as_ref().subcols(now - count, count)),
+                _ if now > 0 => {
+                    let past = h.as_ref().subcols(now - count, count);
+                    factors.apply(present, past, orders[now / count - 1].as_deref());
+                }
                 _ => {}
             }
             loss += pass.forward(fixed.activation, now, p, h, &mut dy);
+            orders.push(self.order_of(h.as_ref().subcols(now, count)));
         }
 
         let mut d_input = Mat::zeros(n, batch.x.nrows());
@@ -195,7 +203,10 @@ impl<'a, T: Real> Prepared<'a, T> {
                 if now == count && second.is_some() {
                     past.fill(<T as Scalar>::ZERO);
                 } else {
-                    factors.apply_transposed(past, p.as_ref().subcols(now, count));
+                    // Leaky neurons are not silent at once, but learn nothing then.
+                    let dp = p.as_ref().subcols(now, count);
+                    let order = orders[now / count].take().or_else(|| self.order_of(dp));
+                    factors.apply_transposed(past, dp, order.as_deref());
                 }
             }
         }
@@ -203,11 +214,10 @@ impl<'a, T: Real> Prepared<'a, T> {
         // Steps before the first that is multiplied as others are.
         let early = if second.is_some() { count } else { 0 };
         let later = columns - count - early;
-        let mut d_weights = weights.gradient_in(
-            spare.take(),
-            p.as_ref().subcols(count + early, later),
-            h.as_ref().subcols(early, later),
-        );
+        let past = h.as_ref().subcols(early, later);
+        let neurons = self.order_of(past.transpose());
+        let dp = p.as_ref().subcols(count + early, later);
+        let mut d_weights = weights.gradient_in(spare.take(), dp, past, neurons.as_deref());
         if let (Some(patterns), Weights::Dense(d_weights)) = (&second, &mut d_weights) {
             patterns.gradient(p.as_ref().subcols(count, count), d_weights, &mut d_input);
         }

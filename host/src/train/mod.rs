@@ -12,6 +12,7 @@ mod columns;
 pub mod folder;
 pub mod online;
 pub mod optimiser;
+mod order;
 mod outcome;
 mod parallel;
 pub mod parameters;

@@ -4,8 +4,10 @@ use std::ops::{AddAssign, SubAssign};
 
 use faer::traits::RealField;
 use faer::{Accum, Mat, MatMut, MatRef};
+use pulp::Arch;
 use tinyfold_core::Scalar;
 
+use super::columns::{Inlined, slice, transposed_product};
 use super::product::{Factor, product};
 
 /// A number type to train in: f32, or f64 to check gradients.
@@ -56,6 +58,26 @@ fn of<T: Real>(a: MatRef<'_, T>, b: MatRef<'_, T>) -> Mat<T> {
     out
 }
 
+/// Ranks from which on a product of Vᵀ is a library's: below, most of the rows that it does together are missing.
+const MANY: usize = 9;
+
+/// Vᵀ s.
+fn projected<T: Real>(v: &Mat<T>, s: MatRef<'_, T>) -> Mat<T> {
+    if v.ncols() >= MANY {
+        return of(v.transpose(), s);
+    }
+    let mut out = Mat::zeros(v.ncols(), s.ncols());
+    Arch::new().dispatch(Inlined(
+        #[inline(always)]
+        || {
+            for (k, s) in s.col_iter().enumerate() {
+                transposed_product(out.col_as_slice_mut(k), v, slice(s));
+            }
+        },
+    ));
+    out
+}
+
 /// Recurrent weights: W (n × n), or U and V (n × R) of W = U Vᵀ, whose products cost O(n R).
 #[derive(Clone, Debug)]
 pub enum Weights<T> {
@@ -73,18 +95,23 @@ pub(super) struct Factors<'a, T> {
 }
 
 impl<T: Real> Factors<'_, T> {
-    /// out = W s.
-    pub(super) fn apply(&self, out: MatMut<'_, T>, s: MatRef<'_, T>) {
+    /// Whether an order of columns makes products with them quicker.
+    pub(super) fn pass_over_zeros(&self) -> bool {
+        self.dense.as_ref().is_some_and(|[w, _]| w.passes_over_zeros())
+    }
+
+    /// out = W s; see [`Factor::times`] for the order.
+    pub(super) fn apply(&self, out: MatMut<'_, T>, s: MatRef<'_, T>, order: Option<&[usize]>) {
         match &self.dense {
-            Some([w, _]) => w.times(out, Accum::Replace, s),
+            Some([w, _]) => w.times(out, Accum::Replace, s, order),
             None => self.weights.apply(out, Accum::Replace, s),
         }
     }
 
     /// out = Wᵀ dp.
-    pub(super) fn apply_transposed(&self, out: MatMut<'_, T>, dp: MatRef<'_, T>) {
+    pub(super) fn apply_transposed(&self, out: MatMut<'_, T>, dp: MatRef<'_, T>, order: Option<&[usize]>) {
         match &self.dense {
-            Some([_, w]) => w.times(out, Accum::Replace, dp),
+            Some([_, w]) => w.times(out, Accum::Replace, dp, order),
             None => self.weights.apply_transposed(out, Accum::Replace, dp),
         }
     }
@@ -118,7 +145,7 @@ impl<T: Real> Weights<T> {
     pub(super) fn apply(&self, out: MatMut<'_, T>, accum: Accum, s: MatRef<'_, T>) {
         match self {
             Self::Dense(w) => product(out, accum, w.as_ref(), s),
-            Self::LowRank(u, v) => product(out, accum, u.as_ref(), of(v.transpose(), s).as_ref()),
+            Self::LowRank(u, v) => product(out, accum, u.as_ref(), projected(v, s).as_ref()),
         }
     }
 
@@ -126,7 +153,7 @@ impl<T: Real> Weights<T> {
     pub(super) fn apply_transposed(&self, out: MatMut<'_, T>, accum: Accum, dp: MatRef<'_, T>) {
         match self {
             Self::Dense(w) => product(out, accum, w.transpose(), dp),
-            Self::LowRank(u, v) => product(out, accum, v.as_ref(), of(u.transpose(), dp).as_ref()),
+            Self::LowRank(u, v) => product(out, accum, v.as_ref(), projected(u, dp).as_ref()),
         }
     }
 
@@ -134,22 +161,27 @@ impl<T: Real> Weights<T> {
     pub(super) fn gradient(&self, dp: MatRef<'_, T>, s: MatRef<'_, T>) -> Self {
         match self {
             Self::Dense(_) => Self::Dense(of(dp, s.transpose())),
-            Self::LowRank(u, v) => Self::LowRank(
-                of(dp, of(v.transpose(), s).transpose()),
-                of(s, of(u.transpose(), dp).transpose()),
-            ),
+            Self::LowRank(u, v) => {
+                Self::LowRank(of(dp, projected(v, s).transpose()), of(s, projected(u, dp).transpose()))
+            }
         }
     }
 
-    /// As [`Weights::gradient`], in the memory of `spare` where that fits.
-    pub(super) fn gradient_in(&self, spare: Option<Self>, dp: MatRef<'_, T>, s: MatRef<'_, T>) -> Self {
-        match (self, spare) {
-            (Self::Dense(w), Some(Self::Dense(mut sum))) if sum.shape() == w.shape() => {
-                product(sum.as_mut(), Accum::Replace, dp, s.transpose());
-                Self::Dense(sum)
-            }
-            _ => self.gradient(dp, s),
-        }
+    /// As [`Weights::gradient`], in the memory of `spare` where that fits; order: of the neurons, see [`Factor::times`].
+    pub(super) fn gradient_in(
+        &self,
+        spare: Option<Self>,
+        dp: MatRef<'_, T>,
+        s: MatRef<'_, T>,
+        order: Option<&[usize]>,
+    ) -> Self {
+        let Self::Dense(w) = self else { return self.gradient(dp, s) };
+        let mut sum = match spare {
+            Some(Self::Dense(sum)) if sum.shape() == w.shape() => sum,
+            _ => Mat::zeros(w.nrows(), w.ncols()),
+        };
+        Factor::new(dp, w.ncols()).times(sum.as_mut(), Accum::Replace, s.transpose(), order);
+        Self::Dense(sum)
     }
 
     /// Adds the gradient of dpᵀ (W s) for a few columns.

@@ -1,40 +1,57 @@
 //! Products of f32 matrices on AVX-512: C = A B or C += A B.
 //!
-//! A is laid out in panels of M rows, B in panels of N columns, both in blocks of K. A panel of A stays in the first
-//! cache while all panels of a block of B pass by it from the second one, and M × N sums stay in registers. The next
-//! panel of A is fetched meanwhile: without that, a network of 1024 neurons, whose weights are in the third cache,
-//! waits for a fifth of its time. Laying out A costs a fifth of a product with 128 columns, so that it is done once for
-//! all steps of a pass; B is read where it is if few panels of A pass by it.
+//! A is laid out in panels of M rows, in blocks of K columns. A panel stays in the first cache while a block of B, of K
+//! rows, passes by it from the second one, and M × N sums stay in registers. The next panel of A is fetched meanwhile:
+//! without that, a network of 1024 neurons, whose weights are in the third cache, waits for a fifth of its time. Laying out A
+//! costs a fifth of a product with 128 columns, so that it is done once for all steps of a pass; B is read where it is if
+//! its columns are contiguous.
+//!
+//! Rows of B that are 0 in all of N columns are passed over, to the same bits: nearly half of them where B holds rates of
+//! rectified neurons and its columns come in an order of order.rs.
 //!
 //! Source: Goto & van de Geijn 2008, Anatomy of high-performance matrix multiplication (blocks and panels).
 #![allow(unsafe_code)] // Vectors of 512 bits are read and written through pointers.
 
 use std::arch::x86_64::{
-    __m512, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm512_add_ps, _mm512_castpd_ps, _mm512_castps_pd,
-    _mm512_fmadd_ps, _mm512_load_ps, _mm512_mask_storeu_ps, _mm512_maskz_loadu_ps, _mm512_set1_ps,
-    _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_unpackhi_pd, _mm512_unpackhi_ps, _mm512_unpacklo_pd,
-    _mm512_unpacklo_ps,
+    __m512, _CMP_NEQ_UQ, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm512_add_ps, _mm512_castpd_ps,
+    _mm512_castps_pd, _mm512_cmp_ps_mask, _mm512_fmadd_ps, _mm512_load_ps, _mm512_loadu_si512,
+    _mm512_mask_storeu_ps, _mm512_maskz_compress_epi32, _mm512_maskz_loadu_ps, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_shuffle_f32x4, _mm512_storeu_si512, _mm512_unpackhi_pd, _mm512_unpackhi_ps,
+    _mm512_unpacklo_pd, _mm512_unpacklo_ps,
 };
 use std::array::from_fn;
 use std::cell::RefCell;
+use std::iter::zip;
 use std::mem::take;
 use std::ptr::slice_from_raw_parts;
 use std::sync::Mutex;
 
 use faer::{Accum, MatMut, MatRef};
 
+use crate::train::order::TOGETHER;
+
 /// Numbers in a vector; one line of the cache.
 const LANES: usize = 16;
 /// Rows of a panel of A.
 const M: usize = 2 * LANES;
-/// Columns of a panel of B: with M, sums that leave registers for what they are made of.
-const N: usize = 8;
+/// Columns of B at a time: with M, sums that leave registers for what they are made of.
+const N: usize = TOGETHER;
 /// Rows of B in a block: a panel of A takes 32 KB.
 const K: usize = 256;
 /// Columns of B in a block, which then takes 256 KB.
 const COLUMNS: usize = 256;
-/// Rows of A from which on B is laid out even if its columns are contiguous.
-const MANY: usize = 512;
+/// From one column of what is laid out of B to the next: those a power of two apart want the same lines of the cache.
+const APART: usize = K + LANES;
+/// 0, 1, 2, ...: no row is passed over.
+static ALL: [u32; K] = {
+    let mut rows = [0; K];
+    let mut k = 0;
+    while k < K {
+        rows[k] = k as u32;
+        k += 1;
+    }
+    rows
+};
 
 /// Aligned as vectors are.
 #[derive(Clone, Copy)]
@@ -42,8 +59,47 @@ const MANY: usize = 512;
 struct Line([f32; LANES]);
 
 thread_local! {
-    /// The block of B at hand.
-    static BLOCK: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+    static MEMORY: RefCell<Memory> = const { RefCell::new(Memory::new()) };
+}
+
+/// What is made of B, a block at a time.
+struct Memory {
+    /// K rows of it, with contiguous columns.
+    block: Vec<Line>,
+    tiles: Vec<Tile>,
+    /// Of tiles that pass over rows: those that they do not.
+    rows: Vec<u32>,
+}
+
+impl Memory {
+    const fn new() -> Self {
+        Self { block: Vec::new(), tiles: Vec::new(), rows: Vec::new() }
+    }
+}
+
+/// N columns of a block of B, and of the product.
+struct Tile {
+    right: [*const f32; N],
+    to: [*mut f32; N],
+    /// Less than N at the end: columns that are missing are the last one again, and what comes of them is not stored.
+    columns: usize,
+    /// Rows that are multiplied, and how many.
+    rows: *const u32,
+    depth: usize,
+}
+
+impl Tile {
+    /// All rows of these columns of b, whose rows are next to each other, and the same columns of dst.
+    fn new(b: MatRef<'_, f32>, dst: &MatMut<'_, f32>, columns: &[usize]) -> Self {
+        let column = |j: usize| columns[j.min(columns.len() - 1)] as isize;
+        Self {
+            right: from_fn(|j| b.as_ptr().wrapping_offset(b.col_stride() * column(j))),
+            to: from_fn(|j| dst.as_ptr_mut().wrapping_offset(dst.col_stride() * column(j))),
+            columns: columns.len(),
+            rows: ALL.as_ptr(),
+            depth: b.nrows(),
+        }
+    }
 }
 
 /// Memory of factors that are no more, kept for the next: fresh pages take longer than laying out.
@@ -77,132 +133,109 @@ impl Packed {
         let (rows, columns) = a.shape();
         let mut lines = SPARE.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
         // SAFETY: the machine has AVX-512.
-        unsafe { pack::<M>(a, &mut lines) };
+        unsafe { pack(a, &mut lines) };
         Some(Self { rows, columns, lines })
     }
 
-    /// dst = a b, or dst += a b.
+    /// dst = a b, or dst += a b; with an order of the columns of b rows that are 0 in columns next to each other are passed
+    /// over.
     ///
     /// # Panics
-    /// If the shapes do not fit, or if columns of dst are not contiguous.
-    pub fn times(&self, mut dst: MatMut<'_, f32>, accum: Accum, b: MatRef<'_, f32>) {
+    /// If the shapes or the order do not fit, or if columns of dst are not contiguous.
+    pub fn times(&self, dst: MatMut<'_, f32>, accum: Accum, b: MatRef<'_, f32>, order: Option<&[usize]>) {
         assert_eq!(b.nrows(), self.columns, "rows of the right factor");
         assert_eq!(dst.shape(), (self.rows, b.ncols()), "shape of a product");
         assert_eq!(dst.row_stride(), 1, "columns of a product are contiguous");
-        BLOCK.with_borrow_mut(|memory| {
+        let is_ordered = order.is_some();
+        let natural: Vec<usize>;
+        let order = if let Some(order) = order {
+            assert!(order.len() == b.ncols() && order.iter().all(|&k| k < b.ncols()), "an order of columns");
+            order
+        } else {
+            natural = (0..b.ncols()).collect();
+            &natural
+        };
+        MEMORY.with_borrow_mut(|memory| {
+            let Memory { block, tiles, rows } = memory;
             for start in (0..self.columns).step_by(K) {
                 let depth = K.min(self.columns - start);
                 let add = start > 0 || accum == Accum::Add;
-                for first in (0..b.ncols()).step_by(COLUMNS) {
-                    let columns = COLUMNS.min(b.ncols() - first);
-                    let b = b.submatrix(start, first, depth, columns);
-                    let dst = dst.as_mut().subcols_mut(first, columns);
-                    // SAFETY: there is a Packed only on machines with AVX-512; the shapes fit.
-                    unsafe {
-                        let block = if b.row_stride() == 1 && self.rows < MANY {
-                            Block::of(b)
-                        } else {
-                            pack::<N>(b.transpose(), memory);
-                            Block::laid_out(memory, depth)
-                        };
-                        self.add_block(dst, add, start, depth, &block);
+                let b = b.subrows(start, depth);
+                // SAFETY: there is a Packed only on machines with AVX-512; the shapes and the order fit.
+                unsafe {
+                    let b = if b.row_stride() == 1 { b } else { laid_out(b, block) };
+                    for columns in order.chunks(COLUMNS) {
+                        tiles.clear();
+                        tiles.extend(columns.chunks(N).map(|columns| Tile::new(b, &dst, columns)));
+                        if is_ordered {
+                            pass_over_zeros(tiles, rows);
+                        }
+                        self.add_tiles(tiles, add, start, depth);
                     }
                 }
             }
         });
     }
 
-    /// dst += a b, or = where not to be added, for the block of `depth` columns of A from `start` on.
+    /// Adds products with a block of B to where they belong, or writes them there, for the block of `depth` columns of A
+    /// from `start` on.
     ///
     /// # Safety
-    /// AVX-512; dst has the rows of A and contiguous columns, b `depth` rows and the columns of dst.
+    /// AVX-512; tiles are of a block of `depth` rows, and of columns as long as those of A.
     #[target_feature(enable = "avx512f")]
-    unsafe fn add_block(&self, dst: MatMut<'_, f32>, add: bool, start: usize, depth: usize, b: &Block) {
-        let (panels, tiles) = (self.rows.div_ceil(M), dst.ncols().div_ceil(N));
+    unsafe fn add_tiles(&self, tiles: &[Tile], add: bool, start: usize, depth: usize) {
+        let panels = self.rows.div_ceil(M);
         let a = &self.lines[start * panels * M / LANES..];
         let panel_lines = depth * M / LANES;
-        let fetched = panel_lines.div_ceil(tiles);
-        let apart = dst.col_stride();
-        let dst_start = dst.as_ptr_mut();
+        let fetched = panel_lines.div_ceil(tiles.len());
         for panel in 0..panels {
             let rows = M.min(self.rows - panel * M);
             let lines = a[panel * panel_lines..].as_ptr();
             let (left, next) = (lines.cast::<f32>(), lines.wrapping_add(panel_lines));
-            for tile in 0..tiles {
-                let columns = N.min(dst.ncols() - tile * N);
-                // SAFETY: panels of A and columns of B are `depth` long; rows and columns end with those of dst.
+            for (k, tile) in tiles.iter().enumerate() {
+                let fetch = slice_from_raw_parts(next.wrapping_add(k * fetched), fetched);
+                // SAFETY: panels of A are `depth` long, and columns end with their last row.
                 unsafe {
-                    // Columns that are missing are the last one again: what comes of them is not stored.
-                    let right = from_fn(|j| b.column(tile, j.min(columns - 1)));
-                    let to = dst_start.offset((panel * M) as isize + apart * (tile * N) as isize);
-                    let fetch = slice_from_raw_parts(next.wrapping_add(tile * fetched), fetched);
-                    let sums = tile_of(depth, left, right, b.down, to, apart, fetch);
-                    store(&sums, to, apart, rows, columns, add);
+                    let to = tile.to.map(|column| column.wrapping_add(panel * M));
+                    let sums = product_of(left, tile, &to, fetch);
+                    store(&sums, &to[..tile.columns], rows, add);
                 }
             }
         }
     }
 }
 
-/// A block of B: where it starts, and how far apart its panels of N columns are, columns of a panel, and rows.
-struct Block {
-    start: *const f32,
-    panel: isize,
-    across: isize,
-    down: usize,
-}
-
-impl Block {
-    /// A block whose columns are contiguous, where it is.
-    fn of(b: MatRef<'_, f32>) -> Self {
-        Self { start: b.as_ptr(), panel: b.col_stride() * N as isize, across: b.col_stride(), down: 1 }
-    }
-
-    /// Panels of `depth` rows, one after the other.
-    fn laid_out(panels: &[Line], depth: usize) -> Self {
-        Self { start: panels.as_ptr().cast(), panel: (depth * N) as isize, across: 1, down: N }
-    }
-
-    /// Where a column of a panel begins.
-    fn column(&self, panel: usize, j: usize) -> *const f32 {
-        self.start.wrapping_offset(self.panel * panel as isize + self.across * j as isize)
-    }
-}
-
-/// The product of a panel of A and N columns of B, rows of which are `down` apart; fetches some lines, and those that the
-/// sums go to.
+/// The product of a panel of A and a tile of B; fetches some lines, and those that the sums go to.
 ///
 /// # Safety
-/// AVX-512; panel and columns are `depth` long.
+/// AVX-512; the panel has the columns that the tile names, which has as many rows.
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn tile_of(
-    depth: usize,
-    mut left: *const f32,
-    right: [*const f32; N],
-    down: usize,
-    to: *const f32,
-    apart: isize,
+unsafe fn product_of(
+    left: *const f32,
+    tile: &Tile,
+    to: &[*mut f32; N],
     fetch: *const [Line],
 ) -> [[__m512; 2]; N] {
     let mut sums = [[_mm512_setzero_ps(); 2]; N];
-    for j in 0..N {
-        let column = to.wrapping_offset(apart * j as isize);
+    for column in to {
         _mm_prefetch::<_MM_HINT_T0>(column.wrapping_add(LANES - 1).cast());
         _mm_prefetch::<_MM_HINT_T0>(column.wrapping_add(M - 1).cast());
     }
+    let Tile { right, rows, depth, .. } = *tile;
     let mut at = 0;
     let mut step = || {
         // SAFETY: called `depth` times.
         unsafe {
+            let row = *rows.add(at) as usize;
+            let left = left.add(row * M);
             let a = [_mm512_load_ps(left), _mm512_load_ps(left.add(LANES))];
             for (sums, right) in sums.iter_mut().zip(right) {
-                let b = _mm512_set1_ps(*right.add(at));
+                let b = _mm512_set1_ps(*right.add(row));
                 *sums = from_fn(|half| _mm512_fmadd_ps(a[half], b, sums[half]));
             }
-            left = left.add(M);
-            at += down;
         }
+        at += 1;
     };
     let fetched = fetch.len().min(depth);
     for line in 0..fetched {
@@ -215,26 +248,65 @@ unsafe fn tile_of(
     sums
 }
 
-/// Writes the first rows and columns of a tile, or adds them.
+/// Writes the first rows of the product with a tile, or adds them.
 ///
 /// # Safety
-/// AVX-512; `to` has that many rows and columns, these `apart`.
+/// AVX-512; each column has that many rows.
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn store(sums: &[[__m512; 2]; N], to: *mut f32, apart: isize, rows: usize, columns: usize, add: bool) {
+unsafe fn store(sums: &[[__m512; 2]; N], to: &[*mut f32], rows: usize, add: bool) {
     let masks = [first(rows), first(rows.saturating_sub(LANES))];
-    for (j, sums) in sums.iter().enumerate() {
-        if j < columns {
-            for (half, &sum) in sums.iter().enumerate() {
-                // SAFETY: the mask leaves out what is beyond the rows.
-                unsafe {
-                    let to = to.offset(apart * j as isize).wrapping_add(half * LANES);
-                    let before =
-                        if add { _mm512_maskz_loadu_ps(masks[half], to) } else { _mm512_setzero_ps() };
-                    _mm512_mask_storeu_ps(to, masks[half], _mm512_add_ps(before, sum));
-                }
+    for (sums, to) in sums.iter().zip(to) {
+        for (half, &sum) in sums.iter().enumerate() {
+            // SAFETY: the mask leaves out what is beyond the rows.
+            unsafe {
+                let to = to.wrapping_add(half * LANES);
+                let before = if add { _mm512_maskz_loadu_ps(masks[half], to) } else { _mm512_setzero_ps() };
+                _mm512_mask_storeu_ps(to, masks[half], _mm512_add_ps(before, sum));
             }
         }
+    }
+}
+
+/// Lets tiles pass over rows that are 0 in all their columns.
+///
+/// # Safety
+/// AVX-512; tiles hold all rows of a block, at most K.
+#[target_feature(enable = "avx512f")]
+unsafe fn pass_over_zeros(tiles: &mut [Tile], rows: &mut Vec<u32>) {
+    rows.resize(tiles.len() * (K + LANES), 0);
+    for (tile, rows) in zip(tiles, rows.chunks_mut(K + LANES)) {
+        let mut kept = 0;
+        for start in (0..tile.depth).step_by(LANES) {
+            let mask = first(tile.depth - start);
+            // SAFETY: the mask leaves out what is beyond the rows; kept <= start, and there is room for LANES more.
+            unsafe {
+                let any = tile.right.iter().fold(0, |any, column| {
+                    let numbers = _mm512_maskz_loadu_ps(mask, column.wrapping_add(start));
+                    any | _mm512_cmp_ps_mask::<_CMP_NEQ_UQ>(numbers, _mm512_setzero_ps())
+                });
+                let all = _mm512_loadu_si512(ALL.as_ptr().add(start).cast());
+                let to = rows.as_mut_ptr().add(kept);
+                _mm512_storeu_si512(to.cast(), _mm512_maskz_compress_epi32(any, all));
+                kept += any.count_ones() as usize;
+            }
+        }
+        tile.depth = kept;
+        tile.rows = rows.as_ptr();
+    }
+}
+
+/// A block of B with contiguous columns, [`APART`] apart.
+///
+/// # Safety
+/// AVX-512; b has at most K rows.
+#[target_feature(enable = "avx512f")]
+unsafe fn laid_out<'a>(b: MatRef<'_, f32>, block: &'a mut Vec<Line>) -> MatRef<'a, f32> {
+    block.resize(b.ncols() * APART / LANES, Line([0.0; LANES]));
+    // SAFETY: a panel of all rows, which has that many numbers.
+    unsafe {
+        pack_panel::<APART>(b, block.as_mut_ptr().cast());
+        MatRef::from_raw_parts(block.as_ptr().cast(), b.nrows(), b.ncols(), 1, APART as isize)
     }
 }
 
@@ -243,16 +315,16 @@ fn first(count: usize) -> u16 {
     if count >= LANES { u16::MAX } else { (1 << count) - 1 }
 }
 
-/// Lays a matrix out in blocks of K columns, in each panel after panel of W rows, column after column; rows that are
+/// Lays a matrix out in blocks of K columns, in each panel after panel of M rows, column after column; rows that are
 /// missing in the last panel are zeros.
 ///
 /// # Safety
 /// AVX-512.
 #[target_feature(enable = "avx512f")]
-unsafe fn pack<const W: usize>(from: MatRef<'_, f32>, lines: &mut Vec<Line>) {
+unsafe fn pack(from: MatRef<'_, f32>, lines: &mut Vec<Line>) {
     let (rows, columns) = from.shape();
-    let panels = rows.div_ceil(W);
-    let count = (panels * W * columns).div_ceil(LANES);
+    let panels = rows.div_ceil(M);
+    let count = (panels * M * columns).div_ceil(LANES);
     lines.clear();
     lines.reserve(count);
     if let Some(last) = lines.spare_capacity_mut()[..count].last_mut() {
@@ -262,12 +334,12 @@ unsafe fn pack<const W: usize>(from: MatRef<'_, f32>, lines: &mut Vec<Line>) {
     for start in (0..columns).step_by(K) {
         let depth = K.min(columns - start);
         for panel in 0..panels {
-            let rows = W.min(rows - panel * W);
-            let from = from.submatrix(panel * W, start, rows, depth);
+            let rows = M.min(rows - panel * M);
+            let from = from.submatrix(panel * M, start, rows, depth);
             // SAFETY: all panels of all blocks together have as many numbers as are reserved.
             unsafe {
-                pack_panel::<W>(from, to);
-                to = to.add(W * depth);
+                pack_panel::<M>(from, to);
+                to = to.add(M * depth);
             }
         }
     }
