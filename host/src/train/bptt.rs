@@ -329,18 +329,21 @@ impl<'a, T: Real> Pass<'a, T> {
             let judged = self.batch.weight.as_ref().map(|weight| weight.col_as_slice(column));
             let dy = dy.col_as_slice_mut(column);
             transposed_product(dy, self.readout, h);
+            // A sum of its own: the one of all columns is not kept in a register.
+            let mut squares = 0.0;
             for (o, dy) in dy.iter_mut().enumerate() {
                 let offset = self.output_bias.map_or(<T as Scalar>::ZERO, |bias| bias[(o, 0)]);
                 let read = *dy + offset;
                 let y = if self.nonlinear_decoder { phi.value(read, VARIANT) } else { read };
                 let error = y - targets[o];
                 let weight = judged.map_or(self.weight[o], |judged| self.weight[o] * judged[o]);
-                loss += (weight * error * error).to_f64();
+                squares += (weight * error * error).to_f64();
                 *dy = self.gain * weight * error;
                 if self.nonlinear_decoder {
                     *dy *= phi.derivative(read, VARIANT);
                 }
             }
+            loss += squares;
         }
         loss
     }

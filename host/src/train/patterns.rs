@@ -260,16 +260,15 @@ fn compared<T: Real>(
     most: usize,
     is_active: impl Fn(T) -> bool,
 ) -> Option<Vec<(usize, Change)>> {
-    let mut active = vec![false; p.nrows()];
+    let mut active = vec![[false; CHUNK]; p.nrows().div_ceil(CHUNK)];
     let mut found = Vec::with_capacity(4 * p.nrows());
     for (position, &sample) in order.iter().enumerate() {
-        let chunks = zip(active.chunks_mut(CHUNK), p.col_as_slice(sample).chunks(CHUNK));
+        let chunks = zip(&mut active, p.col_as_slice(sample).chunks(CHUNK));
         for (chunk, (active, p)) in chunks.enumerate() {
             let mut now = [false; CHUNK];
             zip(&mut now, p).for_each(|(now, &p)| *now = is_active(p));
-            let now = &now[..p.len()];
-            if *active != *now {
-                for (i, (active, &now)) in zip(active, now).enumerate().filter(|(_, (a, b))| **a != **b) {
+            if *active != now {
+                for (i, (active, now)) in zip(active, now).enumerate().filter(|(_, (a, b))| **a != *b) {
                     *active = now;
                     found.push((chunk * CHUNK + i, Change { position, active: now }));
                 }
@@ -279,7 +278,8 @@ fn compared<T: Real>(
             return None;
         }
     }
-    let still = (0..active.len()).filter(|&neuron| active[neuron]);
+    let active = active.into_iter().flatten();
+    let still = active.enumerate().filter_map(|(neuron, active)| active.then_some(neuron));
     found.extend(still.map(|neuron| (neuron, Change { position: order.len(), active: false })));
     Some(found)
 }
