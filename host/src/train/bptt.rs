@@ -12,7 +12,7 @@
 //! Backward: dh_t = Cᵀ dy_t + (1 - alpha) dh_{t+1} + Wᵀ dp_{t+1}, dp_t = alpha phi'(p_t) dh_t. With
 //! dB = sum_t dp_t x_tᵀ, the gradient of W is sum_t dp_t h_{t-1}ᵀ, one product over all steps of all
 //! samples, plus dB Eᵀ when B = W E; the gradient of E is then Wᵀ dB. The first step needs no product with W, since h_0 = 0,
-//! and the second often none either (patterns.rs).
+//! and the second often none either (patterns.rs); the others pass over neurons that are silent (order.rs).
 
 use std::iter::zip;
 
@@ -69,27 +69,32 @@ impl<T> Batch<T> {
     }
 }
 
-/// Buffers of a pass, n × (T · count), and of a gradient, kept from one pass to the next of the same shape.
+/// Buffers of a pass, n × (T · count) but for dy, and of a gradient, kept from one pass to the next of the same shape.
 #[derive(Clone, Debug)]
 pub struct Workspace<T> {
     /// p, and dp on the way back.
     p: Mat<T>,
     h: Mat<T>,
     dh: Mat<T>,
+    /// O × (T · count).
+    dy: Mat<T>,
     /// Where the gradient of the weights goes.
     spare: Option<Weights<T>>,
 }
 
 impl<T: Real> Default for Workspace<T> {
     fn default() -> Self {
-        Self { p: Mat::new(), h: Mat::new(), dh: Mat::new(), spare: None }
+        Self { p: Mat::new(), h: Mat::new(), dh: Mat::new(), dy: Mat::new(), spare: None }
     }
 }
 
 impl<T: Real> Workspace<T> {
-    fn fit(&mut self, n: usize, columns: usize) {
+    fn fit(&mut self, n: usize, outputs: usize, columns: usize) {
         if self.p.shape() != (n, columns) {
             [self.p, self.h, self.dh] = [0; 3].map(|_| zeros(n, columns));
+        }
+        if self.dy.shape() != (outputs, columns) {
+            self.dy = Mat::zeros(outputs, columns);
         }
     }
 
@@ -155,8 +160,8 @@ impl<'a, T: Real> Prepared<'a, T> {
         let Self { fixed, parameters, factors, encoder, tied, readout } = self;
         let (n, steps, count) = (readout.nrows(), batch.steps, batch.count());
         let columns = steps * count;
-        workspace.fit(n, columns);
-        let Workspace { p, h, dh, spare } = workspace;
+        workspace.fit(n, readout.ncols(), columns);
+        let Workspace { p, h, dh, dy, spare } = workspace;
         let weights = &parameters.weights;
         let norm = (steps * steps) as f64 * (steps * total) as f64;
         let pass = Pass {
@@ -173,7 +178,6 @@ impl<'a, T: Real> Prepared<'a, T> {
             gain: T::from_f64(2.0 / norm),
             batch,
         };
-        let mut dy = Mat::<T>::zeros(readout.ncols(), columns);
         // Of the samples of each step.
         let mut orders: Vec<Option<Vec<usize>>> = Vec::with_capacity(steps);
         let mut loss = 0.0;
@@ -191,13 +195,13 @@ impl<'a, T: Real> Prepared<'a, T> {
                 }
                 _ => {}
             }
-            loss += pass.forward(fixed.activation, now, p, h, &mut dy);
+            loss += pass.forward(fixed.activation, now, p, h, dy);
             orders.push(self.order_of(h.as_ref().subcols(now, count)));
         }
 
         let mut d_input = Mat::zeros(n, batch.x.nrows());
         for now in (0..columns).step_by(count).rev() {
-            pass.backward(fixed.activation, now, &dy, p, dh, &mut d_input);
+            pass.backward(fixed.activation, now, dy, p, dh, &mut d_input);
             if now > 0 {
                 let mut past = dh.as_mut().subcols_mut(now - count, count);
                 if now == count && second.is_some() {
@@ -234,7 +238,7 @@ impl<'a, T: Real> Prepared<'a, T> {
                 product(gradient.as_mut(), Accum::Replace, dy.as_ref(), h.transpose());
                 gradient
             }),
-            output_bias: parameters.output_bias.is_some().then(|| row_sums(&dy)),
+            output_bias: parameters.output_bias.is_some().then(|| row_sums(dy)),
         };
         (loss / norm, gradient)
     }
