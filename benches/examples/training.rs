@@ -287,7 +287,7 @@ fn main() {
         row(256, 3, 40, [Some(3.0), None]),
         row(1024, 3, 6, [Some(1.6), None]),
         dale(0),
-        dale(300),
+        dale(1000),
     ];
     let rows = rows.iter().filter(|row| wanted.is_none_or(|n| n == row.n));
     let below: Vec<String> = rows.flat_map(|row| compare(row, names, &mut frameworks)).collect();
