@@ -23,6 +23,7 @@ use tinyfold_benches::measure::{Python, cpu_ms, median};
 static MEMORY: LargePages = LargePages;
 
 /// A training step of ours on given data.
+#[derive(Clone)]
 struct Ours {
     fixed: Fixed<f32>,
     parameters: Parameters<f32>,
@@ -145,9 +146,10 @@ fn compare(row: &Row, names: &[&str], frameworks: &mut [[Python; 2]]) -> Vec<Str
     let Row { n, steps, repeat, dale, before, asked } = *row;
     let names = if dale { &["dale"][..names.len().min(1)] } else { names };
     let mut below = Vec::new();
-    let mut ours = Ours::new(n, steps, 256, dale);
-    ours.train(before);
+    let mut start = Ours::new(n, steps, 256, dale);
+    start.train(before);
     for threads in [1, 2] {
+        let mut ours = start.clone();
         let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
         // With two threads as `tinyfold train` does it, from outside of the pool: within it none waits awake.
         let mut go = |repeat| {

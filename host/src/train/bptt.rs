@@ -15,15 +15,21 @@
 //! and the second often none either (patterns.rs); the others pass over neurons that are silent (order.rs).
 
 use std::iter::zip;
+use std::mem::swap;
+use std::ops::Range;
 
+use faer::reborrow::ReborrowMut;
 use faer::{Accum, Mat, MatRef};
 use tinyfold_core::{Activation, Scalar};
 
-use super::columns::{VARIANT, add_product, slice, slice_mut, transposed_product, vectorised};
+use super::columns::{VARIANT, add_products, slice, slice_mut, transposed_products, vectorised};
 use super::order::alike;
 use super::parameters::{Factors, Parameters, Real, Weights};
 use super::patterns::Patterns;
 use super::product::{product, zeros};
+
+/// Columns that stay in cache from one pass over them to the next.
+const BLOCK: usize = 16;
 
 /// What training does not change.
 #[derive(Clone, Debug)]
@@ -69,39 +75,66 @@ impl<T> Batch<T> {
     }
 }
 
-/// Buffers of a pass, n × (T · count) but for dy, and of a gradient, kept from one pass to the next of the same shape.
+/// Memory of passes and of a gradient, kept from one pass to the next of the same shape.
 #[derive(Clone, Debug)]
 pub struct Workspace<T> {
-    /// p, and dp on the way back.
-    p: Mat<T>,
-    h: Mat<T>,
-    dh: Mat<T>,
-    /// O × (T · count).
-    dy: Mat<T>,
+    buffers: Buffers<T>,
     /// Where the gradient of the weights goes.
     spare: Option<Weights<T>>,
 }
 
-impl<T: Real> Default for Workspace<T> {
+/// What a pass fills and nobody needs after it.
+#[derive(Clone, Debug)]
+struct Buffers<T> {
+    /// p, and dp on the way back, n × (T · count).
+    p: Mat<T>,
+    /// n × (T · count).
+    h: Mat<T>,
+    /// Of a step and of the one after it, each n × count.
+    dh: [Mat<T>; 2],
+    /// O × (T · count).
+    dy: Mat<T>,
+}
+
+impl<T> Default for Buffers<T> {
     fn default() -> Self {
-        Self { p: Mat::new(), h: Mat::new(), dh: Mat::new(), dy: Mat::new(), spare: None }
+        Self { p: Mat::new(), h: Mat::new(), dh: [Mat::new(), Mat::new()], dy: Mat::new() }
     }
 }
 
-impl<T: Real> Workspace<T> {
-    fn fit(&mut self, n: usize, outputs: usize, columns: usize) {
-        if self.p.shape() != (n, columns) {
-            [self.p, self.h, self.dh] = [0; 3].map(|_| zeros(n, columns));
+impl<T> Default for Workspace<T> {
+    fn default() -> Self {
+        Self { buffers: Buffers::default(), spare: None }
+    }
+}
+
+impl<T: Real> Buffers<T> {
+    /// Parts of a batch may differ by a sequence: memory is kept where it is enough.
+    fn fit(&mut self, n: usize, outputs: usize, steps: usize, count: usize) {
+        let columns = steps * count;
+        let [dh, next] = &mut self.dh;
+        for (matrix, columns) in [(&mut self.p, columns), (&mut self.h, columns), (dh, count), (next, count)]
+        {
+            if matrix.nrows() == n {
+                matrix.resize_with(n, columns, |_, _| <T as Scalar>::ZERO);
+            } else {
+                *matrix = zeros(n, columns);
+            }
         }
-        if self.dy.shape() != (outputs, columns) {
-            self.dy = Mat::zeros(outputs, columns);
-        }
+        self.dy.resize_with(outputs, columns, |_, _| <T as Scalar>::ZERO);
+    }
+}
+
+impl<T> Workspace<T> {
+    /// Keeps the memory of a gradient that has been used for the next pass: fresh pages of a large one take a twentieth of a
+    /// pass.
+    pub fn recycle(&mut self, gradient: Parameters<T>) {
+        self.spare = Some(gradient.weights);
     }
 
-    /// Keeps the memory of a gradient that has been used for the next pass, if passes are made in here: fresh pages of a
-    /// large one take a twentieth of a pass.
-    pub fn recycle(&mut self, gradient: Parameters<T>) {
-        self.spare = (self.p.ncols() > 0).then_some(gradient.weights);
+    /// Hands the buffers over to who makes the next pass on this thread: they are in its cache.
+    pub(super) fn pass_on(&mut self, next: &mut Self) {
+        swap(&mut self.buffers, &mut next.buffers);
     }
 }
 
@@ -160,8 +193,9 @@ impl<'a, T: Real> Prepared<'a, T> {
         let Self { fixed, parameters, factors, encoder, tied, readout } = self;
         let (n, steps, count) = (readout.nrows(), batch.steps, batch.count());
         let columns = steps * count;
-        workspace.fit(n, readout.ncols(), columns);
-        let Workspace { p, h, dh, dy, spare } = workspace;
+        let Workspace { buffers, spare } = workspace;
+        buffers.fit(n, readout.ncols(), steps, count);
+        let Buffers { p, h, dh: [dh, dh_next], dy } = buffers;
         let weights = &parameters.weights;
         let norm = (steps * steps) as f64 * (steps * total) as f64;
         let pass = Pass {
@@ -178,14 +212,12 @@ impl<'a, T: Real> Prepared<'a, T> {
             gain: T::from_f64(2.0 / norm),
             batch,
         };
-        // Of the samples of each step.
+        let rates_have_zeros = !pass.leaky && pass.current.is_none();
+        // Of the samples of each step, by their rates.
         let mut orders: Vec<Option<Vec<usize>>> = Vec::with_capacity(steps);
         let mut loss = 0.0;
-        let mut second = None;
+        let mut second: Option<Patterns<'_, T>> = None;
         for now in (0..columns).step_by(count) {
-            if now == count {
-                second = pass.patterns(fixed.activation, weights, p);
-            }
             let present = p.as_mut().subcols_mut(now, count);
             match &second {
                 Some(patterns) if now == count => patterns.product(present),
@@ -196,21 +228,26 @@ impl<'a, T: Real> Prepared<'a, T> {
                 _ => {}
             }
             loss += pass.forward(fixed.activation, now, p, h, dy);
-            orders.push(self.order_of(h.as_ref().subcols(now, count)));
+            if now == 0 && steps > 1 {
+                second = pass.patterns(fixed.activation, weights, p);
+            }
+            let is_multiplied = now > 0 || second.is_none();
+            let rates = h.as_ref().subcols(now, count);
+            orders.push(if rates_have_zeros && is_multiplied { self.order_of(rates) } else { None });
         }
 
         let mut d_input = Mat::zeros(n, batch.x.nrows());
         for now in (0..columns).step_by(count).rev() {
-            pass.backward(fixed.activation, now, dy, p, dh, &mut d_input);
+            pass.backward(fixed.activation, now, dy, p, [dh, dh_next], &mut d_input);
             if now > 0 {
-                let mut past = dh.as_mut().subcols_mut(now - count, count);
+                swap(dh, dh_next);
                 if now == count && second.is_some() {
-                    past.fill(<T as Scalar>::ZERO);
+                    dh.fill(<T as Scalar>::ZERO);
                 } else {
-                    // Leaky neurons are not silent at once, but learn nothing then.
                     let dp = p.as_ref().subcols(now, count);
-                    let order = orders[now / count].take().or_else(|| self.order_of(dp));
-                    factors.apply_transposed(past, dp, order.as_deref());
+                    // Rates of leaky neurons are not 0 at once, but they learn nothing then.
+                    let order = if rates_have_zeros { orders[now / count].take() } else { self.order_of(dp) };
+                    factors.apply_transposed(dh.as_mut(), dp, order.as_deref());
                 }
             }
         }
@@ -285,57 +322,74 @@ impl<'a, T: Real> Pass<'a, T> {
         h: &mut Mat<T>,
         dy: &mut Mat<T>,
     ) -> f64 {
-        vectorised!(phi, phi => self.forward_columns(phi, now, p, h, dy))
+        let end = now + self.batch.count();
+        for first in (now..end).step_by(BLOCK) {
+            let columns = first..end.min(first + BLOCK);
+            vectorised!(phi, phi => self.forward_columns(phi, columns.clone(), p, h, dy));
+        }
+        vectorised!(phi, phi => self.errors(phi, now, dy))
     }
 
     #[inline(always)]
     fn forward_columns(
         &self,
         phi: Activation<T>,
-        now: usize,
+        columns: Range<usize>,
         p: &mut Mat<T>,
         h: &mut Mat<T>,
         dy: &mut Mat<T>,
-    ) -> f64 {
+    ) {
         let count = self.batch.count();
-        let mut loss = 0.0;
-        for column in now..now + count {
-            let p = p.col_as_slice_mut(column);
-            if now == 0 {
-                p.fill(<T as Scalar>::ZERO);
+        let (first, width) = (columns.start, columns.len());
+        let mut p = p.as_mut().subcols_mut(first, width);
+        let (past, h) = h.as_mut().split_at_col_mut(first);
+        let mut h = h.subcols_mut(0, width);
+        if first < count {
+            p.fill(<T as Scalar>::ZERO);
+        }
+        if let Some(bias) = self.bias {
+            for p in p.rb_mut().col_iter_mut() {
+                zip(slice_mut(p), bias.col_as_slice(0)).for_each(|(p, &b)| *p += b);
             }
-            if let Some(bias) = self.bias {
-                zip(&mut *p, bias.col_as_slice(0)).for_each(|(p, &b)| *p += b);
+        }
+        add_products(
+            p,
+            self.input,
+            self.batch.x.subcols(first, width),
+            h.rb_mut(),
+            #[inline(always)]
+            |h, p| *h = phi.value(p, VARIANT),
+        );
+        if let Some(current) = self.current {
+            for h in h.rb_mut().col_iter_mut() {
+                zip(slice_mut(h), current.col_as_slice(0)).for_each(|(h, &beta)| *h += beta);
             }
-            let (past, mut present) = h.as_mut().split_at_col_mut(column);
-            let h = slice_mut(present.as_mut().col_mut(0));
-            add_product(
-                p,
-                self.input,
-                self.batch.x.col_as_slice(column),
-                h,
-                #[inline(always)]
-                |h, p| *h = phi.value(p, VARIANT),
-            );
-            if let Some(current) = self.current {
-                zip(&mut *h, current.col_as_slice(0)).for_each(|(h, &beta)| *h += beta);
-            }
-            if self.leaky {
+        }
+        if self.leaky {
+            for (k, h) in h.rb_mut().col_iter_mut().enumerate() {
+                let h = slice_mut(h);
                 for h in h.iter_mut() {
                     *h = self.alpha * *h;
                 }
-                if now > 0 {
-                    let past = slice(past.as_ref().col(column - count));
-                    zip(&mut *h, past).for_each(|(h, &past)| *h += self.keep * past);
+                if first >= count {
+                    let past = slice(past.as_ref().col(first - count + k));
+                    zip(h, past).for_each(|(h, &past)| *h += self.keep * past);
                 }
             }
+        }
+        transposed_products(dy.as_mut().subcols_mut(first, width), self.readout, h.as_ref());
+    }
+
+    /// Columns now .. now + count: from C h to dL/dy; the sum of weighted squared errors.
+    #[inline(always)]
+    fn errors(&self, phi: Activation<T>, now: usize, dy: &mut Mat<T>) -> f64 {
+        let mut loss = 0.0;
+        for column in now..now + self.batch.count() {
             let targets = self.batch.target.col_as_slice(column);
             let judged = self.batch.weight.as_ref().map(|weight| weight.col_as_slice(column));
-            let dy = dy.col_as_slice_mut(column);
-            transposed_product(dy, self.readout, h);
             // A sum of its own: the one of all columns is not kept in a register.
             let mut squares = 0.0;
-            for (o, dy) in dy.iter_mut().enumerate() {
+            for (o, dy) in dy.col_as_slice_mut(column).iter_mut().enumerate() {
                 let offset = self.output_bias.map_or(<T as Scalar>::ZERO, |bias| bias[(o, 0)]);
                 let read = *dy + offset;
                 let y = if self.nonlinear_decoder { phi.value(read, VARIANT) } else { read };
@@ -352,46 +406,50 @@ impl<'a, T: Real> Pass<'a, T> {
         loss
     }
 
-    /// Columns now .. now + count: from Wᵀ dp of the next step (in `dh`, unless this is the last) to dL/dh, dp in
-    /// place of p, and dB.
+    /// Columns now .. now + count: from Wᵀ dp of the next step (in dh of this one, unless it is the last) to dL/dh, dp in
+    /// place of p, and dB; dh: of this step and of the next.
     fn backward(
         &self,
         phi: Activation<T>,
         now: usize,
         dy: &Mat<T>,
         p: &mut Mat<T>,
-        dh: &mut Mat<T>,
+        dh: [&mut Mat<T>; 2],
         d_input: &mut Mat<T>,
     ) {
-        vectorised!(phi, phi => self.backward_columns(phi, now, dy, p, dh));
+        let [dh, next] = dh;
+        vectorised!(phi, phi => self.backward_columns(phi, now, dy, p, dh, next));
         let columns = now..now + self.batch.count();
         let (dp, x) = (p.get(.., columns.clone()), self.batch.x.get(.., columns));
         product(d_input.as_mut(), Accum::Add, dp, x.transpose());
     }
 
     #[inline(always)]
-    fn backward_columns(&self, phi: Activation<T>, now: usize, dy: &Mat<T>, p: &mut Mat<T>, dh: &mut Mat<T>) {
+    fn backward_columns(
+        &self,
+        phi: Activation<T>,
+        now: usize,
+        dy: &Mat<T>,
+        p: &mut Mat<T>,
+        dh: &mut Mat<T>,
+        next: &Mat<T>,
+    ) {
         let count = self.batch.count();
-        let last = now + count == dh.ncols();
-        for column in now..now + count {
-            let (mut present, next) = dh.as_mut().split_at_col_mut(column + 1);
-            let dh = slice_mut(present.as_mut().col_mut(column));
-            if last {
-                dh.fill(<T as Scalar>::ZERO);
-            } else if self.leaky {
-                let next = slice(next.as_ref().col(count - 1));
-                zip(&mut *dh, next).for_each(|(dh, &next)| *dh += self.keep * next);
+        if now + count == p.ncols() {
+            dh.fill(<T as Scalar>::ZERO);
+        } else if self.leaky {
+            for (dh, next) in zip(dh.as_mut().col_iter_mut(), next.col_iter()) {
+                zip(slice_mut(dh), slice(next)).for_each(|(dh, &next)| *dh += self.keep * next);
             }
-            let p = p.col_as_slice_mut(column);
-            add_product(
-                dh,
-                self.readout,
-                dy.col_as_slice(column),
-                p,
-                #[inline(always)]
-                |p, dh| *p = self.alpha * dh * phi.derivative(*p, VARIANT),
-            );
         }
+        add_products(
+            dh.as_mut(),
+            self.readout,
+            dy.subcols(now, count),
+            p.as_mut().subcols_mut(now, count),
+            #[inline(always)]
+            |p, dh| *p = self.alpha * dh * phi.derivative(*p, VARIANT),
+        );
     }
 }
 

@@ -1,11 +1,12 @@
-//! What is done to one column of states at a time, with matrices of few columns: few passes over it while it is in
-//! cache, the sums of every element in one order.
+//! What is done to columns of states, with matrices of few columns: few passes over them while they are in cache, the sums
+//! of every element in one order.
 
 use std::array::from_fn;
 use std::hint::black_box;
 use std::iter::zip;
 
-use faer::Mat;
+use faer::reborrow::ReborrowMut;
+use faer::{Mat, MatMut, MatRef};
 use pulp::NullaryFnOnce;
 use tinyfold_core::{Scalar, Variant};
 
@@ -78,53 +79,87 @@ macro_rules! constant {
     };
 }
 
-/// s += M x, then each(r_i, s_i).
+/// s += M x, then each(r_i, s_i), for every column of s, x and r.
 #[inline(always)]
-pub(super) fn add_product<T: Real>(s: &mut [T], m: &Mat<T>, x: &[T], r: &mut [T], each: impl Fn(&mut T, T)) {
-    let early = x.len().saturating_sub(1) / TOGETHER * TOGETHER;
+pub(super) fn add_products<T: Real>(
+    mut s: MatMut<'_, T>,
+    m: &Mat<T>,
+    x: MatRef<'_, T>,
+    mut r: MatMut<'_, T>,
+    each: impl Fn(&mut T, T),
+) {
+    let early = m.ncols().saturating_sub(1) / TOGETHER * TOGETHER;
     for first in (0..early).step_by(TOGETHER) {
-        add::<T, TOGETHER>(s, m, x, first, r, |_, _| {});
+        add::<T, TOGETHER>(s.rb_mut(), m, first, x, r.rb_mut(), |_, _| {});
     }
-    constant!(x.len() - early, N => add::<T, N>(s, m, x, early, r, each));
+    constant!(m.ncols() - early, N => add::<T, N>(s, m, early, x, r, each));
 }
 
 /// The same for columns first .. first + N of M.
 #[inline(always)]
 fn add<T: Real, const N: usize>(
-    s: &mut [T],
+    s: MatMut<'_, T>,
     m: &Mat<T>,
-    x: &[T],
     first: usize,
-    r: &mut [T],
+    x: MatRef<'_, T>,
+    r: MatMut<'_, T>,
     each: impl Fn(&mut T, T),
 ) {
-    let rows = s.len();
-    // As long as s, so that the loop needs no check.
-    let r = &mut r[..rows];
-    let m: [&[T]; N] = from_fn(|k| &m.col_as_slice(first + k)[..rows]);
-    let x: [T; N] = from_fn(|k| x[first + k]);
-    for i in 0..rows {
-        let mut sum = s[i];
-        for k in 0..N {
-            sum += m[k][i] * x[k];
+    // Slices by name: those of an array the compiler does not know to be as long as s, so that it checks every element and
+    // leaves the last ones to a loop without vectors.
+    let rows = s.nrows();
+    let column = |k| if k < N { &m.col_as_slice(first + k)[..rows] } else { &[] };
+    let (m0, m1, m2, m3) = (column(0), column(1), column(2), column(3));
+    for ((s, r), x) in zip(zip(s.col_iter_mut(), r.col_iter_mut()), x.col_iter()) {
+        let (s, r, x) = (&mut slice_mut(s)[..rows], &mut slice_mut(r)[..rows], slice(x));
+        let factor = |k| if k < N { x[first + k] } else { <T as Scalar>::ZERO };
+        let (x0, x1, x2, x3) = (factor(0), factor(1), factor(2), factor(3));
+        for i in 0..rows {
+            let mut sum = s[i];
+            if N > 0 {
+                sum += m0[i] * x0;
+            }
+            if N > 1 {
+                sum += m1[i] * x1;
+            }
+            if N > 2 {
+                sum += m2[i] * x2;
+            }
+            if N > 3 {
+                sum += m3[i] * x3;
+            }
+            s[i] = sum;
+            each(&mut r[i], sum);
         }
-        s[i] = sum;
-        each(&mut r[i], sum);
     }
 }
 
-/// y = Mᵀ h.
+/// y = Mᵀ h, for every column of y and h.
 #[inline(always)]
-pub(super) fn transposed_product<T: Real>(y: &mut [T], m: &Mat<T>, h: &[T]) {
-    for (k, y) in y.chunks_mut(TOGETHER).enumerate() {
-        constant!(y.len(), N => dots::<T, N>(y, m, k * TOGETHER, h));
+pub(super) fn transposed_products<T: Real>(mut y: MatMut<'_, T>, m: &Mat<T>, h: MatRef<'_, T>) {
+    for first in (0..m.ncols()).step_by(TOGETHER) {
+        constant!(m.ncols() - first, N => {
+            let m = from_fn(|k| m.col_as_slice(first + k));
+            for (y, h) in zip(y.rb_mut().col_iter_mut(), h.col_iter()) {
+                dots::<T, N>(&mut slice_mut(y)[first..], m, slice(h));
+            }
+        });
     }
 }
 
+/// y = Mᵀ h, where the columns of M are one below the other.
 #[inline(always)]
-fn dots<T: Real, const N: usize>(y: &mut [T], m: &Mat<T>, first: usize, h: &[T]) {
+pub(super) fn transposed_product<T: Real>(y: &mut [T], m: &[T], h: &[T]) {
+    for (y, m) in zip(y.chunks_mut(TOGETHER), m.chunks(TOGETHER * h.len())) {
+        constant!(y.len(), N => dots::<T, N>(y, from_fn(|k| &m[k * h.len()..][..h.len()]), h));
+    }
+}
+
+/// The first N of y = Mᵀ h, of these columns of M.
+#[inline(always)]
+fn dots<T: Real, const N: usize>(y: &mut [T], m: [&[T]; N], h: &[T]) {
     let (h, h_rest) = h.as_chunks::<LANES>();
-    let m: [_; N] = from_fn(|k| m.col_as_slice(first + k).as_chunks::<LANES>());
+    let m = m.map(|m| m.as_chunks::<LANES>());
     let m_chunks = m.map(|(chunks, _)| &chunks[..h.len()]);
     let mut sums = [[<T as Scalar>::ZERO; LANES]; N];
     for i in 0..h.len() {
@@ -140,20 +175,24 @@ fn dots<T: Real, const N: usize>(y: &mut [T], m: &Mat<T>, first: usize, h: &[T])
     }
 }
 
+/// In one line of the cache: what is written across two is read back slowly.
+#[repr(align(64))]
+struct Aligned<T>([T; LANES]);
+
 /// The sum of all lanes.
 #[inline(always)]
 fn total<T: Real>(lanes: [T; LANES]) -> T {
     // Else the compiler makes the loop before out of the short vectors that are added here: 3 times slower in all.
-    let lanes = black_box(lanes);
+    let lanes = &black_box(Aligned(lanes)).0;
     let fours: [T; 4] = from_fn(|i| (lanes[i] + lanes[i + 4]) + (lanes[i + 8] + lanes[i + 12]));
     (fours[0] + fours[1]) + (fours[2] + fours[3])
 }
 
-/// s += M x, column by column.
+/// s += M x, where the columns of M are one below the other.
 #[inline(always)]
-pub(super) fn add_columns<T: Real>(s: &mut [T], m: &Mat<T>, x: &[T]) {
-    for (k, &x) in x.iter().enumerate() {
-        zip(&mut *s, m.col_as_slice(k)).for_each(|(s, &m)| *s += m * x);
+pub(super) fn add_columns<T: Real>(s: &mut [T], m: &[T], x: &[T]) {
+    for (m, &x) in zip(m.chunks_exact(s.len()), x) {
+        zip(&mut *s, m).for_each(|(s, &m)| *s += m * x);
     }
 }
 

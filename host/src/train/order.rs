@@ -26,8 +26,8 @@ const LANES: usize = 8;
 /// More than any number of columns: no column is here.
 const VACANT: u64 = 1 << 60;
 
-/// Columns in groups: each begins with the one most like the last, and grows by those that have the fewest entries where
-/// it has zeros. `None` where too few rows are 0 in whole groups.
+/// Columns in groups: each begins with the one most like the last, and grows by those most like all that it has. `None`
+/// where too few rows are 0 in whole groups.
 pub(super) fn alike<T: Real>(columns: MatRef<'_, T>) -> Option<Vec<usize>> {
     Arch::new().dispatch(Inlined(
         #[inline(always)]
@@ -105,16 +105,14 @@ impl Left {
         left
     }
 
-    /// Takes the column with the fewest entries where the group has zeros, of those the one with the fewest zeros where it
-    /// has entries.
+    /// Takes the column that differs from the group in the fewest rows.
     #[inline(always)]
     fn take(&mut self, group: u64) -> usize {
         let mut least = [u64::MAX; LANES];
         for (signatures, places) in zip(&self.signatures, &self.places).take(self.count.div_ceil(LANES)) {
             for ((least, &signature), &place) in zip(zip(&mut least, signatures), places) {
-                let more = u64::from((signature & !group).count_ones());
-                let fewer = u64::from((group & !signature).count_ones());
-                *least = (*least).min((more << 40) + (fewer << 32) + place);
+                let differences = u64::from((signature ^ group).count_ones());
+                *least = (*least).min((differences << 32) + place);
             }
         }
         let place = least.into_iter().fold(u64::MAX, u64::min) as u32 as usize;

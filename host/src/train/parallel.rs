@@ -55,7 +55,15 @@ pub fn in_parts<T: Real, P: Send>(
     let share = parts.len().div_ceil(threads);
     let mut sums: Vec<Option<(f64, Parameters<T>)>> = parts.iter().map(|_| None).collect();
     let work = |(parts, sums): (&mut [(P, Workspace<T>)], &mut [Option<_>])| {
-        zip(parts, sums).for_each(|((part, workspace), sum)| *sum = Some(each(part, workspace)));
+        for (k, sum) in sums.iter_mut().enumerate() {
+            // The buffers are where the last pass left them, which before the first part is the last one.
+            let last = k.checked_sub(1).unwrap_or(parts.len() - 1);
+            if let Ok([last, next]) = parts.get_disjoint_mut([last, k]) {
+                last.1.pass_on(&mut next.1);
+            }
+            let (part, workspace) = &mut parts[k];
+            *sum = Some(each(part, workspace));
+        }
     };
     let outside = threads > 1 && rayon::current_thread_index().is_none();
     let helpers = if outside { HELPERS.as_ref() } else { None };

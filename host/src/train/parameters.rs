@@ -7,7 +7,7 @@ use faer::{Accum, Mat, MatMut, MatRef};
 use pulp::Arch;
 use tinyfold_core::Scalar;
 
-use super::columns::{Inlined, slice, transposed_product};
+use super::columns::{Inlined, transposed_products};
 use super::product::{Factor, product};
 
 /// A number type to train in: f32, or f64 to check gradients.
@@ -69,11 +69,7 @@ fn projected<T: Real>(v: &Mat<T>, s: MatRef<'_, T>) -> Mat<T> {
     let mut out = Mat::zeros(v.ncols(), s.ncols());
     Arch::new().dispatch(Inlined(
         #[inline(always)]
-        || {
-            for (k, s) in s.col_iter().enumerate() {
-                transposed_product(out.col_as_slice_mut(k), v, slice(s));
-            }
-        },
+        || transposed_products(out.as_mut(), v, s),
     ));
     out
 }

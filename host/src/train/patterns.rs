@@ -137,40 +137,34 @@ impl<'a, T: Real> Patterns<'a, T> {
             || {
                 for (first, rows) in self.parts() {
                     let more = self.differences(first, rows);
-                    let (mut m, mut active) = (zeros::<T>(rows, inputs), 0);
+                    let (mut m, mut active) = (zeros::<T>(rows * inputs, 1), 0);
+                    let m = m.col_as_slice_mut(0);
                     for (position, &sample) in self.order.iter().enumerate() {
-                        for k in 0..inputs {
-                            let more = more.col_as_slice(inputs * position + k);
-                            zip(m.col_as_slice_mut(k), more).for_each(|(m, &more)| *m += more);
-                        }
+                        zip(&mut *m, more.col_as_slice(position)).for_each(|(m, &more)| *m += more);
                         active += more_active[position];
                         if active == 0 {
                             // Not what rounding leaves.
                             m.fill(<T as Scalar>::ZERO);
                         }
                         let out = &mut slice_mut(out.as_mut().col_mut(sample))[first..][..rows];
-                        add_columns(out, &m, slice(self.x.col(sample)));
+                        add_columns(out, m, slice(self.x.col(sample)));
                     }
                 }
             },
         ));
     }
 
-    /// What alpha M of each sample has more than that of the one before, in these rows; changes after the last sample are
-    /// of none.
+    /// What alpha M of each sample has more than that of the one before, in these rows, its columns one below the other;
+    /// changes after the last sample are of none.
     #[inline(always)]
     fn differences(&self, first: usize, rows: usize) -> Mat<T> {
         let inputs = self.inputs();
-        let mut more = zeros::<T>(rows, inputs * (self.order.len() + 1));
+        let mut more = zeros::<T>(rows * inputs, self.order.len() + 1);
         for neuron in 0..self.ends.len() {
             fetch(self.weights, neuron + AHEAD, first, rows);
-            let (column, row) = (&self.weights.col_as_slice(neuron)[first..], self.row(neuron));
+            let (column, row) = (&self.weights.col_as_slice(neuron)[first..][..rows], self.row(neuron));
             for &Change { position, active } in self.of(neuron) {
-                for (k, &b) in row[..inputs].iter().enumerate() {
-                    let scale = if active { b } else { -b };
-                    let more = more.col_as_slice_mut(inputs * position + k);
-                    zip(more, column).for_each(|(more, &w)| *more += scale * w);
-                }
+                add_outer(more.col_as_slice_mut(position), column, row.map(|b| if active { b } else { -b }));
             }
         }
         more
@@ -184,17 +178,18 @@ impl<'a, T: Real> Patterns<'a, T> {
             || {
                 for (first, rows) in self.parts() {
                     let sums = self.sums(dp, first, rows);
-                    let mut q = zeros::<T>(rows, inputs);
+                    let mut q = zeros::<T>(rows * inputs, 1);
+                    let q = q.col_as_slice_mut(0);
                     for neuron in 0..self.ends.len() {
                         fetch(self.weights, neuron + AHEAD, first, rows);
                         fetch(d_weights, neuron + AHEAD, first, rows);
-                        self.active_sum(neuron, &sums, &mut q);
+                        self.active_sum(neuron, &sums, q);
                         let within = first..first + rows;
                         let row = &self.row(neuron)[..inputs];
-                        add_columns(&mut d_weights.col_as_slice_mut(neuron)[within.clone()], &q, row);
+                        add_columns(&mut d_weights.col_as_slice_mut(neuron)[within.clone()], q, row);
                         let mut read = [<T as Scalar>::ZERO; 2];
                         let column = &self.weights.col_as_slice(neuron)[within];
-                        transposed_product(&mut read[..inputs], &q, column);
+                        transposed_product(&mut read[..inputs], q, column);
                         for (k, &read) in read[..inputs].iter().enumerate() {
                             d_input[(neuron, k)] += self.alpha * read;
                         }
@@ -204,37 +199,45 @@ impl<'a, T: Real> Patterns<'a, T> {
         ));
     }
 
-    /// P before each sample, and after the last, in these rows.
+    /// P before each sample, and after the last, in these rows, its columns one below the other.
     #[inline(always)]
     fn sums(&self, dp: MatRef<'_, T>, first: usize, rows: usize) -> Mat<T> {
         let inputs = self.inputs();
-        let mut sums = zeros::<T>(rows, inputs * (self.order.len() + 1));
+        let mut sums = zeros::<T>(rows * inputs, self.order.len() + 1);
         for (position, &sample) in self.order.iter().enumerate() {
+            let (before, mut after) = sums.as_mut().split_at_col_mut(position + 1);
+            let after = slice_mut(after.as_mut().col_mut(0));
+            after.copy_from_slice(slice(before.as_ref().col(position)));
             let dp = &slice(dp.col(sample))[first..][..rows];
-            for (k, &x) in slice(self.x.col(sample)).iter().enumerate() {
-                let (before, mut after) = sums.as_mut().split_at_col_mut(inputs * (position + 1));
-                let before = slice(before.as_ref().col(inputs * position + k));
-                let after = slice_mut(after.as_mut().col_mut(k));
-                zip(after, zip(before, dp)).for_each(|(after, (&sum, &dp))| *after = sum + dp * x);
-            }
+            add_outer(
+                after,
+                dp,
+                from_fn(|k| if k < inputs { self.x[(k, sample)] } else { <T as Scalar>::ZERO }),
+            );
         }
         sums
     }
 
     /// q = Q_j.
     #[inline(always)]
-    fn active_sum(&self, neuron: usize, sums: &Mat<T>, q: &mut Mat<T>) {
+    fn active_sum(&self, neuron: usize, sums: &Mat<T>, q: &mut [T]) {
         q.fill(<T as Scalar>::ZERO);
         for &Change { position, active } in self.of(neuron) {
-            for k in 0..self.inputs() {
-                let terms = zip(q.col_as_slice_mut(k), sums.col_as_slice(self.inputs() * position + k));
-                if active {
-                    terms.for_each(|(q, &sum)| *q -= sum);
-                } else {
-                    terms.for_each(|(q, &sum)| *q += sum);
-                }
+            let terms = zip(&mut *q, sums.col_as_slice(position));
+            if active {
+                terms.for_each(|(q, &sum)| *q -= sum);
+            } else {
+                terms.for_each(|(q, &sum)| *q += sum);
             }
         }
+    }
+}
+
+/// M += c bᵀ, where the columns of M are one below the other.
+#[inline(always)]
+fn add_outer<T: Real>(m: &mut [T], column: &[T], row: [T; 2]) {
+    for (m, b) in zip(m.chunks_exact_mut(column.len()), row) {
+        zip(m, column).for_each(|(m, &c)| *m += b * c);
     }
 }
 

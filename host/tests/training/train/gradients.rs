@@ -2,7 +2,7 @@
 
 use faer::Mat;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
+use proptest::test_runner::{RngSeed, TestCaseError};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
@@ -138,21 +138,86 @@ impl Problem {
     }
 }
 
-fn activations() -> impl Strategy<Value = Activation<f64>> {
+fn smooth() -> impl Strategy<Value = Activation<f64>> {
     prop_oneof![
         Just(Activation::Linear),
-        Just(Activation::Relu),
-        Just(Activation::Clipped { lo: -0.3, hi: 1.2 }),
         Just(Activation::Tanh),
         Just(Activation::Sigmoid { slope: 1.7, threshold: 0.2 }),
     ]
 }
 
+fn activations() -> impl Strategy<Value = Activation<f64>> {
+    prop_oneof![
+        2 => Just(Activation::Relu),
+        1 => Just(Activation::Clipped { lo: -0.3, hi: 1.2 }),
+        3 => smooth(),
+    ]
+}
+
+/// The derivative of the loss along a random direction through all parameters together, and along one through each matrix
+/// alone, by Richardson extrapolation of central differences: error O(step⁴).
+fn gradient_is_that_of_finite_differences(problem: &Problem, seed: u64) -> Result<(), TestCaseError> {
+    let (loss, gradient) = problem.gradient();
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let matrices = gradient.matrices().len();
+    for which in 0..=matrices {
+        let direction: Vec<Mat<f64>> = gradient
+            .matrices()
+            .iter()
+            .enumerate()
+            .map(|(k, matrix)| {
+                let on = f64::from(u8::from(which == matrices || which == k));
+                Mat::from_fn(matrix.nrows(), matrix.ncols(), |_, _| {
+                    let x: f64 = StandardNormal.sample(&mut rng);
+                    on * x
+                })
+            })
+            .collect();
+        let length = direction.iter().map(faer::Mat::squared_norm_l2).sum::<f64>().sqrt();
+        let moved = |distance: f64| {
+            let mut moved = Problem {
+                fixed: problem.fixed.clone(),
+                parameters: problem.parameters.clone(),
+                batch: problem.batch.clone(),
+            };
+            for (matrix, direction) in moved.parameters.matrices_mut().into_iter().zip(&direction) {
+                *matrix += direction * faer::Scale(distance / length);
+            }
+            moved.loss().0
+        };
+        let central = |step: f64| (moved(step) - moved(-step)) / (2.0 * step);
+        let numeric = (4.0 * central(1e-4) - central(2e-4)) / 3.0;
+        let exact: f64 = gradient
+            .matrices()
+            .iter()
+            .zip(&direction)
+            .map(|(gradient, direction)| {
+                (0..gradient.ncols())
+                    .map(|j| {
+                        gradient
+                            .col_as_slice(j)
+                            .iter()
+                            .zip(direction.col_as_slice(j))
+                            .map(|(g, d)| g * d)
+                            .sum::<f64>()
+                    })
+                    .sum::<f64>()
+            })
+            .sum::<f64>()
+            / length;
+        // Relative to the whole gradient; rounding of the loss, 1e-16, is divided by the step.
+        let scale = gradient.norm() + 1e-6 * loss;
+        prop_assert!(
+            (numeric - exact).abs() <= 1e-6 * scale,
+            "matrix {which} of {matrices}: {exact} but {numeric}, {loss}"
+        );
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
-    /// The derivative of the loss along a random direction through all parameters together, and along
-    /// one through each matrix alone, by Richardson extrapolation of central differences: error O(step⁴).
     #[test]
     fn gradients_are_those_of_finite_differences(
         activation in activations(),
@@ -164,50 +229,29 @@ proptest! {
     ) {
         let shape = Shape { n, channels, rank: rank.min(n), steps, count };
         let problem = Problem::new(shape, activation, alpha, free, seed);
-        let (loss, gradient) = problem.gradient();
+        let (loss, _) = problem.gradient();
         let (expected, distance) = problem.loss();
         prop_assert!((loss - expected).abs() <= 1e-12 * expected, "loss {loss}, by definition {expected}");
         // A difference across a kink is not a derivative. Parameters move by 2e-4 at most, so p does not
         // move by 1e-2 unless |h| exceeds 50.
         prop_assume!(distance > 1e-2 || !matches!(activation, Activation::Relu | Activation::Clipped { .. }));
+        gradient_is_that_of_finite_differences(&problem, !seed)?;
+    }
 
-        let mut rng = ChaCha8Rng::seed_from_u64(!seed);
-        let matrices = gradient.matrices().len();
-        for which in 0..=matrices {
-            let direction: Vec<Mat<f64>> = gradient.matrices().iter().enumerate().map(|(k, matrix)| {
-                let on = f64::from(u8::from(which == matrices || which == k));
-                Mat::from_fn(matrix.nrows(), matrix.ncols(), |_, _| {
-                    let x: f64 = StandardNormal.sample(&mut rng);
-                    on * x
-                })
-            }).collect();
-            let length = direction.iter().map(faer::Mat::squared_norm_l2).sum::<f64>().sqrt();
-            let moved = |distance: f64| {
-                let mut moved = Problem {
-                    fixed: problem.fixed.clone(),
-                    parameters: problem.parameters.clone(),
-                    batch: problem.batch.clone(),
-                };
-                for (matrix, direction) in moved.parameters.matrices_mut().into_iter().zip(&direction) {
-                    *matrix += direction * faer::Scale(distance / length);
-                }
-                moved.loss().0
-            };
-            let central = |step: f64| (moved(step) - moved(-step)) / (2.0 * step);
-            let numeric = (4.0 * central(1e-4) - central(2e-4)) / 3.0;
-            let exact: f64 = gradient.matrices().iter().zip(&direction).map(|(gradient, direction)| {
-                (0..gradient.ncols()).map(|j| {
-                    gradient.col_as_slice(j).iter().zip(direction.col_as_slice(j)).map(|(g, d)| g * d)
-                        .sum::<f64>()
-                }).sum::<f64>()
-            }).sum::<f64>() / length;
-            // Relative to the whole gradient; rounding of the loss, 1e-16, is divided by the step.
-            let scale = gradient.norm() + 1e-6 * loss;
-            prop_assert!(
-                (numeric - exact).abs() <= 1e-6 * scale,
-                "matrix {which} of {matrices}: {exact} but {numeric}, {loss}"
-            );
-        }
+    /// More neurons, channels and sequences than are done together.
+    #[test]
+    fn gradients_of_large_networks_are_those_of_finite_differences(
+        activation in smooth(),
+        (n, channels, steps, count) in (14_usize..35, 1_usize..7, 1_usize..4, 14_usize..35),
+        alpha in prop_oneof![Just(1.0), 0.1..1.0],
+        free in any::<[bool; 6]>(),
+        seed in any::<u64>(),
+    ) {
+        let problem = Problem::new(Shape { n, channels, rank: 0, steps, count }, activation, alpha, free, seed);
+        let (loss, _) = problem.gradient();
+        let (expected, _) = problem.loss();
+        prop_assert!((loss - expected).abs() <= 1e-12 * expected, "loss {loss}, by definition {expected}");
+        gradient_is_that_of_finite_differences(&problem, !seed)?;
     }
 }
 
