@@ -238,13 +238,14 @@ impl<'a, T: Real> Prepared<'a, T> {
 
         let mut d_input = Mat::zeros(n, batch.x.nrows());
         for now in (0..columns).step_by(count).rev() {
-            pass.backward(fixed.activation, now, dy, p, [dh, dh_next], &mut d_input);
+            vectorised!(fixed.activation, phi => pass.backward(phi, now, dy, p, dh, dh_next));
+            let dp = p.as_ref().subcols(now, count);
+            product(d_input.as_mut(), Accum::Add, dp, batch.x.subcols(now, count).transpose());
             if now > 0 {
                 swap(dh, dh_next);
                 if now == count && second.is_some() {
                     dh.fill(<T as Scalar>::ZERO);
                 } else {
-                    let dp = p.as_ref().subcols(now, count);
                     // Rates of leaky neurons are not 0 at once, but they learn nothing then.
                     let order = if rates_have_zeros { orders[now / count].take() } else { self.order_of(dp) };
                     factors.apply_transposed(dh.as_mut(), dp, order.as_deref());
@@ -406,26 +407,10 @@ impl<'a, T: Real> Pass<'a, T> {
         loss
     }
 
-    /// Columns now .. now + count: from Wᵀ dp of the next step (in dh of this one, unless it is the last) to dL/dh, dp in
-    /// place of p, and dB; dh: of this step and of the next.
-    fn backward(
-        &self,
-        phi: Activation<T>,
-        now: usize,
-        dy: &Mat<T>,
-        p: &mut Mat<T>,
-        dh: [&mut Mat<T>; 2],
-        d_input: &mut Mat<T>,
-    ) {
-        let [dh, next] = dh;
-        vectorised!(phi, phi => self.backward_columns(phi, now, dy, p, dh, next));
-        let columns = now..now + self.batch.count();
-        let (dp, x) = (p.get(.., columns.clone()), self.batch.x.get(.., columns));
-        product(d_input.as_mut(), Accum::Add, dp, x.transpose());
-    }
-
+    /// Columns now .. now + count: from Wᵀ dp of the next step (in dh of this one, unless it is the last) to dL/dh, and dp in
+    /// place of p; next: dL/dh of the next step.
     #[inline(always)]
-    fn backward_columns(
+    fn backward(
         &self,
         phi: Activation<T>,
         now: usize,
