@@ -78,7 +78,7 @@ fn spectrum(analysis: &Analysis) -> Option<Figure> {
     let left = panel(&linear, "singular value of W", shown).with_y_axis_min(0.0).with_title("the largest");
     let right = panel(&whole, "", last).with_title("all, logarithmic");
     let caption = format!(
-        "Singular values of W, the {} modes told from the bulk in orange (largest gap between sigma + sigma_1 / 3 of neighbours: a factor of {:.2}). D = {}. Largest of the bulk {}, its median {}.",
+        "Singular values of W, the {} modes told from the bulk in orange (largest gap between sigma + f of neighbours, f = sigma_1 / 3, under Dale's law 2 sigma_2 / 3: a factor of {:.2}). D = {}. Largest of the bulk {}, its median {}.",
         modes.count,
         modes.gap,
         analysis.dimension,

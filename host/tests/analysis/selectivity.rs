@@ -100,6 +100,14 @@ fn modes_are_told_from_the_bulk_as_the_paper_counts_them() {
     assert_eq!(modes::of_values(&[0.0; 4], 4, false).count, 0);
     // A second value that is small, but larger than all after it, is bulk.
     assert_eq!(modes::of_values(&[1.37, 0.1, 1e-3], 256, false).count, 1);
+    // Nor are the values that the signs of Dale's law leave, of three seeds of `reproduce fanthomme2021`: dale.
+    for values in [
+        [3.419, 2.423, 2.25, 1.038, 0.906, 0.201, 0.194],
+        [3.185, 2.411, 2.135, 0.997, 0.863, 0.175, 0.169],
+        [3.117, 2.298, 2.176, 0.969, 0.86, 0.17, 0.158],
+    ] {
+        assert_eq!(modes::of_values(&values, 256, true).count, 3);
+    }
 }
 
 /// Eight sequences joined against 128 others from rest: the relative spread of a norm over 8 · 200 steps whose

@@ -247,7 +247,7 @@ fn jobs(experiments: &[Experiment], seeds: usize) -> Vec<Job> {
                     one.name += &format!("-n{neurons}");
                 }
                 if seed > 0 {
-                    one.name += &format!("-{seed}");
+                    one.name += &format!("-seed{seed}");
                 }
                 jobs.push(Job { of, seed, experiment: one });
             }
@@ -317,8 +317,18 @@ pub fn run_all(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::super::experiments;
     use super::*;
+
+    /// "dale-1" is the network of Dale's law for D = 1, not the second seed of "dale".
+    #[test]
+    fn every_network_has_a_folder_of_its_own() {
+        let jobs = jobs(&experiments(false).expect("well-formed"), 6);
+        let names: BTreeSet<&str> = jobs.iter().map(|job| job.experiment.name.as_str()).collect();
+        assert_eq!(names.len(), jobs.len());
+    }
 
     /// At full size, but for n about 1000, which only takes longer.
     #[test]
