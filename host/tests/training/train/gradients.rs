@@ -148,16 +148,22 @@ fn smooth() -> impl Strategy<Value = Activation<f64>> {
 
 fn activations() -> impl Strategy<Value = Activation<f64>> {
     prop_oneof![
-        2 => Just(Activation::Relu),
+        1 => Just(Activation::Relu),
         1 => Just(Activation::Clipped { lo: -0.3, hi: 1.2 }),
         3 => smooth(),
     ]
 }
 
-/// The derivative of the loss along a random direction through all parameters together, and along one through each matrix
-/// alone, by Richardson extrapolation of central differences: error O(step⁴).
+/// The loss is that of its definition; so is its derivative along a random direction through all parameters together, and
+/// along one through each matrix alone, by Richardson extrapolation of central differences: error O(step⁴).
 fn gradient_is_that_of_finite_differences(problem: &Problem, seed: u64) -> Result<(), TestCaseError> {
     let (loss, gradient) = problem.gradient();
+    let (expected, distance) = problem.loss();
+    prop_assert!((loss - expected).abs() <= 1e-12 * expected, "loss {loss}, by definition {expected}");
+    // A difference across a kink is not a derivative. Parameters move by 2e-4 at most, so p does not move by 1e-2 unless
+    // |h| exceeds 50.
+    let has_kinks = matches!(problem.fixed.activation, Activation::Relu | Activation::Clipped { .. });
+    prop_assume!(distance > 1e-2 || !has_kinks);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let matrices = gradient.matrices().len();
     for which in 0..=matrices {
@@ -229,12 +235,6 @@ proptest! {
     ) {
         let shape = Shape { n, channels, rank: rank.min(n), steps, count };
         let problem = Problem::new(shape, activation, alpha, free, seed);
-        let (loss, _) = problem.gradient();
-        let (expected, distance) = problem.loss();
-        prop_assert!((loss - expected).abs() <= 1e-12 * expected, "loss {loss}, by definition {expected}");
-        // A difference across a kink is not a derivative. Parameters move by 2e-4 at most, so p does not
-        // move by 1e-2 unless |h| exceeds 50.
-        prop_assume!(distance > 1e-2 || !matches!(activation, Activation::Relu | Activation::Clipped { .. }));
         gradient_is_that_of_finite_differences(&problem, !seed)?;
     }
 
@@ -248,9 +248,6 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let problem = Problem::new(Shape { n, channels, rank: 0, steps, count }, activation, alpha, free, seed);
-        let (loss, _) = problem.gradient();
-        let (expected, _) = problem.loss();
-        prop_assert!((loss - expected).abs() <= 1e-12 * expected, "loss {loss}, by definition {expected}");
         gradient_is_that_of_finite_differences(&problem, !seed)?;
     }
 }
