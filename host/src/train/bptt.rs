@@ -16,7 +16,6 @@
 
 use std::iter::zip;
 use std::mem::swap;
-use std::ops::Range;
 
 use faer::reborrow::ReborrowMut;
 use faer::{Accum, Mat, MatRef};
@@ -325,8 +324,8 @@ impl<'a, T: Real> Pass<'a, T> {
     ) -> f64 {
         let end = now + self.batch.count();
         for first in (now..end).step_by(BLOCK) {
-            let columns = first..end.min(first + BLOCK);
-            vectorised!(phi, phi => self.forward_columns(phi, columns.clone(), p, h, dy));
+            let width = BLOCK.min(end - first);
+            vectorised!(phi, phi => self.forward_columns(phi, first, width, p, h, dy));
         }
         vectorised!(phi, phi => self.errors(phi, now, dy))
     }
@@ -335,13 +334,13 @@ impl<'a, T: Real> Pass<'a, T> {
     fn forward_columns(
         &self,
         phi: Activation<T>,
-        columns: Range<usize>,
+        first: usize,
+        width: usize,
         p: &mut Mat<T>,
         h: &mut Mat<T>,
         dy: &mut Mat<T>,
     ) {
         let count = self.batch.count();
-        let (first, width) = (columns.start, columns.len());
         let mut p = p.as_mut().subcols_mut(first, width);
         let (past, h) = h.as_mut().split_at_col_mut(first);
         let mut h = h.subcols_mut(0, width);
